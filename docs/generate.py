@@ -1,0 +1,156 @@
+"""Writes the reference pages that follow from the code: `python docs/generate.py`.
+
+A test fails when a page on disk is not what this would write.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+from typer.models import ArgumentInfo, OptionInfo
+
+from equidiff.cli.app import app
+from equidiff.descriptors import KINDS, Descriptor, Options
+from equidiff.plugins import Plugins
+from equidiff.testing import load_plugins
+
+REFERENCE = Path(__file__).parent / "reference"
+NOTICE = "<!-- Written by docs/generate.py; change the code, not this page. -->"
+
+
+def pages() -> dict[Path, str]:
+    """Each generated page and its content."""
+    plugins = load_plugins("equidiff.builtin")
+    return {
+        REFERENCE / "command-line.md": "\n".join([NOTICE, "", *command_line()]),
+        REFERENCE / "components.md": "\n".join([NOTICE, "", *components(plugins)]),
+    }
+
+
+def command_line() -> Iterator[str]:
+    """Every command with its options, as the command line itself declares them."""
+    yield "# Command line"
+    yield ""
+    yield "The same is printed by `equidiff --help` and `equidiff COMMAND --help`. Results go to stdout; progress,"
+    yield "tables and errors go to stderr."
+    yield ""
+    yield from command("equidiff", "equidiff [OPTIONS] COMMAND", app.registered_callback.callback)
+    for each in app.registered_commands:
+        name = f"equidiff {each.name or each.callback.__name__}"
+        arguments = [word for word, info in parameters(each.callback) if isinstance(info, ArgumentInfo)]
+        yield from command(name, " ".join([name, "[OPTIONS]", *arguments]), each.callback)
+
+
+def command(name: str, usage: str, callback: Callable[..., Any]) -> Iterator[str]:
+    """One command's section."""
+    yield f"## `{name}`"
+    yield ""
+    yield inspect.getdoc(callback) or ""
+    yield ""
+    yield f"    {usage}"
+    yield ""
+    yield "| | |"
+    yield "|---|---|"
+    for word, info in parameters(callback):
+        yield f"| `{cell(word)}` | {cell(info.help or '')} |"
+    yield ""
+
+
+def parameters(callback: Callable[..., Any]) -> Iterator[tuple[str, ArgumentInfo | OptionInfo]]:
+    """How each parameter of a command is written, and what was declared about it."""
+    for name, hint in get_type_hints(callback, include_extras=True).items():
+        info = next((each for each in get_args(hint) if isinstance(each, ArgumentInfo | OptionInfo)), None)
+        if info is None or info.hidden:
+            continue
+        optional = inspect.signature(callback).parameters[name].default is not inspect.Parameter.empty
+        if isinstance(info, ArgumentInfo):
+            word = (info.metavar or name).upper().strip("[]")
+            yield f"[{word}]" if optional else word, info
+            continue
+        flag = get_args(hint)[0] is bool
+        # inside Annotated, what typer calls the default is the first spelling
+        words = [each for each in (info.default, *(info.param_decls or ())) if isinstance(each, str)]
+        kind = "" if flag else f" {info.metavar or type_name(get_args(hint)[0])}"
+        yield ", ".join(sorted(words or [f"--{name.replace('_', '-')}"], key=len, reverse=True)) + kind, info
+
+
+def type_name(hint: Any) -> str:
+    """A word for what an option takes."""
+    first = next((each for each in get_args(hint) if each is not type(None)), hint)
+    return {int: "N", float: "NUMBER", str: "TEXT", Path: "PATH"}.get(first, "VALUE")
+
+
+def components(plugins: Plugins) -> Iterator[str]:
+    """Every built-in component, as its descriptor tells it."""
+    yield "# Components"
+    yield ""
+    yield "What EquiDiff itself offers. `equidiff plugins` lists what is installed, with other plugins' components;"
+    yield "`equidiff show KIND NAME` prints the same as this page."
+    yield ""
+    for kind in KINDS:
+        yield f"## {kind.capitalize()}s"
+        yield ""
+        for offer in plugins.offers(kind):
+            yield from component(offer.descriptor)
+
+
+def component(descriptor: Descriptor) -> Iterator[str]:
+    """One component's section."""
+    yield f"### `{descriptor.name}`"
+    yield ""
+    yield descriptor.summary
+    yield ""
+    if descriptor.argument:
+        yield f"`{descriptor.name}:ARGUMENT`: {descriptor.argument}."
+        yield ""
+    yield from options_table(descriptor.options)
+    if descriptor.examples:
+        yield "Examples: " + ", ".join(f"`{example}`" for example in descriptor.examples)
+        yield ""
+    for reference in descriptor.references:
+        yield f"- {reference.authors.replace(' and ', '; ')} ({reference.year}). [{reference.title}]({reference.url})"
+    if descriptor.references:
+        yield ""
+
+
+def options_table(options: type[Options]) -> Iterator[str]:
+    """The options with what they may be."""
+    properties = options.model_json_schema().get("properties", {})
+    if not properties:
+        return
+    yield "| option | values | default | |"
+    yield "|---|---|---|---|"
+    for name, schema in properties.items():
+        default = schema.get("default")
+        shown = "" if default is None else f"`{str(default).lower() if isinstance(default, bool) else default}`"
+        yield f"| `{name}` | {allowed(schema)} | {shown} | {cell(schema.get('description', ''))} |"
+    yield ""
+
+
+def allowed(schema: dict[str, Any]) -> str:
+    """The values that a JSON schema allows, in words."""
+    variants = [each for each in schema.get("anyOf", [schema]) if each.get("type") != "null"]
+    return " or ".join(_variant(each) for each in variants)
+
+
+def _variant(schema: dict[str, Any]) -> str:
+    if "const" in schema or "enum" in schema:
+        return ", ".join(f"`{each}`" for each in schema.get("enum", [schema.get("const")]))
+    words = {"number": "number", "integer": "whole number", "boolean": "`true`, `false`", "string": "text"}
+    bounds = {"exclusiveMinimum": "above", "minimum": "at least", "exclusiveMaximum": "below", "maximum": "at most"}
+    limits = [f"{word} {schema[key]:g}" for key, word in bounds.items() if key in schema]
+    return " ".join([words[schema["type"]], ", ".join(limits)]).strip()
+
+
+def cell(text: str) -> str:
+    """Text that does not break a table."""
+    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
+
+
+if __name__ == "__main__":
+    for path, content in pages().items():
+        path.write_text(content, encoding="utf-8")
+        print(f"wrote {path}")

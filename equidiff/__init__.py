@@ -1,0 +1,46 @@
+"""EquiDiff: what else does this network take for the same thing?
+
+import equidiff
+
+found = equidiff.sample(generator="toy", objective="neuron:17", query=3, samples=16)
+found.samples, found.measurements, found.contains(found.samples)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from equidiff.contracts import Generator as Generator
+    from equidiff.contracts import Objective as Objective
+    from equidiff.contracts import Regularizer as Regularizer
+    from equidiff.contracts import Solver as Solver
+    from equidiff.errors import EquiDiffError as EquiDiffError
+    from equidiff.invariant_set import InvariantSet as InvariantSet
+    from equidiff.invariant_set import sample as sample
+
+# imported on first use: torch takes seconds, and the command line must not wait for it
+_HOMES = {
+    "EquiDiffError": "equidiff.errors",
+    "Generator": "equidiff.contracts",
+    "InvariantSet": "equidiff.invariant_set",
+    "Objective": "equidiff.contracts",
+    "Regularizer": "equidiff.contracts",
+    "Solver": "equidiff.contracts",
+    "sample": "equidiff.invariant_set",
+}
+
+__all__ = ["EquiDiffError", "Generator", "InvariantSet", "Objective", "Regularizer", "Solver", "sample"]
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        import importlib
+
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

@@ -1,0 +1,5 @@
+"""`python -m equidiff`."""
+
+from equidiff.cli import main
+
+main()

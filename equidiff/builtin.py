@@ -1,0 +1,193 @@
+"""The built-in components, described like any plugin's."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from equidiff.plugin import Descriptor, Options, Reference, hookimpl
+
+AUGUSTIN = Reference(
+    "augustin2024digin",
+    "Augustin, Maximilian and Neuhaus, Yannic and Hein, Matthias",
+    "DiG-IN: Diffusion Guidance for Investigating Networks",
+    2024,
+    "https://arxiv.org/abs/2311.17833",
+)
+BEN_HAMU = Reference(
+    "benhamu2024dflow",
+    "Ben-Hamu, Heli and Puny, Omri and Gat, Itai and Karrer, Brian and Singer, Uriel and Lipman, Yaron",
+    "D-Flow: Differentiating through Flows for Controlled Generation",
+    2024,
+    "https://arxiv.org/abs/2402.14017",
+)
+GUPTA = Reference(
+    "gupta2018shampoo",
+    "Gupta, Vineet and Koren, Tomer and Singer, Yoram",
+    "Shampoo: Preconditioned Stochastic Tensor Optimization",
+    2018,
+    "https://arxiv.org/abs/1802.09568",
+)
+LIPMAN = Reference(
+    "lipman2023flow",
+    "Lipman, Yaron and Chen, Ricky T. Q. and Ben-Hamu, Heli and Nickel, Maximilian and Le, Matt",
+    "Flow Matching for Generative Modeling",
+    2023,
+    "https://arxiv.org/abs/2210.02747",
+)
+XIAO = Reference(
+    "xiao2017fashion",
+    "Xiao, Han and Rasul, Kashif and Vollgraf, Roland",
+    "Fashion-MNIST: a Novel Image Dataset for Benchmarking Machine Learning Algorithms",
+    2017,
+    "https://arxiv.org/abs/1708.07747",
+)
+
+
+class ToyOptions(Options):
+    """Options of `toy`."""
+
+    steps: int | None = Field(None, ge=1, le=1000, description="sampler steps (fashion only)")
+    checkpoint: bool = Field(False, description="recompute each sampler step in the backward pass: less memory")
+
+
+class NetworkOptions(Options):
+    """Which network is asked."""
+
+    model: str | None = Field(None, description="fashion, circles, or any timm model; the generator's own by default")
+    checkpoint: str | None = Field(None, description="a local weights file (safetensors, or a plain state dict)")
+    mean: float | None = Field(None, description="timm models: subtracted from each channel; timm's own by default")
+    std: float | None = Field(
+        None, gt=0, description="timm models: each channel is divided by it; timm's own by default"
+    )
+    pad: Literal["same"] | None = Field(
+        None, description="timm's EfficientNet family: pad as TensorFlow does, for weights that came from there"
+    )
+
+
+class NeuronOptions(NetworkOptions):
+    """Options of `neuron`."""
+
+    positions: Literal["mean", "max", "all"] = Field(
+        "mean", description="a channel of a feature map: its mean, its maximum, or every position as an output"
+    )
+    tokens: Literal["mean", "max", "all", "cls"] = Field(
+        "mean", description="a channel of a token sequence: mean, maximum, every token, or the first one"
+    )
+
+
+class ClassifierOptions(NetworkOptions):
+    """Options of `classifier`."""
+
+    output: Literal["probability", "logit"] | None = Field(
+        None, description="probability (default for one class) or logit (default for the full vector)"
+    )
+
+
+class LowPassOptions(Options):
+    """Options of `lowpass`."""
+
+    edge: Literal["ideal", "smooth"] = Field(
+        "ideal", description="ideal: the thesis's hard cut-off, which rings; smooth: a raised cosine, which does not"
+    )
+
+
+class InfiniteOptions(Options):
+    """Options of `infinite`."""
+
+    lr: float = Field(10.0, gt=0, description="learning rate")
+    optimizer: Literal["sgd", "adam", "shampoo"] = Field("sgd", description="what turns gradients into moves")
+    weight: float = Field(1.0, gt=0, description="lambda of Algorithm 1: factor on the loss")
+
+
+class AutoOptions(Options):
+    """Options of `auto`."""
+
+    pool: int = Field(8, ge=1, le=1024, description="plain samples to start from, the best first")
+    radius: float = Field(0.5, gt=0, le=2, description="longest first move, as a fraction of sqrt(latent size)")
+
+
+@hookimpl
+def equidiff_generators() -> list[Descriptor]:
+    """The toys: a flow model of garments, and the plane."""
+    return [
+        Descriptor(
+            "toy",
+            "equidiff.generators.toy:build",
+            "Trained generators that ship with EquiDiff: garments (28x28 grey) or points in the plane.",
+            argument="fashion (default): a flow model of Fashion-MNIST; circles: the plane of the thesis's figure 3.1",
+            options=ToyOptions,
+            references=(LIPMAN, XIAO),
+            examples=("toy", "toy:fashion,steps=20", "toy:circles"),
+        )
+    ]
+
+
+@hookimpl
+def equidiff_objectives() -> list[Descriptor]:
+    """Neurons, classes, and functions of the user's own."""
+    return [
+        Descriptor(
+            "neuron",
+            "equidiff.objectives.neuron:build",
+            "One unit of any layer: a feature, or a channel of a feature map or token sequence.",
+            argument="LAYER.INDEX, e.g. block3.17; INDEX alone means the layer before the classifier's head",
+            options=NeuronOptions,
+            examples=("neuron:17", "neuron:block2.5,positions=all", "neuron:blocks.5.2.17,model=mobilenetv2_100"),
+        ),
+        Descriptor(
+            "classifier",
+            "equidiff.objectives.classifier:build",
+            "A class's probability or logit; without a class, the full vector of logits.",
+            argument="a class by name or index; nothing for all classes",
+            options=ClassifierOptions,
+            examples=("classifier:bag", "classifier:8,output=logit", "classifier"),
+        ),
+        Descriptor(
+            "custom",
+            "equidiff.objectives.custom:build",
+            "A function of your own: samples in, one number or a vector per sample out.",
+            argument="module:function, or ./file.py:function (the file is executed)",
+            examples=("custom:my_module:my_function", "custom:./probe.py:score"),
+        ),
+    ]
+
+
+@hookimpl
+def equidiff_regularizers() -> list[Descriptor]:
+    """The thesis's low-pass view, and nothing."""
+    return [
+        Descriptor(
+            "lowpass",
+            "equidiff.regularizers.lowpass:build",
+            "The measurement must also hold for the low frequencies alone.",
+            argument="cut-off as a fraction of the Nyquist frequency, above 0, at most 1 (default 0.5)",
+            options=LowPassOptions,
+            examples=("lowpass", "lowpass:0.3", "lowpass:0.5,edge=smooth"),
+        ),
+        Descriptor("none", "equidiff.regularizers.none:build", "No view and no penalty.", examples=("none",)),
+    ]
+
+
+@hookimpl
+def equidiff_solvers() -> list[Descriptor]:
+    """Algorithm 1 of the thesis, and the default."""
+    return [
+        Descriptor(
+            "auto",
+            "equidiff.solvers.auto:build",
+            "Minimum-norm Newton steps from the best of a few plain samples, kept typical of the prior.",
+            options=AutoOptions,
+            references=(BEN_HAMU,),
+            examples=("auto", "auto,pool=16"),
+        ),
+        Descriptor(
+            "infinite",
+            "equidiff.solvers.infinite:build",
+            "Algorithm 1 of the thesis: gradient descent on the start noise with a fixed learning rate.",
+            options=InfiniteOptions,
+            references=(AUGUSTIN, GUPTA),
+            examples=("infinite", "infinite,lr=1", "infinite,optimizer=adam,lr=0.05"),
+        ),
+    ]

@@ -1,0 +1,86 @@
+"""The commands put together, and what becomes of errors."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+import equidiff
+from equidiff.cli import cite, doctor, plugins, run, show
+from equidiff.cli.options import Plain, PluginFiles, State, Traceback
+from equidiff.console import Terminal
+from equidiff.errors import EquiDiffError, UsageError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode="rich",
+)
+app.command()(run.run)
+app.command()(plugins.plugins)
+app.command()(show.show)
+app.command()(cite.cite)
+app.command()(doctor.doctor)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"equidiff {equidiff.__version__}")
+        raise typer.Exit
+
+
+@app.callback(epilog="Try it: [bold]equidiff run[/bold] needs no option, no GPU and no network.")
+def common(
+    context: typer.Context,
+    plugin: PluginFiles = None,
+    plain: Plain = False,
+    traceback: Traceback = False,
+    version: Annotated[
+        bool, typer.Option("--version", metavar="", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """What else does this network take for the same thing? Samples the invariant set of a neuron, class or feature."""
+    context.obj.files += plugin or []
+
+
+def main(args: Sequence[str] | None = None) -> NoReturn:
+    """Run a command and exit with its code.
+
+    Args:
+        args: what was typed after `equidiff`; `sys.argv` when absent.
+    """
+    words = list(sys.argv[1:] if args is None else args)
+    terminal = Terminal("--plain" in words)
+    try:
+        code = app(args=words, prog_name="equidiff", standalone_mode=False, obj=State(terminal))
+    except Exception as error:  # whatever it is, the user gets one panel
+        if "--traceback" in words:
+            traceback.print_exc()
+            sys.exit(_explained(error).exit_code)
+        terminal.error(_explained(error))
+        sys.exit(_explained(error).exit_code)
+    sys.exit(code or 0)
+
+
+def _explained(error: Exception) -> EquiDiffError:
+    if isinstance(error, EquiDiffError):
+        return error
+    # duck-typed: typer's own copy of click, or click itself with older typers
+    if hasattr(error, "format_message"):
+        return _usage(error)
+    return EquiDiffError(
+        f"EquiDiff did not foresee this: {type(error).__name__}: {error}",
+        hint="--traceback shows where; please report it with that, to the plugin's author if it is from a plugin",
+    )
+
+
+def _usage(error: Any) -> EquiDiffError:
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context else "equidiff"
+    return UsageError(error.format_message(), hint=f"{command} --help")

@@ -1,0 +1,169 @@
+"""`equidiff run`: its options, and which way they lead."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from equidiff.cli.options import Json, Plain, PluginFiles, State, Traceback
+from equidiff.errors import UsageError
+from equidiff.resume import check_named
+from equidiff.runinfo import COMPLETE, check_free, read_info
+
+INTERRUPTED = 130  # what a shell reports for Ctrl-C
+NOT_ALL_MEMBERS = 3
+SETTINGS = (
+    "generator", "objective", "regularizer", "solver", "query", "target", "samples", "budget", "tolerance", "batch",
+    "seed", "device", "dtype",
+)  # fmt: skip
+
+
+def _option(*names: str, default: object, help: str, metavar: str | None = None) -> Any:
+    """An option with the default of `Settings`, but None in the function: what was typed is told from what was not."""
+    return typer.Option(*names, help=f"{help} (default: {default})", metavar=metavar)
+
+
+Generator = Annotated[
+    str | None, _option("--generator", "-g", default="toy", metavar="SPEC", help="What makes the samples")
+]
+Objective = Annotated[
+    str | None, _option("--objective", "-o", default="neuron:17", metavar="SPEC", help="What is to keep its value")
+]
+Regularizer = Annotated[
+    str | None,
+    _option("--regularizer", "-r", default="lowpass; none for points", metavar="SPEC", help="Where else it must hold"),
+]
+Solver = Annotated[str | None, _option("--solver", "-s", default="auto", metavar="SPEC", help="The method of search")]
+Query = Annotated[
+    str | None,
+    _option(
+        "--query",
+        default="the generator's own query 3, or its first",
+        metavar="PICTURE|INDEX",
+        help="Whose value is to be kept: a picture, or one of the generator's own queries",
+    ),
+]
+Target = Annotated[
+    str | None, typer.Option(metavar="NUMBERS", help="The value itself, in place of a query; with commas, several.")
+]
+Samples = Annotated[
+    int | None, _option("--samples", "-n", default=16, metavar="COUNT", help="How many samples to try for")
+]
+Budget = Annotated[
+    float | None, _option("--budget", metavar="NUMBER", default="the solver's", help="Evaluations a sample may cost")
+]
+Tolerance = Annotated[
+    float | None,
+    _option("--tolerance", metavar="NUMBER", default="the solver's", help="Loss below which a sample is a member"),
+]
+Batch = Annotated[int | None, _option("--batch", metavar="COUNT", default=16, help="Samples in one pass")]
+Seed = Annotated[
+    int | None, _option("--seed", metavar="NUMBER", default=0, help="Sample i depends on the seed and i alone")
+]
+Device = Annotated[
+    str | None, _option("--device", metavar="NAME", default="auto", help="cpu, cuda, cuda:1, mps, or auto")
+]
+Dtype = Annotated[
+    str | None, _option("--dtype", metavar="NAME", default="float32", help="float32, or bfloat16 for autocast")
+]
+Out = Annotated[
+    Path | None,
+    _option("--out", default="runs/TIME-GENERATOR-OBJECTIVE", metavar="FOLDER", help="The run folder to make"),
+]
+Resume = Annotated[
+    Path | None, typer.Option(metavar="RUN", help="Go on with a run that did not finish, with its own settings.")
+]
+
+
+def run(
+    context: typer.Context,
+    generator: Generator = None,
+    objective: Objective = None,
+    regularizer: Regularizer = None,
+    solver: Solver = None,
+    query: Query = None,
+    target: Target = None,
+    samples: Samples = None,
+    budget: Budget = None,
+    tolerance: Tolerance = None,
+    batch: Batch = None,
+    seed: Seed = None,
+    device: Device = None,
+    dtype: Dtype = None,
+    out: Out = None,
+    resume: Resume = None,
+    plugin: PluginFiles = None,
+    as_json: Json = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", metavar="", help="Nothing but errors.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", metavar="", help="A line about each sample.")] = False,
+    plain: Plain = False,
+    traceback: Traceback = False,
+) -> int:
+    """Sample an invariant set: other inputs to which a network gives the value that it gives the query.
+
+    Prints the run folder's path. Exit code: 0 all are members, 3 some are not, 1 error, 2 usage, 130 interrupted.
+    """
+    given = {name: context.params[name] for name in SETTINGS if context.params[name] is not None}
+    state: State = context.obj
+    state.files += plugin or []
+    state.terminal.quiet = quiet
+    with _termination_interrupts():
+        try:
+            if resume is None:
+                return _begin(state, given, out, as_json, verbose)
+            return _go_on(state, given, out, resume, as_json, verbose)
+        except KeyboardInterrupt:
+            state.terminal.note("Interrupted before the first sample.")
+            return INTERRUPTED
+
+
+def _begin(state: State, given: dict[str, Any], out: Path | None, as_json: bool, verbose: bool) -> int:
+    if out is not None:
+        check_free(out)
+    with state.terminal.status("loading"):
+        from equidiff.cli import sampling
+
+        work = sampling.begin(state.plugins(), given, out)
+    return sampling.perform(work, state, as_json, verbose)
+
+
+def _go_on(state: State, given: dict[str, Any], out: Path | None, path: Path, as_json: bool, verbose: bool) -> int:
+    info = read_info(path)
+    objective = given.pop("objective", None)
+    if given or out is not None:
+        raise UsageError(
+            "A resumed run keeps its own settings.",
+            given=" ".join(f"--{name}" for name in (*given, *(["out"] if out else []))),
+            expected="--resume RUN without them",
+            hint=f"equidiff run --resume {path}",
+        )
+    check_named(info, objective, state.files, path)
+    if info["status"] == COMPLETE:
+        members, asked = info["counts"]["members"], info["counts"]["asked"]
+        state.terminal.note(f"This run is complete already: {members} of {asked} samples are members.")
+        state.terminal.result((path / "run.json").read_text(encoding="utf-8") if as_json else str(path))
+        return 0 if members == asked else NOT_ALL_MEMBERS
+    with state.terminal.status("loading"):
+        from equidiff.cli import sampling
+
+        work = sampling.go_on(state.plugins(), info, path)
+    return sampling.perform(work, state, as_json, verbose)
+
+
+@contextmanager
+def _termination_interrupts() -> Iterator[None]:
+    """SIGTERM, which a queue sends before it kills, is to save what there is, like Ctrl-C."""
+
+    def interrupt(_signal: int, _frame: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

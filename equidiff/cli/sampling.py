@@ -1,0 +1,169 @@
+"""Doing a run for a person who watches: what is said before, meanwhile and after."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from equidiff.cli.options import State
+from equidiff.cli.run import INTERRUPTED, NOT_ALL_MEMBERS
+from equidiff.cli.watch import Watch
+from equidiff.console import Terminal
+from equidiff.engine import MEMBER
+from equidiff.errors import EquiDiffError, RunFolderError
+from equidiff.invariant_set import InvariantSet
+from equidiff.pictures import draw_grid, show_values
+from equidiff.plugins import Plugins
+from equidiff.records import Record
+from equidiff.resume import check_weights, resume_command, settings_of
+from equidiff.run import execute
+from equidiff.runfolder import RunFolder
+from equidiff.runinfo import free_path
+from equidiff.session import Session, Settings, prepare
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is to be done, and where it is kept."""
+
+    session: Session
+    folder: RunFolder
+    todo: Sequence[int]
+    by_default: bool = False  # nobody chose the query
+
+
+def begin(plugins: Plugins, given: dict[str, Any], out: Path | None) -> Work:
+    """Prepare a new run and make its folder.
+
+    Args:
+        plugins: where specs are looked up.
+        given: the settings that the user typed.
+        out: the run folder; named after time and specs when absent.
+    """
+    session = prepare(Settings(**given), plugins, usual_query=True)
+    description = session.describe()
+    path = out or free_path(description["specs"]["generator"], description["specs"]["objective"])
+    query = None if session.query is None else session.query.sample
+    asked = session.settings.samples
+    return Work(
+        session, RunFolder.create(path, description, asked, query), range(asked), not given.keys() & {"query", "target"}
+    )
+
+
+def go_on(plugins: Plugins, info: dict[str, Any], path: Path) -> Work:
+    """Prepare what a run still lacks."""
+    session = prepare(settings_of(info), plugins)
+    check_weights(info, session, path)
+    folder = RunFolder.reopen(path)
+    return Work(session, folder, [index for index in range(info["counts"]["asked"]) if index not in folder.records])
+
+
+def perform(work: Work, state: State, as_json: bool, verbose: bool) -> int:
+    """Run, show, and return the exit code."""
+    terminal, folder = state.terminal, work.folder
+    asked = folder.info["counts"]["asked"]
+    terminal.facts(_introduction(work))
+    interrupted = False
+    with terminal.progress(asked, len(folder.records)) as show:
+        watch = Watch(show, folder.records.values(), terminal.note if verbose else None)
+        try:
+            execute(work.session, folder, work.todo, watch)
+        except KeyboardInterrupt:
+            interrupted = True
+        except (OSError, torch.cuda.OutOfMemoryError) as error:
+            raise _out_of_room(error, work, state) from error
+    members = [record for record in folder.records.values() if record.status == MEMBER]
+    picture = _draw(work) if members else None
+    terminal.facts(_conclusion(folder, members, picture))
+    if interrupted:
+        done = f"{len(folder.records)} of {asked} samples are finished and kept"
+        terminal.note(f"Interrupted: {done}. Go on with: {_again(work, state)}")
+        return INTERRUPTED
+    if not members:
+        _explain_none(folder, terminal)
+    terminal.result((folder.path / "run.json").read_text(encoding="utf-8") if as_json else str(folder.path))
+    return 0 if len(members) == asked else NOT_ALL_MEMBERS
+
+
+def _introduction(work: Work) -> list[tuple[str, object]]:
+    info = work.folder.info
+    source = info["target"]["source"]
+    rows: list[tuple[str, object]] = [*info["specs"].items()]
+    if source != "--target":
+        rows.append(("query", source + (" (choose another with --query)" if work.by_default else "")))
+    rows.append(("target", describe_target(info)))
+    left = "" if len(work.todo) == info["counts"]["asked"] else f", {len(work.todo)} of them still to do"
+    rows.append(("samples", f"{info['counts']['asked']}{left}; seed {info['seed']}, on {info['device']}"))
+    return rows
+
+
+def describe_target(info: dict[str, Any]) -> str:
+    """The target with its unit: the number, or what there is to say about several."""
+    target = info["target"]
+    values, unit = target["values"], target["unit"]
+    if len(values) == 1:
+        return f"{target['names'][0]} = {values[0]:.6g} ({unit})"
+    return f"{len(values)} values ({unit}) from {min(values):.4g} to {max(values):.4g}"
+
+
+def _conclusion(folder: RunFolder, members: list[Record], picture: Path | None) -> list[tuple[str, object]]:
+    counts = folder.info["counts"]
+    found = f"{counts['members']} of {counts['asked']}"
+    others = [f"{counts[name]} {name.replace('_', ' ')}" for name in ("not_converged", "failed") if counts[name]]
+    rows: list[tuple[str, object]] = [("members", ", ".join([found, *others]))]
+    if members:
+        rows.append(("cost", f"{statistics.median(each.evaluations for each in members):.1f} evaluations, median"))
+    rows.append(("time", f"{folder.info['wall_s']:.1f} s"))
+    if picture:
+        rows.append(("picture", picture))
+    return rows
+
+
+def _draw(work: Work) -> Path | None:
+    found = InvariantSet.load(work.folder.path)
+    problem = work.session.problem
+    image = draw_grid(found, lambda samples: problem.objective.measure(samples.to(problem.target.device)))
+    return None if image is None else work.folder.add_picture("grid.png", image)
+
+
+def _explain_none(folder: RunFolder, terminal: Terminal) -> None:
+    info = folder.info
+    target = info["target"]["values"]
+    reached = [(record.measurement, record.index) for record in folder.records.values() if record.measurement]
+    rows: list[tuple[str, object]] = [("target", describe_target(info))]
+    if reached:
+        nearest, index = min(reached, key=lambda pair: math.dist(pair[0], target))
+        rows.append(("nearest", f"{show_values(nearest, target)} (sample {index})"))
+    else:
+        rows.append(("why", next(iter(folder.records.values())).error))
+    rows.append(
+        ("try", f"--budget {4 * info['budget']:g}, a target that samples reach, or --tolerance for a wider one")
+    )
+    terminal.panel("no member", f"None of the {info['counts']['asked']} samples reached the target.", rows, "yellow")
+
+
+def _again(work: Work, state: State) -> str:
+    return resume_command(work.folder.path, work.folder.info["specs"]["objective"], state.files)
+
+
+def _out_of_room(error: Exception, work: Work, state: State) -> EquiDiffError:
+    again = _again(work, state)
+    if isinstance(error, OSError):
+        return RunFolderError(
+            f"The run had to end: {error.strerror or error}",
+            given=error.filename or work.folder.path,
+            expected="a disk with room, where you may write",
+            hint=f"{again}   # keeps what is finished",
+        )
+    return EquiDiffError(
+        f"The device ran out of memory: {str(error).splitlines()[0]}",
+        given=f"--batch {work.session.settings.batch}",
+        expected="fewer samples in one pass",
+        hint=f"--batch {max(1, work.session.settings.batch // 4)}",
+    )

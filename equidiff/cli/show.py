@@ -1,0 +1,148 @@
+"""`equidiff show`."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from equidiff.cli.options import Json, Plain, PluginFiles, Traceback
+from equidiff.console import Terminal
+from equidiff.errors import UsageError
+
+if TYPE_CHECKING:
+    from equidiff.networks import Network
+    from equidiff.plugins import Offer
+
+BOUNDS = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
+
+
+def show(
+    context: typer.Context,
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="generator, objective, regularizer or solver.")],
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One of that kind; all without it.")] = None,
+    model: Annotated[
+        str | None, typer.Option(metavar="NAME", help="With `objective neuron`: the layers of this network.")
+    ] = None,
+    as_json: Json = False,
+    plugin: PluginFiles = None,
+    plain: Plain = False,
+    traceback: Traceback = False,
+) -> None:
+    """Say what a component does, which options it has and what to cite; or list the components of a kind."""
+    terminal: Terminal = context.obj.terminal
+    found = context.obj.plugins(plugin)
+    if model is not None:
+        if (kind, name) != ("objective", "neuron"):
+            raise UsageError(
+                "--model shows the layers of a network, which neurons belong to.",
+                given=f"show {kind} {name or ''}",
+                expected=f"equidiff show objective neuron --model {model}",
+            )
+        _show_layers(terminal, model, as_json)
+    elif name is None:
+        _show_kind(terminal, found.offers(kind), as_json)
+    else:
+        _show_one(terminal, found.find(kind, name), as_json)
+
+
+def _show_kind(terminal: Terminal, offers: list[Offer], as_json: bool) -> None:
+    if as_json:
+        terminal.result(_dump([_as_dict(offer) for offer in offers]))
+        return
+    rows = [(offer.descriptor.name, offer.plugin, offer.descriptor.summary) for offer in offers]
+    terminal.table(("name", "plugin", "summary"), rows)
+
+
+def _show_one(terminal: Terminal, offer: Offer, as_json: bool) -> None:
+    about = _as_dict(offer)
+    if as_json:
+        terminal.result(_dump(about))
+        return
+    terminal.prose(f"{about['name']}: {about['summary']}\n")
+    rows = [("kind", about["kind"]), ("plugin", f"{about['plugin']} ({about['distribution']})")]
+    rows += [(name, about[name]) for name in ("argument",) if about[name]]
+    rows += [(name, "\n".join(about[name])) for name in ("needs", "examples") if about[name]]
+    terminal.facts(rows, result=True)
+    if about["options"]:
+        terminal.result("")
+        columns = ("option", "type", "default", "description")
+        terminal.table(
+            columns, [[option.get(column, "") for column in ("name", *columns[1:])] for option in about["options"]]
+        )
+    for reference in about["references"]:
+        terminal.prose(f"\n{reference['authors']} ({reference['year']}): {reference['title']}\n{reference['url']}")
+
+
+def _show_layers(terminal: Terminal, model: str, as_json: bool) -> None:
+    with terminal.status("loading"):
+        from equidiff.networks import describe_layers
+
+        layers = describe_layers(_bare_network(model))
+    if as_json:
+        terminal.result(_dump([{**layer._asdict(), "shape": layer.shape and list(layer.shape)} for layer in layers]))
+        return
+    rows = [(layer.name, layer.type, _shape(layer.shape)) for layer in layers]
+    terminal.table(("layer", "type", "output of one sample"), rows)
+
+
+def _bare_network(model: str) -> Network:
+    """A network for looking at its layers, which do not depend on its weights: these may be large, or unreachable."""
+    import timm
+
+    from equidiff.contracts import BuildContext, image_to_tensor
+    from equidiff.networks import Network, load_network
+
+    if not timm.is_model(model):
+        return load_network(model, None, BuildContext())
+    module = timm.create_model(model).eval()
+    return Network(
+        module=module,
+        name=model,
+        device="cpu",
+        sample_shape=timm.data.resolve_model_data_config(module)["input_size"],
+        prepare=lambda samples: samples,
+        prepare_image=image_to_tensor,
+    )
+
+
+def _shape(shape: tuple[int, ...] | None) -> str:
+    return "several, or none" if shape is None else " x ".join(map(str, shape))
+
+
+def _as_dict(offer: Offer) -> dict[str, Any]:
+    described = offer.descriptor
+    schema = described.options.model_json_schema()
+    return {
+        "kind": offer.kind,
+        "name": described.name,
+        "plugin": offer.plugin,
+        "distribution": offer.distribution,
+        "summary": described.summary,
+        "argument": described.argument,
+        "options": [_option(name, field) for name, field in schema.get("properties", {}).items()],
+        "references": [vars(reference) for reference in described.references],
+        "needs": list(described.needs),
+        "examples": list(described.examples),
+    }
+
+
+def _option(name: str, field: dict[str, Any]) -> dict[str, Any]:
+    about = {"name": name, "type": type_of(field), "description": field.get("description", "")}
+    default = field.get("default")
+    return about if default is None else {**about, "default": default}
+
+
+def type_of(field: dict[str, Any]) -> str:
+    """An option's type in words, from its JSON schema."""
+    if "anyOf" in field:
+        return " | ".join(type_of(part) for part in field["anyOf"] if part.get("type") != "null")
+    if "enum" in field:
+        return " | ".join(map(str, field["enum"]))
+    bounds = [f"{sign} {field[key]}" for key, sign in BOUNDS.items() if key in field]
+    return " ".join([str(field.get("const", field.get("type", "text"))), *bounds])
+
+
+def _dump(value: object) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False)

@@ -1,0 +1,62 @@
+"""Keeping count of a run while it goes on."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable
+
+from equidiff.engine import FAILED, MEMBER, NOT_CONVERGED, StepRecord
+from equidiff.records import Record
+
+SMOOTHING = 0.9  # share of the past in the loss that is shown
+
+
+class Watch:
+    """Counts samples and smooths the loss; an `equidiff.run.Observer`.
+
+    Args:
+        show: is given the number of finished samples and a line about them.
+        finished: samples that were finished before.
+        tell: is given a line about each sample; None where that is too much.
+    """
+
+    def __init__(
+        self, show: Callable[[int, str], None], finished: Iterable[Record], tell: Callable[[str], None] | None
+    ) -> None:
+        self._show, self._tell = show, tell
+        self._counts = Counter(record.status for record in finished)
+        self._log_loss: float | None = None
+
+    def step(self, step: StepRecord) -> None:
+        """A sample made a step."""
+        if step.loss > 0 and math.isfinite(step.loss):
+            # the logarithm: one sample far from its target must not hide all the others
+            now = math.log(step.loss)
+            self._log_loss = now if self._log_loss is None else SMOOTHING * self._log_loss + (1 - SMOOTHING) * now
+        self._show_all()
+
+    def result(self, record: Record) -> None:
+        """A sample is finished."""
+        self._counts[record.status] += 1
+        if self._tell:
+            self._tell(describe_record(record))
+        self._show_all()
+
+    def _show_all(self) -> None:
+        members, open_, failed = (self._counts[status] for status in (MEMBER, NOT_CONVERGED, FAILED))
+        text = f"{members} members, {open_} not converged, {failed} failed"
+        if self._log_loss is not None:
+            text += f"; loss {math.exp(self._log_loss):.2g}"
+        self._show(self._counts.total(), text)
+
+
+def describe_record(record: Record) -> str:
+    """One sample in one line."""
+    text = f"sample {record.index}: {record.status.replace('_', ' ')}"
+    if record.error:
+        return f"{text}: {record.error}"
+    text += f" after {record.steps} steps and {record.evaluations:.1f} evaluations, loss {record.loss:.2g}"
+    if record.measurement and len(record.measurement) == 1:
+        text += f", value {record.measurement[0]:.4g}"
+    return text

@@ -1,0 +1,132 @@
+"""From spec strings to components."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from equidiff.contracts import BuildContext, Generator, Objective, Regularizer, Solver
+from equidiff.descriptors import Descriptor, Options
+from equidiff.errors import EquiDiffError, PluginError, SpecError, nearest
+from equidiff.plugins import Offer, Plugins
+from equidiff.specs import Spec, parse_sum, print_sum
+
+CONTRACTS: dict[str, type] = {
+    "generator": Generator,
+    "objective": Objective,
+    "regularizer": Regularizer,
+    "solver": Solver,
+}
+
+
+@dataclass(frozen=True)
+class Built:
+    """A component, and what `run.json` says about it.
+
+    Attributes:
+        component: the component itself.
+        spec: its spec in canonical form; for an object given in Python, its type's name in angle brackets.
+        options: every option with its value, defaults included.
+        offers: the plugins' offers it was made from.
+    """
+
+    component: Any
+    spec: str
+    options: dict[str, Any]
+    offers: tuple[Offer, ...] = ()
+
+
+def build(plugins: Plugins, kind: str, what: str | Any, context: BuildContext) -> Built:
+    """Build a component from a spec string, or accept one that was made in Python.
+
+    Raises:
+        EquiDiffError: the spec is malformed, names nothing known, or its factory refuses it.
+    """
+    if isinstance(what, CONTRACTS[kind]):
+        return Built(what, f"<{type(what).__module__}.{type(what).__qualname__}>", {})
+    if not isinstance(what, str):
+        raise EquiDiffError(
+            f"This is not {_article(kind)} {kind}.",
+            given=repr(what),
+            expected=f"a spec string, or an instance of equidiff.{CONTRACTS[kind].__name__}",
+        )
+    if kind != "objective":
+        return _build_one(plugins, kind, Spec.parse(what), context)
+    return _build_sum(plugins, parse_sum(what), context)
+
+
+def _build_sum(plugins: Plugins, terms: list[tuple[float, Spec]], context: BuildContext) -> Built:
+    parts = [_build_one(plugins, "objective", spec, context) for _, spec in terms]
+    text = print_sum(terms)
+    if len(terms) == 1 and terms[0][0] == 1.0:
+        return parts[0]
+    from equidiff.objectives.sum import WeightedSum
+
+    weighted = [(weight, part.component) for (weight, _), part in zip(terms, parts, strict=True)]
+    options = {part.spec: part.options for part in parts}
+    return Built(WeightedSum(weighted), text, options, tuple(offer for part in parts for offer in part.offers))
+
+
+def _build_one(plugins: Plugins, kind: str, spec: Spec, context: BuildContext) -> Built:
+    offer = plugins.find(kind, spec.name)
+    options = read_options(offer.descriptor, spec)
+    factory = plugins.factory(offer)
+    try:
+        component = factory(spec.argument, options, context)
+    except EquiDiffError:
+        raise
+    except ImportError as error:
+        raise PluginError(
+            f"The {kind} {spec.name!r} of plugin {offer.plugin!r} needs a package that is missing: {error}",
+            given=spec,
+            hint=f"pip install {error.name}" if error.name else "equidiff doctor",
+        ) from error
+    except Exception as error:
+        raise PluginError(
+            f"The {kind} {spec.name!r} of plugin {offer.plugin!r} could not be built: {type(error).__name__}: {error}",
+            given=spec,
+            hint="--traceback shows where",
+        ) from error
+    if not isinstance(component, CONTRACTS[kind]):
+        raise PluginError(
+            f"The factory of {kind} {spec.name!r} returned the wrong type.",
+            given=type(component).__name__,
+            expected=f"an instance of equidiff.{CONTRACTS[kind].__name__}",
+        )
+    return Built(component, str(spec), options.model_dump(), (offer,))
+
+
+def read_options(descriptor: Descriptor, spec: Spec) -> Options:
+    """Check a spec's options against the descriptor's model.
+
+    Raises:
+        SpecError: an option does not exist (the nearest one is named) or its value does not fit.
+    """
+    known = list(descriptor.options.model_fields)
+    for key in spec.options:
+        if key not in known:
+            near = nearest(key, known)
+            raise SpecError(
+                f"{descriptor.name!r} has no option {key!r}.",
+                given=spec,
+                expected="did you mean " + " or ".join(near) + "?"
+                if near
+                else "one of " + (", ".join(known) or "none"),
+                hint=f"{descriptor.name},{near[0]}={spec.options[key]}" if near else None,
+            )
+    try:
+        return descriptor.options.model_validate(dict(spec.options))
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = str(first["loc"][0])
+        raise SpecError(
+            f"The option {field!r} of {descriptor.name!r} has an unusable value: {first['msg']}.",
+            given=f"{field}={spec.options.get(field)}",
+            expected=descriptor.options.model_fields[field].description,
+        ) from None
+
+
+def _article(kind: str) -> str:
+    return "an" if kind[0] in "aeiou" else "a"

@@ -1,0 +1,172 @@
+"""The terminal: the only module that draws on it. Results go to stdout, everything else to stderr."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, Group
+from rich.live import Live
+from rich.panel import Panel
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from equidiff.errors import EquiDiffError
+
+Show = Callable[[int, str], None]
+Rows = Sequence[tuple[str, object]]
+PLAIN_INTERVAL_S = 5.0
+
+
+class Terminal:
+    """Draws with colour and motion on a terminal, in plain lines elsewhere.
+
+    Args:
+        plain: plain lines on a terminal too.
+
+    Attributes:
+        quiet: show nothing but errors.
+    """
+
+    def __init__(self, plain: bool = False) -> None:
+        self._err = Console(stderr=True, markup=False, highlight=False, emoji=False)
+        self._out = Console(markup=False, highlight=False, emoji=False)
+        self.plain = plain or not self._err.is_terminal
+        self._plain_out = plain or not self._out.is_terminal
+        self.quiet = False
+
+    def result(self, text: str) -> None:
+        """Write to stdout, as it is."""
+        sys.stdout.write(text if text.endswith("\n") else text + "\n")
+
+    def prose(self, text: str) -> None:
+        """Sentences on stdout, wrapped between words on a terminal."""
+        if self._plain_out:
+            self.result(text)
+        else:
+            self._out.print(Text(text))
+
+    def note(self, text: str, style: str = "") -> None:
+        """One line on stderr."""
+        if self.quiet:
+            return
+        if self.plain:
+            sys.stderr.write(text + "\n")
+        else:
+            self._err.print(Text(text, style), soft_wrap=True)
+
+    def facts(self, rows: Rows, result: bool = False) -> None:
+        """Lines of a name and what is known about it, on stderr; on stdout where they are the result."""
+        if result:
+            self._facts(rows, self._out, self._plain_out)
+        elif not self.quiet:
+            self._facts(rows, self._err, self.plain)
+
+    def _facts(self, rows: Rows, console: Console, plain: bool) -> None:
+        if plain:
+            console.file.writelines(_aligned(rows, ""))
+        else:
+            console.print(_grid(rows, "bold"), soft_wrap=True)
+
+    def error(self, error: EquiDiffError) -> None:
+        """One panel: what is wrong, what was given, what was expected, what to type next."""
+        rows = (("given", error.given), ("expected", error.expected), ("try", error.hint))
+        self.panel("error", error.problem, [(name, value) for name, value in rows if value is not None], "red")
+
+    def panel(self, title: str, text: str, rows: Rows, style: str) -> None:
+        """A framed text with a few facts below it, on stderr, also where the rest is to be quiet."""
+        if self.plain:
+            sys.stderr.writelines([f"{title}: {text}\n", *_aligned(rows, "  ")])
+            return
+        body = Group(Text(text), *([Text(), _grid(rows, "dim")] if rows else []))
+        self._err.print(Panel(body, title=Text(title), title_align="left", border_style=style, padding=(0, 1)))
+
+    def status(self, text: str) -> AbstractContextManager[object]:
+        """Something that takes seconds and cannot say how many."""
+        if self.quiet or self.plain:
+            self.note(f"{text} ...")
+            return nullcontext()
+        return self._err.status(text)
+
+    def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]], bad: Sequence[bool] = ()) -> None:
+        """A table on stdout, for people; `bad` rows are red."""
+        if self._plain_out:
+            widths = [max(len(str(row[i])) for row in (columns, *rows)) for i in range(len(columns))]
+            for row in (columns, *rows):
+                cells = [str(cell).ljust(width) for cell, width in zip(row, widths, strict=True)]
+                self.result("  ".join(cells).rstrip())
+            return
+        table = Table(*columns, box=SIMPLE_HEAD, pad_edge=False)
+        for position, row in enumerate(rows):
+            red = position < len(bad) and bad[position]
+            table.add_row(*(Text(str(cell)) for cell in row), style="red" if red else "")
+        self._out.print(table)
+
+    @contextmanager
+    def progress(self, total: int, done: int) -> Iterator[Show]:
+        """Yields what is to be called with the number of finished samples and a line about them."""
+        if self.quiet:
+            yield lambda _done, _state: None
+        elif self.plain:
+            yield _PlainProgress(self, total, done)
+        else:
+            with self._bar(total, done) as show:
+                yield show
+
+    @contextmanager
+    def _bar(self, total: int, done: int) -> Iterator[Show]:
+        bar = Progress(
+            TextColumn("sampling"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("[dim]left"),
+            TimeRemainingColumn(),
+            console=self._err,
+        )
+        task = bar.add_task("", total=total, completed=done)
+        state = Text()
+
+        def show(done: int, text: str) -> None:
+            bar.update(task, completed=done)
+            state.plain = text
+
+        # transient: what the bar says at its end, the table below it says better
+        with Live(Group(bar, state), console=self._err, transient=True):
+            yield show
+
+
+class _PlainProgress:
+    """A line every few seconds."""
+
+    def __init__(self, terminal: Terminal, total: int, done: int) -> None:
+        self._terminal, self._total, self._first = terminal, total, done
+        self._started = self._shown = time.monotonic()
+
+    def __call__(self, done: int, state: str) -> None:
+        now = time.monotonic()
+        if now - self._shown < PLAIN_INTERVAL_S:
+            return
+        self._shown = now
+        elapsed = now - self._started
+        line = f"{done}/{self._total} finished: {state}; {elapsed:.0f} s"
+        if done > self._first:
+            line += f", about {elapsed / (done - self._first) * (self._total - done):.0f} s left"
+        self._terminal.note(line)
+
+
+def _aligned(rows: Rows, indent: str) -> list[str]:
+    width = max((len(name) for name, _ in rows), default=0)
+    gap = "\n" + indent + " " * (width + 2)
+    return [f"{indent}{name:<{width}}  {gap.join(str(value).splitlines())}\n" for name, value in rows]
+
+
+def _grid(rows: Rows, style: str) -> Table:
+    grid = Table.grid(padding=(0, 2))
+    for name, value in rows:
+        grid.add_row(Text(name, style), Text(str(value), overflow="fold"))
+    return grid

@@ -1,0 +1,282 @@
+"""The four interfaces. Subclass one, override its abstract methods, return it from a factory: that is a component.
+
+Samples are images `[batch, channels, height, width]`, nominally in [0, 1] and not clamped, or points `[batch, 2]`.
+Implementations are final: wrap another component, do not subclass it.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Generator as Coroutine
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from PIL.Image import Image
+from torch import Tensor
+
+from equidiff.errors import UnsupportedError
+
+Samples = Float[Tensor, "batch *sample"]
+Latents = Float[Tensor, "batch *latent"]
+Measurements = Float[Tensor, "batch m"]
+PerSample = Float[Tensor, " batch"]
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A weights file that a component loaded, as recorded in `run.json`."""
+
+    name: str
+    sha256: str
+    revision: str | None = None
+
+
+@dataclass(frozen=True)
+class BuildContext:
+    """What a factory may need to know about the run it builds for.
+
+    Attributes:
+        device: a torch device, e.g. "cpu" or "cuda:0".
+        dtype: "float32" or "bfloat16" (autocast inside generators).
+        generator: the run's generator; absent while generators and solvers are built.
+        weights: components append every weights file they load.
+    """
+
+    device: str = "cpu"
+    dtype: str = "float32"
+    generator: Generator | None = None
+    weights: list[Weights] = field(default_factory=list)
+
+
+class Generator(ABC):
+    """A differentiable map from a latent, standard normal by definition, to a sample.
+
+    Attributes:
+        latent_shape: shape of one latent, without the batch axis.
+        sample_shape: shape of one sample, without the batch axis.
+        network: name of the network that objectives use unless told otherwise, e.g. "fashion"; None where there is
+            no natural one.
+    """
+
+    latent_shape: tuple[int, ...]
+    sample_shape: tuple[int, ...]
+    network: str | None = None
+
+    @abstractmethod
+    def generate(self, latents: Latents, steps: int | None = None) -> Samples:
+        """Map latents to samples; differentiable and deterministic.
+
+        Args:
+            latents: `[batch, *latent_shape]`, float32, drawn from N(0, I) or moved from there.
+            steps: number of sampler steps, for generators that have them; their own default when absent.
+
+        Returns:
+            `[batch, *sample_shape]`, float32; images nominally in [0, 1], not clamped.
+        """
+
+    def invert(self, samples: Samples) -> Latents:
+        """The latents that `generate` maps to these samples, as nearly as the generator can tell.
+
+        Raises:
+            UnsupportedError: this generator cannot invert.
+        """
+        raise UnsupportedError(f"{type(self).__name__} cannot invert samples.")
+
+    def queries(self) -> list[Image] | Samples:
+        """The generator's own query samples, which `--query INDEX` picks from: pictures, or points. None by default."""
+        return []
+
+
+class Objective(ABC):
+    """A differentiable map from a sample to a measurement; owns its preprocessing (channels, resize, normalise).
+
+    Attributes:
+        names: a name for each of the m outputs.
+        unit: "activation", "logit", "probability", or another word.
+    """
+
+    names: tuple[str, ...]
+    unit: str
+
+    @abstractmethod
+    def measure(self, samples: Samples) -> Measurements:
+        """Measure samples.
+
+        Args:
+            samples: `[batch, *sample_shape]`; images nominally in [0, 1]. The run differentiates through this.
+
+        Returns:
+            `[batch, m]`, float32, in `unit`.
+        """
+
+    def measure_image(self, image: Image) -> Float[Tensor, "1 m"]:
+        """Measure a picture from a file, prepared as the network's own evaluation would prepare it.
+
+        Args:
+            image: mode "L" or "RGB", any size.
+        """
+        return self.measure(image_to_tensor(image))
+
+    def residual(self, measurements: Measurements, target: Float[Tensor, " m"]) -> Float[Tensor, "batch r"]:
+        """What is to become zero; `measurements - target` unless the objective says otherwise."""
+        return measurements - target
+
+    def discrepancy(self, measurements: Measurements, target: Float[Tensor, " m"]) -> PerSample:
+        """Squared length of the residual, `[batch]`. To change it, override `residual`."""
+        return self.residual(measurements, target).square().sum(dim=1)
+
+
+class Regularizer(ABC):  # noqa: B024  both of its methods have a neutral default
+    """Filtered views on which the measurement must hold too, and/or a penalty per sample."""
+
+    def views(self, samples: Samples) -> list[Samples]:
+        """Filtered copies of the samples, each of the samples' own shape; none by default."""
+        return []
+
+    def penalty(self, samples: Samples, latents: Latents) -> PerSample:
+        """An amount >= 0 added to each sample's loss, `[batch]`; zero by default."""
+        return samples.new_zeros(len(samples))
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the run knows at some latents of one sample; all tensors detached, rows in the order asked.
+
+    Attributes:
+        latents: `[rows, *latent_shape]`, as asked.
+        samples: `[rows, *sample_shape]`.
+        measurements: `[rows, m]`.
+        residuals: `[rows, r]`: unfiltered, then each view, then the root of the penalty where there is one.
+        loss: `[rows]`: `weight` times the sum of all squared residuals.
+        loss_unfiltered: `[rows]`: the share of the sample itself.
+        loss_filtered: `[rows]`: the share of its views; None without views.
+        gradient: `[rows, *latent_shape]`: of the loss, where it was asked for.
+        jacobian: `[rows, r, *latent_shape]`: of the residuals, where it was asked for.
+    """
+
+    latents: Tensor
+    samples: Tensor
+    measurements: Tensor
+    residuals: Tensor
+    loss: Tensor
+    loss_unfiltered: Tensor
+    loss_filtered: Tensor | None
+    gradient: Tensor | None = None
+    jacobian: Tensor | None = None
+
+    def rows(self, start: int, stop: int) -> Answer:
+        """The rows from `start` up to `stop`, as an answer of their own."""
+        return self.pick(range(start, stop))
+
+    def pick(self, rows: Sequence[int]) -> Answer:
+        """These rows, in this order, as an answer of their own."""
+        return Answer(
+            **{name: value[list(rows)] if isinstance(value, Tensor) else value for name, value in vars(self).items()}
+        )
+
+
+@dataclass(frozen=True)
+class Step:
+    """One iteration of a solver.
+
+    Attributes:
+        number: 0 for the start, then counting up.
+        answer: one row: where the solver stands. The answer of the last step is the sample's result.
+    """
+
+    number: int
+    answer: Answer
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a solver asks the run to compute; see `ResidualFunction`."""
+
+    kind: str
+    latents: Tensor
+    count: int = 0
+
+
+class ResidualFunction(ABC):
+    """c(z) of one sample, as a solver sees it.
+
+    Each call is made with `yield from`, so that the run can answer the requests of many samples in one batch:
+
+        answer = yield from residual.gradient(latents)
+
+    Attributes:
+        tolerance: the sample is a member when its loss is below this.
+    """
+
+    tolerance: float
+
+    def value(self, latents: Latents) -> Coroutine[Request | Step, Any, Answer]:
+        """Loss and residuals at each row: one forward pass a row."""
+        return (yield Request("value", latents))
+
+    def gradient(self, latents: Latents) -> Coroutine[Request | Step, Any, Answer]:
+        """The same and the gradient of the loss: one forward and one backward pass a row."""
+        return (yield Request("gradient", latents))
+
+    def jacobian(self, latents: Latents) -> Coroutine[Request | Step, Any, Answer]:
+        """The same and the Jacobian of the residuals: one forward and r backward passes a row."""
+        return (yield Request("jacobian", latents))
+
+    def pool(self, count: int) -> Coroutine[Request | Step, Any, Answer]:
+        """This sample's hand of plain samples, `count` of them, the best first.
+
+        Sixteen neighbours (samples 0 to 15, 16 to 31, ...) share `16 * count` plain samples, which are sorted by loss
+        and dealt out back and forth: the first gets ranks 0, 31, 32, ..., the second 1, 30, 33, .... Every call deals a
+        new deck and starts with another neighbour. One forward pass a plain sample, shared by the neighbours.
+        """
+        return (yield Request("pool", self.draw(0), count))
+
+    @abstractmethod
+    def draw(self, count: int) -> Latents:
+        """Fresh latents from the prior, from this sample's own random stream, `[count, *latent_shape]`."""
+
+
+class Solver(ABC):
+    """A method that drives the residual of one sample to zero from a start latent.
+
+    The run keeps many samples going at once and puts their requests together; a solver never sees the others.
+
+    Attributes:
+        budget: evaluations a sample may cost unless the user says otherwise.
+        tolerance: loss below which a sample is a member, unless the user says otherwise.
+        weight: lambda, the factor on every squared residual.
+    """
+
+    budget: int
+    tolerance: float = 0.01
+    weight: float = 1.0
+
+    @abstractmethod
+    def solve(
+        self, latents: Latents, residual: ResidualFunction, budget: float
+    ) -> Coroutine[Request | Step, Any, None]:
+        """Yield a `Step` for each iteration until the loss is below `residual.tolerance`, or hope is gone.
+
+        Args:
+            latents: a start, one row from N(0, I); a solver may choose another.
+            residual: computes losses, gradients and Jacobians, and counts what they cost.
+            budget: evaluations that this sample may cost; the run ends the solver when they are spent.
+        """
+
+
+def image_to_tensor(image: Image) -> Float[Tensor, "1 channels height width"]:
+    """A picture of mode "L" or "RGB" as float32 in [0, 1]."""
+    import numpy as np
+
+    pixels = torch.from_numpy(np.array(image, dtype=np.uint8))
+    pixels = pixels[None] if pixels.ndim == 2 else pixels.permute(2, 0, 1)
+    return pixels[None].float() / 255
+
+
+__all__ = [
+    "Answer", "BuildContext", "Generator", "Latents", "Measurements", "Objective", "PerSample", "Regularizer",
+    "Request", "ResidualFunction", "Samples", "Solver", "Step", "Weights", "image_to_tensor",
+]  # fmt: skip

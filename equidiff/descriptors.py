@@ -1,0 +1,59 @@
+"""What a plugin says about its components, so that they can be listed and checked before anything heavy is imported."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from pydantic import BaseModel, ConfigDict
+
+KINDS = ("generator", "objective", "regularizer", "solver")
+
+
+class Options(BaseModel):
+    """Base of a component's options: every field is settable as `,key=value`; unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A publication that a component implements, printed by `equidiff cite`."""
+
+    key: str
+    authors: str
+    title: str
+    year: int
+    url: str
+
+    def bibtex(self) -> str:
+        """The reference as a BibTeX entry."""
+        return (
+            f"@misc{{{self.key},\n  author = {{{self.authors}}},\n  title = {{{self.title}}},\n"
+            f"  year = {{{self.year}}},\n  url = {{{self.url}}},\n}}"
+        )
+
+
+@dataclass(frozen=True)
+class Descriptor:
+    """One component that a plugin offers.
+
+    Attributes:
+        name: what users type, e.g. "lowpass".
+        factory: import string "package.module:function". The function is called as
+            `factory(argument: str | None, options: Options, context: BuildContext)` and returns the component.
+        summary: one line.
+        argument: what the text after the colon means; empty where there is none.
+        options: the pydantic model of its options.
+        references: what to cite.
+        needs: import names of packages it needs beyond EquiDiff's own.
+        examples: specs that work as typed.
+    """
+
+    name: str
+    factory: str
+    summary: str
+    argument: str = ""
+    options: type[Options] = Options
+    references: tuple[Reference, ...] = ()
+    needs: tuple[str, ...] = ()
+    examples: tuple[str, ...] = field(default=())

@@ -1,0 +1,105 @@
+"""What `equidiff doctor` looks at."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+import torch
+
+import equidiff
+from equidiff.components import build
+from equidiff.contracts import BuildContext
+from equidiff.errors import EquiDiffError
+from equidiff.plugins import Plugin, Plugins
+
+LIBRARIES = ("torch", "timm", "numpy", "pillow", "safetensors", "pydantic", "pluggy", "matplotlib")
+SHIPPED = (("toy:fashion", "classifier"), ("toy:circles", "classifier"))
+GIB = 2**30
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line: what was looked at, how it is, and whether that is bad."""
+
+    what: str
+    state: str
+    broken: bool = False
+
+
+def examine(plugins: Plugins) -> list[Finding]:
+    """Versions, devices, memory, plugins with what they need, and the weights that ship with EquiDiff."""
+    return [
+        Finding("equidiff", equidiff.__version__),
+        Finding("python", f"{platform.python_version()} on {platform.platform(terse=True)}"),
+        *(_library(name) for name in LIBRARIES),
+        *_devices(),
+        *(finding for plugin in plugins.plugins for finding in _plugin(plugin)),
+        *(_weights(plugins, generator, objective) for generator, objective in SHIPPED),
+    ]
+
+
+def _library(name: str) -> Finding:
+    try:
+        return Finding(name, version(name))
+    except PackageNotFoundError:
+        return Finding(name, f"missing: pip install {name}", broken=True)
+
+
+def _devices() -> Iterator[Finding]:
+    yield Finding("cpu", f"{os.cpu_count()} cores, {_free_memory()}")
+    for index in range(torch.cuda.device_count()):
+        free, total = torch.cuda.mem_get_info(index)
+        name = torch.cuda.get_device_name(index)
+        yield Finding(f"cuda:{index}", f"{name}, {free / GIB:.1f} of {total / GIB:.1f} GiB free")
+    if torch.backends.mps.is_available():
+        yield Finding("mps", "available; shares the memory of the CPU")
+    if not torch.cuda.is_available() and not torch.backends.mps.is_available():
+        yield Finding("gpu", "none that torch can use; the toys need none")
+
+
+def _free_memory() -> str:
+    try:
+        with open("/proc/meminfo", encoding="ascii") as file:
+            sizes = {line.split(":")[0]: int(line.split()[1]) * 1024 for line in file if "kB" in line}
+        return f"{sizes['MemAvailable'] / GIB:.1f} of {sizes['MemTotal'] / GIB:.1f} GiB free"
+    except (OSError, KeyError):  # only Linux says it there
+        return "free memory unknown"
+
+
+def _plugin(plugin: Plugin) -> Iterator[Finding]:
+    what = f"plugin {plugin.name}"
+    if plugin.problem:
+        yield Finding(what, plugin.problem, broken=True)
+        return
+    yield Finding(what, f"{len(plugin.offers)} components from {plugin.source} {plugin.version}".rstrip())
+    for offer in plugin.offers:
+        missing = [name for name in offer.descriptor.needs if not _importable(name)]
+        if missing:
+            yield Finding(
+                f"  {offer.kind} {offer.descriptor.name}", f"cannot be used yet, missing: {', '.join(missing)}"
+            )
+
+
+def _importable(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def _weights(plugins: Plugins, generator: str, objective: str) -> Finding:
+    what = f"weights of {generator}"
+    context = BuildContext()
+    try:
+        made = build(plugins, "generator", generator, context).component
+        build(plugins, "objective", objective, BuildContext(generator=made, weights=context.weights))
+    except EquiDiffError as error:
+        return Finding(what, error.problem, broken=True)
+    except Exception as error:  # whatever it is, it is what the user wants to know
+        return Finding(what, f"{type(error).__name__}: {error}", broken=True)
+    return Finding(what, "load: " + ", ".join(file.name for file in context.weights))

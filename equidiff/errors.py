@@ -1,0 +1,89 @@
+"""What EquiDiff raises: one hierarchy, and every message says what was given, what was expected, what to type next."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class EquiDiffError(Exception):
+    """Something the user can mend. The command line shows it as one panel and exits with `exit_code`.
+
+    Args:
+        problem: one sentence, without a full stop where it ends in a value.
+        given: what was given.
+        expected: what would have been right.
+        hint: what to type next.
+    """
+
+    exit_code = 1
+
+    def __init__(self, problem: str, *, given: object = None, expected: object = None, hint: str | None = None) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.given = given
+        self.expected = expected
+        self.hint = hint
+
+    def __str__(self) -> str:
+        lines = [self.problem]
+        for label, text in (("given", self.given), ("expected", self.expected), ("try", self.hint)):
+            if text is not None:
+                lines.append(f"{label}: {text}")
+        return "\n".join(lines)
+
+
+class UsageError(EquiDiffError):
+    """The command or spec string itself is malformed."""
+
+    exit_code = 2
+
+
+class SpecError(UsageError):
+    """A spec string that cannot be parsed."""
+
+
+class UnknownNameError(EquiDiffError):
+    """A component, option, layer or class that does not exist."""
+
+
+class PluginError(EquiDiffError):
+    """A plugin that cannot be loaded, or a component of one that cannot be built."""
+
+
+class QueryError(EquiDiffError):
+    """A query that is missing, unreadable, or of the wrong kind."""
+
+
+class WeightsError(EquiDiffError):
+    """A checkpoint that is missing, corrupt, refused, or does not fit."""
+
+
+class RunFolderError(EquiDiffError):
+    """A run folder that cannot be written, read or resumed."""
+
+
+class UnsupportedError(EquiDiffError):
+    """A component was asked for something it does not offer."""
+
+
+def unknown_name(what: str, given: str, known: Iterable[str], hint: str | None = None) -> UnknownNameError:
+    """The error for a name that is not among `known`; shows the nearest ones."""
+    names = list(known)
+    near = nearest(given, names)
+    if near:
+        expected = "did you mean " + " or ".join(near) + "?"
+    elif len(names) <= 12:
+        expected = "one of " + ", ".join(names)
+    else:
+        expected = f"one of {len(names)}, such as " + ", ".join(names[:6])
+    return UnknownNameError(f"There is no {what} named {given!r}.", given=given, expected=expected, hint=hint)
+
+
+def nearest(given: str, known: Iterable[str]) -> list[str]:
+    """Up to three of the known names that resemble the given one, the closest first."""
+    folded: dict[str, str] = {}
+    for name in known:
+        folded.setdefault(name.casefold(), name)
+    hits = difflib.get_close_matches(given.casefold(), folded, n=3, cutoff=0.6)
+    return [folded[hit] for hit in hits]

@@ -1,0 +1,80 @@
+"""`toy:circles`: the two-dimensional case of the thesis (figure 3.1).
+
+Points lie in concentric rings around the origin. Their radius follows a mixture of normals, their angle is uniform, so
+the map from a standard normal in the plane is known exactly: keep the angle, send the quantile of the length to the
+quantile of the radius.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import final
+
+import torch
+from torch import Tensor
+
+from equidiff.contracts import Generator, Latents, Samples
+
+RINGS = (0.40, 0.80, 1.20, 1.60)
+WIDTH = 0.16
+QUERIES = ((0.50, 0.30), (-0.62, 0.78), (-0.75, -1.05))
+BISECTIONS = 40
+
+
+@final
+class Circles(Generator):
+    """Maps N(0, I) in the plane to concentric rings, exactly and smoothly (but for the origin)."""
+
+    latent_shape = (2,)
+    sample_shape = (2,)
+    network = "circles"
+
+    def generate(self, latents: Latents, steps: int | None = None) -> Samples:
+        length = latents.norm(dim=1, keepdim=True).clamp(min=1e-12)
+        # the length of a standard normal in the plane is Rayleigh distributed
+        return latents / length * radius_of(-torch.expm1(-0.5 * length.square()))
+
+    def invert(self, samples: Samples) -> Latents:
+        radius = samples.norm(dim=1, keepdim=True).clamp(min=1e-12)
+        quantile = _distribution(radius).clamp(max=1 - 1e-7)
+        return samples / radius * (-2 * torch.log1p(-quantile)).sqrt()
+
+    def queries(self) -> Tensor:
+        """Three points: inside, at the edge, outside of the unit circle."""
+        return torch.tensor(QUERIES)
+
+
+def radius_of(quantile: Tensor) -> Tensor:
+    """Radius at a quantile in [0, 1) of the mixture, by bisection; differentiable."""
+    with torch.no_grad():
+        exact = quantile.double()
+        low, high = torch.zeros_like(exact), torch.full_like(exact, RINGS[-1] + 8 * WIDTH)
+        for _ in range(BISECTIONS):
+            middle = (low + high) / 2
+            below = _distribution(middle) < exact
+            low, high = torch.where(below, middle, low), torch.where(below, high, middle)
+        root = ((low + high) / 2).to(quantile)
+        density = _density(root)
+    # a Newton step from the root moves nothing and carries the derivative of the inverse, 1 / density
+    return root + (quantile - quantile.detach()) / density.clamp(min=1e-6)
+
+
+def sample_points(count: int, generator: torch.Generator) -> Tensor:
+    """Draw points from the rings, `[count, 2]`."""
+    return Circles().generate(torch.randn(count, 2, generator=generator))
+
+
+def _distribution(radius: Tensor) -> Tensor:
+    return (_mass(radius) - _BELOW) / (1 - _BELOW)
+
+
+def _mass(value: Tensor) -> Tensor:
+    return torch.stack([torch.special.ndtr((value - ring) / WIDTH) for ring in RINGS]).mean(dim=0)
+
+
+def _density(radius: Tensor) -> Tensor:
+    peaks = torch.stack([torch.exp(-0.5 * ((radius - ring) / WIDTH) ** 2) for ring in RINGS])
+    return peaks.mean(dim=0) / (WIDTH * math.sqrt(2 * math.pi) * (1 - _BELOW))
+
+
+_BELOW = float(_mass(torch.zeros((), dtype=torch.float64)))  # the little that would lie below zero is cut off

@@ -1,0 +1,209 @@
+"""The result of a run in Python."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from equidiff.contracts import Generator, Objective, Regularizer, Solver
+from equidiff.engine import FAILED, MEMBER, StepRecord
+from equidiff.errors import RunFolderError
+from equidiff.plugins import Plugins
+from equidiff.records import Record
+from equidiff.run import Observer, execute
+from equidiff.runfolder import ROWS, RunFolder, read_records, read_tensors, summarize
+from equidiff.runinfo import read_info
+from equidiff.session import Session, Settings, prepare
+
+
+@dataclass(frozen=True)
+class InvariantSet:
+    """What a network cannot tell from the query.
+
+    Attributes:
+        info: what `run.json` says: specs, target, seed, counts, versions.
+        records: one for each sample asked for, members or not, in index order.
+        rows: latents, samples and measurements of all records, in that order; not-a-number where one failed.
+        query: `[1, ...]`, the query sample; None where the target was given as numbers.
+    """
+
+    info: dict[str, Any]
+    records: tuple[Record, ...]
+    rows: Mapping[str, Tensor]
+    query: Tensor | None
+    _session: Session | None = None
+    _steps: tuple[StepRecord, ...] = ()
+
+    @property
+    def members(self) -> tuple[Record, ...]:
+        """The records of the members."""
+        return tuple(record for record in self.records if record.status == MEMBER)
+
+    @property
+    def latents(self) -> Tensor:
+        """The members' latents, `[members, *latent_shape]`."""
+        return self._rows_of_members("latents")
+
+    @property
+    def samples(self) -> Tensor:
+        """The members themselves, `[members, *sample_shape]`; images nominally in [0, 1], not clamped."""
+        return self._rows_of_members("samples")
+
+    @property
+    def measurements(self) -> Tensor:
+        """What the objective says of the members, `[members, m]`, in `info["target"]["unit"]`."""
+        return self._rows_of_members("measurements")
+
+    @property
+    def target(self) -> Tensor:
+        """y*, `[m]`."""
+        return torch.tensor(self.info["target"]["values"])
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    def contains(self, samples: Tensor) -> Tensor:
+        """Whether samples belong to the set: the loss of each, its views included, is below the tolerance.
+
+        Args:
+            samples: `[batch, *sample_shape]`, for instance members, or images of your own.
+
+        Returns:
+            `[batch]`, bool.
+
+        Raises:
+            RunFolderError: the set was loaded, and made with objects or code that a run folder cannot name.
+        """
+        problem = (self._session or self._rebuild()).problem
+        with torch.no_grad():
+            _, unfiltered, filtered = problem.measure(samples.to(problem.target.device))
+        loss = unfiltered if filtered is None else unfiltered + filtered
+        return (loss < self.info["tolerance"]).cpu()
+
+    def save(self, path: str | Path) -> Path:
+        """Write the set as a run folder, as `equidiff run` would.
+
+        Raises:
+            RunFolderError: something is there already, or it cannot be written.
+        """
+        description = {key: value for key, value in self.info.items() if key not in {"counts", "wall_s"}}
+        folder = RunFolder.create(Path(path), description, len(self.records), self.query)
+        for step in self._steps:
+            folder.add_step(step)
+        for position, record in enumerate(self.records):
+            rows = None if record.status == FAILED else {n: self.rows[n][position : position + 1] for n in ROWS}
+            folder.add_result(record, rows)
+        folder.finish(self.info["status"], self.info["wall_s"])
+        return folder.path
+
+    @classmethod
+    def load(cls, path: str | Path) -> InvariantSet:
+        """Read a run folder. Loads no component and runs no code.
+
+        Raises:
+            RunFolderError: it is no run folder, or damaged.
+        """
+        tensors = read_tensors(Path(path))
+        query = tensors.pop("query", None)
+        return cls(read_info(Path(path)), tuple(read_records(Path(path))), tensors, query)
+
+    def _rows_of_members(self, name: str) -> Tensor:
+        if not self.rows:
+            return torch.empty(0)
+        chosen = [position for position, record in enumerate(self.records) if record.status == MEMBER]
+        return self.rows[name][chosen]
+
+    def _rebuild(self) -> Session:
+        specs = self.info["specs"]
+        for kind, spec in specs.items():
+            if spec.startswith("<") or "custom:" in spec:
+                raise RunFolderError(
+                    f"The {kind} of this set cannot be built from its run folder: it was an object, or code of yours.",
+                    given=spec,
+                    expected="equidiff.sample(...) with that object again",
+                )
+        target = self.info["target"]["values"]
+        settings = Settings(**specs, target=target, device="cpu", dtype=self.info["dtype"])
+        return prepare(settings, Plugins())
+
+
+class _Memory:
+    """Keeps a run in memory."""
+
+    def __init__(self) -> None:
+        self.steps: list[StepRecord] = []
+        self.kept: dict[int, tuple[Record, Mapping[str, Tensor] | None]] = {}
+        self.ended: dict[str, Any] = {}
+
+    def add_step(self, step: StepRecord) -> None:
+        self.steps.append(step)
+
+    def add_result(self, record: Record, rows: Mapping[str, Tensor] | None) -> None:
+        self.kept[record.index] = (record, rows)
+
+    def finish(self, status: str, wall_s: float, error: str | None = None) -> None:
+        self.ended = {"status": status, "wall_s": round(wall_s, 3)}
+
+
+def sample(
+    generator: str | Generator = "toy",
+    objective: str | Objective = "neuron:17",
+    regularizer: str | Regularizer | None = None,
+    solver: str | Solver = "auto",
+    *,
+    query: Any = None,
+    target: Any = None,
+    samples: int = 16,
+    budget: float | None = None,
+    tolerance: float | None = None,
+    batch: int = 16,
+    seed: int = 0,
+    device: str = "auto",
+    dtype: str = "float32",
+    plugins: Plugins | None = None,
+    observer: Observer | None = None,
+) -> InvariantSet:
+    """Sample the invariant set of a query.
+
+    Args:
+        generator: a spec string such as "toy:fashion", or a Generator.
+        objective: a spec string such as "neuron:block3.17", or an Objective.
+        regularizer: a spec string or a Regularizer; "lowpass" for images and "none" for points when absent.
+        solver: a spec string or a Solver.
+        query: an index into the generator's own queries, a picture or its path, or one sample as a tensor.
+        target: the measurement to reach, in place of a query: a number, several, or text with commas.
+        samples: how many to try for.
+        budget: evaluations a sample may cost; the solver's own when absent.
+        tolerance: loss below which a sample is a member; the solver's own (0.01) when absent.
+        batch: samples in one pass through generator and objective.
+        seed: sample i depends on `(seed, i)` alone.
+        device: a torch device, or "auto".
+        dtype: "float32", or "bfloat16" for autocast inside generators that have it.
+        plugins: where spec strings are looked up; the installed plugins when absent.
+        observer: is told of each step and each finished sample.
+
+    Returns:
+        The set; samples that did not converge are among its records, never among its members.
+
+    Raises:
+        EquiDiffError: a spec, an option, the query or the target cannot be used.
+    """
+    settings = Settings(
+        generator, objective, regularizer, solver, query, target, samples, budget, tolerance, batch, seed, device, dtype
+    )
+    session = prepare(settings, plugins or Plugins())
+    memory = _Memory()
+    execute(session, memory, range(samples), observer)
+    kept = [memory.kept[index] for index in sorted(memory.kept)]
+    records = tuple(record for record, _ in kept)
+    info = {**session.describe(), **memory.ended, **summarize(records, samples)}
+    done = [rows for _, rows in kept if rows is not None]
+    blank = {name: torch.full_like(done[0][name], torch.nan) for name in ROWS} if done else {}
+    rows = {name: torch.cat([(each or blank)[name] for _, each in kept]) for name in ROWS} if done else {}
+    query_sample = None if session.query is None else session.query.sample
+    return InvariantSet(info, records, rows, query_sample, session, tuple(memory.steps))

@@ -1,0 +1,8 @@
+"""The networks that objectives ask: the two that ship with EquiDiff, and any of timm's."""
+
+from equidiff.networks.classes import find_class
+from equidiff.networks.layers import Layer, Tap, describe_layers
+from equidiff.networks.load import load_network
+from equidiff.networks.network import Network
+
+__all__ = ["Layer", "Network", "Tap", "describe_layers", "find_class", "load_network"]

@@ -1,0 +1,112 @@
+"""Reading weights files: safetensors, or plain state dicts without code in them."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from equidiff.contracts import Weights
+from equidiff.errors import WeightsError
+
+EXPECTED = "a .safetensors file, or a state dict written by torch.save(model.state_dict(), PATH)"
+WRAPPERS = ("state_dict", "model")  # what training scripts commonly call the state dict in a larger checkpoint
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """The state dict in a weights file, on the CPU.
+
+    Raises:
+        WeightsError: the file is missing, damaged, holds something else, or holds code, which is never run.
+    """
+    if not path.is_file():
+        raise WeightsError("The checkpoint does not exist.", given=path, expected=EXPECTED)
+    return _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
+
+
+def hash_weights(path: Path, name: str | None = None, revision: str | None = None) -> Weights:
+    """The record of a weights file: its name (the file's own unless given) and its SHA-256."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return Weights(name or path.name, digest.hexdigest(), revision)
+
+
+def put_weights(module: nn.Module, weights: dict[str, Tensor], path: Path, hint: str | None = None) -> None:
+    """Copy a state dict into a module; every name and shape must fit.
+
+    Args:
+        module: receives the weights.
+        weights: the state dict.
+        path: where it came from, for the error.
+        hint: what to type next when it does not fit.
+
+    Raises:
+        WeightsError: names a few of the keys that do not fit.
+    """
+    own = module.state_dict()
+    problems = {
+        "missing": own.keys() - weights.keys(),
+        "unexpected": weights.keys() - own.keys(),
+        "of another shape": {key for key in own.keys() & weights.keys() if own[key].shape != weights[key].shape},
+    }
+    if any(problems.values()):
+        text = "; ".join(f"{len(keys)} {what} ({_some(keys)})" for what, keys in problems.items() if keys)
+        raise WeightsError(
+            f"The checkpoint does not fit the network: {text}.",
+            given=path,
+            expected=f"the {len(own)} tensors of this architecture",
+            hint=hint,
+        )
+    module.load_state_dict(weights)
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(
+            f"The checkpoint is damaged, or no safetensors file: {error}", given=path, expected=EXPECTED
+        ) from error
+
+
+def _read_pickle(path: Path) -> dict[str, Tensor]:
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise WeightsError(
+            "The checkpoint is damaged, or holds more than tensors; code in it is not run.",
+            given=path,
+            expected=EXPECTED,
+            hint="save it again as safetensors, from where it is trusted",
+        ) from error
+    except Exception as error:  # torch.load raises what its many formats raise
+        raise WeightsError(
+            f"The checkpoint cannot be read: {first_line(error)}", given=path, expected=EXPECTED
+        ) from error
+    for wrapper in WRAPPERS:
+        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
+            content = content[wrapper]
+    if not isinstance(content, dict) or not content or not all(isinstance(value, Tensor) for value in content.values()):
+        raise WeightsError(
+            f"The checkpoint holds a {type(content).__name__} that is no state dict.", given=path, expected=EXPECTED
+        )
+    return content
+
+
+def first_line(error: Exception) -> str:
+    """The first line of another library's message, or its type where it says nothing."""
+    return next(iter(str(error).splitlines()), type(error).__name__)
+
+
+def _some(keys: Iterable[str]) -> str:
+    first, *others = sorted(keys)
+    return ", ".join([first, *others[:2], *(["..."] if len(others) > 2 else [])])

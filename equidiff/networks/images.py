@@ -1,0 +1,53 @@
+"""Bringing pictures and samples to the channels and the size that a network expects."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from jaxtyping import Float
+from PIL.Image import Image, Resampling
+from torch import Tensor
+
+from equidiff.contracts import image_to_tensor
+from equidiff.errors import UnsupportedError
+
+# ITU-R 601, as Pillow converts RGB to grey
+LUMINANCE = (0.299, 0.587, 0.114)
+
+
+def to_channels(
+    samples: Float[Tensor, "batch channels height width"], channels: int
+) -> Float[Tensor, "batch new_channels height width"]:
+    """Convert between grey and RGB; differentiable.
+
+    Args:
+        samples: images with 1 or 3 channels.
+        channels: 1 or 3.
+
+    Raises:
+        UnsupportedError: the samples have another number of channels.
+    """
+    given = samples.shape[1]
+    if given == channels:
+        return samples
+    if (given, channels) == (1, 3):
+        return samples.expand(-1, 3, -1, -1)
+    if (given, channels) == (3, 1):
+        return (samples * samples.new_tensor(LUMINANCE)[:, None, None]).sum(dim=1, keepdim=True)
+    raise UnsupportedError(
+        "The network cannot see these samples.", given=f"{given} channels", expected="1 (grey) or 3 (RGB)"
+    )
+
+
+def prepare_grey(
+    samples: Float[Tensor, "batch channels height width"], size: int
+) -> Float[Tensor, "batch 1 size size"]:
+    """Samples as grey images of `size` pixels a side, in the range they came in; differentiable."""
+    grey = to_channels(samples, 1)
+    if grey.shape[-2:] == (size, size):
+        return grey
+    return F.interpolate(grey, (size, size), mode="bicubic", antialias=True)
+
+
+def prepare_grey_image(image: Image, size: int) -> Float[Tensor, "1 1 size size"]:
+    """A picture as a grey image of `size` pixels a side, in [0, 1]."""
+    return image_to_tensor(image.convert("L").resize((size, size), Resampling.BICUBIC))

@@ -1,0 +1,119 @@
+"""Looking into a network: what a layer puts out, and which layers there are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from equidiff.errors import UnsupportedError, unknown_name
+from equidiff.networks.network import Network
+
+
+class Layer(NamedTuple):
+    """One line of `describe_layers`: shape is that of one sample, None where the layer puts out no single tensor."""
+
+    name: str
+    type: str
+    shape: tuple[int, ...] | None
+
+
+class _Reached(Exception):
+    """Carries a value out of a forward pass; nothing went wrong."""
+
+    def __init__(self, output: Any) -> None:
+        self.output = output
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Tap:
+    """A place in a network where a measurement is taken.
+
+    Attributes:
+        network: the network.
+        name: what to call the place, e.g. "block3".
+        module: the module there.
+        before: take the module's input instead of its output.
+    """
+
+    network: Network
+    name: str
+    module: nn.Module
+    before: bool = False
+
+    @classmethod
+    def at(cls, network: Network, layer: str | None) -> Tap:
+        """The output of a layer by its dotted name; without one, the input of the classifier's final layer.
+
+        Raises:
+            UnknownNameError: there is no such layer; the message shows the nearest names.
+            UnsupportedError: no layer was named and the network has no single final layer.
+        """
+        modules = dict(network.module.named_modules())
+        if layer is None:
+            if network.head is None:
+                raise UnsupportedError(
+                    f"{network.name} has no single final layer.",
+                    expected="LAYER.INDEX",
+                    hint=f"e.g. {list(modules)[-1]}.0",
+                )
+            return cls(network, "pre-logits", modules[network.head], before=True)
+        if layer not in modules or not layer:
+            raise unknown_name(f"layer of {network.name}", layer, [name for name in modules if name])
+        return cls(network, layer, modules[layer])
+
+    def read(self, inputs: Tensor) -> Any:
+        """What is there when the network sees these inputs; layers behind it are not computed."""
+
+        def stop(value: Any) -> None:
+            raise _Reached(value)
+
+        handle = self._hook(stop)
+        try:
+            self.network.module(inputs)
+        except _Reached as reached:
+            return reached.output
+        finally:
+            handle.remove()
+        raise UnsupportedError(f"{self.network.name} never calls its layer {self.name}.", given=self.name)
+
+    @torch.no_grad()
+    def read_all(self, inputs: Tensor) -> list[Any]:
+        """What is there at every call of the layer in one whole forward pass, without gradients."""
+        values: list[Any] = []
+        handle = self._hook(values.append)
+        try:
+            self.network.module(inputs)
+        finally:
+            handle.remove()
+        return values
+
+    def _hook(self, receive: Callable[[Any], None]) -> RemovableHandle:
+        if self.before:
+            return self.module.register_forward_pre_hook(lambda _module, arguments: receive(arguments[0]))
+        return self.module.register_forward_hook(lambda _module, _arguments, output: receive(output))
+
+
+@torch.no_grad()
+def describe_layers(network: Network) -> list[Layer]:
+    """Every layer that a forward pass calls, in the order of the network's own listing."""
+    shapes: dict[str, tuple[int, ...] | None] = {}
+
+    def note(name: str) -> Callable[[nn.Module, Any, Any], None]:
+        def hook(_module: nn.Module, _arguments: Any, output: Any) -> None:
+            shapes[name] = tuple(output.shape[1:]) if isinstance(output, Tensor) else None
+
+        return hook
+
+    modules = {name: module for name, module in network.module.named_modules() if name}
+    handles = [module.register_forward_hook(note(name)) for name, module in modules.items()]
+    try:
+        network.module(network.probe(1))
+    finally:
+        for handle in handles:
+            handle.remove()
+    return [Layer(name, type(modules[name]).__name__, shapes[name]) for name in modules if name in shapes]

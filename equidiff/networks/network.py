@@ -1,0 +1,52 @@
+"""What an objective knows about the network that it asks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from PIL.Image import Image
+from torch import Tensor, nn
+
+from equidiff.contracts import Samples
+
+
+@final
+@dataclass(frozen=True, eq=False, repr=False)
+class Network:
+    """A frozen network in evaluation mode, float32, together with its preprocessing and the names of its classes.
+
+    Attributes:
+        module: maps prepared inputs to logits `[batch, outputs]`; one output is one logit, for the last class. Its
+            parameters do not require gradients.
+        name: "fashion", "circles", or timm's name.
+        device: where the module is, and where pictures are brought.
+        sample_shape: shape of one sample at the network's own size, e.g. `(3, 224, 224)`.
+        prepare: samples `[batch, channels, height, width]` of any size, nominally in [0, 1] (or points `[batch, 2]`),
+            to inputs of `module`; differentiable, and on the samples' own device.
+        prepare_image: a picture of any mode and size to inputs `[1, ...]`, as the network's own evaluation does it.
+        names: every name of every class, the one to show first; None where the classes have no known names.
+        head: dotted name of the final linear layer; None where there is not exactly one.
+        channels_last: feature maps are `[batch, height, width, channels]` where their shape leaves it open.
+    """
+
+    module: nn.Module
+    name: str
+    device: str
+    sample_shape: tuple[int, ...]
+    prepare: Callable[[Samples], Tensor]
+    prepare_image: Callable[[Image], Tensor]
+    names: tuple[tuple[str, ...], ...] | None = None
+    head: str | None = None
+    channels_last: bool = False
+
+    @property
+    def classes(self) -> tuple[str, ...] | None:
+        """One name for each class, as shown in results; None where the classes have no known names."""
+        return None if self.names is None else tuple(names[0] for names in self.names)
+
+    def probe(self, count: int) -> Tensor:
+        """Prepared inputs of `count` grey samples, for finding out shapes."""
+        return self.prepare(torch.full((count, *self.sample_shape), 0.5, device=self.device))

@@ -1,0 +1,140 @@
+"""timm's networks, with weights from a local file or from the hub. timm is imported when one is asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from equidiff.contracts import BuildContext, Weights
+from equidiff.errors import UsageError, WeightsError, unknown_name
+from equidiff.networks.checkpoints import first_line, hash_weights, put_weights, read_weights
+from equidiff.networks.classes import imagenet_names
+from equidiff.networks.images import to_channels
+from equidiff.networks.network import Network
+
+HUB_FILES = ("model.safetensors", "pytorch_model.bin")
+
+
+def load_timm(
+    name: str, checkpoint: str | None, context: BuildContext, *, mean: float | None, std: float | None, pad: str | None
+) -> Network:
+    """A timm model with its own evaluation transform; arguments and errors as in `load_network`."""
+    import timm
+
+    _check_name(name)
+    arguments = {} if pad is None else {"pad_type": pad}
+    if checkpoint:
+        module = _create(name, arguments)
+        record = _load_local(module, Path(checkpoint))
+    else:
+        module, record = _load_pretrained(name, arguments)
+    if record not in context.weights:
+        context.weights.append(record)
+    module.eval().requires_grad_(False).to(context.device)
+
+    config = timm.data.resolve_model_data_config(module)
+    channels = config["input_size"][0]
+    config |= {key: (value,) * channels for key, value in (("mean", mean), ("std", std)) if value is not None}
+    # one transform for both: on tensors its parts are differentiable, antialiased, and do not clamp
+    transform = timm.data.create_transform(**config, is_training=False)
+    mode = "L" if channels == 1 else "RGB"
+    subset = timm.data.infer_imagenet_subset(module)
+    return Network(
+        module,
+        name,
+        context.device,
+        tuple(config["input_size"]),
+        prepare=lambda samples: transform(to_channels(samples, channels)),
+        prepare_image=lambda image: transform(image.convert(mode))[None].to(context.device),
+        names=imagenet_names(subset) if subset else None,
+        head=_head(module),
+        channels_last=getattr(module, "output_fmt", None) == "NHWC",
+    )
+
+
+def _check_name(name: str) -> None:
+    import timm
+
+    if not timm.is_model(name):
+        known = ["fashion", "circles", *timm.list_models()]
+        raise unknown_name("network", name, known, hint="model=fashion, model=circles, or the name of a timm model")
+    architecture, dot, _ = name.partition(".")
+    tags = timm.list_models(f"{architecture}.*", pretrained=True)
+    if dot and name not in tags:
+        raise unknown_name("set of weights", name, tags or [architecture])
+
+
+def _create(name: str, arguments: dict[str, Any]) -> nn.Module:
+    import timm
+
+    try:
+        return timm.create_model(name, **arguments)
+    except TypeError as error:
+        if "pad_type" not in arguments:
+            raise
+        raise UsageError(
+            f"{name} has no option for padding: {error}",
+            given=f"pad={arguments['pad_type']}",
+            expected="no pad option, or a network of timm's EfficientNet family",
+        ) from error
+
+
+def _load_pretrained(name: str, arguments: dict[str, Any]) -> tuple[nn.Module, Weights]:
+    """The model with the hub's weights, which timm converts, and the record of their file."""
+    import timm
+
+    config = timm.get_pretrained_cfg(name)
+    repository = config.hf_hub_id if config else None
+    if repository is None:
+        raise WeightsError(
+            f"The hub has no weights for {name}.", expected="a local weights file", hint=f"model={name},checkpoint=PATH"
+        )
+    try:
+        path = _find_on_hub(repository)
+        overlay = {"file": str(path), "custom_load": False}
+        module = _create(name, {**arguments, "pretrained": True, "pretrained_cfg_overlay": overlay})
+    except UsageError:
+        raise
+    except Exception as error:  # whatever the hub, the connection or timm raises, the weights are not there
+        raise WeightsError(
+            f"The pretrained weights of {name} cannot be had: {first_line(error)}",
+            given=f"model={name} without checkpoint",
+            expected=f"{repository} on a reachable model hub, or a local weights file",
+            hint=f"model={name},checkpoint=PATH",
+        ) from error
+    return module, hash_weights(path, repository, revision=path.parent.name)
+
+
+def _find_on_hub(repository: str) -> Path:
+    """The weights file in the hub's local cache, downloaded if it is not there yet."""
+    from huggingface_hub import HfApi, hf_hub_download, try_to_load_from_cache
+
+    for file in HUB_FILES:
+        cached = try_to_load_from_cache(repository, file)
+        if isinstance(cached, str):
+            return Path(cached)
+    # asked first because it fails at once where a download would retry for a minute
+    siblings = HfApi().model_info(repository, timeout=10).siblings or []
+    there = {sibling.rfilename for sibling in siblings}
+    return Path(hf_hub_download(repository, next(file for file in HUB_FILES if file in there)))
+
+
+def _load_local(module: Any, path: Path) -> Weights:
+    weights = read_weights(path)
+    # a fine-tuned checkpoint has its own number of classes
+    rows = weights.get(f"{_head(module)}.weight")
+    if rows is not None and rows.ndim >= 2 and len(rows) != module.num_classes:
+        module.reset_classifier(len(rows))
+    put_weights(
+        module, weights, path, hint="model=NAME must name the architecture that the checkpoint was trained with"
+    )
+    return hash_weights(path)
+
+
+def _head(module: Any) -> str | None:
+    """Dotted name of the final linear layer; None where there are several (distilled models) or none."""
+    classifier = module.get_classifier()
+    names = (name for name, child in module.named_modules() if child is classifier)
+    return None if isinstance(classifier, nn.Identity) else next(names, None)

@@ -1,0 +1,165 @@
+"""A function of the user's own."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any, final
+
+import torch
+from jaxtyping import Float
+from PIL import ImageOps
+from PIL.Image import Image, Resampling
+from torch import Tensor
+
+from equidiff.contracts import BuildContext, Measurements, Objective, Samples, image_to_tensor
+from equidiff.descriptors import Options
+from equidiff.errors import EquiDiffError, PluginError, QueryError, UsageError, unknown_name
+from equidiff.plugins import import_file
+
+Function = Callable[[Tensor], Any]  # what it returns is checked
+EXPECTED = "module:function, or ./file.py:function"
+PROBES = 2  # more than one, to see what the function makes of the batch axis
+
+
+def build(argument: str | None, options: Options, context: BuildContext) -> Custom:
+    """Build `custom:module:function` or `custom:./file.py:function`; the function is tried once.
+
+    Args:
+        argument: where the function is. A module is looked for on `sys.path`, then in the current directory.
+        options: none.
+        context: the probe has the shape of its generator's samples.
+
+    Raises:
+        UsageError: the argument names no function, or the run has no generator.
+        UnknownNameError: the module has no such function.
+        PluginError: the code cannot be imported, raises, or does not return what an objective must.
+    """
+    if context.generator is None:
+        raise UsageError("A custom objective needs a generator, whose samples it measures.")
+    function = _find(argument)
+    return Custom(function, str(argument), context.generator.sample_shape, context.device)
+
+
+@final
+class Custom(Objective):
+    """What a function makes of samples.
+
+    Args:
+        function: samples `[batch, *sample_shape]` to `[batch]` or `[batch, m]`, differentiable.
+        name: what the user typed, for errors.
+        sample_shape: shape of one sample.
+        device: where the function gets its samples.
+
+    Raises:
+        PluginError: tried on two samples of noise, the function raises or does not return what it must.
+    """
+
+    def __init__(self, function: Function, name: str, sample_shape: tuple[int, ...], device: str) -> None:
+        self._function = function
+        self._name = name
+        self._shape = sample_shape
+        self._device = device
+        outputs = self._try()
+        label = name.rpartition(":")[2]
+        self.names = (label,) if outputs == 1 else tuple(f"{label}[{index}]" for index in range(outputs))
+        self.unit = str(getattr(function, "unit", "value"))
+
+    def measure(self, samples: Samples) -> Measurements:
+        values = self._call(samples)
+        return values.reshape(len(samples), -1).to(samples.dtype)
+
+    def measure_image(self, image: Image) -> Float[Tensor, "1 m"]:
+        """Measure a picture, converted, resized and cropped at the centre to the shape of the generator's samples."""
+        if len(self._shape) != 3:
+            raise QueryError("This generator makes points, not pictures.", given="a picture", expected="--query INDEX")
+        channels, height, width = self._shape
+        fitted = ImageOps.fit(image.convert("L" if channels == 1 else "RGB"), (width, height), Resampling.BICUBIC)
+        return self.measure(image_to_tensor(fitted).to(self._device))
+
+    def _call(self, samples: Samples) -> Any:
+        try:
+            return self._function(samples)
+        except EquiDiffError:
+            raise
+        except Exception as error:
+            raise PluginError(
+                f"{self._name} raised {type(error).__name__}: {error}",
+                given=f"samples of shape {tuple(samples.shape)}",
+                hint="--traceback shows where",
+            ) from error
+
+    def _try(self) -> int:
+        """Call the function once and check what it returns; the number of its outputs."""
+        # noise, because deviations and norms have no gradient at a grey sample
+        noise = torch.rand(PROBES, *self._shape, generator=torch.Generator().manual_seed(0))
+        samples = noise.to(self._device).requires_grad_()
+        with torch.enable_grad():
+            values = self._check(self._call(samples))
+            (gradient,) = torch.autograd.grad(values[0].sum(), samples, allow_unused=True)
+        if gradient is None:
+            raise self._wrong("a result that does not depend on the samples", "a function of the samples")
+        if not gradient.isfinite().all():
+            raise self._wrong("a gradient with NaN or infinity", "a finite gradient for a sample of noise")
+        if gradient[1:].any():
+            raise self._wrong("a result that depends on other samples of the batch", "each sample measured on its own")
+        return values[0].numel()
+
+    def _check(self, values: Any) -> Tensor:
+        wanted = "a float tensor of shape [batch] or [batch, m]"
+        if not isinstance(values, Tensor):
+            raise self._wrong(type(values).__name__, wanted)
+        if not values.is_floating_point() or values.ndim not in (1, 2) or len(values) != PROBES or not values.numel():
+            raise self._wrong(f"{values.dtype} of shape {tuple(values.shape)} for {PROBES} samples", wanted)
+        if not values.isfinite().all():
+            raise self._wrong(f"{values.flatten()[:3].tolist()}", "finite numbers for samples of noise")
+        if not values.requires_grad:
+            raise self._wrong("a tensor without a gradient", "torch operations only, no .item(), .detach() or numpy")
+        return values
+
+    def _wrong(self, given: str, expected: str) -> PluginError:
+        return PluginError(f"{self._name} does not return what an objective must.", given=given, expected=expected)
+
+
+def _find(argument: str | None) -> Function:
+    place, _, name = (argument or "").rpartition(":")
+    if not place or not name:
+        raise UsageError("custom needs a function.", given=argument, expected=EXPECTED, hint="custom:./probe.py:score")
+    module = _import(place)
+    function = getattr(module, name, None)
+    if function is None:
+        own = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
+        raise unknown_name(f"function in {place}", name, own)
+    if not callable(function):
+        raise UsageError(
+            f"{name} in {place} is not a function.", given=type(function).__name__, expected="samples in, numbers out"
+        )
+    return function
+
+
+def _import(place: str) -> ModuleType:
+    is_file = place.endswith(".py") or "/" in place
+    if is_file and not Path(place).is_file():
+        raise UsageError("The file does not exist.", given=Path(place).resolve(), expected="a Python file")
+    try:
+        return import_file(Path(place)) if is_file else _import_module(place)
+    except EquiDiffError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise PluginError(
+            f"{place} cannot be imported: {type(error).__name__}: {error}",
+            given=place,
+            expected=EXPECTED,
+            hint=None if is_file else f"custom:./{place}.py:FUNCTION, if it is a file",
+        ) from error
+
+
+def _import_module(name: str) -> ModuleType:
+    here = str(Path.cwd())
+    if here not in sys.path:
+        # behind everything else: a file that happens to be called random.py must not shadow the library
+        sys.path.append(here)
+    return importlib.import_module(name)

@@ -1,0 +1,16 @@
+"""Everything a plugin module needs to describe its components; imports nothing heavy."""
+
+from equidiff.descriptors import Descriptor, Options, Reference
+from equidiff.errors import EquiDiffError, PluginError, UnknownNameError, unknown_name
+from equidiff.hookspecs import hookimpl
+
+__all__ = [
+    "Descriptor",
+    "EquiDiffError",
+    "Options",
+    "PluginError",
+    "Reference",
+    "UnknownNameError",
+    "hookimpl",
+    "unknown_name",
+]

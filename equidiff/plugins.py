@@ -1,0 +1,185 @@
+"""Finding plugins and what they offer: the only module that talks to pluggy.
+
+A plugin that cannot be loaded, or whose hook raises, costs one line in `equidiff plugins`, never the tool.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import importlib.util
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pluggy
+
+from equidiff import hookspecs
+from equidiff.descriptors import KINDS, Descriptor
+from equidiff.errors import EquiDiffError, PluginError, unknown_name
+
+GROUP = "equidiff"
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A descriptor together with the plugin that it came from, and that plugin's distribution (or file)."""
+
+    kind: str
+    plugin: str
+    distribution: str
+    descriptor: Descriptor
+
+
+@dataclass
+class Plugin:
+    """One discovered plugin; `problem` says why it could not be used, if so."""
+
+    name: str
+    version: str = ""
+    source: str = ""
+    offers: list[Offer] = field(default_factory=list)
+    problem: str | None = None
+
+
+class Plugins:
+    """The plugins of one process.
+
+    Args:
+        entry_points: what to load; the installed entry points of the group "equidiff" when absent.
+        files: one-file plugins, by path. Their code is executed.
+    """
+
+    def __init__(
+        self, entry_points: Iterable[importlib.metadata.EntryPoint] | None = None, files: Iterable[Path] = ()
+    ) -> None:
+        self._manager = pluggy.PluginManager(hookspecs.PROJECT)
+        self._manager.add_hookspecs(hookspecs)
+        self.plugins: list[Plugin] = []
+        if entry_points is None:
+            entry_points = importlib.metadata.entry_points(group=GROUP)
+        for path in files:
+            self._add_file(path)
+        for entry_point in sorted(entry_points, key=lambda entry: (entry.name != "builtin", entry.name)):
+            self._add_entry_point(entry_point)
+
+    def offers(self, kind: str) -> list[Offer]:
+        """All components of one kind, in the order their plugins were found."""
+        if kind not in KINDS:
+            raise unknown_name("kind of component", kind, KINDS)
+        return [offer for plugin in self.plugins for offer in plugin.offers if offer.kind == kind]
+
+    def find(self, kind: str, name: str) -> Offer:
+        """The one component of that kind and name.
+
+        Raises:
+            UnknownNameError: there is none; the message shows the nearest names and any plugin that failed to load.
+            PluginError: two plugins offer the same name.
+        """
+        offers = self.offers(kind)
+        hits = [offer for offer in offers if offer.descriptor.name == name]
+        if len(hits) > 1:
+            raise PluginError(
+                f"{len(hits)} plugins offer a {kind} named {name!r}.",
+                given=", ".join(hit.plugin for hit in hits),
+                expected="one",
+                hint="uninstall one of them",
+            )
+        if not hits:
+            broken = [f"{plugin.name} ({plugin.problem})" for plugin in self.plugins if plugin.problem]
+            hint = "equidiff plugins" + (f"   # could not be loaded: {'; '.join(broken)}" if broken else "")
+            raise unknown_name(kind, name, [offer.descriptor.name for offer in offers], hint)
+        return hits[0]
+
+    def factory(self, offer: Offer) -> Callable[..., Any]:
+        """Import the factory that a descriptor names.
+
+        Raises:
+            PluginError: the module or the function cannot be imported; the message names the plugin.
+        """
+        path = offer.descriptor.factory
+        module, _, function = path.partition(":")
+        try:
+            return getattr(importlib.import_module(module), function)
+        except Exception as error:
+            missing = error.name if isinstance(error, ModuleNotFoundError) else None
+            raise PluginError(
+                f"The {offer.kind} {offer.descriptor.name!r} of plugin {offer.plugin!r} cannot be imported: "
+                f"{type(error).__name__}: {error}",
+                given=path,
+                expected="an import string package.module:function",
+                hint=f"pip install {missing}" if missing else "equidiff doctor",
+            ) from error
+
+    def _add_entry_point(self, entry_point: importlib.metadata.EntryPoint) -> None:
+        distribution = entry_point.dist
+        plugin = Plugin(
+            entry_point.name,
+            distribution.version if distribution else "",
+            distribution.name if distribution else entry_point.value,
+        )
+        self._add(plugin, entry_point.load)
+
+    def _add_file(self, path: Path) -> None:
+        if not path.is_file():
+            raise PluginError(
+                "The plugin file does not exist.", given=path, expected="a Python file with a hook implementation"
+            )
+        plugin = Plugin(path.stem, source=str(path))
+        self._add(plugin, lambda: import_file(path))
+        if plugin.problem:  # the user named this file: silence would hide the mistake
+            raise PluginError(f"The plugin file cannot be used: {plugin.problem}", given=path, hint="--traceback")
+
+    def _add(self, plugin: Plugin, load: Callable[[], ModuleType]) -> None:
+        self.plugins.append(plugin)
+        registered = None
+        try:
+            module = load()
+            registered = self._manager.register(module, name=f"{plugin.name}@{plugin.source}")
+            self._manager.check_pending()
+            plugin.offers = list(self._collect(module, plugin))
+            if not plugin.offers:
+                plugin.problem = "it offers no component (no hook is marked with @hookimpl)"
+        except (Exception, SystemExit) as error:
+            plugin.problem = _in_one_line(error)
+            if registered:
+                self._manager.unregister(name=registered)
+
+    def _collect(self, module: ModuleType, plugin: Plugin) -> Iterable[Offer]:
+        """Call this plugin's hooks alone, so that another one's failure cannot spoil it."""
+        others = [each for each in self._manager.get_plugins() if each is not module]
+        for kind in KINDS:
+            caller = self._manager.subset_hook_caller(f"equidiff_{kind}s", others)
+            for descriptors in caller():
+                for descriptor in descriptors:
+                    if not isinstance(descriptor, Descriptor):
+                        raise TypeError(f"equidiff_{kind}s returned {descriptor!r}, not a Descriptor")
+                    yield Offer(kind, plugin.name, plugin.source, descriptor)
+
+
+def import_file(path: Path) -> ModuleType:
+    """Execute a Python file that the user named and return it as a module, the same one each time."""
+    name = f"equidiff_file_{path.stem}"
+    path = path.resolve()
+    loaded = sys.modules.get(name)
+    if loaded is not None and getattr(loaded, "__file__", None) == str(path):
+        return loaded
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise PluginError("This is not a Python file.", given=path, expected="a file ending in .py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _in_one_line(error: BaseException) -> str:
+    text = error.problem if isinstance(error, EquiDiffError) else str(error)
+    return f"{type(error).__name__}: {' '.join(text.split()) or 'no message'}"

@@ -1,0 +1,198 @@
+"""What the user asks about: a picture from a file, one of the generator's own query samples, or a number."""
+
+from __future__ import annotations
+
+import glob
+import math
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
+from equidiff.contracts import Generator, Objective, image_to_tensor
+from equidiff.errors import QueryError, UsageError
+
+EXPECTED = "an 8-bit grey or RGB picture, or the index of one of the generator's own queries"
+USUAL = 3  # the index of the query that a generator is asked about when the user names none
+
+
+@dataclass(frozen=True)
+class Query:
+    """A query that was found and read.
+
+    Attributes:
+        source: the path, or "NAME query INDEX", as recorded in `run.json`.
+        sample: `[1, *shape]` float32, in its own size; pictures in [0, 1].
+        image: the picture itself; None for points.
+    """
+
+    source: str
+    sample: Tensor
+    image: Image.Image | None
+
+
+def load_query(query: str | int | Path | Image.Image | Tensor, generator: Generator) -> Query:
+    """Find and read a query.
+
+    Args:
+        query: an index into the generator's own queries, a picture's path (a shell pattern that matches one file
+            will do), a picture, or one sample as a tensor.
+        generator: for its own queries and the shape of its samples.
+
+    Raises:
+        QueryError: it is missing, unreadable, of the wrong kind, or out of range.
+    """
+    if isinstance(query, Tensor):
+        return _from_tensor(query, generator)
+    if isinstance(query, Image.Image):
+        _require_images(generator, "a picture")
+        image = _checked(query, "the picture given")
+        return Query("a picture given in Python", image_to_tensor(image), image)
+    if isinstance(query, int) or str(query).lstrip("-").isdecimal():
+        return _own(int(str(query)), generator)
+    _require_images(generator, str(query))
+    path = _one_file(str(query))
+    image = _open(path)
+    return Query(str(path), image_to_tensor(image), image)
+
+
+def default_query(generator: Generator) -> int | None:
+    """What is asked about when the user names neither a query nor a target: the generator's own query 3, or its first.
+
+    None for a generator without queries of its own.
+    """
+    count = len(generator.queries())
+    return None if count == 0 else USUAL if count > USUAL else 0
+
+
+def measure_query(query: Query, objective: Objective, device: str) -> Tensor:
+    """y* = f(x*), `[m]`; a picture is prepared as the network's own evaluation prepares it.
+
+    Raises:
+        QueryError: the measurement is not finite.
+    """
+    with torch.no_grad():
+        if query.image is not None:
+            value = objective.measure_image(query.image)
+        else:
+            value = objective.measure(query.sample.to(device))
+    value = value[0].float()
+    if not value.isfinite().all():
+        raise QueryError("The objective does not give a finite value for this query.", given=query.source)
+    return value
+
+
+def parse_target(text: str, outputs: int) -> Tensor:
+    """Read `--target`: numbers separated by commas, one for each output.
+
+    Raises:
+        UsageError: not numbers, not finite, or not as many as the objective has outputs.
+    """
+    try:
+        values = [float(part) for part in text.split(",")]
+    except ValueError:
+        values = [math.nan]
+    if len(values) != outputs or not all(map(math.isfinite, values)):
+        raise UsageError(
+            "This target cannot be used.",
+            given=text,
+            expected=f"{outputs} finite number{'s' * (outputs > 1)}{', separated by commas' * (outputs > 1)}",
+            hint="--target 1.5" if outputs == 1 else "--target 1.5,0.2,...",
+        )
+    return torch.tensor(values)
+
+
+def _from_tensor(sample: Tensor, generator: Generator) -> Query:
+    shape = tuple(generator.sample_shape)
+    if sample.ndim == len(shape):
+        sample = sample[None]
+    points = len(shape) == 1
+    fits = tuple(sample.shape) == (1, *shape) if points else sample.ndim == 4 and sample.shape[:2] in {(1, 1), (1, 3)}
+    if not fits or not sample.isfinite().all():
+        raise QueryError(
+            "This tensor is not a query.",
+            given=f"shape {tuple(sample.shape)}",
+            expected="one finite sample: " + (f"a point of shape {shape}" if points else "1 or 3 channels, any size"),
+        )
+    return Query("a tensor given in Python", sample.detach().float(), None)
+
+
+def _own(index: int, generator: Generator) -> Query:
+    queries = generator.queries()
+    if not 0 <= index < len(queries):
+        raise QueryError(
+            "There is no such query." if len(queries) else "This generator has no queries of its own.",
+            given=index,
+            expected=f"an index from 0 to {len(queries) - 1}, or a picture's path" if len(queries) else EXPECTED,
+            hint="--query 0" if len(queries) else "--query PICTURE.png",
+        )
+    chosen = queries[index]
+    source = f"the generator's own query {index}"
+    if isinstance(chosen, Tensor):
+        return Query(source, chosen[None].float(), None)
+    image = _checked(chosen, source)
+    return Query(source, image_to_tensor(image), image)
+
+
+def _require_images(generator: Generator, given: str) -> None:
+    if len(generator.sample_shape) != 3:
+        raise QueryError(
+            "This generator makes points, so a picture cannot be its query.",
+            given=given,
+            expected=f"an index from 0 to {len(generator.queries()) - 1}",
+            hint="--query 0",
+        )
+
+
+def _one_file(text: str) -> Path:
+    path = Path(text).expanduser()
+    if path.exists():
+        return path
+    matches = sorted(glob.glob(str(path)))
+    if len(matches) != 1:
+        problem = f"{len(matches)} files match the query." if matches else "The query does not exist."
+        raise QueryError(problem, given=text, expected=EXPECTED, hint=f"--query {matches[0] if matches else '0'}")
+    return Path(matches[0])
+
+
+def _open(path: Path) -> Image.Image:
+    if path.is_dir():
+        raise QueryError("The query is a folder.", given=path, expected=EXPECTED)
+    if path.stat().st_size == 0:
+        raise QueryError("The query is an empty file.", given=path, expected=EXPECTED)
+    try:
+        with warnings.catch_warnings(), path.open("rb") as file:
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            image = Image.open(file)
+            # Pillow reads 16-bit colour as 8-bit without a word
+            deep = any(";16" in str(tile.args) for tile in getattr(image, "tile", []))
+            image.load()
+    except UnidentifiedImageError:
+        raise QueryError("The query is not a picture.", given=path, expected=EXPECTED) from None
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        raise QueryError(f"The picture cannot be read: {error}", given=path, expected=EXPECTED) from error
+    return _checked(image, str(path), deep)
+
+
+def _checked(image: Image.Image, source: str, deep: bool = False) -> Image.Image:
+    """The picture in mode "L" or "RGB"; whatever would need a choice of the user's is refused."""
+    if image.has_transparency_data:
+        raise QueryError(
+            "The picture has an alpha channel, and what lies behind it is not known.",
+            given=f"{source} (mode {image.mode})",
+            expected=EXPECTED,
+            hint="convert IN.png -background white -flatten OUT.png",
+        )
+    if deep or image.mode.startswith(("I", "F")):
+        raise QueryError(
+            "The picture has more than 8 bits a channel, and which of its range to keep is not known.",
+            given=f"{source} (mode {image.mode})",
+            expected=EXPECTED,
+            hint="convert IN.png -auto-level -depth 8 OUT.png",
+        )
+    if image.mode in {"L", "RGB"}:
+        return image
+    return image.convert("L" if image.mode == "1" else "RGB")

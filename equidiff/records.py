@@ -1,0 +1,90 @@
+"""What is known about one finished sample: a line of `members.jsonl`."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from equidiff.engine import Result
+
+
+@dataclass(frozen=True)
+class Record:
+    """One finished sample. What was not measured is None, and absent from the file.
+
+    Attributes:
+        index: which sample of the run.
+        status: "member", "not_converged" or "failed".
+        steps: the solver's iterations.
+        evaluations: what they cost; one is a forward and a backward pass.
+        forwards: forward passes through generator and objective; a share of those that neighbours share.
+        backwards: backward passes.
+        wall_s: seconds from its start to its end, shared with the samples that ran beside it.
+        loss: of the sample and its views together.
+        loss_unfiltered: the sample's own share.
+        loss_filtered: the views' share.
+        measurement: f(x), m numbers.
+        measurement_saved: f of the 8-bit picture.
+        latent_norm: |z| / sqrt(d); 1 is typical of the prior.
+        image: the picture's path inside the run folder.
+        error: why the sample failed.
+    """
+
+    index: int
+    status: str
+    steps: int
+    evaluations: float
+    forwards: float
+    backwards: float
+    wall_s: float
+    loss: float | None = None
+    loss_unfiltered: float | None = None
+    loss_filtered: float | None = None
+    measurement: list[float] | None = None
+    measurement_saved: list[float] | None = None
+    latent_norm: float | None = None
+    image: str | None = None
+    error: str | None = None
+
+    @classmethod
+    def of(cls, result: Result, saved: Tensor | None = None) -> Record:
+        """Describe a result; `saved` is the measurement `[m]` of the 8-bit picture."""
+        cost, answer = result.cost, result.answer
+        known: dict[str, Any] = {} if answer is None else {
+            "loss": _finite(answer.loss),
+            "loss_unfiltered": _finite(answer.loss_unfiltered),
+            "loss_filtered": None if answer.loss_filtered is None else _finite(answer.loss_filtered),
+            "measurement": answer.measurements[0].tolist() if answer.measurements.isfinite().all() else None,
+            "latent_norm": _finite(answer.latents.norm() / math.sqrt(answer.latents.numel())),
+        }  # fmt: skip
+        return cls(
+            result.index,
+            result.status,
+            result.steps,
+            round(cost.evaluations, 3),
+            round(cost.forwards, 3),
+            round(cost.backwards, 3),
+            round(result.wall_s, 3),
+            **known,
+            measurement_saved=None if saved is None else saved.tolist(),
+            error=result.error,
+        )
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Record:
+        """Read a line of `members.jsonl`; keys of later versions are ignored."""
+        return cls(**{name: value for name, value in values.items() if name in cls.__dataclass_fields__})
+
+    def to_json(self) -> str:
+        """One line of `members.jsonl`."""
+        return json.dumps({name: value for name, value in vars(self).items() if value is not None}, ensure_ascii=False)
+
+
+def _finite(value: Tensor) -> float | None:
+    number = float(value.reshape(()) if value.ndim else value)
+    return number if torch.isfinite(value).all() else None

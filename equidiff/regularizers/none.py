@@ -1,0 +1,21 @@
+"""`none`: no view and no penalty."""
+
+from __future__ import annotations
+
+from typing import final
+
+from equidiff.contracts import BuildContext, Regularizer
+from equidiff.descriptors import Options
+from equidiff.errors import SpecError
+
+
+@final
+class NoRegularizer(Regularizer):
+    """The measurement must hold for the sample alone."""
+
+
+def build(argument: str | None, options: Options, context: BuildContext) -> Regularizer:
+    """Build `none`."""
+    if argument is not None:
+        raise SpecError("The regularizer 'none' takes no argument.", given=f"none:{argument}", expected="none")
+    return NoRegularizer()

@@ -1,0 +1,85 @@
+"""Doing a run: steps and results flow from the session to whoever keeps them and whoever watches."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from equidiff.engine import FAILED, Result, StepRecord
+from equidiff.records import Record
+from equidiff.runfolder import is_image, quantized
+from equidiff.runinfo import COMPLETE, INTERRUPTED, RUN_FAILED
+from equidiff.session import Session
+
+
+class Store(Protocol):
+    """Where a run's samples are kept."""
+
+    def add_step(self, step: StepRecord) -> None:
+        """Keep one step."""
+
+    def add_result(self, record: Record, rows: Mapping[str, Tensor] | None) -> None:
+        """Keep one finished sample."""
+
+    def finish(self, status: str, wall_s: float, error: str | None = None) -> None:
+        """The run ended."""
+
+
+class Observer(Protocol):
+    """Who watches a run."""
+
+    def step(self, step: StepRecord) -> None:
+        """A sample made a step."""
+
+    def result(self, record: Record) -> None:
+        """A sample is finished."""
+
+
+def execute(session: Session, store: Store, indices: Iterable[int], observer: Observer | None = None) -> None:
+    """Solve samples and keep them. Whatever ends the run early, what was finished is kept and the store is closed.
+
+    Raises:
+        KeyboardInterrupt: after the store was closed as interrupted.
+        Exception: whatever a component raised, after the store was closed as failed.
+    """
+    started = time.monotonic()
+
+    def finish(status: str, error: str | None = None) -> None:
+        store.finish(status, time.monotonic() - started, error)
+
+    try:
+        for event in session.run(indices):
+            if isinstance(event, StepRecord):
+                store.add_step(event)
+                if observer:
+                    observer.step(event)
+            else:
+                record, rows = keep(session, event)
+                store.add_result(record, rows)
+                if observer:
+                    observer.result(record)
+    except KeyboardInterrupt:
+        finish(INTERRUPTED)
+        raise
+    except BaseException as error:
+        with suppress(OSError):  # a disk that is full must not hide that it is
+            finish(RUN_FAILED, f"{type(error).__name__}: {error}")
+        raise
+    finish(COMPLETE)
+
+
+@torch.no_grad()
+def keep(session: Session, result: Result) -> tuple[Record, dict[str, Tensor] | None]:
+    """A result's record and tensors; a picture is measured once more as an 8-bit file would keep it."""
+    if result.status == FAILED or result.answer is None:
+        return Record.of(result), None
+    rows = {name: getattr(result.answer, name) for name in ("latents", "samples", "measurements")}
+    saved = None
+    if is_image(rows["samples"]):
+        saved = session.problem.objective.measure(quantized(rows["samples"]).to(session.device))[0].float().cpu()
+    return Record.of(result, saved), rows

@@ -1,0 +1,277 @@
+"""The run folder: what a run leaves on disk, and what every other command reads (schema version 1).
+
+The query is on disk before the first sample, and each finished sample at once: its line in `members.jsonl`, its
+picture, its tensors under `partial/`. When the run ends these become `tensors.safetensors`. `run.json` is replaced in
+one move, so a killed run reads as running, never as complete.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from equidiff.engine import FAILED, MEMBER, NOT_CONVERGED, StepRecord
+from equidiff.errors import RunFolderError
+from equidiff.records import Record
+from equidiff.runinfo import RUN_FAILED, RUNNING, SCHEMA_VERSION, check_free, read_info, unwritable
+
+ROWS = ("latents", "samples", "measurements")
+
+
+class RunFolder:
+    """Writes one run folder.
+
+    Args:
+        path: the folder; made by `create`, found by `reopen`.
+        info: the content of `run.json`.
+    """
+
+    def __init__(self, path: Path, info: dict[str, Any]) -> None:
+        self.path = path
+        self.info = info
+        self.records: dict[int, Record] = {}
+        self._steps: dict[int, list[str]] = {}
+
+    @classmethod
+    def create(cls, path: Path, description: dict[str, Any], asked: int, query: Tensor | None = None) -> RunFolder:
+        """Make a new folder.
+
+        Args:
+            path: where nothing is yet.
+            description: what is known of the run, see `Session.describe`.
+            asked: number of samples asked for.
+            query: `[1, ...]`, the query sample, where there is one.
+
+        Raises:
+            RunFolderError: something is there already, or it cannot be written.
+        """
+        check_free(path)
+        info = {
+            **description,
+            "schema_version": SCHEMA_VERSION,
+            "status": RUNNING,
+            "started": _now(),
+            "counts": {"asked": asked},
+        }
+        folder = cls(path, info)
+        try:
+            (path / "images").mkdir(parents=True)
+            (path / "partial").mkdir()
+            if query is not None:
+                _save_tensors(folder._partial_query, {"query": query.float().contiguous()})
+                if is_image(query):
+                    save_png(path / "query.png", query[0])
+            folder.write()
+        except OSError as error:
+            raise unwritable(path, error) from error
+        return folder
+
+    @classmethod
+    def reopen(cls, path: Path) -> RunFolder:
+        """Open a run that did not finish, with what it had finished; a torn last line is dropped.
+
+        Raises:
+            RunFolderError: it is no run folder, or is damaged.
+        """
+        folder = cls(path, read_info(path))
+        (path / "partial").mkdir(exist_ok=True)
+        (path / "images").mkdir(exist_ok=True)
+        records = read_records(path)
+        folder._scatter(read_tensors(path), records)
+        folder.records = {
+            record.index: record
+            for record in records
+            if record.status == FAILED or folder._partial(record.index).exists()
+        }
+        lines = [line for line in _lines(path / "steps.jsonl") if line["index"] in folder.records]
+        _replace(path / "steps.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
+        _replace(path / "members.jsonl", "".join(r.to_json() + "\n" for r in folder.records.values()))
+        folder.info["status"] = RUNNING
+        for ended in ("finished", "error"):
+            folder.info.pop(ended, None)
+        folder.write()
+        return folder
+
+    def _scatter(self, tensors: dict[str, Tensor], records: list[Record]) -> None:
+        """Undo `_gather`: rows back to `partial/`, where rows of samples still to come will join them."""
+        if "query" in tensors:
+            _save_tensors(self._partial_query, {"query": tensors["query"]})
+        if "latents" in tensors:
+            for position, record in enumerate(records):
+                if record.status != FAILED:
+                    row = {name: tensors[name][position : position + 1].clone() for name in ROWS}
+                    _save_tensors(self._partial(record.index), row)
+        (self.path / "tensors.safetensors").unlink(missing_ok=True)
+
+    def add_step(self, step: StepRecord) -> None:
+        """Remember a step; it is written with its sample's result."""
+        line = json.dumps({**vars(step), "evaluations": round(step.evaluations, 3)})
+        self._steps.setdefault(step.index, []).append(line)
+
+    def add_result(self, record: Record, rows: Mapping[str, Tensor] | None) -> None:
+        """Write one finished sample.
+
+        Args:
+            record: what is known about it.
+            rows: its latents, samples and measurements, one row each; None where it failed.
+        """
+        if rows is not None:
+            # cloned: a measurement may be a view of its sample, which the file format refuses
+            own = {name: rows[name].float().contiguous().clone() for name in ROWS}
+            _save_tensors(self._partial(record.index), own)
+            if is_image(rows["samples"]):
+                record = replace(record, image=f"images/{record.index:05d}.png")
+                save_png(self.path / str(record.image), rows["samples"][0])
+        self.records[record.index] = record
+        with (self.path / "steps.jsonl").open("a") as file:
+            file.writelines(line + "\n" for line in self._steps.pop(record.index, []))
+        with (self.path / "members.jsonl").open("a") as file:
+            file.write(record.to_json() + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def finish(self, status: str, wall_s: float, error: str | None = None) -> None:
+        """Put everything in index order and say how the run ended.
+
+        Args:
+            status: "complete", "interrupted" or "failed".
+            wall_s: seconds since the run began, or was resumed.
+            error: why it failed.
+        """
+        records = [self.records[index] for index in sorted(self.records)]
+        self.info |= {"status": status, "finished": _now(), "wall_s": round(self.info.get("wall_s", 0.0) + wall_s, 3)}
+        self.info |= summarize(records, self.info["counts"]["asked"])
+        if error is not None:
+            self.info["error"] = error
+        if status == RUN_FAILED:
+            self.write()  # first, while it still can be: a full disk may not have room for what follows
+        _replace(self.path / "members.jsonl", "".join(record.to_json() + "\n" for record in records))
+        tensors = self._gather(records)
+        if tensors:
+            _save_tensors(self.path / "tensors.safetensors", tensors)
+        self.write()
+        shutil.rmtree(self.path / "partial")
+
+    def add_picture(self, name: str, picture: Image.Image) -> Path:
+        """Write a picture about the run in one move, and return where it is."""
+        path = self.path / name
+        temporary = path.with_name(name + ".part")
+        picture.save(temporary, format="png")
+        return temporary.replace(path)
+
+    def write(self) -> None:
+        """Replace `run.json` in one move."""
+        _replace(self.path / "run.json", json.dumps(self.info, indent=2, ensure_ascii=False) + "\n")
+
+    def _gather(self, records: list[Record]) -> dict[str, Tensor]:
+        """One row for each line of `members.jsonl`; not-a-number where a sample failed."""
+        tensors = load_file(self._partial_query) if self._partial_query.exists() else {}
+        parts = {each.index: load_file(self._partial(each.index)) for each in records if each.status != FAILED}
+        if parts:
+            blank = {name: torch.full_like(value, torch.nan) for name, value in next(iter(parts.values())).items()}
+            rows = {name: torch.cat([parts.get(each.index, blank)[name] for each in records]) for name in ROWS}
+            tensors |= rows
+        return tensors
+
+    @property
+    def _partial_query(self) -> Path:
+        return self.path / "partial" / "query.safetensors"
+
+    def _partial(self, index: int) -> Path:
+        return self.path / "partial" / f"{index:05d}.safetensors"
+
+
+def summarize(records: Iterable[Record], asked: int) -> dict[str, Any]:
+    """Counts by status, and the evaluations of all samples together."""
+    records = list(records)
+    counts = {"asked": asked} | {
+        name: sum(record.status == status for record in records)
+        for name, status in (("members", MEMBER), ("not_converged", NOT_CONVERGED), ("failed", FAILED))
+    }
+    return {"counts": counts, "evaluations": round(sum(record.evaluations for record in records), 3)}
+
+
+def read_records(path: Path) -> list[Record]:
+    """The lines of `members.jsonl`, whole ones only, in file order."""
+    return [Record.from_dict(line) for line in _lines(path / "members.jsonl")]
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """latents, samples, measurements, query; empty before the first sample was finished.
+
+    Raises:
+        RunFolderError: the file is damaged.
+    """
+    file = path / "tensors.safetensors"
+    try:
+        return load_file(file) if file.exists() else {}
+    except (SafetensorError, OSError) as error:
+        raise RunFolderError(f"The tensors of this run cannot be read: {error}", given=file) from error
+
+
+def is_image(samples: Tensor) -> bool:
+    """Whether these samples, `[batch, ...]`, can be written as pictures."""
+    return samples.ndim == 4 and samples.shape[1] in {1, 3}
+
+
+def quantized(samples: Tensor) -> Tensor:
+    """The samples as an 8-bit file keeps them: clamped (only here) to [0, 1] and rounded to 1/255."""
+    return (samples.clamp(0, 1) * 255).round() / 255
+
+
+def to_picture(sample: Tensor) -> Image.Image:
+    """`[channels, height, width]` as an 8-bit picture."""
+    pixels = (quantized(sample.detach().cpu()) * 255).round().to(torch.uint8)
+    array = pixels[0] if len(pixels) == 1 else pixels.permute(1, 2, 0)
+    return Image.fromarray(array.numpy())
+
+
+def save_png(path: Path, sample: Tensor) -> None:
+    """Write `[channels, height, width]` as 8-bit PNG."""
+    to_picture(sample).save(path)
+
+
+def _save_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
+    """Write a file of tensors in one move."""
+    temporary = path.with_name(path.name + ".part")
+    try:
+        save_file(tensors, temporary)
+    except SafetensorError as error:  # what the system said is in its text only
+        raise OSError(f"{error}") from error
+    temporary.replace(path)
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    if not path.exists():
+        return []
+    parsed = map(_line, path.read_text(encoding="utf-8", errors="replace").splitlines())
+    return [line for line in parsed if line is not None]
+
+
+def _line(text: str) -> dict[str, Any] | None:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None  # the line that was being written when the run was killed
+
+
+def _replace(path: Path, text: str) -> None:
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")

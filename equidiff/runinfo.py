@@ -1,0 +1,79 @@
+"""`run.json` and where run folders lie: what can be known of a run without loading torch."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from equidiff.errors import RunFolderError
+
+SCHEMA_VERSION = 1
+RUNNING, COMPLETE, INTERRUPTED, RUN_FAILED = "running", "complete", "interrupted", "failed"
+NEEDED = {"status", "specs", "options", "target", "counts", "versions", "weights", "tolerance", "budget", "seed"}
+EXPECTED_OUT = "a folder that does not exist yet, in a place where you may write"
+
+
+def read_info(path: Path) -> dict[str, Any]:
+    """The content of `run.json`.
+
+    Raises:
+        RunFolderError: there is none, it is damaged, or of another schema version.
+    """
+    file = path / "run.json"
+    try:
+        info = json.loads(file.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise RunFolderError(
+            "This is not a run folder.", given=path, expected="a folder with a run.json", hint="equidiff run"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise _damaged(file) from error
+    found = info.get("schema_version") if isinstance(info, dict) else None
+    if found is not None and found != SCHEMA_VERSION:
+        raise RunFolderError(
+            "This run folder is of another version.", given=f"schema_version {found}", expected=SCHEMA_VERSION
+        )
+    if found is None or not info.keys() >= NEEDED:
+        raise _damaged(file)
+    return info
+
+
+def _damaged(file: Path) -> RunFolderError:
+    expected = f"a run.json of schema_version {SCHEMA_VERSION}, as equidiff run writes it"
+    return RunFolderError("The run.json of this folder cannot be read.", given=file, expected=expected)
+
+
+def check_free(path: Path) -> None:
+    """Raise unless a run folder may be made at this path: nothing is there yet, and its name can be looked up."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        raise unwritable(path, error) from error
+    if not path.is_dir():
+        raise RunFolderError("The output folder is a file.", given=path, expected=EXPECTED_OUT, hint="--out ./my-run")
+    hint = f"--resume {path}" if (path / "run.json").exists() else "--out ./another-name"
+    raise RunFolderError("The output folder exists already.", given=path, expected=EXPECTED_OUT, hint=hint)
+
+
+def unwritable(path: Path, error: OSError) -> RunFolderError:
+    """The error for a run folder that the system will not have."""
+    reason = error.strerror or str(error)
+    return RunFolderError(
+        f"The run folder cannot be written: {reason}", given=path, expected=EXPECTED_OUT, hint="--out ./my-run"
+    )
+
+
+def free_path(generator: str, objective: str, parent: Path = Path("runs")) -> Path:
+    """`runs/<UTC timestamp>-<generator>-<objective>`, made safe as a file name and not taken yet."""
+    words = re.sub(r"[^A-Za-z0-9._-]+", "-", f"{generator}-{objective}").strip("-.")
+    stem = f"{datetime.now(timezone.utc):%Y%m%dT%H%M%SZ}-{words[:80]}"
+    path, number = parent / stem, 1
+    while path.exists():
+        number += 1
+        path = parent / f"{stem}-{number}"
+    return path

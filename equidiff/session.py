@@ -1,0 +1,199 @@
+"""One run: built from settings, iterated over, recorded."""
+
+from __future__ import annotations
+
+import math
+import platform
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from equidiff.components import Built, build
+from equidiff.contracts import BuildContext, Generator, Objective, Regularizer, Solver
+from equidiff.engine import Result, StepRecord, solve
+from equidiff.errors import UsageError
+from equidiff.plugins import Plugins
+from equidiff.problem import Problem
+from equidiff.query import Query, default_query, load_query, measure_query, parse_target
+from equidiff.resume import FROM_FILE
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a run is asked to do; see `equidiff.sample` for each field."""
+
+    generator: str | Generator = "toy"
+    objective: str | Objective = "neuron:17"
+    regularizer: str | Regularizer | None = None
+    solver: str | Solver = "auto"
+    query: Any = None
+    target: Any = None
+    samples: int = 16
+    budget: float | None = None
+    tolerance: float | None = None
+    batch: int = 16
+    seed: int = 0
+    device: str = "auto"
+    dtype: str = "float32"
+
+    def __post_init__(self) -> None:
+        for name, good, expected in (
+            ("samples", self.samples >= 1, "an integer of at least 1"),
+            ("batch", self.batch >= 1, "an integer of at least 1"),
+            ("seed", self.seed >= 0, "an integer of at least 0"),
+            ("budget", self.budget is None or 0 < self.budget < math.inf, "a number above 0"),
+            ("tolerance", self.tolerance is None or 0 < self.tolerance < math.inf, "a number above 0"),
+            ("dtype", self.dtype in {"float32", "bfloat16"}, "float32 or bfloat16"),
+        ):
+            if not good:
+                raise UsageError(f"The value of {name} cannot be used.", given=getattr(self, name), expected=expected)
+
+
+@dataclass(frozen=True)
+class Session:
+    """Everything a run needs, built and checked."""
+
+    settings: Settings
+    problem: Problem
+    solver: Solver
+    query: Query | None
+    budget: float
+    tolerance: float
+    device: str
+    built: dict[str, Built]
+    context: BuildContext = field(repr=False)
+
+    def run(self, indices: Iterable[int]) -> Iterator[StepRecord | Result]:
+        """Solve these samples; steps and results come as they happen."""
+        return solve(
+            self.problem,
+            self.solver,
+            indices,
+            seed=self.settings.seed,
+            batch=self.settings.batch,
+            budget=self.budget,
+            tolerance=self.tolerance,
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """What `run.json` says before the first sample is made."""
+        objective = self.problem.objective
+        return {
+            "specs": {kind: built.spec for kind, built in self.built.items()},
+            "options": {
+                **{kind: built.options for kind, built in self.built.items()},
+                "samples": self.settings.samples,
+                "batch": self.settings.batch,
+                **({} if self.query is None else {"query": _as_typed(self.settings.query, self.query)}),
+            },
+            "target": {
+                "values": self.problem.target.tolist(),
+                "names": list(objective.names),
+                "unit": objective.unit,
+                "source": "--target" if self.query is None else self.query.source,
+            },
+            "seed": self.settings.seed,
+            "tolerance": self.tolerance,
+            "budget": self.budget,
+            "device": self.device,
+            "dtype": self.settings.dtype,
+            "versions": versions(self.built.values()),
+            "weights": [{k: v for k, v in vars(file).items() if v is not None} for file in self.context.weights],
+        }
+
+
+def prepare(settings: Settings, plugins: Plugins, *, usual_query: bool = False) -> Session:
+    """Build the components, read the query, measure the target.
+
+    Args:
+        settings: what is asked for.
+        plugins: where specs are looked up.
+        usual_query: where neither query nor target is given, take the generator's usual query.
+
+    Raises:
+        EquiDiffError: whatever of it cannot be done.
+    """
+    device = choose_device(settings.device)
+    weights: list[Any] = []
+    alone = BuildContext(device=device, dtype=settings.dtype, weights=weights)
+    generator = build(plugins, "generator", settings.generator, alone)
+    context = BuildContext(device, settings.dtype, generator.component, weights)
+    regularizer = settings.regularizer
+    if regularizer is None:  # the low-pass view is the default wherever there are frequencies to pass
+        regularizer = "lowpass" if len(generator.component.sample_shape) == 3 else "none"
+    built = {
+        "generator": generator,
+        "objective": build(plugins, "objective", settings.objective, context),
+        "regularizer": build(plugins, "regularizer", regularizer, context),
+        "solver": build(plugins, "solver", settings.solver, alone),
+    }
+    objective, solver = built["objective"].component, built["solver"].component
+    if usual_query and settings.query is None and settings.target is None:
+        settings = replace(settings, query=default_query(generator.component))
+    query, target = _target(settings, generator.component, objective, device)
+    problem = Problem(
+        generator.component, objective, built["regularizer"].component, target.to(device), weight=solver.weight
+    )
+    budget = solver.budget if settings.budget is None else settings.budget
+    tolerance = solver.tolerance if settings.tolerance is None else settings.tolerance
+    return Session(settings, problem, solver, query, budget, tolerance, device, built, context)
+
+
+def choose_device(name: str) -> str:
+    """The device to run on; "auto" prefers an accelerator.
+
+    Raises:
+        UsageError: torch does not know the device, or this machine does not have it.
+    """
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        torch.zeros(1, device=name)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise UsageError(
+            f"The device cannot be used: {reason}", given=name, expected="cpu, cuda, cuda:1, mps", hint="--device cpu"
+        ) from None
+    return name
+
+
+def versions(built: Iterable[Built]) -> dict[str, str]:
+    """Versions of EquiDiff, torch, Python and each plugin's distribution that took part."""
+    found = {"equidiff": version("equidiff"), "torch": torch.__version__, "python": platform.python_version()}
+    return found | {offer.distribution: _version(offer.distribution) for part in built for offer in part.offers}
+
+
+def _version(distribution: str) -> str:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return FROM_FILE
+
+
+def _target(
+    settings: Settings, generator: Generator, objective: Objective, device: str
+) -> tuple[Query | None, torch.Tensor]:
+    if settings.target is not None:
+        if settings.query is not None:
+            raise UsageError(
+                "Both a query and a target are given.", given="--query and --target", expected="one of them"
+            )
+        target = settings.target
+        text = target if isinstance(target, str) else ",".join(map(str, torch.as_tensor(target).reshape(-1).tolist()))
+        return None, parse_target(text, len(objective.names))
+    if settings.query is None:
+        raise UsageError(
+            "Neither a query nor a target is given.",
+            expected="what the invariant set is to be of",
+            hint="--query PICTURE.png or --target 1.5",
+        )
+    query = load_query(settings.query, generator)
+    return query, measure_query(query, objective, device)
+
+
+def _as_typed(given: Any, query: Query) -> str:
+    return str(given) if isinstance(given, int | str | Path) else query.source

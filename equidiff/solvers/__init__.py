@@ -1,0 +1,1 @@
+"""The solvers that ship with EquiDiff."""

@@ -1,0 +1,198 @@
+"""`auto`: the default solver. Needs no learning rate.
+
+From a plain sample that is near the target already it takes the smallest move that zeroes the linearised residual,
+shortened to a trust radius that grows and shrinks with how well the linearisation held, and keeps the latent at a
+length that is typical of the prior. Where progress ends, it goes on from another plain sample.
+
+With few residuals the linearisation is their Jacobian, corrected after each move by what was seen (Broyden), so that
+most moves cost a forward pass alone. With many, a Jacobian would cost more than it gains: then it is the gradient of
+the loss.
+
+References:
+    Nocedal and Wright (2006), "Numerical Optimization", chapters 4 (trust regions) and 11 (nonlinear equations).
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Generator as Coroutine
+from typing import Any, final
+
+import torch
+from torch import Tensor
+
+from equidiff.builtin import AutoOptions
+from equidiff.contracts import Answer, BuildContext, Latents, Request, ResidualFunction, Solver, Step
+from equidiff.errors import SpecError
+
+JACOBIAN_OUTPUTS = 4  # with up to so many residuals a Jacobian is worth its backward passes
+GOOD, POOR = 0.3, 0.8  # ratios of the loss after and before a move: longer moves, shorter moves
+TYPICAL = 2.576  # standard deviations: a latent stays within the central 99 % of the prior's lengths
+
+Search = Coroutine[Request | Step, Any, bool]
+
+
+@final
+class Auto(Solver):
+    """Minimum-norm Newton moves with a trust radius and restarts.
+
+    Args:
+        pool: plain samples to start from: the best first, then the next where the search stalls.
+        radius: the first trust radius, as a fraction of the root of the latent's size.
+    """
+
+    budget = 128
+    tolerance = 1e-4
+
+    def __init__(self, pool: int = 8, radius: float = 0.5) -> None:
+        self.pool = pool
+        self.radius = radius
+
+    def solve(
+        self, latents: Latents, residual: ResidualFunction, budget: float
+    ) -> Coroutine[Request | Step, Any, None]:
+        numbers = itertools.count()
+        while True:
+            hand = yield from residual.pool(self.pool)
+            search = self._newton if hand.residuals.shape[1] <= JACOBIAN_OUTPUTS else self._descend
+            for card in range(self.pool):
+                here = hand.rows(card, card + 1)
+                yield Step(next(numbers), here)
+                if here.loss.item() < residual.tolerance or (yield from search(here, residual, numbers)):
+                    return
+
+    def _newton(self, here: Answer, residual: ResidualFunction, numbers: itertools.count[int]) -> Search:
+        """Moves by Jacobian until solved (True) or stalled (False)."""
+        radius = self._first_radius(here)
+        progress = Progress(here, patience=2)
+        while not progress.stalled:
+            here = yield from residual.jacobian(here.latents)
+            assert here.jacobian is not None  # it was asked for
+            jacobian, fresh = here.jacobian[0].flatten(1).double(), True
+            while True:
+                move, length = shorten(newton_move(here.residuals[0], jacobian).reshape(here.latents.shape), radius)
+                if length == 0:
+                    return False
+                there = yield from residual.value(typical(here.latents + move))
+                ratio = there.loss.item() / here.loss.item()
+                radius = next_radius(radius, length, ratio)
+                jacobian = broyden(jacobian, here, there)
+                here = there if ratio < 1 else here
+                yield Step(next(numbers), here)
+                if here.loss.item() < residual.tolerance:
+                    return True
+                # a corrected Jacobian is good for as long as it serves; a fresh one gets a second, shorter try
+                if not (ratio < POOR or fresh):
+                    break
+                fresh = False
+            progress.note(here)
+        return False
+
+    def _descend(self, here: Answer, residual: ResidualFunction, numbers: itertools.count[int]) -> Search:
+        """Moves by gradient until solved (True) or stalled (False)."""
+        radius = self._first_radius(here)
+        progress = Progress(here, patience=12)
+        here = yield from residual.gradient(here.latents)
+        while not progress.stalled:
+            assert here.gradient is not None  # it was asked for
+            gradient = here.gradient[0].flatten().double()
+            root = here.loss.double().sqrt()  # a single residual; its gradient is that of the loss over twice the root
+            move = newton_move(root, (gradient / (2 * root))[None]).reshape(here.latents.shape)
+            move, length = shorten(move, radius)
+            if length == 0:
+                return False
+            there = yield from residual.gradient(typical(here.latents + move))
+            ratio = there.loss.item() / here.loss.item()
+            radius = next_radius(radius, length, ratio)
+            here = there if ratio < 1 else here
+            yield Step(next(numbers), here)
+            if here.loss.item() < residual.tolerance:
+                return True
+            progress.note(here)
+        return False
+
+    def _first_radius(self, here: Answer) -> float:
+        return self.radius * math.sqrt(here.latents[0].numel())
+
+
+class Progress:
+    """Says when a search has stalled: the loss did not halve within `patience` notes."""
+
+    def __init__(self, here: Answer, patience: int) -> None:
+        self._mark, self._since, self._patience = here.loss.item(), 0, patience
+
+    def note(self, here: Answer) -> None:
+        """Note where the search stands."""
+        if here.loss.item() < 0.5 * self._mark:
+            self._mark, self._since = here.loss.item(), 0
+        else:
+            self._since += 1
+
+    @property
+    def stalled(self) -> bool:
+        """Whether to give up."""
+        return self._since >= self._patience
+
+
+def newton_move(residuals: Tensor, jacobian: Tensor) -> Tensor:
+    """The shortest move that zeroes the linearised residual: `-J^T (J J^T)^-1 c`.
+
+    Args:
+        residuals: c, `[r]`.
+        jacobian: J, `[r, d]`, float64.
+
+    Returns:
+        `[d]`, float32.
+    """
+    gram = jacobian @ jacobian.T
+    # views of one image give nearly parallel rows; the damping keeps their small difference from blowing up the move
+    damping = 1e-3 * gram.diagonal().mean().clamp(min=1e-30)
+    gram = gram + damping * torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
+    return (-jacobian.T @ torch.linalg.solve(gram, residuals.double())).float()
+
+
+def broyden(jacobian: Tensor, before: Answer, after: Answer) -> Tensor:
+    """The nearest Jacobian that explains the last move: `J + (dc - J dz) dz^T / |dz|^2`.
+
+    References:
+        Broyden (1965), "A class of methods for solving nonlinear simultaneous equations".
+    """
+    moved = (after.latents - before.latents).flatten().double()
+    changed = (after.residuals - before.residuals)[0].double()
+    return jacobian + torch.outer(changed - jacobian @ moved, moved) / moved.square().sum().clamp(min=1e-30)
+
+
+def shorten(move: Tensor, radius: float) -> tuple[Tensor, float]:
+    """The move, no longer than the radius, and its length; 0 where there is no slope to follow."""
+    length = float(move.norm())
+    if not math.isfinite(length) or length == 0.0:
+        return torch.zeros_like(move), 0.0
+    return move * min(1.0, radius / length), min(length, radius)
+
+
+def next_radius(radius: float, length: float, ratio: float) -> float:
+    """The trust radius after a move of this length changed the loss by this ratio."""
+    if ratio < GOOD:
+        return max(radius, 2 * length)
+    return radius if ratio < POOR else length / 3
+
+
+def typical(latents: Tensor) -> Tensor:
+    """Bring each latent to the nearest length within the central 99 % of the prior's lengths.
+
+    The squared length of a standard normal in d dimensions is chi-squared; its quantiles are Wilson and Hilferty's
+    (1931): `d (1 - 2 / (9 d) + q sqrt(2 / (9 d)))^3`.
+    """
+    size = latents[0].numel()
+    spread = 2 / (9 * size)
+    low, high = (math.sqrt(size * max(1 - spread + q * math.sqrt(spread), 0.0) ** 3) for q in (-TYPICAL, TYPICAL))
+    length = latents.flatten(1).norm(dim=1).clamp(min=1e-12).reshape(-1, *[1] * (latents.ndim - 1))
+    return latents * (length.clamp(low, high) / length)
+
+
+def build(argument: str | None, options: AutoOptions, context: BuildContext) -> Solver:
+    """Build `auto`."""
+    if argument is not None:
+        raise SpecError("The solver 'auto' takes no argument.", given=f"auto:{argument}", expected="auto,pool=8")
+    return Auto(options.pool, options.radius)

@@ -1,0 +1,94 @@
+"""Spec strings: how a component is named on the command line and in `run.json`.
+
+    name[:argument][,key=value...]          sae:6547,layer=9,tokens=cls
+    [weight*]spec + [weight*]spec ...       neuron:a + 0.5*neuron:b      (objectives only)
+
+A comma, a plus sign or a per cent sign inside an argument or a value is written `%2C`, `%2B`, `%25`. Parsing what was
+printed gives the same spec again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import quote, unquote
+
+from equidiff.errors import SpecError
+
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+WEIGHT = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE]-?\d+)?)\s*\*(.*)", re.DOTALL)
+GRAMMAR = "name[:argument][,key=value...], such as neuron:pool.17 or sae:6547,layer=9"
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One component: its name, its argument, its options (all still text)."""
+
+    name: str
+    argument: str | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, text: str) -> Spec:
+        """Parse `name[:argument][,key=value...]`.
+
+        Raises:
+            SpecError: the text does not follow the grammar, or names an option twice.
+        """
+        head, *pairs = text.strip().split(",")
+        name, colon, argument = head.partition(":")
+        if not NAME.fullmatch(name):
+            raise SpecError("This is not a component's name.", given=repr(name or text), expected=GRAMMAR)
+        if colon and not argument:
+            raise SpecError("The argument after the colon is empty.", given=repr(text), expected=GRAMMAR)
+        options: dict[str, str] = {}
+        for pair in pairs:
+            key, equals, value = pair.partition("=")
+            key = key.strip()
+            if not equals or not NAME.fullmatch(key):
+                raise SpecError("An option is written key=value.", given=repr(pair), expected=GRAMMAR)
+            if key in options:
+                raise SpecError(f"The option {key!r} is given twice.", given=repr(text))
+            options[key] = unquote(value)
+        return cls(name, unquote(argument) if colon else None, options)
+
+    def __str__(self) -> str:
+        text = self.name if self.argument is None else f"{self.name}:{_quote(self.argument)}"
+        return ",".join([text, *(f"{key}={_quote(value)}" for key, value in self.options.items())])
+
+    def __hash__(self) -> int:
+        return hash(str(self))
+
+
+def parse_sum(text: str) -> list[tuple[float, Spec]]:
+    """Parse `[weight*]spec + [weight*]spec ...`.
+
+    Returns:
+        Weights and specs, in the order given; a weight that is not written is 1.
+
+    Raises:
+        SpecError: a term is empty or malformed.
+    """
+    terms = []
+    for part in text.split("+"):
+        if not part.strip():
+            raise SpecError("A term of the sum is empty.", given=repr(text), expected="spec + 0.5*spec")
+        match = WEIGHT.fullmatch(part)
+        terms.append((float(match[1]), Spec.parse(match[2])) if match else (1.0, Spec.parse(part)))
+    return terms
+
+
+def print_sum(terms: list[tuple[float, Spec]]) -> str:
+    """The text that `parse_sum` reads back as the same terms."""
+    return " + ".join(str(spec) if weight == 1 else f"{_number(weight)}*{spec}" for weight, spec in terms)
+
+
+def _number(value: float) -> str:
+    return repr(value).replace("e+", "e")
+
+
+def _quote(text: str) -> str:
+    text = text.replace("%", "%25").replace(",", "%2C").replace("+", "%2B")
+    # leading and trailing blanks would be lost to the shell or to the parser
+    return re.sub(r"^\s+|\s+$", lambda blanks: quote(blanks[0]), text)

@@ -1,0 +1,79 @@
+"""The contract of a generator."""
+
+from __future__ import annotations
+
+import torch
+from PIL.Image import Image
+from torch import Tensor
+
+from equidiff.contracts import Generator
+from equidiff.errors import UnsupportedError
+from equidiff.testing.failure import require
+from equidiff.testing.numerics import check_map, check_tensor
+
+INVERSION_TOLERANCE = 0.1
+
+
+def check_generator(generator: Generator, *, rows: int = 3, device: str = "cpu") -> None:
+    """Check that a generator keeps its contract.
+
+    Shapes and dtype, determinism, gradients against finite differences, independence of rows, the coarser sampler,
+    the generator's own queries, and its inverse where it has one.
+
+    Args:
+        generator: what to check.
+        rows: latents to try it with, at least two.
+        device: where the generator is.
+
+    Raises:
+        ContractError: it does not.
+    """
+    name = type(generator).__name__
+    require(isinstance(generator, Generator), f"{name} is no Generator", "a subclass of equidiff.Generator")
+    for attribute in ("latent_shape", "sample_shape"):
+        _check_shape(getattr(generator, attribute, None), f"{name}.{attribute}")
+    require(
+        generator.network is None or isinstance(generator.network, str),
+        f"{name}.network is {generator.network!r}",
+        "the name of a network, or None",
+    )
+    latents = torch.randn(rows, *generator.latent_shape, generator=torch.Generator().manual_seed(1)).to(device)
+    samples = check_map(generator.generate, latents, generator.sample_shape, f"{name}.generate")
+    asked = "samples that differ where their latents do"
+    require(not torch.equal(samples[0], samples[1]), f"{name}.generate gives the same sample twice", asked)
+    with torch.no_grad():
+        coarse = generator.generate(latents, steps=2)
+    check_tensor(coarse, (rows, *generator.sample_shape), f"{name}.generate(..., steps=2)")
+    _check_queries(generator, name)
+    _check_inverse(generator, samples, name)
+
+
+def _check_shape(shape: object, what: str) -> None:
+    good = isinstance(shape, tuple) and len(shape) > 0 and all(isinstance(side, int) and side > 0 for side in shape)
+    require(good, f"{what} is {shape!r}", "a tuple of positive whole numbers, without the batch axis")
+
+
+def _check_queries(generator: Generator, name: str) -> None:
+    queries = generator.queries()
+    if isinstance(queries, Tensor):
+        check_tensor(queries, (len(queries), *generator.sample_shape), f"{name}.queries")
+        return
+    for index, query in enumerate(queries):
+        what = f"{name}.queries()[{index}]"
+        require(isinstance(query, Image), f"{what} is a {type(query).__name__}", "pictures, or one tensor of points")
+        require(query.mode in {"L", "RGB"}, f"{what} has mode {query.mode}", "mode L or RGB")
+
+
+def _check_inverse(generator: Generator, samples: Tensor, name: str) -> None:
+    try:
+        with torch.no_grad():
+            latents = generator.invert(samples)
+    except UnsupportedError:
+        return
+    check_tensor(latents, (len(samples), *generator.latent_shape), f"{name}.invert")
+    with torch.no_grad():
+        again = generator.generate(latents)
+    off = float((again - samples).square().mean().sqrt() / samples.std().clamp(min=1e-6))
+    asked = "latents that `generate` maps back to the samples, or UnsupportedError"
+    problem = f"{name}.invert is off: what its latents generate differs by {off:.2g} standard deviations"
+    require(off < INVERSION_TOLERANCE, problem, asked)

@@ -1,0 +1,125 @@
+"""What every map from tensors to tensors must keep: form, repeatability, independence of rows, true gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from equidiff.testing.failure import require
+
+Function = Callable[[Tensor], Tensor]
+
+MOVES = (0.3, 0.1, 0.03, 0.01, 0.003)  # lengths of the finite differences; kinks and rounding spoil some of them
+GRADIENT_TOLERANCE = 0.05
+ROUNDING = 2e-6
+ROW_TOLERANCE = 1e-4
+
+
+def check_map(function: Function, inputs: Tensor, shape: tuple[int, ...], what: str) -> Tensor:
+    """Check a map that works row by row, all of it.
+
+    Args:
+        function: the map.
+        inputs: `[batch, ...]`, at least two rows.
+        shape: what one row of the result must have.
+        what: the map's name, for messages.
+
+    Returns:
+        The result.
+
+    Raises:
+        ContractError: the map breaks one of the rules.
+    """
+    result = check_values(function, inputs, shape, what)
+    check_gradient(function, inputs, what)
+    return result
+
+
+def check_values(function: Function, inputs: Tensor, shape: tuple[int, ...], what: str) -> Tensor:
+    """Check everything about a map but its gradient; see `check_map`."""
+    require(len(inputs) >= 2, f"{what} was given {len(inputs)} row to check", "at least two, to see them apart")
+    before = inputs.clone()
+    with torch.no_grad():
+        result = function(inputs)
+    check_tensor(result, (len(inputs), *shape), what)
+    require(torch.equal(before, inputs), f"{what} changes its input in place", "inputs that are left as they are")
+    _check_repeatable(function, inputs, result, what)
+    _check_rows(function, inputs, result, what)
+    return result
+
+
+def check_tensor(value: object, shape: tuple[int, ...], what: str) -> None:
+    """Check that a value is a finite float32 tensor of this shape."""
+    require(isinstance(value, Tensor), f"{what} gives a {type(value).__name__}", "a tensor")
+    assert isinstance(value, Tensor)
+    require(tuple(value.shape) == shape, f"{what} gives shape {tuple(value.shape)}", f"shape {shape}")
+    require(value.dtype == torch.float32, f"{what} gives {value.dtype}", "float32")
+    require(bool(value.isfinite().all()), f"{what} gives values that are not finite", "finite values")
+
+
+def check_gradient(function: Function, inputs: Tensor, what: str) -> None:
+    """Compare autograd with finite differences, in each row along the gradient and a random direction together."""
+    stream = torch.Generator().manual_seed(0)
+    with torch.enable_grad():
+        leaf = inputs.detach().clone().requires_grad_()
+        result = function(leaf)
+        asked = "a result that torch can differentiate: no .item(), .detach(), numpy or no_grad on the way"
+        require(result.requires_grad, f"{what} loses the graph", asked)
+        weights = torch.randn(result.shape, generator=stream).to(result)
+        (gradient,) = torch.autograd.grad((weights * result).sum(), leaf, allow_unused=True)
+    require(gradient is not None, f"{what} does not depend on its input", "a result that does")
+    require(bool(gradient.isfinite().all()), f"{what} has a gradient that is not finite", "finite gradients")
+    random = torch.randn(inputs.shape, generator=stream).to(inputs)
+    direction = _unit(_unit(gradient) + _unit(random))
+    slopes = _per_row(gradient * direction)
+
+    def along(move: float) -> Tensor:
+        with torch.no_grad():
+            return _per_row(weights * function(inputs + move * direction))
+
+    off = _disagreement(along, slopes)
+    asked = "a gradient that agrees with finite differences: was part of the way detached, clamped or rounded?"
+    require(bool((off <= 1).all()), f"{what} has a wrong gradient in row {int(off.argmax())}", asked)
+
+
+def _disagreement(along: Callable[[float], Tensor], slopes: Tensor) -> Tensor:
+    """How far each row's slope is from its finite differences, in units of what is allowed; the best move counts."""
+    best = torch.full_like(slopes, torch.inf)
+    for move in MOVES:
+        ahead, behind = along(move), along(-move)
+        measured = (ahead - behind) / (2 * move)
+        rounding = ROUNDING * (ahead.abs() + behind.abs()) / move
+        allowed = GRADIENT_TOLERANCE * torch.maximum(measured.abs(), slopes.abs()) + rounding + 1e-9
+        best = torch.minimum(best, (measured - slopes).abs() / allowed)
+    return best
+
+
+def _check_repeatable(function: Function, inputs: Tensor, result: Tensor, what: str) -> None:
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(20240229)
+        again = function(inputs)
+    asked = "the same result for the same input, whatever torch's global random state"
+    require(torch.equal(result, again), f"{what} gives another result when it is called again", asked)
+
+
+def _check_rows(function: Function, inputs: Tensor, result: Tensor, what: str) -> None:
+    scale = float(result.abs().max()) + 1e-6
+    for index in range(len(inputs)):
+        with torch.no_grad():
+            alone = function(inputs[index : index + 1])
+        check_tensor(alone, (1, *result.shape[1:]), f"{what} of one row")
+        off = float((alone - result[index : index + 1]).abs().max()) if alone.numel() else 0.0
+        asked = "a result that does not depend on the batch: no statistics over rows (a BatchNorm in training mode?)"
+        problem = f"{what} gives row {index} another value alone than beside others (by {off:.2g})"
+        require(off <= ROW_TOLERANCE * scale, problem, asked)
+
+
+def _per_row(values: Tensor) -> Tensor:
+    return values.double().flatten(1).sum(dim=1)
+
+
+def _unit(values: Tensor) -> Tensor:
+    length = values.flatten(1).norm(dim=1).clamp(min=1e-30)
+    return values / length.reshape(-1, *[1] * (values.ndim - 1))

@@ -1,0 +1,72 @@
+"""The contract of an objective."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from equidiff.contracts import Objective, Samples
+from equidiff.runfolder import is_image, quantized
+from equidiff.testing.failure import require
+from equidiff.testing.numerics import check_map, check_tensor
+
+
+def check_objective(objective: Objective, samples: Samples) -> None:
+    """Check that an objective keeps its contract.
+
+    Names and unit, shapes and dtype, determinism, gradients against finite differences, independence of rows, the
+    residual and the discrepancy, and the measurement of a picture.
+
+    Args:
+        objective: what to check.
+        samples: `[batch, *sample_shape]`, at least two, of the kind it will see.
+
+    Raises:
+        ContractError: it does not.
+    """
+    name = type(objective).__name__
+    require(isinstance(objective, Objective), f"{name} is no Objective", "a subclass of equidiff.Objective")
+    _check_words(objective, name)
+    measurements = check_map(objective.measure, samples, (len(objective.names),), f"{name}.measure")
+    _check_residual(objective, measurements, name)
+    if is_image(samples):
+        _check_image(objective, samples, name)
+
+
+def _check_words(objective: Objective, name: str) -> None:
+    names = getattr(objective, "names", None)
+    good = isinstance(names, tuple) and len(names) > 0 and all(isinstance(each, str) and each for each in names)
+    require(good, f"{name}.names is {names!r}", "a tuple with a name for each output")
+    assert names is not None
+    require(len(set(names)) == len(names), f"{name}.names has the same name twice", "a name of its own for each output")
+    unit = getattr(objective, "unit", None)
+    require(isinstance(unit, str) and bool(unit), f"{name}.unit is {unit!r}", 'a word, such as "activation"')
+
+
+def _check_residual(objective: Objective, measurements: Tensor, name: str) -> None:
+    rows, target = len(measurements), measurements[0]
+    residual = objective.residual(measurements, target)
+    require(
+        isinstance(residual, Tensor) and residual.ndim == 2 and len(residual) == rows,
+        f"{name}.residual gives {getattr(residual, 'shape', residual)!r} for {rows} measurements",
+        "shape (batch, r)",
+    )
+    check_tensor(residual, (rows, residual.shape[1]), f"{name}.residual")
+    zero = bool((residual[0].abs() <= 1e-5 * (1 + target.abs().max())).all())
+    require(zero, f"{name}.residual is not zero at its own target", "a residual of 0 where both arguments agree")
+    discrepancy = objective.discrepancy(measurements, target)
+    check_tensor(discrepancy, (rows,), f"{name}.discrepancy")
+    same = torch.allclose(discrepancy, residual.square().sum(dim=1), rtol=1e-3, atol=1e-6)
+    asked = "the sum of the squared residual; override `residual` to change it"
+    require(same, f"{name}.discrepancy and {name}.residual disagree", asked)
+
+
+def _check_image(objective: Objective, samples: Samples, name: str) -> None:
+    import numpy as np
+    from PIL import Image
+
+    pixels = (quantized(samples[0].detach().cpu()) * 255).round().to(torch.uint8)
+    array = pixels[0].numpy() if len(pixels) == 1 else np.ascontiguousarray(pixels.permute(1, 2, 0).numpy())
+    with torch.no_grad():
+        measurement = objective.measure_image(Image.fromarray(array))
+    check_tensor(measurement, (1, len(objective.names)), f"{name}.measure_image")

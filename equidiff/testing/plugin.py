@@ -1,0 +1,159 @@
+"""The contract of a plugin module: what it says of its components, before anything heavy is imported."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import subprocess
+import sys
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from types import ModuleType
+
+from pydantic import ValidationError
+
+from equidiff.components import read_options
+from equidiff.contracts import BuildContext
+from equidiff.descriptors import Options, Reference
+from equidiff.errors import EquiDiffError
+from equidiff.plugins import GROUP, Offer, Plugins
+from equidiff.specs import NAME, Spec, parse_sum
+from equidiff.testing.failure import ContractError, require
+
+HEAVY = ("torch", "timm", "diffusers", "transformers", "matplotlib", "scipy")
+
+# run in a process of its own, where nothing is imported yet
+_PROBE = """
+import sys
+from importlib.metadata import EntryPoint
+from equidiff.plugins import Plugins
+Plugins([EntryPoint("plugin", sys.argv[1], "equidiff")])
+print(*[name for name in sys.argv[2:] if name in sys.modules])
+"""
+
+
+def load_plugins(*plugins: str | ModuleType | Path) -> Plugins:
+    """The named plugins and no others: what happens to be installed on the machine is not looked for.
+
+    Args:
+        plugins: modules, their import names ("equidiff.builtin" for the built-in components), or paths of one-file
+            plugins.
+
+    Raises:
+        ContractError: one of them cannot be used.
+    """
+    files = [plugin for plugin in plugins if isinstance(plugin, Path)]
+    names = [plugin.__name__ if isinstance(plugin, ModuleType) else plugin for plugin in plugins if plugin not in files]
+    try:
+        found = Plugins([EntryPoint(str(name), str(name), GROUP) for name in names], files)
+    except EquiDiffError as error:
+        raise ContractError(str(error)) from error
+    for plugin in found.plugins:
+        require(not plugin.problem, f"The plugin {plugin.name} cannot be used: {plugin.problem}", "a plugin that loads")
+    return found
+
+
+def check_plugin(plugin: str | ModuleType | Path) -> Plugins:
+    """Check that a plugin keeps its contract.
+
+    Its descriptors are well formed, its factories can be imported and called as promised, its options forbid unknown
+    keys, its examples are valid, and listing it imports nothing heavy (one-file plugins may: only who names them pays).
+
+    Args:
+        plugin: a module, its import name, or the path of a one-file plugin.
+
+    Returns:
+        The plugin, loaded alone.
+
+    Raises:
+        ContractError: it does not.
+    """
+    plugins = load_plugins(plugin)
+    if not isinstance(plugin, Path):
+        _check_light(plugin.__name__ if isinstance(plugin, ModuleType) else plugin)
+    offers = plugins.plugins[0].offers
+    pairs = [(offer.kind, offer.descriptor.name) for offer in offers]
+    for kind, name in pairs:
+        require(pairs.count((kind, name)) == 1, f"The {kind} {name!r} is offered twice", "names that are unique")
+    for offer in offers:
+        _check_descriptor(offer)
+        _check_options(offer)
+        _check_examples(offer)
+        _check_factory(offer, plugins)
+    return plugins
+
+
+def _check_light(module: str) -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    command = [sys.executable, "-c", _PROBE, module, *HEAVY]
+    probe = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    require(probe.returncode == 0, f"Importing {module} in a new process fails: {probe.stderr.strip()}", "a module")
+    heavy = probe.stdout.split()
+    asked = "a module that only describes; put the components into modules of their own, named by `factory`"
+    require(not heavy, f"Listing the plugin {module} imports {', '.join(heavy)}", asked)
+
+
+def _check_descriptor(offer: Offer) -> None:
+    descriptor = offer.descriptor
+    what = f"The {offer.kind} {descriptor.name!r}"
+    asked = "letters, digits, - and _, a letter first"
+    require(bool(NAME.fullmatch(descriptor.name)), f"{what} has a name that no spec can contain", asked)
+    one_line = bool(descriptor.summary.strip()) and "\n" not in descriptor.summary
+    require(one_line, f"{what} has the summary {descriptor.summary!r}", "one line that says what it is")
+    module, colon, function = descriptor.factory.partition(":")
+    well_formed = bool(colon) and all(part.isidentifier() for part in [*module.split("."), function])
+    require(well_formed, f"{what} has the factory {descriptor.factory!r}", 'an import string "package.module:function"')
+    for reference in descriptor.references:
+        good = isinstance(reference, Reference) and all(map(bool, vars(reference).values()))
+        require(good, f"{what} has an incomplete reference: {reference!r}", "key, authors, title, year and url")
+    for needed in descriptor.needs:
+        good = all(part.isidentifier() for part in needed.split("."))
+        require(good, f"{what} needs {needed!r}", "import names, not names of distributions")
+
+
+def _check_options(offer: Offer) -> None:
+    options, what = offer.descriptor.options, f"The options of {offer.kind} {offer.descriptor.name!r}"
+    proper = isinstance(options, type) and issubclass(options, Options)
+    require(proper, f"{what} are {options!r}", "a subclass of equidiff.plugin.Options")
+    asked = 'extra="forbid", as equidiff.plugin.Options has it: a misspelt option must be an error'
+    require(options.model_config.get("extra") == "forbid", f"{what} accept any key", asked)
+    for name, field in options.model_fields.items():
+        require(bool(field.description), f"{what}: {name} has no description", "Field(default, description=...)")
+        require(bool(NAME.fullmatch(name)), f"{what}: {name} cannot be typed", "letters, digits and _")
+    try:
+        options()
+    except ValidationError as error:
+        raise ContractError(f"{what} have no defaults.\nThe contract asks for a default for each: {error}") from None
+
+
+def _check_examples(offer: Offer) -> None:
+    for example in offer.descriptor.examples:
+        what = f"The {offer.kind} {offer.descriptor.name!r} with its example {example!r}"
+        _check_example(offer, example, what)
+
+
+def _check_example(offer: Offer, example: str, what: str) -> None:
+    try:
+        specs = [spec for _, spec in parse_sum(example)] if offer.kind == "objective" else [Spec.parse(example)]
+        for spec in specs:
+            read_options(offer.descriptor, spec)
+    except EquiDiffError as error:
+        raise ContractError(f"{what} is refused: {error}") from error
+    descriptor = offer.descriptor
+    for spec in specs:
+        require(spec.name == descriptor.name, f"{what} names another component", "examples of the component itself")
+        documented = spec.argument is None or bool(descriptor.argument)
+        require(documented, f"{what} has an argument that is not documented", "`argument` to say what it means")
+
+
+def _check_factory(offer: Offer, plugins: Plugins) -> None:
+    what = f"The factory of {offer.kind} {offer.descriptor.name!r}"
+    try:
+        factory = plugins.factory(offer)
+    except EquiDiffError as error:
+        raise ContractError(f"{what} cannot be imported: {error}") from error
+    require(callable(factory), f"{what} is a {type(factory).__name__}", "a function")
+    try:
+        inspect.signature(factory).bind(None, offer.descriptor.options(), BuildContext())
+    except TypeError as error:
+        raise ContractError(f"{what} cannot be called as factory(argument, options, context): {error}") from None

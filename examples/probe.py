@@ -1,0 +1,16 @@
+"""A function as an objective: `equidiff run --objective custom:./examples/probe.py:score --query 3`."""
+
+from torch import Tensor
+
+
+def score(samples: Tensor) -> Tensor:
+    """How much brighter the upper half of a picture is than the lower one, in per cent.
+
+    Args:
+        samples: `[batch, channels, height, width]`, nominally in [0, 1]; the run differentiates through this.
+
+    Returns:
+        `[batch]`.
+    """
+    middle = samples.shape[2] // 2
+    return 100 * (samples[:, :, :middle].mean(dim=(1, 2, 3)) - samples[:, :, middle:].mean(dim=(1, 2, 3)))

@@ -1,0 +1,1 @@
+"""An objective and a regularizer for EquiDiff, to copy from."""

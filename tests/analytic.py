@@ -1,0 +1,66 @@
+"""Problems whose answers are known: an identity or linear generator, linear and quadratic objectives."""
+
+import torch
+from torch import Tensor
+
+from equidiff.contracts import Generator, Objective, Regularizer
+from equidiff.problem import Problem
+from equidiff.regularizers.none import NoRegularizer
+
+
+class Identity(Generator):
+    """x = z."""
+
+    def __init__(self, *shape: int) -> None:
+        self.latent_shape = self.sample_shape = shape
+
+    def generate(self, latents: Tensor, steps: int | None = None) -> Tensor:
+        return latents
+
+
+class Curved(Generator):
+    """x = z + sin(z) / 2, entry by entry: smooth, one to one, not linear."""
+
+    def __init__(self, *shape: int) -> None:
+        self.latent_shape = self.sample_shape = shape
+
+    def generate(self, latents: Tensor, steps: int | None = None) -> Tensor:
+        return latents + latents.sin() / 2
+
+
+class Linear(Objective):
+    """y = W x, for samples of any shape."""
+
+    unit = "value"
+
+    def __init__(self, weights: Tensor) -> None:
+        self.weights = weights
+        self.names = tuple(f"row {index}" for index in range(len(weights)))
+
+    def measure(self, samples: Tensor) -> Tensor:
+        return samples.flatten(1) @ self.weights.T
+
+
+class Halved(Regularizer):
+    """One view, half of the sample; optionally a penalty on the sample's first entry."""
+
+    def __init__(self, penalty: float = 0.0) -> None:
+        self.amount = penalty
+
+    def views(self, samples: Tensor) -> list[Tensor]:
+        return [samples / 2]
+
+    def penalty(self, samples: Tensor, latents: Tensor) -> Tensor:
+        if self.amount == 0:
+            return samples.new_zeros(len(samples))
+        return self.amount * samples.flatten(1)[:, 0].square()
+
+
+def linear_problem(
+    size: int = 12, outputs: int = 1, generator: Generator | None = None, target: float = 1.0
+) -> Problem:
+    """W x = target with a random W of unit rows."""
+    weights = torch.randn(outputs, size, generator=torch.Generator().manual_seed(7))
+    weights = weights / weights.norm(dim=1, keepdim=True)
+    generator = generator or Curved(size)
+    return Problem(generator, Linear(weights), NoRegularizer(), torch.full((outputs,), target))

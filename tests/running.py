@@ -1,0 +1,56 @@
+"""Running the command line inside the test's own process."""
+
+import io
+import json
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from equidiff.cli import main
+
+CIRCLES = ("--generator", "toy:circles", "--objective", "classifier:inner")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def path(self):
+        """The run folder, which is all that stdout holds."""
+        (line,) = self.stdout.splitlines()
+        return Path(line)
+
+
+def run_cli(*args):
+    stdout, stderr = io.StringIO(), io.StringIO()
+    with redirect_stdout(stdout), redirect_stderr(stderr), pytest.raises(SystemExit) as exit_:
+        main([str(arg) for arg in args])
+    return Outcome(exit_.value.code, stdout.getvalue(), stderr.getvalue())
+
+
+def run_circles(*args):
+    return run_cli("run", *CIRCLES, *args)
+
+
+def read_run(path):
+    return json.loads((path / "run.json").read_text())
+
+
+def read_lines(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def assert_one_error(outcome, code, *words):
+    """One panel with these words, nothing on stdout, no traceback."""
+    assert outcome.code == code, outcome.stderr
+    assert outcome.stdout == ""
+    assert outcome.stderr.count("error: ") == 1, outcome.stderr
+    assert "Traceback" not in outcome.stderr
+    assert "did not foresee" not in outcome.stderr
+    for word in words:
+        assert word in outcome.stderr, outcome.stderr

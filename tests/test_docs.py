@@ -1,0 +1,121 @@
+"""The documentation says what is true: hooks, snippets, generated pages, commands, the README's program."""
+
+import inspect
+import re
+import runpy
+import shlex
+from pathlib import Path
+
+import pytest
+
+import equidiff
+from equidiff import hookspecs
+from equidiff.components import read_options
+from equidiff.descriptors import KINDS
+from equidiff.specs import Spec, parse_sum
+from equidiff.testing import load_plugins
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+PAGES = sorted(DOCS.rglob("*.md"))
+TEXTS = [*PAGES, ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+HOOKS = [name for name in vars(hookspecs) if name.startswith("equidiff_")]
+GENERATE = runpy.run_path(str(DOCS / "generate.py"))
+
+
+def name(path):
+    return str(path.relative_to(ROOT))
+
+
+def hook_id(path):
+    return path if isinstance(path, str) else name(path)
+
+
+def test_hooks_are_those_of_the_contract():
+    assert [f"equidiff_{kind}s" for kind in KINDS] == HOOKS
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_every_hook_is_documented_with_its_exact_signature(hook):
+    signature = str(inspect.signature(getattr(hookspecs, hook))).replace("'", "")
+    page = (DOCS / "reference" / "hooks.md").read_text()
+    assert f"\n## `{hook}{signature}`\n" in page
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_every_hook_is_tested(hook):
+    assert f"def {hook}(" in (ROOT / "tests" / "test_plugins.py").read_text()
+
+
+@pytest.mark.parametrize("path", GENERATE["pages"]().keys(), ids=hook_id)
+def test_generated_pages_are_fresh(path):
+    content = GENERATE["pages"]()[path]
+    assert path.read_text() == content, "run: python docs/generate.py"
+
+
+@pytest.mark.parametrize("path", PAGES, ids=hook_id)
+def test_every_snippet_exists(path):
+    for file in re.findall(r'^--8<-- "(.+)"$', path.read_text(), re.MULTILINE):
+        assert (ROOT / file).is_file(), file
+
+
+@pytest.mark.parametrize("path", PAGES, ids=hook_id)
+def test_pages_hold_no_code_but_snippets(path):
+    for code in re.findall(r"^```\w+\n(.*?)^```$", path.read_text(), re.MULTILINE | re.DOTALL):
+        assert re.fullmatch(r'--8<-- ".+"\n', code), code
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=hook_id)
+def test_every_link_to_a_file_leads_somewhere(path):
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", path.read_text()):
+        assert target.startswith("http") or (path.parent / target).exists(), target
+
+
+def test_every_page_is_in_the_navigation():
+    navigation = re.findall(r"([\w/-]+\.md)", (ROOT / "mkdocs.yml").read_text())
+    assert sorted(navigation) == sorted(str(page.relative_to(DOCS)) for page in PAGES)
+
+
+def test_the_readme_shows_the_first_run():
+    (program,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    docstring, _, rest = (ROOT / "examples" / "first_run.py").read_text().partition("\n\n")
+    assert docstring.startswith('"""')
+    assert program == rest
+
+
+def commands(path):
+    """The equidiff commands that a page shows, in lines of their own."""
+    found = re.findall(r"^    (?:.* && )?(equidiff(?: .*)?)$", path.read_text(), re.MULTILINE)
+    return [shlex.split(command, comments=True) for command in found]
+
+
+def shown_commands():
+    return [words for path in TEXTS for words in commands(path)]
+
+
+@pytest.mark.parametrize("words", shown_commands(), ids=" ".join)
+def test_every_command_shown_exists(words):
+    callbacks = {each.callback.__name__: each.callback for each in GENERATE["app"].registered_commands}
+    command = next((word for word in words[1:] if word in callbacks), None)
+    known = [*GENERATE["parameters"](GENERATE["app"].registered_callback.callback)]
+    known += [*GENERATE["parameters"](callbacks[command])] if command else []
+    options = {option for spelling, _ in known for option in re.findall(r"--?[\w-]+", spelling)} | {"--help"}
+    assert {word for word in words if word.startswith("-")} <= options
+    for kind in KINDS:
+        for spec in re.findall(rf"--{kind} (\S.*?)(?= --|$)", " ".join(words)):
+            check_spec(kind, spec)
+
+
+def check_spec(kind, text):
+    plugins = load_plugins("equidiff.builtin", "equidiff_hello.plugin", ROOT / "examples" / "my_plugin.py")
+    for spec in [spec for _, spec in parse_sum(text)] if kind == "objective" else [Spec.parse(text)]:
+        read_options(plugins.find(kind, spec.name).descriptor, spec)
+
+
+def test_commands_are_found():
+    assert len(shown_commands()) > 20
+
+
+def test_the_changelog_knows_the_version():
+    assert equidiff.__version__ in (ROOT / "CHANGELOG.md").read_text()
+    assert f"version: {equidiff.__version__}" in (ROOT / "CITATION.cff").read_text()

@@ -1,0 +1,98 @@
+"""Every file in examples/ runs, and does what it says."""
+
+import json
+import os
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+import equidiff
+from equidiff.plugins import Plugins
+from equidiff.testing import check_objective, check_plugin, load_plugins
+
+ROOT = Path(__file__).parent.parent
+EXAMPLES = ROOT / "examples"
+TESTED = {"circles.py", "custom_objective.py", "first_run.py", "my_plugin.py", "probe.py"}
+
+
+def run(script, *arguments, folder=None):
+    """What a script prints, run as a user would."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "NO_COLOR": "1"}
+    command = [sys.executable, str(EXAMPLES / script), *map(str, arguments)]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True, cwd=folder).stdout
+
+
+def test_every_example_is_tested():
+    assert {path.name for path in EXAMPLES.glob("*.py")} == TESTED
+
+
+def test_circles(tmp_path):
+    picture = tmp_path / "circles.png"
+    printed = run("circles.py", "--out", picture, "--members", "20")
+    assert printed.count("20 of 20 are members") == 3
+    offs = [float(line.rpartition("= ")[2]) for line in printed.splitlines() if line.startswith("query")]
+    assert len(offs) == 3
+    assert max(offs) < 0.01
+    with Image.open(picture) as image:
+        assert image.width > 3 * image.height  # five panels in a row
+
+
+def test_circles_says_when_a_member_is_off(capsys):
+    judge = runpy.run_path(str(EXAMPLES / "circles.py"))["judge"]
+    found = equidiff.sample("toy:circles", "classifier:inner", query=1, samples=3, tolerance=1e-4)
+
+    def shifted(points):
+        return torch.full((len(points),), found.target.item() + 0.02)
+
+    assert judge([found], shifted) == 1
+    assert "further than 0.01" in capsys.readouterr().err
+
+
+def test_first_run(tmp_path):
+    printed = run("first_run.py", folder=tmp_path)
+    assert "4 of 4 samples are members" in printed
+    assert "in the set, measured again: 4" in printed
+    assert "of their negatives: " in printed
+    assert "read again: 4 members, samples of shape (4, 1, 28, 28)" in printed
+    assert json.loads((tmp_path / "first-run" / "run.json").read_text())["status"] == "complete"
+
+
+def test_custom_objective():
+    lines = run("custom_objective.py").splitlines()
+    target, *members = [json.loads(line.partition(": ")[2]) for line in lines]
+    assert len(members) == 4
+    assert all(abs(value - wanted) <= 0.11 for member in members for value, wanted in zip(member, target, strict=True))
+
+
+def test_my_plugin():
+    check_plugin(EXAMPLES / "my_plugin.py")
+    plugins = load_plugins("equidiff.builtin", EXAMPLES / "my_plugin.py")
+    found = equidiff.sample("toy", "symmetry", "none", query=3, samples=2, plugins=plugins)
+    assert len(found) == 2
+    assert (found.measurements - found.target).abs().max() < 0.1
+    assert found.info["versions"][str(EXAMPLES / "my_plugin.py")] == "a file"
+
+
+def test_probe(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    plugins = Plugins()
+    found = equidiff.sample("toy", "custom:./examples/probe.py:score", "none", query=3, samples=2, plugins=plugins)
+    assert len(found) == 2
+    halves = found.samples.reshape(2, 2, -1).mean(dim=2)
+    torch.testing.assert_close(found.measurements[:, 0], 100 * (halves[:, 0] - halves[:, 1]), rtol=0, atol=1e-3)
+
+
+def test_objectives_of_the_examples_keep_their_contract():
+    pictures = torch.rand(3, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+    for file, name in (("my_plugin.py", "Symmetry"), ("custom_objective.py", "Balance")):
+        check_objective(runpy.run_path(str(EXAMPLES / file))[name](), pictures)
+
+
+@pytest.mark.parametrize("file", sorted(TESTED))
+def test_every_example_says_what_it_is(file):
+    assert (EXAMPLES / file).read_text().startswith('"""')

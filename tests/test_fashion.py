@@ -1,0 +1,111 @@
+from importlib.resources import files
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from equidiff.builtin import ToyOptions
+from equidiff.contracts import BuildContext
+from equidiff.errors import EquiDiffError, UnknownNameError
+from equidiff.generators.fashion import FashionFlow, load_fashion_flow
+from equidiff.generators.toy import build
+from equidiff.generators.unet import UNet
+
+
+@pytest.fixture(scope="module")
+def generator():
+    return load_fashion_flow(BuildContext(), None, recompute=False)
+
+
+def test_the_sampler_is_eulers_method_on_the_flow(generator):
+    """Against the velocity field written out, in as many equal steps."""
+    z = torch.randn(2, 1, 28, 28)
+    state = z.clone()
+    steps = generator.steps
+    with torch.no_grad():
+        for k in range(steps):
+            t = k / steps
+            velocity = (generator.flow(state, torch.full((2,), t)) - state) / (1 - t)
+            state = state + velocity / steps
+        assert_close(generator.generate(z), (state + 1) / 2, atol=1e-4, rtol=1e-4)
+
+
+def test_more_steps_on_request(generator):
+    z = torch.randn(1, 1, 28, 28)
+    with torch.no_grad():
+        assert not torch.allclose(generator.generate(z, steps=3), generator.generate(z))
+
+
+def test_checkpointing_changes_memory_not_results(generator):
+    recomputing = FashionFlow(generator.flow, steps=3, recompute=True)
+    plain = FashionFlow(generator.flow, steps=3)
+    z = torch.randn(2, 1, 28, 28, requires_grad=True)
+    expected, found = plain.generate(z), recomputing.generate(z)
+    assert_close(found, expected)
+    weights = torch.randn_like(expected)
+    (slope,) = torch.autograd.grad((expected * weights).sum(), z)
+    (recomputed,) = torch.autograd.grad((found * weights).sum(), z)
+    assert_close(recomputed, slope)
+
+
+def test_checkpointing_keeps_only_the_states_between_steps():
+    """What the graph holds between the passes must not grow with the network, only with the steps."""
+
+    def held(recompute):
+        flow = FashionFlow(UNet(), steps=4, recompute=recompute)
+        sizes = {}
+
+        def note(tensor):
+            sizes[tensor.data_ptr()] = tensor.numel()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+            sample = flow.generate(torch.randn(2, 1, 28, 28, requires_grad=True))
+        assert sample.requires_grad
+        return sum(sizes.values())
+
+    assert held(True) < held(False) / 20
+
+
+def test_gradients_match_finite_differences(generator):
+    """Along a random direction, with a step that float32 resolves."""
+    z = torch.randn(1, 1, 28, 28, generator=torch.Generator().manual_seed(2), requires_grad=True)
+    direction = torch.randn(1, 1, 28, 28, generator=torch.Generator().manual_seed(3))
+    flow = FashionFlow(generator.flow, steps=3)
+    weights = torch.linspace(-1, 1, 784).reshape(1, 1, 28, 28)
+    (slope,) = torch.autograd.grad((flow.generate(z) * weights).sum(), z)
+    with torch.no_grad():
+        ahead, behind = ((flow.generate(z + s * 2e-3 * direction) * weights).sum().item() for s in (1, -1))
+    assert (slope * direction).sum().item() == pytest.approx((ahead - behind) / 4e-3, rel=0.02)
+
+
+def test_bfloat16_autocast_stays_close_and_returns_float32(generator):
+    z = torch.randn(1, 1, 28, 28)
+    half = FashionFlow(generator.flow, steps=2, dtype="bfloat16")
+    with torch.no_grad():
+        sample = half.generate(z)
+        exact = generator.generate(z, steps=2)
+    assert sample.dtype == torch.float32
+    assert (sample - exact).abs().mean() < 0.02
+
+
+def test_twenty_queries_two_of_each_class(generator):
+    queries = generator.queries()
+    assert len(queries) == 20
+    assert all(image.mode == "L" and image.size == (28, 28) for image in queries)
+
+
+def test_the_weights_are_small_and_known(generator):
+    weights = files("equidiff") / "weights"
+    sizes = [len(entry.read_bytes()) for entry in weights.iterdir()]
+    assert sum(sizes) < 6_000_000
+    context = BuildContext()
+    load_fashion_flow(context, None, recompute=False)
+    assert len(context.weights[0].sha256) == 64
+
+
+def test_unknown_toys_and_useless_options_are_refused():
+    with pytest.raises(UnknownNameError, match="fashion"):
+        build("fashon", ToyOptions(), BuildContext())
+    with pytest.raises(EquiDiffError, match="formula"):
+        build("circles", ToyOptions(steps=3), BuildContext())

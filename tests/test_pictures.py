@@ -1,0 +1,119 @@
+"""`grid.png`: what it shows, and what it does not."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from equidiff.invariant_set import InvariantSet
+from equidiff.pictures import ACCENT, CELL, draw_grid, fit, footnote, headline, show_values
+from equidiff.records import Record
+
+
+def found(count=16, shape=(1, 28, 28), members=None, query=True, target=(1.234,), unit="activation"):
+    """A set whose sample i is grey of its own: (i + 1) / 32."""
+    members = count if members is None else members
+    records = tuple(
+        Record(i, "member" if i < members else "not_converged", 1, 1.0, 1, 1, 0.1, measurement=list(target))
+        for i in range(count)
+    )
+    samples = torch.stack([torch.full(shape, (i + 1) / 32) for i in range(count)])
+    info = {
+        "specs": {"objective": "neuron:17"},
+        "target": {"values": list(target), "names": ["n"] * len(target), "unit": unit},
+        "counts": {"asked": count},
+    }
+    rows = {"latents": samples, "samples": samples, "measurements": torch.zeros(count, len(target))}
+    return InvariantSet(info, records, rows, torch.ones(1, *shape) if query else None)
+
+
+def measure(samples):
+    return samples.norm(dim=1, keepdim=True)
+
+
+def colours(picture):
+    return {tuple(pixel) for pixel in np.asarray(picture).reshape(-1, 3)}
+
+
+def grey(i):
+    return (round(255 * (i + 1) / 32),) * 3
+
+
+def test_members_are_shown_and_others_never():
+    picture = draw_grid(found(16, members=10), measure)
+    areas = {i: int((np.asarray(picture) == grey(i)).all(axis=2).sum()) for i in range(16)}
+    assert all(areas[i] >= CELL * CELL for i in range(10))
+    # a few pixels of antialiased text may have any grey
+    assert all(areas[i] < 100 for i in range(10, 16))
+
+
+def test_the_query_is_framed():
+    accent = tuple(bytes.fromhex(ACCENT[1:]))
+    assert accent in colours(draw_grid(found(), measure))
+    assert accent not in colours(draw_grid(found(query=False), measure))
+
+
+@pytest.mark.parametrize("count", [1, 2, 8, 9, 16, 64, 100])
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 40, 64)])
+def test_any_number_and_shape(count, shape):
+    picture = draw_grid(found(min(count, 30), shape), measure)
+    assert picture.mode == "RGB"
+    assert picture.height > CELL
+    assert picture.width > 3 * CELL
+
+
+def test_nothing_to_show():
+    assert draw_grid(found(3, members=0), measure) is None
+    assert draw_grid(found(3, shape=(5,)), measure) is None
+
+
+def test_the_plane():
+    picture = draw_grid(found(5, shape=(2,), target=(0.4,), unit="length"), measure)
+    assert picture.mode == "RGB"
+    assert min(picture.size) > 600
+    assert len(colours(picture)) > 100
+    assert draw_grid(found(5, shape=(2,), target=(0.4, 0.2), unit="length"), lambda x: x).mode == "RGB"
+    # no point of the map reaches the target
+    assert draw_grid(found(1, shape=(2,), target=(40.0,), query=False), measure).mode == "RGB"
+
+
+@pytest.mark.parametrize(
+    ("values", "target", "text"),
+    [
+        ([1.2345], [1.2], "1.23"),
+        ([0.97319], [0.9], "0.973"),
+        ([123.456], [120], "123"),
+        ([0.00012], [0.0002], "0.0001"),
+        ([0.0], [0.0], "0.00"),
+        ([-17.25], [-17.2], "-17.2"),
+        ([3.0, 4.0], [3.0, 4.05], "0.99 % off"),
+    ],
+)
+def test_sensible_digits(values, target, text):
+    assert show_values(values, target) == text
+
+
+def test_words():
+    assert headline(found())[0] == "neuron:17 = 1.23 (activation)"
+    assert headline(found(target=(1.0, 2.0), unit="logit"))[0] == "neuron:17 (2 logit values)"
+    assert "the target's" in headline(found(query=False))[1]
+    assert footnote(found(), 16) == ""
+    assert footnote(found(16, members=13), 13) == "Not shown: 3 that did not reach it."
+    assert footnote(found(16, members=13), 10) == "Not shown: 3 that did not reach it and 3 more members."
+
+
+def test_the_value_is_that_of_the_picture_shown():
+    one = found(1)
+    saved = replace(one.records[0], measurement_saved=[1.334])
+    one = replace(one, records=(saved,))
+    assert headline(one)[1].endswith("to within 0.1")
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [((28, 28), (112, 112)), ((50, 25), (100, 50)), ((100, 100), (112, 112)), ((640, 320), (112, 56))],
+)
+def test_fit(size, expected):
+    assert fit(Image.new("L", size), 112).size == expected

@@ -1,0 +1,116 @@
+import math
+
+import pytest
+import torch
+from analytic import Curved, Identity, Linear, linear_problem
+from torch.testing import assert_close
+
+from equidiff.contracts import Solver
+from equidiff.engine import Result, solve
+from equidiff.problem import Problem
+from equidiff.regularizers.none import NoRegularizer
+from equidiff.solvers.auto import Auto, broyden, newton_move, typical
+from equidiff.solvers.infinite import Infinite
+
+
+def solved(
+    problem: Problem, solver: Solver, count: int = 8, budget: float = 200, tolerance: float = 1e-6
+) -> list[Result]:
+    events = solve(problem, solver, range(count), seed=0, batch=8, budget=budget, tolerance=tolerance)
+    return sorted((event for event in events if isinstance(event, Result)), key=lambda result: result.index)
+
+
+def start_of(problem: Problem, index: int = 0) -> torch.Tensor:
+    """The latent a solver is given, found by stopping one at its start."""
+    return solved(problem, Infinite(), index + 1, budget=1)[index].answer.latents
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "shampoo"])
+def test_infinite_is_algorithm_1(optimizer):
+    """The same loop written out with torch alone, from the same start, ends at the same latent."""
+    from pytorch_optimizer import Shampoo
+
+    problem = linear_problem(outputs=2)
+    kinds = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "shampoo": Shampoo}
+    z = torch.nn.Parameter(start_of(problem)[0].clone())
+    optimizer_by_hand = kinds[optimizer]([z], lr=0.2)
+    losses = []
+    for _ in range(6):
+        x = z + z.sin() / 2
+        loss = ((problem.objective.weights @ x - problem.target) ** 2).sum()
+        losses.append(loss.item())
+        optimizer_by_hand.zero_grad()
+        loss.backward()
+        optimizer_by_hand.step()
+    events = solve(problem, Infinite(0.2, optimizer), [0], seed=0, batch=1, budget=6, tolerance=1e-12)
+    steps = [event.loss for event in events if not isinstance(event, Result)]
+    assert_close(torch.tensor(steps), torch.tensor(losses))
+
+
+def test_infinite_stops_at_the_tolerance_and_at_the_budget():
+    assert all(result.status == "member" for result in solved(linear_problem(), Infinite(lr=0.3)))
+    stopped = solved(linear_problem(), Infinite(lr=1e-6), budget=5)
+    assert all(result.status == "not_converged" and result.cost.evaluations == 5 for result in stopped)
+
+
+def test_the_newton_move_is_the_shortest_that_zeroes_the_linearised_residual():
+    problem = linear_problem(size=20, outputs=2, generator=Identity(20))
+    answer = problem.jacobian(torch.randn(1, 20))
+    jacobian = answer.jacobian[0].double()
+    expected = torch.linalg.lstsq(jacobian, -answer.residuals[0].double()[:, None]).solution[:, 0]
+    assert_close(newton_move(answer.residuals[0], jacobian).double(), expected, rtol=5e-3, atol=1e-3)
+
+
+def test_broydens_correction_explains_the_move_and_changes_nothing_across_it():
+    problem = linear_problem(size=20, outputs=3)
+    before, after = problem.jacobian(torch.randn(1, 20)), problem.value(torch.randn(1, 20))
+    jacobian = before.jacobian[0].double()
+    corrected = broyden(jacobian, before, after)
+    moved = (after.latents - before.latents)[0].double()
+    assert_close(corrected @ moved, (after.residuals - before.residuals)[0].double(), rtol=1e-5, atol=1e-6)
+    across = torch.randn(20, dtype=torch.float64)
+    across -= moved * (across @ moved) / (moved @ moved)
+    assert_close(corrected @ across, jacobian @ across)
+
+
+def test_typical_keeps_the_central_99_percent_of_the_priors_lengths():
+    """The bounds against quantiles of many draws."""
+    for size in (2, 50, 784):
+        lengths = torch.randn(200_000 // max(1, size // 20), size).norm(dim=1)
+        low, high = torch.quantile(lengths, torch.tensor([0.005, 0.995])).tolist()
+        tiny, huge = typical(torch.full((1, size), 1e-3)), typical(torch.full((1, size), 1e3))
+        assert tiny.norm().item() == pytest.approx(low, abs=0.12 if size == 2 else 0.02 * low)
+        assert huge.norm().item() == pytest.approx(high, rel=0.02)
+        usual = torch.randn(1, size)
+        usual *= math.sqrt(size) / usual.norm()
+        assert_close(typical(usual), usual)
+
+
+@pytest.mark.parametrize("outputs", [1, 2, 5, 10])
+def test_auto_solves_problems_of_one_and_many_outputs_without_a_learning_rate(outputs):
+    for scale in (0.01, 1.0, 100.0):
+        problem = linear_problem(size=64, outputs=outputs, generator=Curved(64))
+        scaled = Linear(problem.objective.weights * scale)
+        problem = Problem(problem.generator, scaled, NoRegularizer(), problem.target * scale)
+        found = solved(problem, Auto(), tolerance=1e-6 * scale**2)
+        assert all(result.status == "member" for result in found)
+
+
+def test_auto_stays_typical_and_says_when_a_target_cannot_be_reached():
+    problem = linear_problem(size=200, generator=Identity(200), target=40.0)
+    for result in solved(problem, Auto(), budget=40):
+        assert result.status == "not_converged"
+        assert 0.85 < result.answer.latents.norm().item() / math.sqrt(200) < 1.15
+
+
+def test_auto_starts_again_where_there_is_no_slope():
+    """An objective that is flat on half of the plane: a start there cannot move."""
+
+    class Half(Linear):
+        def measure(self, samples):
+            return super().measure(samples).relu()
+
+    weights = torch.tensor([[1.0, 0.0]])
+    problem = Problem(Identity(2), Half(weights), NoRegularizer(), torch.tensor([1.0]))
+    found = solved(problem, Auto(pool=1), count=30)
+    assert all(result.status == "member" for result in found)

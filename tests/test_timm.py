@@ -1,0 +1,161 @@
+"""Networks of timm: weights, the hub, preprocessing, class names."""
+
+import hashlib
+
+import numpy as np
+import pytest
+import timm
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from equidiff.contracts import BuildContext, image_to_tensor
+from equidiff.errors import UnknownNameError, UsageError, WeightsError
+from equidiff.networks import find_class, load_network
+
+
+def save_timm(name, path, **arguments):
+    torch.manual_seed(0)
+    model = timm.create_model(name, **arguments).eval()
+    save_file(model.state_dict(), path)
+    return model
+
+
+@pytest.fixture(scope="module")
+def vit(tmp_path_factory):
+    path = tmp_path_factory.mktemp("vit") / "vit.safetensors"
+    save_timm("test_vit", path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def vit_network(vit):
+    return load_network("test_vit", str(vit), BuildContext())
+
+
+def picture(width=50, height=40, mode="RGB"):
+    pixels = np.random.default_rng(0).integers(60, 196, (height, width, 3), dtype=np.uint8)
+    # smooth, and far from black and white: Pillow clamps and rounds after resizing, tensors do neither
+    return Image.fromarray(pixels).resize((4 * width, 4 * height), Image.Resampling.BICUBIC).convert(mode)
+
+
+def test_timm_names_are_checked(vit):
+    with pytest.raises(UnknownNameError, match="mobilenetv2_100"):
+        load_network("mobilenetv2_10", None, BuildContext())
+    with pytest.raises(UnknownNameError, match="fashion"):
+        load_network("fashoin", None, BuildContext())
+    with pytest.raises(UnknownNameError, match=r"test_vit\.r160_in1k"):
+        load_network("test_vit.r160_in2k", str(vit), BuildContext())
+
+
+def test_timm_only_options(vit, tmp_path):
+    with pytest.raises(UsageError, match="mean, pad"):
+        load_network("fashion", None, BuildContext(), mean=0.5, pad="same")
+    with pytest.raises(UsageError, match="pad=same"):
+        load_network("test_vit", str(vit), BuildContext(), pad="same")
+    path = tmp_path / "efficientnet.safetensors"
+    model = save_timm("test_efficientnet", path, pad_type="same")
+    network = load_network("test_efficientnet", str(path), BuildContext(), mean=0.4, std=0.2, pad="same")
+    samples = torch.rand(1, 3, 160, 160)
+    config = timm.data.resolve_model_data_config(model) | {"mean": (0.4,) * 3, "std": (0.2,) * 3}
+    expected = timm.data.create_transform(**config, is_training=False)(picture())
+    assert torch.equal(network.prepare_image(picture())[0], expected)
+    assert torch.equal(network.module(samples), model(samples))
+    plain = load_network("test_efficientnet", str(path), BuildContext())
+    assert not torch.allclose(plain.module(samples), model(samples))
+
+
+def test_a_fine_tuned_checkpoint_keeps_its_classes(tmp_path):
+    path = tmp_path / "seven.safetensors"
+    model = save_timm("test_efficientnet", path, num_classes=7)
+    network = load_network("test_efficientnet", str(path), BuildContext())
+    samples = torch.rand(1, 3, 160, 160)
+    assert torch.equal(network.module(samples), model(samples))
+    assert network.classes is None
+    assert find_class(network, "6", 7) == 6
+    with pytest.raises(UnknownNameError, match="names of the 7 classes"):
+        find_class(network, "zebra", 7)
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """An empty hub cache, and no hub."""
+    constants = pytest.importorskip("huggingface_hub.constants")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    return tmp_path
+
+
+def test_pretrained_weights_come_from_the_hub_cache(hub):
+    snapshot = hub / "models--timm--test_vit.r160_in1k" / "snapshots" / ("a" * 40)
+    snapshot.mkdir(parents=True)
+    (hub / "models--timm--test_vit.r160_in1k" / "refs").mkdir()
+    (hub / "models--timm--test_vit.r160_in1k" / "refs" / "main").write_text("a" * 40)
+    model = save_timm("test_vit", snapshot / "model.safetensors")
+    context = BuildContext()
+    network = load_network("test_vit", None, context)
+    samples = torch.rand(1, 3, 160, 160)
+    assert torch.equal(network.module(samples), model(samples))
+    (record,) = context.weights
+    digest = hashlib.sha256((snapshot / "model.safetensors").read_bytes()).hexdigest()
+    assert (record.name, record.sha256, record.revision) == ("timm/test_vit.r160_in1k", digest, "a" * 40)
+
+
+@pytest.mark.usefixtures("hub")
+def test_without_a_hub_the_error_says_what_to_type():
+    with pytest.raises(WeightsError, match="model=test_vit,checkpoint=PATH"):
+        load_network("test_vit", None, BuildContext())
+    with pytest.raises(WeightsError, match="no weights for coatnet_0_224"):
+        load_network("coatnet_0_224", None, BuildContext())
+
+
+def test_timm_transform_is_used_for_pictures_and_samples(vit_network):
+    model = timm.create_model("test_vit")
+    transform = timm.data.create_transform(**timm.data.resolve_model_data_config(model), is_training=False)
+    for image in (picture(), picture(30, 70, "L")):
+        prepared = vit_network.prepare_image(image)
+        assert torch.equal(prepared[0], transform(image.convert("RGB")))
+        as_samples = vit_network.prepare(image_to_tensor(image).repeat(2, 1, 1, 1))
+        assert as_samples.shape == (2, 3, 160, 160)
+        # Pillow's two roundings to 8 bits, divided by std 0.5
+        assert (as_samples[1] - prepared[0]).abs().max() < 5 / 255
+
+
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 28, 28), (1, 40, 33), (3, 9, 9)])
+def test_preparation_passes_the_gradient(shape, vit_network):
+    network = vit_network
+    torch.manual_seed(0)
+    samples = torch.rand(2, *shape, dtype=torch.float64, requires_grad=True)
+    direction = torch.randn_like(samples)
+    weights = torch.randn_like(network.prepare(samples))
+    (gradient,) = torch.autograd.grad((network.prepare(samples) * weights).sum(), samples)
+    # the preparation is affine, so that a finite difference is exact
+    moved = ((network.prepare(samples + direction) - network.prepare(samples)) * weights).sum()
+    assert torch.allclose((gradient * direction).sum(), moved, rtol=1e-6)
+
+
+# class names
+
+
+@pytest.mark.parametrize("text", ["340", "n02391049", "zebra", "ZEBRA"])
+def test_zebra_by_any_name(vit_network, text):
+    assert find_class(vit_network, text, 1000) == 340
+    assert vit_network.classes[340] == "zebra"
+
+
+@pytest.mark.parametrize("text", ["great white shark", "great-white_shark", "White-Shark", "man-eating shark"])
+def test_blanks_hyphens_and_underscores(vit_network, text):
+    assert find_class(vit_network, text, 1000) == 2
+
+
+def test_unknown_and_ambiguous_classes(vit_network):
+    with pytest.raises(UnknownNameError, match="zebra"):
+        find_class(vit_network, "zebar", 1000)
+    with pytest.raises(UnknownNameError, match="0 to 999"):
+        find_class(vit_network, "1000", 1000)
+    with pytest.raises(UnknownNameError, match=r"134 \(.*517 \("):
+        find_class(vit_network, "crane", 1000)
+
+
+def test_every_shown_class_name_can_be_typed(vit_network):
+    assert [find_class(vit_network, name, 1000) for name in vit_network.classes] == list(range(1000))
