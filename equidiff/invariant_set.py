@@ -179,7 +179,7 @@ def sample(
         target: the measurement to reach, in place of a query: a number, several, or text with commas.
         samples: how many to try for.
         budget: evaluations a sample may cost; the solver's own when absent.
-        tolerance: loss below which a sample is a member; the solver's own (0.01) when absent.
+        tolerance: loss below which a sample is a member; the solver's own when absent.
         batch: samples in one pass through generator and objective.
         seed: sample i depends on `(seed, i)` alone.
         device: a torch device, or "auto".

@@ -23,12 +23,16 @@ from equidiff.generators.unet import UNet
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
-STEPS = 10
+STEPS = 8
+WARP = 1.5  # times are (k / steps)^1.5: what it is to become is decided early, where steps are shorter
 
 
 @final
 class FashionFlow(Generator):
-    """Integrates a flow from noise to a garment with Euler steps.
+    """Integrates a flow from noise to a garment.
+
+    The sampler is a second-order multistep method: each step aims at the clean image that the last two predictions,
+    extrapolated, expect in its middle. One network evaluation a step; the last step is first-order.
 
     Args:
         network: predicts the clean image, in [-1, 1].
@@ -38,6 +42,7 @@ class FashionFlow(Generator):
 
     References:
         Lipman et al. (2023), "Flow matching for generative modeling". https://arxiv.org/abs/2210.02747
+        Lu et al. (2022), "DPM-Solver++", the multistep solver. https://arxiv.org/abs/2211.01095
     """
 
     latent_shape = (1, 28, 28)
@@ -51,13 +56,15 @@ class FashionFlow(Generator):
         self.dtype = dtype
 
     def generate(self, latents: Latents, steps: int | None = None) -> Samples:
-        times = torch.linspace(0, 1, (steps or self.steps) + 1).tolist()
-        state = latents
+        count = steps or self.steps
+        times = [(k / count) ** WARP for k in range(count + 1)]
+        state, clean, before = latents, latents, 0.0
         for now, after in pairwise(times):
             if self.recompute and torch.is_grad_enabled():
-                state = checkpoint(self._step, state, now, after, use_reentrant=False)
+                state, clean = checkpoint(self._step, state, clean, before, now, after, use_reentrant=False)
             else:
-                state = self._step(state, now, after)
+                state, clean = self._step(state, clean, before, now, after)
+            before = now
         return (state + 1) / 2
 
     def queries(self) -> list[Image.Image]:
@@ -66,11 +73,14 @@ class FashionFlow(Generator):
         names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".png"))
         return [_read(folder / name) for name in names]
 
-    def _step(self, state: Tensor, now: float, after: float) -> Tensor:
+    def _step(self, state: Tensor, previous: Tensor, before: float, now: float, after: float) -> tuple[Tensor, Tensor]:
         with torch.autocast(state.device.type, torch.bfloat16, enabled=self.dtype == "bfloat16"):
             clean = self.flow(state, state.new_full((len(state),), now)).float()
-        # the velocity (clean - state) / (1 - now) would be infinite at the end; its product with the step is not
-        return state + (after - now) / (1 - now) * (clean - state)
+        aim = clean
+        if now > 0 and after < 1:
+            aim = clean + (clean - previous) * (after - now) / (2 * (now - before))
+        # the velocity (aim - state) / (1 - now) would be infinite at the end; its product with the step is not
+        return state + (after - now) / (1 - now) * (aim - state), clean
 
 
 def _read(file: Traversable) -> Image.Image:

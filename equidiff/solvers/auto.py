@@ -43,7 +43,7 @@ class Auto(Solver):
     """
 
     budget = 128
-    tolerance = 1e-4
+    tolerance = 1e-3
 
     def __init__(self, pool: int = 8, radius: float = 0.5) -> None:
         self.pool = pool
