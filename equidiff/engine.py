@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Generator as Coroutine
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from equidiff.contracts import Answer, Request, ResidualFunction, Solver, Step
 from equidiff.problem import Problem
 
 NEIGHBOURS = 16  # samples that share plain samples
+ROWS = 4  # kernels sum in another order for other numbers of rows, but for multiples of this they mostly agree
 MEMBER, NOT_CONVERGED, FAILED = "member", "not_converged", "failed"
 
 
@@ -126,7 +127,7 @@ class _Dealer:
         # the fourth number keeps these streams apart from those of the samples, which have two
         latents = torch.randn(NEIGHBOURS * deck[2], *shape, generator=_stream(self._seed, *deck, 1))
         chunks = latents.to(self._problem.target.device).split(self._batch)
-        answer = _joined([self._problem.value(chunk) for chunk in chunks])
+        answer = _joined([_padded(self._problem.value, chunk, self._batch) for chunk in chunks])
         return answer.pick(answer.loss.nan_to_num(nan=torch.inf).argsort(stable=True).tolist())
 
 
@@ -235,7 +236,7 @@ def _answer_all(problem: Problem, tasks: list[_Task], batch: int, dealer: _Deale
         if not asking:
             continue
         rows = torch.cat([latents for _, latents in asking])
-        pieces = _joined([method(chunk) for chunk in rows.split(batch)])
+        pieces = _joined([_padded(method, chunk, batch) for chunk in rows.split(batch)])
         start = 0
         for task, latents in asking:
             share = pieces.rows(start, start + len(latents))
@@ -246,6 +247,17 @@ def _answer_all(problem: Problem, tasks: list[_Task], batch: int, dealer: _Deale
                 len(latents) * {"value": 0, "gradient": 1, "jacobian": share.residuals.shape[1]}[kind]
             )
     return answers
+
+
+def _padded(method: Callable[[Tensor], Answer], latents: Tensor, batch: int) -> Answer:
+    """Compute with the last row repeated up to a multiple of `ROWS`, if the batch has room.
+
+    Else rounding would depend on how many rows there are, and a long search would make a visible difference of it.
+    """
+    missing = -len(latents) % ROWS
+    if len(latents) + missing > batch:
+        return method(latents)
+    return method(torch.cat([latents, latents[-1:].expand(missing, *latents.shape[1:])])).rows(0, len(latents))
 
 
 def _joined(answers: list[Answer]) -> Answer:

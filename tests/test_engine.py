@@ -64,16 +64,16 @@ def test_another_seed_or_index_gives_another_sample():
 def test_waiting_samples_take_the_places_of_finished_ones():
     generator = Counts(2)
     problem = Problem(generator, Linear(torch.ones(1, 2)), NoRegularizer(), torch.zeros(1))
-    found = results(problem, Waits(), range(20), batch=4)
+    found = results(problem, Waits(), range(20), batch=3)
     assert len(found) == 20
     passes = sum(result.cost.forwards for result in found.values())
     assert sum(generator.rows) == passes
-    assert max(generator.rows) == 4
-    # full until no sample waits any more; then the last four run out one by one
-    last_full = len(generator.rows) - 1 - generator.rows[::-1].index(4)
-    assert all(rows == 4 for rows in generator.rows[: last_full + 1])
+    assert max(generator.rows) == 3
+    # full until no sample waits any more; then the last three run out one by one
+    last_full = len(generator.rows) - 1 - generator.rows[::-1].index(3)
+    assert all(rows == 3 for rows in generator.rows[: last_full + 1])
     longest = max(result.cost.forwards for result in found.values())
-    assert len(generator.rows) <= passes / 4 + longest
+    assert len(generator.rows) <= passes / 3 + longest
 
 
 def test_every_pass_is_counted():
@@ -98,8 +98,8 @@ def test_requests_larger_than_the_batch_are_split_and_put_together_again():
             yield Step(0, answer.rows(10, 11))
 
     generator = Counts(12)
-    result = results(linear_problem(generator=generator), Pool(), [0], batch=4)[0]
-    assert generator.rows == [4, 4, 3]
+    result = results(linear_problem(generator=generator), Pool(), [0], batch=3)[0]
+    assert generator.rows == [3, 3, 3, 2]
     assert result.status == "not_converged"
 
 
@@ -196,3 +196,12 @@ def test_the_budget_does_not_depend_on_the_neighbours():
     alone = results(linear_problem(), Frugal(), [7], budget=9)
     assert together[7].steps == alone[7].steps == 7
     assert alone[7].cost.evaluations > together[7].cost.evaluations
+
+
+@pytest.mark.parametrize("batch", [4, 6, 16])
+def test_passes_are_filled_up_to_a_multiple_of_four_rows_where_there_is_room(batch):
+    generator = Counts(12)
+    found = results(linear_problem(generator=generator), Waits(), range(7), batch=batch)
+    assert max(generator.rows) <= batch
+    assert all(rows % 4 == 0 or rows in {5, 6} for rows in generator.rows)
+    assert all(result.answer.latents.shape == (1, 12) for result in found.values())
