@@ -15,8 +15,8 @@ from torch import Tensor
 
 from equidiff.contracts import Generator, Latents, Samples
 
-RINGS = (0.40, 0.80, 1.20, 1.60)
-WIDTH = 0.16
+RINGS = (0.50, 1.00, 1.50)
+WIDTH = 0.10
 QUERIES = ((0.50, 0.30), (-0.62, 0.78), (-0.75, -1.05))
 BISECTIONS = 40
 
