@@ -114,7 +114,7 @@ def read_options(descriptor: Descriptor, spec: Spec) -> Options:
                 expected="did you mean " + " or ".join(near) + "?"
                 if near
                 else "one of " + (", ".join(known) or "none"),
-                hint=f"{descriptor.name},{near[0]}={spec.options[key]}" if near else None,
+                hint=str(_renamed(spec, key, near[0])) if near else None,
             )
     try:
         return descriptor.options.model_validate(dict(spec.options))
@@ -126,6 +126,11 @@ def read_options(descriptor: Descriptor, spec: Spec) -> Options:
             given=f"{field}={spec.options.get(field)}",
             expected=descriptor.options.model_fields[field].description,
         ) from None
+
+
+def _renamed(spec: Spec, key: str, name: str) -> Spec:
+    options = {name if each == key else each: value for each, value in spec.options.items()}
+    return Spec(spec.name, spec.argument, options)
 
 
 def _article(kind: str) -> str:

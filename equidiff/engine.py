@@ -255,7 +255,7 @@ def _padded(method: Callable[[Tensor], Answer], latents: Tensor, batch: int) -> 
     Else rounding would depend on how many rows there are, and a long search would make a visible difference of it.
     """
     missing = -len(latents) % ROWS
-    if len(latents) + missing > batch:
+    if missing == 0 or len(latents) + missing > batch:
         return method(latents)
     return method(torch.cat([latents, latents[-1:].expand(missing, *latents.shape[1:])])).rows(0, len(latents))
 

@@ -203,5 +203,5 @@ def test_passes_are_filled_up_to_a_multiple_of_four_rows_where_there_is_room(bat
     generator = Counts(12)
     found = results(linear_problem(generator=generator), Waits(), range(7), batch=batch)
     assert max(generator.rows) <= batch
-    assert all(rows % 4 == 0 or rows in {5, 6} for rows in generator.rows)
+    assert all(rows % 4 == 0 or (batch == 6 and rows > 4) for rows in generator.rows)
     assert all(result.answer.latents.shape == (1, 12) for result in found.values())

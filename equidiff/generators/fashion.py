@@ -35,7 +35,7 @@ class FashionFlow(Generator):
     extrapolated, expect in its middle. One network evaluation a step; the last step is first-order.
 
     Args:
-        network: predicts the clean image, in [-1, 1].
+        flow: predicts the clean image, in [-1, 1].
         steps: sampler steps, one network evaluation each.
         recompute: recompute each step in the backward pass (gradient checkpointing): memory for time.
         dtype: "bfloat16" runs the network under autocast.

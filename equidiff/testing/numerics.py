@@ -11,15 +11,8 @@ from equidiff.testing.failure import require
 
 Function = Callable[[Tensor], Tensor]
 
-MOVES = (
-    0.3,
-    0.1,
-    0.03,
-    0.01,
-    0.003,
-    0.001,
-    0.0003,
-)  # lengths of the finite differences; kinks and rounding spoil some of them
+# lengths of the finite differences; kinks and rounding spoil some of them
+MOVES = (0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0003)
 GRADIENT_TOLERANCE = 0.05
 ROUNDING = 2e-6
 ROW_TOLERANCE = 1e-4
