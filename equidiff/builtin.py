@@ -45,6 +45,9 @@ XIAO = Reference(
 )
 
 
+THESIS_UNITS = (1656, 1052, 421)  # of ResNet-50: zebra stripes, honeycomb, gyromitra; all 49 positions of each
+
+
 class ToyOptions(Options):
     """Options of `toy`."""
 
@@ -80,8 +83,10 @@ class NeuronOptions(NetworkOptions):
 class ClassifierOptions(NetworkOptions):
     """Options of `classifier`."""
 
-    output: Literal["probability", "logit"] | None = Field(
-        None, description="probability (default for one class) or logit (default for the full vector)"
+    output: Literal["probability", "logit", "distribution"] | None = Field(
+        None,
+        description="probability (default for one class), logit (default for all), or distribution: all probabilities, "
+        "compared by their Kullback-Leibler divergence from the target",
     )
 
 
@@ -106,6 +111,9 @@ class AutoOptions(Options):
 
     pool: int = Field(8, ge=1, le=1024, description="plain samples to start from, the best first")
     radius: float = Field(0.5, gt=0, le=2, description="longest first move, as a fraction of sqrt(latent size)")
+    coarse: int | None = Field(
+        None, ge=1, description="search with so many sampler steps first, then go on with all of them"
+    )
 
 
 @hookimpl
@@ -134,15 +142,26 @@ def equidiff_objectives() -> list[Descriptor]:
             "One unit of any layer: a feature, or a channel of a feature map or token sequence.",
             argument="LAYER.INDEX, e.g. block3.17; INDEX alone means the layer before the classifier's head",
             options=NeuronOptions,
-            examples=("neuron:17", "neuron:block2.5,positions=all", "neuron:blocks.5.2.17,model=mobilenetv2_100"),
+            examples=(
+                "neuron:17",
+                "neuron:block2.5,positions=all",
+                "neuron:blocks.5.2.17,model=mobilenetv2_100",
+                *(f"neuron:layer4.{index},model=resnet50,positions=all" for index in THESIS_UNITS),
+            ),
         ),
         Descriptor(
             "classifier",
             "equidiff.objectives.classifier:build",
-            "A class's probability or logit; without a class, the full vector of logits.",
-            argument="a class by name or index; nothing for all classes",
+            "A class's probability or logit; without a class, all logits, or all probabilities as a distribution.",
+            argument="a class by name, WordNet synset or index, e.g. zebra, n02391049, 340; nothing for all classes",
             options=ClassifierOptions,
-            examples=("classifier:bag", "classifier:8,output=logit", "classifier"),
+            examples=(
+                "classifier:bag",
+                "classifier:8,output=logit",
+                "classifier,output=distribution",
+                "classifier:zebra,model=mobilenetv2_100",
+                "classifier:n02391049,model=resnet50",
+            ),
         ),
         Descriptor(
             "custom",
@@ -180,7 +199,7 @@ def equidiff_solvers() -> list[Descriptor]:
             "Minimum-norm Newton steps from the best of a few plain samples, kept typical of the prior.",
             options=AutoOptions,
             references=(BEN_HAMU,),
-            examples=("auto", "auto,pool=16"),
+            examples=("auto", "auto,pool=16", "auto,coarse=10"),
         ),
         Descriptor(
             "infinite",

@@ -95,7 +95,7 @@ def _build_one(plugins: Plugins, kind: str, spec: Spec, context: BuildContext) -
             given=type(component).__name__,
             expected=f"an instance of equidiff.{CONTRACTS[kind].__name__}",
         )
-    return Built(component, str(spec), options.model_dump(), (offer,))
+    return Built(component, str(spec), options.model_dump(by_alias=True), (offer,))
 
 
 def read_options(descriptor: Descriptor, spec: Spec) -> Options:
@@ -104,7 +104,8 @@ def read_options(descriptor: Descriptor, spec: Spec) -> Options:
     Raises:
         SpecError: an option does not exist (the nearest one is named) or its value does not fit.
     """
-    known = list(descriptor.options.model_fields)
+    fields = {field.alias or name: field for name, field in descriptor.options.model_fields.items()}
+    known = list(fields)
     for key in spec.options:
         if key not in known:
             near = nearest(key, known)
@@ -124,7 +125,7 @@ def read_options(descriptor: Descriptor, spec: Spec) -> Options:
         raise SpecError(
             f"The option {field!r} of {descriptor.name!r} has an unusable value: {first['msg']}.",
             given=f"{field}={spec.options.get(field)}",
-            expected=descriptor.options.model_fields[field].description,
+            expected=fields[field].description,
         ) from None
 
 

@@ -92,35 +92,40 @@ class Terminal:
             return nullcontext()
         return self._err.status(text)
 
-    def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]], bad: Sequence[bool] = ()) -> None:
-        """A table on stdout, for people; `bad` rows are red."""
-        if self._plain_out:
+    def table(
+        self, columns: Sequence[str], rows: Sequence[Sequence[object]], bad: Sequence[bool] = (), result: bool = True
+    ) -> None:
+        """A table for people, on stdout where it is the result, else on stderr; `bad` rows are red."""
+        if self.quiet and not result:
+            return
+        console, plain = (self._out, self._plain_out) if result else (self._err, self.plain)
+        if plain:
             widths = [max(len(str(row[i])) for row in (columns, *rows)) for i in range(len(columns))]
             for row in (columns, *rows):
                 cells = [str(cell).ljust(width) for cell, width in zip(row, widths, strict=True)]
-                self.result("  ".join(cells).rstrip())
+                console.file.write("  ".join(cells).rstrip() + "\n")
             return
         table = Table(*columns, box=SIMPLE_HEAD, pad_edge=False)
         for position, row in enumerate(rows):
             red = position < len(bad) and bad[position]
             table.add_row(*(Text(str(cell)) for cell in row), style="red" if red else "")
-        self._out.print(table)
+        console.print(table)
 
     @contextmanager
-    def progress(self, total: int, done: int) -> Iterator[Show]:
-        """Yields what is to be called with the number of finished samples and a line about them."""
+    def progress(self, total: int, done: int, doing: str = "sampling") -> Iterator[Show]:
+        """Yields what is to be called with the number of finished samples, or images, and a line about them."""
         if self.quiet:
             yield lambda _done, _state: None
         elif self.plain:
             yield _PlainProgress(self, total, done)
         else:
-            with self._bar(total, done) as show:
+            with self._bar(total, done, doing) as show:
                 yield show
 
     @contextmanager
-    def _bar(self, total: int, done: int) -> Iterator[Show]:
+    def _bar(self, total: int, done: int, doing: str) -> Iterator[Show]:
         bar = Progress(
-            TextColumn("sampling"),
+            TextColumn(doing),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),

@@ -35,6 +35,15 @@ class Weights:
 
 
 @dataclass(frozen=True)
+class Finding:
+    """One line of `equidiff doctor`: what was looked at, how it is, and whether that is bad."""
+
+    what: str
+    state: str
+    broken: bool = False
+
+
+@dataclass(frozen=True)
 class BuildContext:
     """What a factory may need to know about the run it builds for.
 
@@ -59,11 +68,13 @@ class Generator(ABC):
         sample_shape: shape of one sample, without the batch axis.
         network: name of the network that objectives use unless told otherwise, e.g. "fashion"; None where there is
             no natural one.
+        steps: sampler steps that `generate` makes unless told otherwise; None where there are none.
     """
 
     latent_shape: tuple[int, ...]
     sample_shape: tuple[int, ...]
     network: str | None = None
+    steps: int | None = None
 
     @abstractmethod
     def generate(self, latents: Latents, steps: int | None = None) -> Samples:
@@ -120,9 +131,26 @@ class Objective(ABC):
         """
         return self.measure(image_to_tensor(image))
 
+    def examine(self, images: Sequence[Image]) -> list[Finding]:
+        """What `equidiff doctor` is to say of this objective; nothing unless the objective says otherwise.
+
+        Args:
+            images: pictures of mode "L" or "RGB" that the user gave for the purpose; may be empty.
+        """
+        return []
+
     def residual(self, measurements: Measurements, target: Float[Tensor, " m"]) -> Float[Tensor, "batch r"]:
         """What is to become zero; `measurements - target` unless the objective says otherwise."""
         return measurements - target
+
+    def compare(self, samples: Samples, target: Float[Tensor, " m"]) -> tuple[Measurements, Float[Tensor, "batch r"]]:
+        """Measurements of samples, and the residual that solvers drive to zero and that decides who is a member.
+
+        For objectives that are flat in places, such as units that are off: override it to add to the residual there
+        what leads back to a slope. A row of it must be no shorter than that of `residual`, and its signs the same.
+        """
+        measurements = self.measure(samples)
+        return measurements, self.residual(measurements, target)
 
     def discrepancy(self, measurements: Measurements, target: Float[Tensor, " m"]) -> PerSample:
         """Squared length of the residual, `[batch]`. To change it, override `residual`."""
@@ -198,6 +226,7 @@ class Request:
     kind: str
     latents: Tensor
     count: int = 0
+    steps: int | None = None
 
 
 class ResidualFunction(ABC):
@@ -213,26 +242,32 @@ class ResidualFunction(ABC):
 
     tolerance: float
 
-    def value(self, latents: Latents) -> Coroutine[Request | Step, Any, Answer]:
-        """Loss and residuals at each row: one forward pass a row."""
-        return (yield Request("value", latents))
+    def value(self, latents: Latents, steps: int | None = None) -> Coroutine[Request | Step, Any, Answer]:
+        """Loss and residuals at each row: one forward pass a row.
 
-    def gradient(self, latents: Latents) -> Coroutine[Request | Step, Any, Answer]:
+        Args:
+            latents: `[rows, *latent_shape]`.
+            steps: sampler steps, for a coarse look that costs its share of the generator's own number of steps. Never
+                yield a `Step` of such an answer: a sample is judged by its last step.
+        """
+        return (yield Request("value", latents, steps=steps))
+
+    def gradient(self, latents: Latents, steps: int | None = None) -> Coroutine[Request | Step, Any, Answer]:
         """The same and the gradient of the loss: one forward and one backward pass a row."""
-        return (yield Request("gradient", latents))
+        return (yield Request("gradient", latents, steps=steps))
 
-    def jacobian(self, latents: Latents) -> Coroutine[Request | Step, Any, Answer]:
+    def jacobian(self, latents: Latents, steps: int | None = None) -> Coroutine[Request | Step, Any, Answer]:
         """The same and the Jacobian of the residuals: one forward and r backward passes a row."""
-        return (yield Request("jacobian", latents))
+        return (yield Request("jacobian", latents, steps=steps))
 
-    def pool(self, count: int) -> Coroutine[Request | Step, Any, Answer]:
+    def pool(self, count: int, steps: int | None = None) -> Coroutine[Request | Step, Any, Answer]:
         """This sample's hand of plain samples, `count` of them, the best first.
 
         Sixteen neighbours (samples 0 to 15, 16 to 31, ...) share `16 * count` plain samples, which are sorted by loss
         and dealt out back and forth: the first gets ranks 0, 31, 32, ..., the second 1, 30, 33, .... Every call deals a
         new deck and starts with another neighbour. One forward pass a plain sample, shared by the neighbours.
         """
-        return (yield Request("pool", self.draw(0), count))
+        return (yield Request("pool", self.draw(0), count, steps))
 
     @abstractmethod
     def draw(self, count: int) -> Latents:
@@ -277,6 +312,6 @@ def image_to_tensor(image: Image) -> Float[Tensor, "1 channels height width"]:
 
 
 __all__ = [
-    "Answer", "BuildContext", "Generator", "Latents", "Measurements", "Objective", "PerSample", "Regularizer",
-    "Request", "ResidualFunction", "Samples", "Solver", "Step", "Weights", "image_to_tensor",
+    "Answer", "BuildContext", "Finding", "Generator", "Latents", "Measurements", "Objective", "PerSample",
+    "Regularizer", "Request", "ResidualFunction", "Samples", "Solver", "Step", "Weights", "image_to_tensor",
 ]  # fmt: skip

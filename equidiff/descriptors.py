@@ -47,6 +47,8 @@ class Descriptor:
         references: what to cite.
         needs: import names of packages it needs beyond EquiDiff's own.
         examples: specs that work as typed.
+        listing: import string of a function without arguments that returns column names and rows of a table, which
+            `equidiff show` prints: what there is to choose from.
     """
 
     name: str
@@ -57,3 +59,4 @@ class Descriptor:
     references: tuple[Reference, ...] = ()
     needs: tuple[str, ...] = ()
     examples: tuple[str, ...] = field(default=())
+    listing: str = ""

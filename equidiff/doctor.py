@@ -6,29 +6,19 @@ import importlib.util
 import os
 import platform
 from collections.abc import Iterator
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
 import torch
 
 import equidiff
+from equidiff.checkup import GIB, free_memory
 from equidiff.components import build
-from equidiff.contracts import BuildContext
+from equidiff.contracts import BuildContext, Finding
 from equidiff.errors import EquiDiffError
 from equidiff.plugins import Plugin, Plugins
 
 LIBRARIES = ("torch", "timm", "numpy", "pillow", "safetensors", "pydantic", "pluggy", "matplotlib")
 SHIPPED = (("toy:fashion", "classifier"), ("toy:circles", "classifier"))
-GIB = 2**30
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One line: what was looked at, how it is, and whether that is bad."""
-
-    what: str
-    state: str
-    broken: bool = False
 
 
 def examine(plugins: Plugins) -> list[Finding]:
@@ -63,12 +53,8 @@ def _devices() -> Iterator[Finding]:
 
 
 def _free_memory() -> str:
-    try:
-        with open("/proc/meminfo", encoding="ascii") as file:
-            sizes = {line.split(":")[0]: int(line.split()[1]) * 1024 for line in file if "kB" in line}
-        return f"{sizes['MemAvailable'] / GIB:.1f} of {sizes['MemTotal'] / GIB:.1f} GiB free"
-    except (OSError, KeyError):  # only Linux says it there
-        return "free memory unknown"
+    free = free_memory("cpu")
+    return "free memory not known" if free is None else f"{free / GIB:.1f} GiB free"
 
 
 def _plugin(plugin: Plugin) -> Iterator[Finding]:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Generator as Coroutine
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,10 +19,10 @@ import torch
 from torch import Tensor
 
 from equidiff.contracts import Answer, Request, ResidualFunction, Solver, Step
+from equidiff.passes import BatchReduced, Passes
 from equidiff.problem import Problem
 
 NEIGHBOURS = 16  # samples that share plain samples
-ROWS = 4  # kernels sum in another order for other numbers of rows, but for multiples of this they mostly agree
 MEMBER, NOT_CONVERGED, FAILED = "member", "not_converged", "failed"
 
 
@@ -33,8 +34,8 @@ class Cost:
     alone is a third of an evaluation, and a backward pass two thirds.
     """
 
-    forwards: float = 0  # a share of a pass where neighbours share it
-    backwards: int = 0
+    forwards: float = 0  # a share of a pass where neighbours share it, or where the sampler makes fewer steps
+    backwards: float = 0
     unshared: float = 0  # of the forward passes, those paid because there were fewer than sixteen neighbours
 
     @property
@@ -103,31 +104,31 @@ class _Residual(ResidualFunction):
 class _Dealer:
     """Shares plain samples among neighbours; see `ResidualFunction.pool`."""
 
-    def __init__(self, problem: Problem, indices: list[int], seed: int, batch: int) -> None:
-        self._problem, self._seed, self._batch = problem, seed, batch
+    def __init__(self, problem: Problem, indices: list[int], seed: int, passes: Passes) -> None:
+        self._problem, self._seed, self._passes = problem, seed, passes
         self._neighbours = Counter(index // NEIGHBOURS for index in indices)
-        self._decks: dict[tuple[int, int, int], Answer] = {}
+        self._decks: dict[tuple[int, int, int, int | None], Answer] = {}
         self._rounds: Counter[tuple[int, int]] = Counter()
 
-    def deal(self, index: int, count: int) -> tuple[Answer, float]:
+    def deal(self, index: int, count: int, steps: int | None) -> tuple[Answer, float]:
         """The hand of one sample, and its share of the forward passes."""
         block, seat = divmod(index, NEIGHBOURS)
         turn = self._rounds[index, count]
         self._rounds[index, count] += 1
-        deck = (block, turn, count)
+        deck = (block, turn, count, steps)
         if deck not in self._decks:
-            self._decks[deck] = self._shuffle(deck)
+            self._decks[deck] = self._shuffle((block, turn, count), steps)
         # back and forth, and another first seat with each deck: nobody always gets the worst
         seat = (seat + 5 * turn) % NEIGHBOURS
         hand = [NEIGHBOURS * card + (NEIGHBOURS - 1 - seat if card % 2 else seat) for card in range(count)]
         return self._decks[deck].pick(hand), NEIGHBOURS * count / self._neighbours[block]
 
-    def _shuffle(self, deck: tuple[int, int, int]) -> Answer:
+    def _shuffle(self, deck: tuple[int, int, int], steps: int | None) -> Answer:
         shape = self._problem.generator.latent_shape
         # the fourth number keeps these streams apart from those of the samples, which have two
         latents = torch.randn(NEIGHBOURS * deck[2], *shape, generator=_stream(self._seed, *deck, 1))
-        chunks = latents.to(self._problem.target.device).split(self._batch)
-        answer = _joined([_padded(self._problem.value, chunk, self._batch) for chunk in chunks])
+        method = partial(self._problem.value, steps=steps)
+        answer = self._passes.compute(method, latents.to(self._problem.target.device))
         return answer.pick(answer.loss.nan_to_num(nan=torch.inf).argsort(stable=True).tolist())
 
 
@@ -189,10 +190,10 @@ def solve(
     batch: int,
     budget: float,
     tolerance: float,
-) -> Iterator[StepRecord | Result]:
+) -> Iterator[StepRecord | Result | BatchReduced]:
     """Solve samples, `batch` of them at a time, and yield their steps and results as they come.
 
-    Sample i depends on `(seed, i)` alone.
+    Sample i depends on `(seed, i)` alone. A pass that runs out of memory is done again in halves, which is told.
 
     Args:
         problem: the equation.
@@ -204,7 +205,8 @@ def solve(
         tolerance: loss below which a sample is a member.
     """
     indices = list(indices)
-    dealer = _Dealer(problem, indices, seed, batch)
+    passes = Passes(batch)
+    dealer = _Dealer(problem, indices, seed, passes)
     waiting = iter(indices)
     active: list[_Task] = []
     answers: dict[int, Answer] = {}
@@ -219,52 +221,51 @@ def solve(
                 active.append(task)
         if not active:
             return
-        answers = _answer_all(problem, active, batch, dealer)
+        answers = _answer_all(problem, active, passes, dealer)
+        yield from passes.news
+        passes.news.clear()
 
 
-def _answer_all(problem: Problem, tasks: list[_Task], batch: int, dealer: _Dealer) -> dict[int, Answer]:
-    """Compute all pending requests, those of one kind together, at most `batch` rows in a pass."""
+def _answer_all(problem: Problem, tasks: list[_Task], passes: Passes, dealer: _Dealer) -> dict[int, Answer]:
+    """Compute all pending requests, those of one kind together."""
     compute = {"value": problem.value, "gradient": problem.gradient, "jacobian": problem.jacobian}
     answers: dict[int, Answer] = {}
     for task in tasks:
         if task.request and task.request.kind == "pool":
-            answers[task.index], share = dealer.deal(task.index, task.request.count)
-            task.cost.forwards += share
-            task.cost.unshared += share - task.request.count
-    for kind, method in compute.items():
-        asking = [(task, task.request.latents) for task in tasks if task.request and task.request.kind == kind]
-        if not asking:
-            continue
-        rows = torch.cat([latents for _, latents in asking])
-        pieces = _joined([_padded(method, chunk, batch) for chunk in rows.split(batch)])
-        start = 0
-        for task, latents in asking:
-            share = pieces.rows(start, start + len(latents))
-            start += len(latents)
-            answers[task.index] = share
-            task.cost.forwards += len(latents)
-            task.cost.backwards += (
-                len(latents) * {"value": 0, "gradient": 1, "jacobian": share.residuals.shape[1]}[kind]
-            )
+            answers[task.index], share = dealer.deal(task.index, task.request.count, task.request.steps)
+            depth = _depth(problem, task.request.steps)
+            task.cost.forwards += depth * share
+            task.cost.unshared += depth * (share - task.request.count)
+    asked = {(task.request.kind, task.request.steps) for task in tasks if task.request}
+    for kind, steps in sorted(asked, key=str):
+        if kind in compute:
+            asking = [
+                (task, task.request.latents)
+                for task in tasks
+                if task.request and (task.request.kind, task.request.steps) == (kind, steps)
+            ]
+            answer = passes.compute(partial(compute[kind], steps=steps), torch.cat([rows for _, rows in asking]))
+            answers |= _hand_out(kind, answer, asking, _depth(problem, steps))
     return answers
 
 
-def _padded(method: Callable[[Tensor], Answer], latents: Tensor, batch: int) -> Answer:
-    """Compute with the last row repeated up to a multiple of `ROWS`, if the batch has room.
+def _hand_out(kind: str, answer: Answer, asking: list[tuple[_Task, Tensor]], depth: float) -> dict[int, Answer]:
+    """To each task its rows, and what they cost."""
+    shares: dict[int, Answer] = {}
+    start = 0
+    for task, latents in asking:
+        share = shares[task.index] = answer.rows(start, start + len(latents))
+        start += len(latents)
+        backwards = {"value": 0, "gradient": 1, "jacobian": share.residuals.shape[1]}[kind]
+        task.cost.forwards += depth * len(latents)
+        task.cost.backwards += depth * len(latents) * backwards
+    return shares
 
-    Else rounding would depend on how many rows there are, and a long search would make a visible difference of it.
-    """
-    missing = -len(latents) % ROWS
-    if missing == 0 or len(latents) + missing > batch:
-        return method(latents)
-    return method(torch.cat([latents, latents[-1:].expand(missing, *latents.shape[1:])])).rows(0, len(latents))
 
-
-def _joined(answers: list[Answer]) -> Answer:
-    if len(answers) == 1:
-        return answers[0]
-    names = [name for name, value in vars(answers[0]).items() if isinstance(value, Tensor)]
-    return Answer(**{**vars(answers[0]), **{n: torch.cat([getattr(a, n) for a in answers]) for n in names}})
+def _depth(problem: Problem, steps: int | None) -> float:
+    """What a pass with so many sampler steps costs, as a share of one with the generator's own number."""
+    usual = problem.generator.steps
+    return 1.0 if steps is None or usual is None else steps / usual
 
 
 def _on_cpu(answer: Answer) -> Answer:

@@ -9,7 +9,7 @@ import importlib
 import importlib.metadata
 import importlib.util
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -100,7 +100,22 @@ class Plugins:
         Raises:
             PluginError: the module or the function cannot be imported; the message names the plugin.
         """
-        path = offer.descriptor.factory
+        return self._load(offer, offer.descriptor.factory)
+
+    def listing(self, offer: Offer) -> tuple[Sequence[str], list[Sequence[object]]] | None:
+        """Column names and rows of what there is to choose from; None where the descriptor has no listing.
+
+        Raises:
+            PluginError: the function cannot be imported; the message names the plugin.
+            EquiDiffError: the function cannot tell.
+        """
+        path = offer.descriptor.listing
+        if not path:
+            return None
+        columns, rows = self._load(offer, path)()
+        return columns, list(rows)
+
+    def _load(self, offer: Offer, path: str) -> Callable[..., Any]:
         module, _, function = path.partition(":")
         try:
             return getattr(importlib.import_module(module), function)

@@ -29,24 +29,24 @@ class Problem:
     target: Tensor
     weight: float = 1.0
 
-    def value(self, latents: Tensor) -> Answer:
+    def value(self, latents: Tensor, steps: int | None = None) -> Answer:
         """Loss and residuals, without a graph."""
         with torch.no_grad():
-            return _detached(self._forward(latents))
+            return _detached(self._forward(latents, steps))
 
-    def gradient(self, latents: Tensor) -> Answer:
+    def gradient(self, latents: Tensor, steps: int | None = None) -> Answer:
         """The same and the gradient of each row's loss."""
         with torch.enable_grad():
             latents = latents.detach().requires_grad_()
-            answer = self._forward(latents)
+            answer = self._forward(latents, steps)
             (gradient,) = torch.autograd.grad(answer.loss.sum(), latents)
         return _detached(answer, gradient=gradient)
 
-    def jacobian(self, latents: Tensor) -> Answer:
+    def jacobian(self, latents: Tensor, steps: int | None = None) -> Answer:
         """The same and the Jacobian of each row's residuals."""
         with torch.enable_grad():
             latents = latents.detach().requires_grad_()
-            answer = self._forward(latents)
+            answer = self._forward(latents, steps)
             rows = [
                 torch.autograd.grad(column.sum(), latents, retain_graph=True)[0]
                 for column in answer.residuals.unbind(dim=1)
@@ -59,23 +59,25 @@ class Problem:
         Args:
             samples: `[batch, *sample_shape]`.
         """
-        measurements = self.objective.measure(samples)
-        unfiltered = self.weight * self.objective.discrepancy(measurements, self.target)
-        views = [
-            self.objective.discrepancy(self.objective.measure(view), self.target)
-            for view in self.regularizer.views(samples)
-        ]
-        return measurements, unfiltered, self.weight * torch.stack(views).sum(dim=0) if views else None
+        measurements, residual = self.objective.compare(samples, self.target)
+        views = [self.objective.compare(view, self.target)[1] for view in self.regularizer.views(samples)]
+        unfiltered, *filtered = (self.weight * part.square().sum(dim=1) for part in (residual, *views))
+        return measurements, unfiltered, torch.stack(filtered).sum(dim=0) if filtered else None
 
-    def _forward(self, latents: Tensor) -> Answer:
-        samples = self.generator.generate(latents)
-        measurements = self.objective.measure(samples)
-        measured = [measurements, *map(self.objective.measure, self.regularizer.views(samples))]
-        parts = [self.objective.residual(each, self.target) for each in measured]
+    @property
+    def _penalises(self) -> bool:
+        """Whether there can be a penalty; looking at the numbers would make an accelerator wait."""
+        return type(self.regularizer).penalty is not Regularizer.penalty
+
+    def _forward(self, latents: Tensor, steps: int | None) -> Answer:
+        samples = self.generator.generate(latents, steps)
+        seen = [samples, *self.regularizer.views(samples)]
+        compared = [self.objective.compare(each, self.target) for each in seen]
+        measurements, parts = compared[0][0], [residual for _, residual in compared]
         losses = [self.weight * part.square().sum(dim=1) for part in parts]
         filtered = torch.stack(losses[1:]).sum(dim=0) if len(losses) > 1 else None
         penalty = self.regularizer.penalty(samples, latents)
-        if penalty.requires_grad or bool(penalty.any()):
+        if self._penalises and (penalty.requires_grad or bool(penalty.any())):
             # the clamp keeps the root differentiable where the penalty is zero
             parts.append(penalty.clamp(min=1e-12).sqrt()[:, None])
             losses.append(self.weight * penalty)

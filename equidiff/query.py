@@ -15,7 +15,7 @@ from torch import Tensor
 from equidiff.contracts import Generator, Objective, image_to_tensor
 from equidiff.errors import QueryError, UsageError
 
-EXPECTED = "an 8-bit grey or RGB picture, or the index of one of the generator's own queries"
+EXPECTED = "an 8-bit grey or RGB picture, the index of one of the generator's own queries, or top:FOLDER"
 USUAL = 3  # the index of the query that a generator is asked about when the user names none
 
 
@@ -55,7 +55,11 @@ def load_query(query: str | int | Path | Image.Image | Tensor, generator: Genera
         return _own(int(str(query)), generator)
     _require_images(generator, str(query))
     path = _one_file(str(query))
-    image = _open(path)
+    if path.is_dir():
+        raise QueryError("The query is a folder.", given=path, expected=EXPECTED, hint=f"--query top:{path}")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        image = open_picture(path)
     return Query(str(path), image_to_tensor(image), image)
 
 
@@ -158,20 +162,22 @@ def _one_file(text: str) -> Path:
     return Path(matches[0])
 
 
-def _open(path: Path) -> Image.Image:
-    if path.is_dir():
-        raise QueryError("The query is a folder.", given=path, expected=EXPECTED)
-    if path.stat().st_size == 0:
-        raise QueryError("The query is an empty file.", given=path, expected=EXPECTED)
+def open_picture(path: Path) -> Image.Image:
+    """The picture in a file, in mode "L" or "RGB".
+
+    Raises:
+        QueryError: it is no picture, damaged, or has an alpha channel or more than 8 bits a channel.
+    """
     try:
-        with warnings.catch_warnings(), path.open("rb") as file:
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
+        with path.open("rb") as file:
+            if path.stat().st_size == 0:
+                raise QueryError("The picture is an empty file.", given=path, expected=EXPECTED)
             image = Image.open(file)
             # Pillow reads 16-bit colour as 8-bit without a word
             deep = any(";16" in str(tile.args) for tile in getattr(image, "tile", []))
             image.load()
     except UnidentifiedImageError:
-        raise QueryError("The query is not a picture.", given=path, expected=EXPECTED) from None
+        raise QueryError("This is not a picture.", given=path, expected=EXPECTED) from None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise QueryError(f"The picture cannot be read: {error}", given=path, expected=EXPECTED) from error
     return _checked(image, str(path), deep)

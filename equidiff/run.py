@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from equidiff.engine import FAILED, Result, StepRecord
+from equidiff.passes import BatchReduced
 from equidiff.records import Record
 from equidiff.runfolder import is_image, quantized
 from equidiff.runinfo import COMPLETE, INTERRUPTED, RUN_FAILED
@@ -39,6 +40,9 @@ class Observer(Protocol):
     def result(self, record: Record) -> None:
         """A sample is finished."""
 
+    def batch_reduced(self, event: BatchReduced) -> None:
+        """A pass ran out of memory; passes are smaller from now on."""
+
 
 def execute(session: Session, store: Store, indices: Iterable[int], observer: Observer | None = None) -> None:
     """Solve samples and keep them. Whatever ends the run early, what was finished is kept and the store is closed.
@@ -58,6 +62,9 @@ def execute(session: Session, store: Store, indices: Iterable[int], observer: Ob
                 store.add_step(event)
                 if observer:
                     observer.step(event)
+            elif isinstance(event, BatchReduced):
+                if observer:
+                    observer.batch_reduced(event)
             else:
                 record, rows = keep(session, event)
                 store.add_result(record, rows)

@@ -16,10 +16,12 @@ from equidiff.components import Built, build
 from equidiff.contracts import BuildContext, Generator, Objective, Regularizer, Solver
 from equidiff.engine import Result, StepRecord, solve
 from equidiff.errors import UsageError
+from equidiff.passes import BatchReduced
 from equidiff.plugins import Plugins
 from equidiff.problem import Problem
 from equidiff.query import Query, default_query, load_query, measure_query, parse_target
 from equidiff.resume import FROM_FILE
+from equidiff.strongest import resolve_top
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class Session:
     built: dict[str, Built]
     context: BuildContext = field(repr=False)
 
-    def run(self, indices: Iterable[int]) -> Iterator[StepRecord | Result]:
+    def run(self, indices: Iterable[int]) -> Iterator[StepRecord | Result | BatchReduced]:
         """Solve these samples; steps and results come as they happen."""
         return solve(
             self.problem,
@@ -134,6 +136,7 @@ def prepare(settings: Settings, plugins: Plugins, *, usual_query: bool = False) 
     objective, solver = built["objective"].component, built["solver"].component
     if usual_query and settings.query is None and settings.target is None:
         settings = replace(settings, query=default_query(generator.component))
+    settings = replace(settings, query=resolve_top(settings.query, built["objective"], weights))
     query, target = _target(settings, generator.component, objective, device)
     problem = Problem(
         generator.component, objective, built["regularizer"].component, target.to(device), weight=solver.weight

@@ -132,3 +132,20 @@ def test_a_photograph_is_measured_as_timm_measures_it(options):
     assert objective.measure_image(image).item() == pytest.approx(expected, abs=1e-5)
     assert objective.names == ("zebra",)
     assert expected > 0.5
+
+
+@needs_data
+@pytest.mark.parametrize("name", ["zebra", "n02391049", "340"])
+def test_a_photograph_by_name_synset_and_index(name):
+    options = {"model": "mobilenetv2_100", "checkpoint": str(MOBILENET), "mean": 0.5, "std": 0.5, "pad": "same"}
+    image = Image.open(ZEBRA).convert("RGB")
+    one, everything = make(name, **options), make(None, output="distribution", **options)
+    probabilities = everything.measure_image(image)
+    assert one.names == ("zebra",)
+    assert one.measure_image(image).item() == pytest.approx(probabilities[0, 340].item(), abs=1e-6)
+    assert (probabilities.argmax().item(), len(everything.names)) == (340, 1000)
+    assert everything.discrepancy(probabilities, probabilities[0]).item() == 0
+    uniform = torch.full((1, 1000), 1e-3)
+    entropy = torch.special.entr(probabilities).sum().item()
+    expected = torch.tensor(1000.0).log().item() - entropy  # KL(p || uniform)
+    assert everything.discrepancy(uniform, probabilities[0]).item() == pytest.approx(expected, abs=1e-3)

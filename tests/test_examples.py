@@ -8,16 +8,24 @@ import sys
 from pathlib import Path
 
 import pytest
+import timm
 import torch
 from PIL import Image
 
 import equidiff
+from equidiff.contracts import BuildContext
+from equidiff.networks import load_network
+from equidiff.networks.fashion import CLASSES
 from equidiff.plugins import Plugins
+from equidiff.rank import Plan, Ranking, rank
 from equidiff.testing import check_objective, check_plugin, load_plugins
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"
-TESTED = {"circles.py", "custom_objective.py", "first_run.py", "my_plugin.py", "probe.py"}
+TESTED = {
+    "circles.py", "custom_objective.py", "efficientnet_lite.py", "first_run.py", "my_plugin.py", "probe.py",
+    "rank_units.py",
+}  # fmt: skip
 
 
 def run(script, *arguments, folder=None):
@@ -85,6 +93,42 @@ def test_probe(monkeypatch):
     assert len(found) == 2
     halves = found.samples.reshape(2, 2, -1).mean(dim=2)
     torch.testing.assert_close(found.measurements[:, 0], 100 * (halves[:, 0] - halves[:, 1]), rtol=0, atol=1e-3)
+
+
+def test_rank_units(tmp_path):
+    printed = run("rank_units.py", "--folder", tmp_path)
+    lines = printed.splitlines()
+    assert len([line for line in lines if line.startswith("unit ")]) == 5
+    assert len([line for line in lines if line.startswith("for bags, unit ")]) == 2
+    ranking = Ranking.load(tmp_path / "ranking")
+    unit, _ = ranking.for_class("bag", 1)[0]
+    assert f"{unit.spec} = {unit.max:.2f}, as in {Path(unit.top[0].image).name}" in printed
+    assert lines[-1] == "1 of 1 samples are members"
+    # the labels that the example gives are true: the network takes nearly all garments for what they are called
+    logits = rank(Plan(str(tmp_path / "garments"), layer="head"), tmp_path / "logits")
+    guesses = torch.cat(list(logits.folder.activations())).argmax(dim=1).tolist()
+    labels = [CLASSES.index(file.label) for file in logits.folder.images]
+    assert sum(guess == label for guess, label in zip(guesses, labels, strict=True)) >= 18
+
+
+def test_efficientnet_lite(tmp_path):
+    torch.manual_seed(0)
+    model = timm.create_model("tf_efficientnet_lite0").eval()
+    own = model.state_dict()
+    foreign = {f"layer{number}.{name.rpartition('.')[2]}": own[name] for number, name in enumerate(own)}
+    torch.save(foreign, tmp_path / "foreign.pth")
+    run("efficientnet_lite.py", tmp_path / "lite0.safetensors", "--weights", tmp_path / "foreign.pth")
+    network = load_network("tf_efficientnet_lite0", str(tmp_path / "lite0.safetensors"), BuildContext())
+    inputs = torch.rand(1, 3, 224, 224)
+    with torch.no_grad():
+        assert torch.equal(network.module(inputs), model(inputs))
+    rename = runpy.run_path(str(EXAMPLES / "efficientnet_lite.py"))["rename"]
+    # bias and running_mean of a normalisation are of one shape: an order that mixes them up is refused
+    first, second = [name for name in foreign if name.rpartition(".")[2] in {"bias", "running_mean"}][:2]
+    swapped = {{first: second, second: first}.get(name, name): value for name, value in foreign.items()}
+    for wrong in (swapped, dict(list(foreign.items())[:-1])):
+        with pytest.raises(SystemExit, match=r"does not fit|296 tensors"):
+            rename(wrong, "tf_efficientnet_lite0")
 
 
 def test_objectives_of_the_examples_keep_their_contract():

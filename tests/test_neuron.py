@@ -12,7 +12,7 @@ from torch import nn
 from equidiff.builtin import NeuronOptions
 from equidiff.contracts import BuildContext
 from equidiff.errors import UnknownNameError, UnsupportedError, UsageError
-from equidiff.networks import Network, Tap, load_network
+from equidiff.networks import Network, Tap, Units, load_network
 from equidiff.networks.fashion import FashionNet
 from equidiff.objectives import neuron
 from equidiff.objectives.neuron import Neuron, build
@@ -183,7 +183,7 @@ def test_a_unit_of_mobilenet_on_a_photograph():
 def test_gradients_against_finite_differences(checkpoint, layer, reduction):
     network = load_network("fashion", checkpoint, BuildContext())
     network.module.double()
-    objective = Neuron(Tap.at(network, layer), 4, 1, reduction, ())
+    objective = Neuron(Units(Tap.at(network, layer), 1, reduction, 10), 4)
     torch.manual_seed(0)
     samples = torch.rand(2, 1, 28, 28, dtype=torch.float64, requires_grad=True)
     direction = torch.randn_like(samples)

@@ -5,7 +5,7 @@ import torch
 from analytic import Curved, Identity, Linear, linear_problem
 from torch.testing import assert_close
 
-from equidiff.contracts import Solver
+from equidiff.contracts import Generator, Solver
 from equidiff.engine import Result, solve
 from equidiff.problem import Problem
 from equidiff.regularizers.none import NoRegularizer
@@ -114,3 +114,51 @@ def test_auto_starts_again_where_there_is_no_slope():
     problem = Problem(Identity(2), Half(weights), NoRegularizer(), torch.tensor([1.0]))
     found = solved(problem, Auto(pool=1), count=30)
     assert all(result.status == "member" for result in found)
+
+
+class Stepped(Generator):
+    """x = z + sin(z) / 2, which fewer than ten steps only approach; notes the steps of each row."""
+
+    steps = 10
+
+    def __init__(self, size):
+        self.latent_shape = self.sample_shape = (size,)
+        self.seen = []
+
+    def generate(self, latents, steps=None):
+        self.seen += [steps] * len(latents)
+        count = steps or self.steps
+        return latents + latents.sin() / 2 * (1 - 0.5 * (self.steps - count) / self.steps)
+
+
+def test_a_coarse_search_ends_with_members_of_the_full_sampler():
+    generator = Stepped(12)
+    problem = linear_problem(outputs=2, generator=generator)
+    found = solved(problem, Auto(coarse=4))
+    assert all(result.status == "member" for result in found)
+    for result in found:
+        samples = generator.generate(result.answer.latents)
+        assert_close(problem.objective.measure(samples), result.answer.measurements)
+        assert (problem.objective.measure(samples) - problem.target).square().sum() < 1e-6
+    assert {4, None} == set(generator.seen)
+
+
+def test_a_coarse_pass_costs_its_share():
+    generator = Stepped(12)
+    problem = linear_problem(outputs=1, generator=generator)
+    found = solved(problem, Auto(pool=4, coarse=4), count=16)
+    rows = sum(0.4 if steps == 4 else 1.0 for steps in generator.seen)
+    padding = rows - sum(result.cost.forwards for result in found)
+    assert padding >= -1e-9  # rows that fill up a pass are no evaluations
+    assert sum(result.cost.forwards for result in found) > 0.4 * 4 * 16
+
+
+def test_a_coarse_answer_is_never_taken_for_a_member():
+    """Where the budget ends in the coarse search, what is judged is still an answer of the full sampler."""
+    generator = Stepped(12)
+    problem = linear_problem(outputs=2, generator=generator, target=4.0)
+    for budget in (0.5, 1, 2, 3, 5, 8):
+        for result in solved(problem, Auto(pool=2, coarse=1), budget=budget):
+            assert result.status in {"member", "not_converged"}
+            samples = Stepped(12).generate(result.answer.latents)
+            assert_close(problem.objective.measure(samples), result.answer.measurements)

@@ -9,9 +9,13 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
+from equidiff.components import read_options
 from equidiff.contracts import BuildContext, image_to_tensor
 from equidiff.errors import UnknownNameError, UsageError, WeightsError
 from equidiff.networks import find_class, load_network
+from equidiff.objectives import neuron
+from equidiff.specs import Spec
+from equidiff.testing import load_plugins
 
 
 def save_timm(name, path, **arguments):
@@ -132,6 +136,28 @@ def test_preparation_passes_the_gradient(shape, vit_network):
     # the preparation is affine, so that a finite difference is exact
     moved = ((network.prepare(samples + direction) - network.prepare(samples)) * weights).sum()
     assert torch.allclose((gradient * direction).sum(), moved, rtol=1e-6)
+
+
+def test_the_units_of_the_thesis(tmp_path):
+    """ResNet-50, last feature layer, channels 1656, 1052 and 421, each with all of its 49 positions."""
+    path = tmp_path / "resnet50.safetensors"
+    model = save_timm("resnet50", path)
+    descriptor = load_plugins("equidiff.builtin").find("objective", "neuron").descriptor
+    specs = [Spec.parse(each) for each in descriptor.examples if "resnet50" in each]
+    assert [spec.argument for spec in specs] == ["layer4.1656", "layer4.1052", "layer4.421"]
+    inputs = torch.rand(1, 3, 224, 224)
+    with torch.no_grad():
+        maps = model.forward_features(transforms_of(model)(inputs))
+    # the other two differ by the channel alone, and each costs another network
+    options = read_options(descriptor, Spec("neuron", None, {**specs[0].options, "checkpoint": str(path)}))
+    objective = neuron.build(specs[0].argument, options, BuildContext())
+    assert len(objective.names) == 49
+    assert objective.names[8] == "layer4.1656[1,1]"
+    torch.testing.assert_close(objective.measure(inputs), maps[:, 1656].flatten(1), atol=1e-5, rtol=1e-4)
+
+
+def transforms_of(model):
+    return timm.data.create_transform(**timm.data.resolve_model_data_config(model), is_training=False)
 
 
 # class names

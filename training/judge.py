@@ -1,10 +1,12 @@
-"""Judges `toy:fashion` by a classifier that it was not trained with.
+"""Judges a generator of garments by a classifier that it was not trained with.
 
-    python training/train_classifier.py --seed 1 --width 40 --out build/judge.safetensors
-    python training/judge.py --judge build/judge.safetensors
+    python training/train_classifier.py --seed 1 --width 40 --epochs 5 --out build/judge.safetensors
+    python training/judge.py
+    python training/judge.py --generator lightningdit:fashion
 
 Half of the test images are the reference. The same figures are printed for the other half, for the other half under
-30 % noise, and for generated images: as many of each.
+30 % noise, and for generated images: as many of each. `--autoencoder` names one of equidiff-lightningdit's: what comes
+back when it encodes and decodes the other half is the best that a generator with it can hope for.
 
 References:
     Heusel et al. (2017), Frechet distance of normal fits to features. https://arxiv.org/abs/1706.08500
@@ -19,9 +21,10 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from equidiff.contracts import BuildContext
-from equidiff.generators.fashion import load_fashion_flow
+from equidiff.components import build
+from equidiff.contracts import BuildContext, Generator
 from equidiff.networks.fashion import FashionNet
+from equidiff.plugins import Plugins
 from equidiff.runfolder import quantized, save_png
 
 SURE = 0.9
@@ -31,7 +34,9 @@ SURE = 0.9
 def main() -> None:
     """Print a line of figures for each set of images; write 100 generated ones as a picture."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--generator", default="toy", help="spec, such as lightningdit:fashion,class=8")
     parser.add_argument("--judge", type=Path, default=Path("build/judge.safetensors"))
+    parser.add_argument("--autoencoder", type=Path, help="file of an autoencoder of equidiff-lightningdit")
     parser.add_argument("--count", type=int, default=2000)
     parser.add_argument("--steps", type=int, nargs="+", default=[None])
     parser.add_argument("--threads", type=int, default=2)
@@ -40,6 +45,7 @@ def main() -> None:
     torch.manual_seed(0)
     torch.set_num_threads(arguments.threads)
     judge = load_judge(arguments.judge)
+    generator = build(Plugins(), "generator", arguments.generator, BuildContext()).component
     images = fashion_mnist.load("test")[0]
     images = images[torch.randperm(len(images))]
     reference, held_out = images[:5000], images[5000 : 5000 + arguments.count]
@@ -47,14 +53,34 @@ def main() -> None:
     print(f"{'images':24} {'p > 0.9':>8} {'least, most common class':>26} {'Frechet':>9} {'kernel x 1000':>14}")
     report("held-out real", held_out, reference, judge)
     report("held-out, 30 % noise", 0.7 * held_out + 0.3 * torch.rand_like(held_out), reference, judge)
+    if arguments.autoencoder:
+        report("held-out, autoencoded", reconstruct(arguments.autoencoder, held_out), reference, judge)
+    latents = torch.randn(arguments.count, *generator.latent_shape, generator=torch.Generator().manual_seed(1))
     for steps in arguments.steps:
-        generator = load_fashion_flow(BuildContext(), steps, recompute=False)
-        latents = torch.randn(arguments.count, *generator.latent_shape, generator=torch.Generator().manual_seed(1))
-        generated = torch.cat([generator.generate(chunk) for chunk in latents.split(100)])
-        report(f"generated, {generator.steps} steps", quantized(generated), reference, judge)
-        arguments.picture.parent.mkdir(parents=True, exist_ok=True)
-        tiles = generated[:100].reshape(10, 10, 28, 28).permute(0, 2, 1, 3).reshape(1, 280, 280)
-        save_png(arguments.picture, tiles.repeat_interleave(3, 1).repeat_interleave(3, 2))
+        generated = generate(generator, latents, steps)
+        report(f"generated, {steps or 'default'} steps", generated, reference, judge)
+        draw(generated[:100], arguments.picture)
+
+
+def generate(generator: Generator, latents: Tensor, steps: int | None) -> Tensor:
+    """Images of all latents, as they would be read back from PNG files."""
+    return quantized(torch.cat([generator.generate(chunk, steps=steps) for chunk in latents.split(100)]))
+
+
+def reconstruct(path: Path, images: Tensor) -> Tensor:
+    """Images encoded and decoded, as they would be read back from PNG files."""
+    from equidiff_lightningdit import load_autoencoder
+
+    autoencoder = load_autoencoder(path)
+    latents = [autoencoder.encode(2 * chunk - 1).latent_dist.mean for chunk in images.split(100)]
+    return quantized(torch.cat([(autoencoder.decode(chunk).sample + 1) / 2 for chunk in latents]))
+
+
+def draw(images: Tensor, path: Path) -> None:
+    """Write 100 images in ten rows, enlarged three times."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tiles = images.reshape(10, 10, 28, 28).permute(0, 2, 1, 3).reshape(1, 280, 280)
+    save_png(path, tiles.repeat_interleave(3, 1).repeat_interleave(3, 2))
 
 
 def load_judge(path: Path) -> FashionNet:

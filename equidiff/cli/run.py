@@ -44,8 +44,9 @@ Query = Annotated[
     _option(
         "--query",
         default="the generator's own query 3, or its first",
-        metavar="PICTURE|INDEX",
-        help="Whose value is to be kept: a picture, or one of the generator's own queries",
+        metavar="PICTURE|INDEX|top:FOLDER",
+        help="Whose value is to be kept: a picture, one of the generator's own queries, or the picture in a folder "
+        "that has the highest value",
     ),
 ]
 Target = Annotated[

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from equidiff.cli.options import State
 from equidiff.cli.run import INTERRUPTED, NOT_ALL_MEMBERS
@@ -18,6 +16,8 @@ from equidiff.console import Terminal
 from equidiff.engine import MEMBER
 from equidiff.errors import EquiDiffError, RunFolderError
 from equidiff.invariant_set import InvariantSet
+from equidiff.networks.checkpoints import first_line
+from equidiff.passes import is_out_of_memory
 from equidiff.pictures import draw_grid, show_values
 from equidiff.plugins import Plugins
 from equidiff.records import Record
@@ -71,12 +71,14 @@ def perform(work: Work, state: State, as_json: bool, verbose: bool) -> int:
     terminal.facts(_introduction(work))
     interrupted = False
     with terminal.progress(asked, len(folder.records)) as show:
-        watch = Watch(show, folder.records.values(), terminal.note if verbose else None)
+        watch = Watch(show, folder.records.values(), _warn(terminal), terminal.note if verbose else None)
         try:
             execute(work.session, folder, work.todo, watch)
         except KeyboardInterrupt:
             interrupted = True
-        except (OSError, torch.cuda.OutOfMemoryError) as error:
+        except (OSError, MemoryError, RuntimeError) as error:
+            if not isinstance(error, OSError) and not is_out_of_memory(error):
+                raise
             raise _out_of_room(error, work, state) from error
     members = [record for record in folder.records.values() if record.status == MEMBER]
     picture = _draw(work) if members else None
@@ -162,8 +164,12 @@ def _out_of_room(error: Exception, work: Work, state: State) -> EquiDiffError:
             hint=f"{again}   # keeps what is finished",
         )
     return EquiDiffError(
-        f"The device ran out of memory: {str(error).splitlines()[0]}",
-        given=f"--batch {work.session.settings.batch}",
-        expected="fewer samples in one pass",
-        hint=f"--batch {max(1, work.session.settings.batch // 4)}",
+        f"Not even one sample fits into the memory of the device: {first_line(error)}",
+        given=f"on {work.session.device}, {work.session.settings.dtype}",
+        expected="less to keep: a smaller model, its checkpoint option, or --dtype bfloat16",
+        hint=f"equidiff doctor -g {work.folder.info['specs']['generator']} --samples 1",
     )
+
+
+def _warn(terminal: Terminal) -> Callable[[str], None]:
+    return lambda text: terminal.note(text, "yellow")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -44,7 +45,8 @@ def show(
     elif name is None:
         _show_kind(terminal, found.offers(kind), as_json)
     else:
-        _show_one(terminal, found.find(kind, name), as_json)
+        offer = found.find(kind, name)
+        _show_one(terminal, offer, found.listing(offer), as_json)
 
 
 def _show_kind(terminal: Terminal, offers: list[Offer], as_json: bool) -> None:
@@ -55,9 +57,13 @@ def _show_kind(terminal: Terminal, offers: list[Offer], as_json: bool) -> None:
     terminal.table(("name", "plugin", "summary"), rows)
 
 
-def _show_one(terminal: Terminal, offer: Offer, as_json: bool) -> None:
+def _show_one(
+    terminal: Terminal, offer: Offer, listing: tuple[Sequence[str], list[Sequence[object]]] | None, as_json: bool
+) -> None:
     about = _as_dict(offer)
     if as_json:
+        if listing:
+            about["listing"] = [dict(zip(listing[0], row, strict=True)) for row in listing[1]]
         terminal.result(_dump(about))
         return
     terminal.prose(f"{about['name']}: {about['summary']}\n")
@@ -71,6 +77,9 @@ def _show_one(terminal: Terminal, offer: Offer, as_json: bool) -> None:
         terminal.table(
             columns, [[option.get(column, "") for column in ("name", *columns[1:])] for option in about["options"]]
         )
+    if listing:
+        terminal.result("")
+        terminal.table(*listing)
     for reference in about["references"]:
         terminal.prose(f"\n{reference['authors']} ({reference['year']}): {reference['title']}\n{reference['url']}")
 
@@ -83,8 +92,10 @@ def _show_layers(terminal: Terminal, model: str, as_json: bool) -> None:
     if as_json:
         terminal.result(_dump([{**layer._asdict(), "shape": layer.shape and list(layer.shape)} for layer in layers]))
         return
-    rows = [(layer.name, layer.type, _shape(layer.shape)) for layer in layers]
+    # what an Identity puts out is what it was given, by the name of the layer before it
+    rows = [(layer.name, layer.type, _shape(layer.shape)) for layer in layers if layer.type != "Identity"]
     terminal.table(("layer", "type", "output of one sample"), rows)
+    terminal.note(f"One unit is neuron:LAYER.INDEX,model={model}, such as neuron:{rows[-1][0]}.0,model={model}")
 
 
 def _bare_network(model: str) -> Network:

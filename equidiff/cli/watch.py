@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 
 from equidiff.engine import FAILED, MEMBER, NOT_CONVERGED, StepRecord
+from equidiff.passes import BatchReduced
 from equidiff.records import Record
 
 SMOOTHING = 0.9  # share of the past in the loss that is shown
@@ -18,13 +19,18 @@ class Watch:
     Args:
         show: is given the number of finished samples and a line about them.
         finished: samples that were finished before.
+        warn: is given a line about what the user should know.
         tell: is given a line about each sample; None where that is too much.
     """
 
     def __init__(
-        self, show: Callable[[int, str], None], finished: Iterable[Record], tell: Callable[[str], None] | None
+        self,
+        show: Callable[[int, str], None],
+        finished: Iterable[Record],
+        warn: Callable[[str], None],
+        tell: Callable[[str], None] | None = None,
     ) -> None:
-        self._show, self._tell = show, tell
+        self._show, self._warn, self._tell = show, warn, tell
         self._counts = Counter(record.status for record in finished)
         self._log_loss: float | None = None
 
@@ -42,6 +48,13 @@ class Watch:
         if self._tell:
             self._tell(describe_record(record))
         self._show_all()
+
+    def batch_reduced(self, event: BatchReduced) -> None:
+        """A pass ran out of memory; passes are smaller from now on."""
+        self._warn(
+            f"Out of memory with {event.rows} samples in one pass: going on with {event.batch}. "
+            f"--batch {event.batch} begins there."
+        )
 
     def _show_all(self) -> None:
         members, open_, failed = (self._counts[status] for status in (MEMBER, NOT_CONVERGED, FAILED))

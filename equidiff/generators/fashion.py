@@ -68,10 +68,7 @@ class FashionFlow(Generator):
         return (state + 1) / 2
 
     def queries(self) -> list[Image.Image]:
-        """Twenty held-out test images of Fashion-MNIST, two of each class, ten classes apart: 3 and 13 are bags."""
-        folder = files("equidiff") / "queries" / "fashion"
-        names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".png"))
-        return [_read(folder / name) for name in names]
+        return load_queries()
 
     def _step(self, state: Tensor, previous: Tensor, before: float, now: float, after: float) -> tuple[Tensor, Tensor]:
         with torch.autocast(state.device.type, torch.bfloat16, enabled=self.dtype == "bfloat16"):
@@ -81,6 +78,13 @@ class FashionFlow(Generator):
             aim = clean + (clean - previous) * (after - now) / (2 * (now - before))
         # the velocity (aim - state) / (1 - now) would be infinite at the end; its product with the step is not
         return state + (after - now) / (1 - now) * (aim - state), clean
+
+
+def load_queries() -> list[Image.Image]:
+    """Twenty held-out test images of Fashion-MNIST, two of each class, ten classes apart: 3 and 13 are bags."""
+    folder = files("equidiff") / "queries" / "fashion"
+    names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".png"))
+    return [_read(folder / name) for name in names]
 
 
 def _read(file: Traversable) -> Image.Image:

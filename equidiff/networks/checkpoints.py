@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import pickle
-from collections.abc import Iterable
+import warnings
+import zipfile
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
@@ -17,15 +19,19 @@ EXPECTED = "a .safetensors file, or a state dict written by torch.save(model.sta
 WRAPPERS = ("state_dict", "model")  # what training scripts commonly call the state dict in a larger checkpoint
 
 
-def read_weights(path: Path) -> dict[str, Tensor]:
+def read_weights(path: Path, wrappers: Sequence[str] = WRAPPERS) -> dict[str, Tensor]:
     """The state dict in a weights file, on the CPU.
+
+    Args:
+        path: safetensors by its suffix, else what torch.save writes.
+        wrappers: keys under which a larger checkpoint may hold the state dict, those to be preferred first.
 
     Raises:
         WeightsError: the file is missing, damaged, holds something else, or holds code, which is never run.
     """
     if not path.is_file():
         raise WeightsError("The checkpoint does not exist.", given=path, expected=EXPECTED)
-    return _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
+    return _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path, wrappers)
 
 
 def hash_weights(path: Path, name: str | None = None, revision: str | None = None) -> Weights:
@@ -78,9 +84,12 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
         ) from error
 
 
-def _read_pickle(path: Path) -> dict[str, Tensor]:
+def _read_pickle(path: Path, wrappers: Sequence[str]) -> dict[str, Tensor]:
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        # an optimizer's state, often twice the weights, then stays on the disk; the older format cannot be mapped
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a pickle's protocol, just before it is refused
+            content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except pickle.UnpicklingError as error:
         raise WeightsError(
             "The checkpoint is damaged, or holds more than tensors; code in it is not run.",
@@ -92,7 +101,7 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
         raise WeightsError(
             f"The checkpoint cannot be read: {first_line(error)}", given=path, expected=EXPECTED
         ) from error
-    for wrapper in WRAPPERS:
+    for wrapper in wrappers:
         if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
             content = content[wrapper]
     if not isinstance(content, dict) or not content or not all(isinstance(value, Tensor) for value in content.values()):

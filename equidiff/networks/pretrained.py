@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
-from equidiff.contracts import BuildContext, Weights
+from equidiff.contracts import BuildContext, Samples, Weights
 from equidiff.errors import UsageError, WeightsError, unknown_name
 from equidiff.networks.checkpoints import first_line, hash_weights, put_weights, read_weights
 from equidiff.networks.classes import imagenet_names
@@ -46,12 +47,27 @@ def load_timm(
         name,
         context.device,
         tuple(config["input_size"]),
-        prepare=lambda samples: transform(to_channels(samples, channels)),
+        prepare=_on_tensors(transform, channels),
         prepare_image=lambda image: transform(image.convert(mode))[None].to(context.device),
         names=imagenet_names(subset) if subset else None,
         head=_head(module),
         channels_last=getattr(module, "output_fmt", None) == "NHWC",
     )
+
+
+def _on_tensors(transform: Any, channels: int) -> Callable[[Samples], Tensor]:
+    """The same for samples; torchvision's Normalize looks at numbers, which a prediction of memory does not have."""
+    *geometry, normalize = transform.transforms
+    constants = [list(map(float, each)) for each in (normalize.mean, normalize.std)]
+
+    def prepare(samples: Samples) -> Tensor:
+        samples = to_channels(samples, channels)
+        for part in geometry:
+            samples = part(samples)
+        mean, std = (samples.new_tensor(each)[:, None, None] for each in constants)
+        return (samples - mean) / std
+
+    return prepare
 
 
 def _check_name(name: str) -> None:

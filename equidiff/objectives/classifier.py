@@ -11,30 +11,41 @@ from torch import Tensor
 
 from equidiff.builtin import ClassifierOptions
 from equidiff.contracts import BuildContext, Measurements, Objective, Samples
-from equidiff.errors import UnsupportedError
+from equidiff.errors import UnsupportedError, UsageError
 from equidiff.networks import Network, find_class, load_network
+from equidiff.objectives.distribution import Distribution
 
 
-def build(argument: str | None, options: ClassifierOptions, context: BuildContext) -> Classifier:
+def build(argument: str | None, options: ClassifierOptions, context: BuildContext) -> Classifier | Distribution:
     """Build `classifier:CLASS` or `classifier`; the network is tried once with a grey sample.
 
     Raises:
+        UsageError: the distribution of a single class is asked for.
         UnknownNameError: there is no such class, or more than one.
         UnsupportedError: the network is no classifier.
     """
+    if argument is not None and options.output == "distribution":
+        raise UsageError(
+            "A distribution is over all classes.",
+            given=f"classifier:{argument},output=distribution",
+            expected="no class, or output=probability or output=logit",
+            hint="classifier,output=distribution",
+        )
     network = load_network(
         options.model, options.checkpoint, context, mean=options.mean, std=options.std, pad=options.pad
     )
     outputs = _outputs(network)
     count = max(outputs, 2)  # one logit tells two classes apart
     chosen = None if argument is None else find_class(network, argument, count)
-    unit = options.output or ("logit" if chosen is None else "probability")
+    output = options.output or ("logit" if chosen is None else "probability")
+    unit = "logit" if output == "logit" else "probability"
     names = network.classes or tuple(map(str, range(count)))
     if chosen is not None:
         names = (names[chosen],)
     elif unit == "logit" and outputs == 1:
         names = names[1:]
-    return Classifier(network, chosen, unit, names)
+    classifier = Classifier(network, chosen, unit, names)
+    return Distribution(classifier) if output == "distribution" else classifier
 
 
 @final

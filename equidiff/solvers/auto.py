@@ -8,6 +8,9 @@ With few residuals the linearisation is their Jacobian, corrected after each mov
 most moves cost a forward pass alone. With many, a Jacobian would cost more than it gains: then it is the gradient of
 the loss.
 
+A sampler may be made coarse for most of the search: fewer of its steps, which cost less, bring the latent near; the
+rest is done with all of them, and only that counts.
+
 References:
     Nocedal and Wright (2006), "Numerical Optimization", chapters 4 (trust regions) and 11 (nonlinear equations).
 """
@@ -40,24 +43,30 @@ class Auto(Solver):
     Args:
         pool: plain samples to start from: the best first, then the next where the search stalls.
         radius: the first trust radius, as a fraction of the root of the latent's size.
+        coarse: sampler steps to search with first; all of them from the start when absent.
     """
 
     budget = 128
     tolerance = 1e-3
 
-    def __init__(self, pool: int = 8, radius: float = 0.5) -> None:
+    def __init__(self, pool: int = 8, radius: float = 0.5, coarse: int | None = None) -> None:
         self.pool = pool
         self.radius = radius
+        self.coarse = coarse
 
     def solve(
         self, latents: Latents, residual: ResidualFunction, budget: float
     ) -> Coroutine[Request | Step, Any, None]:
         numbers = itertools.count()
         while True:
-            hand = yield from residual.pool(self.pool)
+            hand = yield from residual.pool(self.pool, self.coarse)
             search = self._newton if hand.residuals.shape[1] <= JACOBIAN_OUTPUTS else self._descend
             for card in range(self.pool):
                 here = hand.rows(card, card + 1)
+                if self.coarse is not None:
+                    yield Step(next(numbers), (yield from residual.value(here.latents)))
+                    near = yield from _quietly(search(here, _Coarse(residual, self.coarse), itertools.count()), here)
+                    here = yield from residual.value(near.latents)
                 yield Step(next(numbers), here)
                 if here.loss.item() < residual.tolerance or (yield from search(here, residual, numbers)):
                     return
@@ -114,6 +123,42 @@ class Auto(Solver):
 
     def _first_radius(self, here: Answer) -> float:
         return self.radius * math.sqrt(here.latents[0].numel())
+
+
+@final
+class _Coarse(ResidualFunction):
+    """The same residual with fewer sampler steps."""
+
+    def __init__(self, residual: ResidualFunction, steps: int) -> None:
+        self.tolerance = residual.tolerance
+        self._residual, self._steps = residual, steps
+
+    def value(self, latents: Latents, steps: int | None = None) -> Coroutine[Request | Step, Any, Answer]:
+        return self._residual.value(latents, self._steps)
+
+    def gradient(self, latents: Latents, steps: int | None = None) -> Coroutine[Request | Step, Any, Answer]:
+        return self._residual.gradient(latents, self._steps)
+
+    def jacobian(self, latents: Latents, steps: int | None = None) -> Coroutine[Request | Step, Any, Answer]:
+        return self._residual.jacobian(latents, self._steps)
+
+    def draw(self, count: int) -> Latents:
+        return self._residual.draw(count)
+
+
+def _quietly(search: Search, here: Answer) -> Coroutine[Request | Step, Any, Answer]:
+    """Run a search, keep its steps to ourselves, and return where it ended."""
+    answer = None
+    while True:
+        try:
+            item = search.send(answer)
+        except StopIteration:
+            return here
+        answer = None
+        if isinstance(item, Step):
+            here = item.answer
+        else:
+            answer = yield item
 
 
 class Progress:
@@ -195,4 +240,4 @@ def build(argument: str | None, options: AutoOptions, context: BuildContext) -> 
     """Build `auto`."""
     if argument is not None:
         raise SpecError("The solver 'auto' takes no argument.", given=f"auto:{argument}", expected="auto,pool=8")
-    return Auto(options.pool, options.radius)
+    return Auto(options.pool, options.radius, options.coarse)

@@ -15,7 +15,7 @@ def check_objective(objective: Objective, samples: Samples) -> None:
     """Check that an objective keeps its contract.
 
     Names and unit, shapes and dtype, determinism, gradients against finite differences, independence of rows, the
-    residual and the discrepancy, and the measurement of a picture.
+    residual, the comparison and the discrepancy, and the measurement of a picture.
 
     Args:
         objective: what to check.
@@ -29,6 +29,7 @@ def check_objective(objective: Objective, samples: Samples) -> None:
     _check_words(objective, name)
     measurements = check_map(objective.measure, samples, (len(objective.names),), f"{name}.measure")
     _check_residual(objective, measurements, name)
+    _check_compare(objective, samples, measurements, name)
     if is_image(samples):
         _check_image(objective, samples, name)
 
@@ -59,6 +60,21 @@ def _check_residual(objective: Objective, measurements: Tensor, name: str) -> No
     same = torch.allclose(discrepancy, residual.square().sum(dim=1), rtol=1e-3, atol=1e-6)
     asked = "the sum of the squared residual; override `residual` to change it"
     require(same, f"{name}.discrepancy and {name}.residual disagree", asked)
+
+
+def _check_compare(objective: Objective, samples: Samples, measurements: Tensor, name: str) -> None:
+    for target in measurements:
+        with torch.no_grad():
+            compared, full = objective.compare(samples, target)
+        plain = objective.residual(measurements, target)
+        check_tensor(compared, tuple(measurements.shape), f"{name}.compare's measurements")
+        check_tensor(full, (len(samples), full.shape[1]), f"{name}.compare's residual")
+        scale = 1e-5 * (1 + measurements.abs().max())
+        same = bool(((compared - measurements).abs() <= scale).all())
+        require(same, f"{name}.compare and {name}.measure disagree", "the same measurements from both")
+        shorter = plain.norm(dim=1) - full.norm(dim=1) > scale
+        asked = "a residual that is only added to: what `contains` rejects must not be a member"
+        require(not bool(shorter.any()), f"{name}.compare gives a residual shorter than {name}.residual", asked)
 
 
 def _check_image(objective: Objective, samples: Samples, name: str) -> None:

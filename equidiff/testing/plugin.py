@@ -57,7 +57,7 @@ def check_plugin(plugin: str | ModuleType | Path) -> Plugins:
     """Check that a plugin keeps its contract.
 
     Its descriptors are well formed, its factories can be imported and called as promised, its options forbid unknown
-    keys, its examples are valid, and listing it imports nothing heavy (one-file plugins may: only who names them pays).
+    keys, its examples are valid, its listings are tables, and listing it imports nothing heavy (one-file plugins may: only who names them pays).
 
     Args:
         plugin: a module, its import name, or the path of a one-file plugin.
@@ -80,6 +80,7 @@ def check_plugin(plugin: str | ModuleType | Path) -> Plugins:
         _check_options(offer)
         _check_examples(offer)
         _check_factory(offer, plugins)
+        _check_listing(offer, plugins)
     return plugins
 
 
@@ -157,3 +158,19 @@ def _check_factory(offer: Offer, plugins: Plugins) -> None:
         inspect.signature(factory).bind(None, offer.descriptor.options(), BuildContext())
     except TypeError as error:
         raise ContractError(f"{what} cannot be called as factory(argument, options, context): {error}") from None
+
+
+def _check_listing(offer: Offer, plugins: Plugins) -> None:
+    what = f"The listing of {offer.kind} {offer.descriptor.name!r}"
+    try:
+        listing = plugins.listing(offer)
+    except Exception as error:
+        raise ContractError(f"{what} cannot be had: {type(error).__name__}: {error}") from error
+    if listing is None:
+        return
+    columns, rows = listing
+    named = len(columns) > 0 and all(isinstance(column, str) and column for column in columns)
+    require(named and len(set(columns)) == len(columns), f"{what} has the columns {columns!r}", "a name for each")
+    for row in rows:
+        fits = isinstance(row, list | tuple) and len(row) == len(columns)
+        require(fits, f"{what} has the row {row!r}", f"{len(columns)} values, one for each column")

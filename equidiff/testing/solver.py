@@ -75,6 +75,8 @@ def drive(
         if isinstance(event, Result):
             results[event.index] = event
             continue
+        if not isinstance(event, StepRecord):
+            continue
         steps.append(event)
         place = (event.index, event.evaluations)
         idle[place] = idle.get(place, 0) + 1

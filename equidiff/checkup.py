@@ -1,0 +1,171 @@
+"""What `equidiff doctor -g ... -o ...` looks at: the components that a run would use, before it uses them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from PIL import ImageOps
+from PIL.Image import Image, Resampling
+from torch._subclasses.fake_tensor import DataDependentOutputException
+
+from equidiff.components import build
+from equidiff.contracts import BuildContext, Finding, Generator, Objective, Weights, image_to_tensor
+from equidiff.errors import EquiDiffError, UnsupportedError, UsageError
+from equidiff.imagefolder import find_images
+from equidiff.memory import Memory, Nothing, predict_pass
+from equidiff.networks.checkpoints import first_line
+from equidiff.plugins import Plugins
+from equidiff.problem import Problem
+from equidiff.query import open_picture
+from equidiff.regularizers.none import NoRegularizer
+from equidiff.session import choose_device
+
+GIB = 2**30
+INVERTED = 16  # images whose round trip is measured
+
+
+@dataclass(frozen=True)
+class Checkup:
+    """What is to be examined.
+
+    Attributes:
+        generator: a spec string.
+        objective: a spec string; the generator is examined alone without one.
+        regularizer: a spec string; as in a run when absent.
+        samples: how many in one pass.
+        images: a folder of pictures to try the components with.
+        device: as in a run.
+        dtype: as in a run.
+    """
+
+    generator: str = "toy"
+    objective: str | None = None
+    regularizer: str | None = None
+    samples: int = 16
+    images: Path | None = None
+    device: str = "auto"
+    dtype: str = "float32"
+
+    def __post_init__(self) -> None:
+        if self.samples < 1:
+            raise UsageError(
+                "The value of samples cannot be used.", given=self.samples, expected="an integer of at least 1"
+            )
+
+
+def examine_components(checkup: Checkup, plugins: Plugins) -> Iterator[Finding]:
+    """Build the components, try them with the pictures, predict the memory of a pass.
+
+    Raises:
+        EquiDiffError: a component cannot be built, or the pictures cannot be had.
+    """
+    device = choose_device(checkup.device)
+    weights: list[Weights] = []
+    alone = BuildContext(device, checkup.dtype, weights=weights)
+    generator: Generator = build(plugins, "generator", checkup.generator, alone).component
+    yield Finding("generator", _describe(generator))
+    context = BuildContext(device, checkup.dtype, generator, weights)
+    objective: Objective = Nothing()
+    if checkup.objective is not None:
+        objective = build(plugins, "objective", checkup.objective, context).component
+        yield Finding("objective", f"{', '.join(objective.names[:3])}{', ...' * (len(objective.names) > 3)}")
+    for record in weights:
+        yield Finding("weights", f"{record.name}, SHA-256 {record.sha256[:12]}...")
+    images = _read(checkup.images) if checkup.images else []
+    if images:
+        yield from _round_trip(generator, images[:INVERTED], device)
+    yield from objective.examine(images)
+    yield from _memory(checkup, plugins, generator, objective, context)
+
+
+def _describe(generator: Generator) -> str:
+    latent, sample = ("x".join(map(str, shape)) for shape in (generator.latent_shape, generator.sample_shape))
+    steps = "" if generator.steps is None else f", {generator.steps} sampler steps"
+    return f"latents of {latent}, samples of {sample}{steps}"
+
+
+def _read(folder: Path) -> list[Image]:
+    return [open_picture(folder / file.path) for file in find_images(folder)]
+
+
+@torch.no_grad()
+def _round_trip(generator: Generator, images: Sequence[Image], device: str) -> Iterator[Finding]:
+    """How far off `generate(invert(x))` is, in standard deviations of the pictures."""
+    if len(generator.sample_shape) != 3:
+        return
+    channels, height, width = generator.sample_shape
+    fitted = [ImageOps.fit(image, (width, height), Resampling.BICUBIC) for image in images]
+    samples = torch.cat([image_to_tensor(image.convert("L" if channels == 1 else "RGB")) for image in fitted])
+    samples = samples.to(device)
+    try:
+        again = generator.generate(generator.invert(samples))
+    except UnsupportedError as error:
+        yield Finding("round trip", error.problem)
+        return
+    off = (again - samples).square().mean(dim=(1, 2, 3)).sqrt() / samples.std(dim=(1, 2, 3)).clamp(min=1e-6)
+    yield Finding(
+        "round trip",
+        f"{len(images)} images inverted and made again are off by {off.median():.3f} of their standard deviation "
+        f"(median; the worst by {off.max():.3f})",
+    )
+
+
+def _memory(
+    checkup: Checkup, plugins: Plugins, generator: Generator, objective: Objective, context: BuildContext
+) -> Iterator[Finding]:
+    what, rows = f"memory, {checkup.samples} samples in a pass", checkup.samples
+    regularizer = NoRegularizer()
+    if checkup.objective is not None:
+        usual = "lowpass" if len(generator.sample_shape) == 3 else "none"
+        regularizer = build(plugins, "regularizer", checkup.regularizer or usual, context).component
+    target = torch.zeros(len(objective.names), device=context.device)
+    problem = Problem(generator, objective, regularizer, target)
+    try:
+        found = predict_pass(problem, rows, context.device)
+    except EquiDiffError:
+        raise
+    except Exception as error:  # an objective may look at numbers, of which a prediction has none
+        reason = "the pass looks at numbers" if isinstance(error, DataDependentOutputException) else first_line(error)
+        yield _try_one(problem, context.device) or Finding(what, f"cannot be predicted: {reason}")
+        return
+    yield _judge(what, found, free_memory(context.device), rows)
+
+
+def _try_one(problem: Problem, device: str) -> Finding | None:
+    """What goes wrong with one true sample; None where all is well."""
+    try:
+        problem.value(torch.zeros(1, *problem.generator.latent_shape, device=device))
+    except Exception as error:
+        return Finding("one sample", f"fails: {type(error).__name__}: {first_line(error)}", broken=True)
+    return None
+
+
+def _judge(what: str, found: Memory, free: int | None, rows: int) -> Finding:
+    state = f"{_size(found.peak)}: {_size(found.weights)} of weights, {_size(found.pass_)} in the pass"
+    if free is None:
+        return Finding(what, state)
+    room = free + found.weights  # the weights are there by now
+    fits = max(0, int((free / found.pass_) * rows)) if found.pass_ else rows
+    state += f"; {_size(room)} free"
+    if found.peak <= room:
+        return Finding(what, state)
+    return Finding(what, f"{state}. Does not fit" + (f": --batch {fits}" if fits else ", not even one"), broken=True)
+
+
+def free_memory(device: str) -> int | None:
+    """Bytes that are free on a device; None where it does not tell."""
+    if device.startswith("cuda"):
+        return torch.cuda.mem_get_info(device)[0]
+    try:
+        with open("/proc/meminfo", encoding="ascii") as file:
+            sizes = {line.split(":")[0]: int(line.split()[1]) * 1024 for line in file if "kB" in line}
+    except OSError:
+        return None
+    return sizes.get("MemAvailable") if device == "cpu" else None
+
+
+def _size(count: int) -> str:
+    return f"{count / GIB:.2f} GiB" if count >= GIB else f"{count / 2**20:.1f} MiB"

@@ -1,0 +1,136 @@
+"""A folder of pictures: which there are, what they are labelled, and reading many of them ahead of who needs them."""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+from PIL.Image import Image
+
+from equidiff.errors import QueryError
+from equidiff.query import open_picture
+
+SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+EXPECTED = f"a folder with pictures in it ({', '.join(sorted(SUFFIXES))})"
+PREFIX = re.compile(r"(n\d{8}|\d+)_")
+AHEAD = 64  # pictures that are read before they are asked for
+READERS = 8
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """A picture in a folder.
+
+    Attributes:
+        path: relative to the folder, with forward slashes.
+        label: the class it shows, as the folder tells it; None where it does not.
+    """
+
+    path: str
+    label: str | None = None
+
+
+def find_images(folder: Path, labels: Path | None = None) -> list[ImageFile]:
+    """The pictures in a folder and its sub-folders, sorted by path; hidden ones are left out.
+
+    Labels are those of a file; else the first sub-folder's name, where every picture is in one; else the number or the
+    WordNet synset that every file name begins with, as in `340_zebra.jpg`; else none.
+
+    Args:
+        folder: where to look.
+        labels: a CSV file with the columns `image` (a path as above) and `label`.
+
+    Raises:
+        QueryError: the folder is missing, or has no pictures; or the file of labels cannot be used.
+    """
+    if not folder.is_dir():
+        problem = "The folder of images is a file." if folder.exists() else "The folder of images does not exist."
+        raise QueryError(problem, given=folder, expected=EXPECTED)
+    paths = sorted(
+        path.relative_to(folder)
+        for path in folder.rglob("*")
+        if path.suffix.lower() in SUFFIXES and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    )
+    if not paths:
+        problem = "There are no pictures in this folder." if any(folder.iterdir()) else "The folder is empty."
+        raise QueryError(problem, given=folder, expected=EXPECTED)
+    if labels is not None:
+        known = _read_labels(labels)
+        found = [ImageFile(path.as_posix(), known.get(path.as_posix())) for path in paths]
+        if not any(file.label for file in found):
+            raise QueryError(
+                "The file labels none of these images.",
+                given=f"{labels}: {next(iter(known), 'no line')}",
+                expected=f"paths relative to the folder, such as {paths[0].as_posix()}",
+            )
+        return found
+    return [ImageFile(path.as_posix(), label) for path, label in zip(paths, _own_labels(paths), strict=True)]
+
+
+def _own_labels(paths: Sequence[Path]) -> Sequence[str | None]:
+    if all(len(path.parts) > 1 for path in paths):
+        return [path.parts[0] for path in paths]
+    prefixes = [match[1] for match in (PREFIX.match(path.name) for path in paths) if match]
+    if len(prefixes) < len(paths):
+        return [None] * len(paths)
+    return [str(int(prefix)) if prefix.isdecimal() else prefix for prefix in prefixes]
+
+
+def _read_labels(path: Path) -> dict[str, str]:
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = csv.DictReader(file)
+            fits = {"image", "label"} <= set(rows.fieldnames or [])
+            known = {row["image"]: row["label"] for row in rows if row["label"]} if fits else {}
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise QueryError(f"The labels cannot be read: {error}", given=path, expected="a CSV file") from error
+    if not fits:
+        raise QueryError(
+            "The file of labels lacks a column.", given=path, expected="a CSV file whose first line is: image,label"
+        )
+    return known
+
+
+def read_ahead(
+    folder: Path, files: Iterable[ImageFile], prepare: Callable[[Image], T]
+) -> Generator[tuple[ImageFile, T | QueryError], None, None]:
+    """Read and prepare pictures in threads, ahead of the caller, who gets them in order.
+
+    Args:
+        folder: where the files are.
+        files: which to read.
+        prepare: called with each picture, from several threads.
+
+    Yields:
+        Each file, with what `prepare` made of it or why it cannot be read.
+    """
+
+    def read(file: ImageFile) -> T | QueryError:
+        try:
+            image = open_picture(folder / file.path)
+        except QueryError as error:
+            return error
+        return prepare(image)
+
+    waiting: deque[tuple[ImageFile, Future[T | QueryError]]] = deque()
+    left = iter(files)
+    pool = ThreadPoolExecutor(min(READERS, os.cpu_count() or 1), thread_name_prefix="read")
+    try:
+        waiting.extend((file, pool.submit(read, file)) for file in islice(left, AHEAD))
+        while waiting:
+            file, future = waiting.popleft()
+            result = future.result()
+            waiting.extend((file, pool.submit(read, file)) for file in islice(left, 1))
+            yield file, result
+    finally:
+        pool.shutdown(cancel_futures=True)

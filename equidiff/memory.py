@@ -1,0 +1,155 @@
+"""How much memory a pass will take, found out without making it: shapes go through the program, numbers do not."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, final
+
+import torch
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from equidiff.contracts import Generator, Latents, Measurements, Objective, Samples
+from equidiff.problem import Problem
+from equidiff.solvers.auto import JACOBIAN_OUTPUTS
+
+STEPS = (4, 8)  # multiples of what any integrator needs for one interval
+
+Pass = Callable[[Tensor], object]
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes on the device.
+
+    Attributes:
+        weights: the weights that the pass uses.
+        pass_: the most that the pass holds beside them at any time.
+    """
+
+    weights: int
+    pass_: int
+
+    @property
+    def peak(self) -> int:
+        """Both."""
+        return self.weights + self.pass_
+
+
+def predict(work: Pass, latent_shape: tuple[int, ...], rows: int, device: str = "cpu") -> Memory:
+    """Predict the memory of a pass.
+
+    Every tensor that an operation makes is counted from its birth to its death. What kernels use inside themselves,
+    and what the allocator keeps for later, is not.
+
+    Args:
+        work: is called with latents `[rows, *latent_shape]`.
+        latent_shape: of one latent.
+        rows: in the pass.
+        device: where the weights are and the pass is to be.
+
+    Raises:
+        Exception: whatever `work` raises where it looks at numbers, which it is not given.
+    """
+    # the mode entered last sees an operation first: the count sees true weights, before they become shapes
+    with FakeTensorMode(allow_non_fake_inputs=True), _Count() as count:
+        latents = torch.empty(rows, *latent_shape, device=device)  # held throughout, as by a solver
+        work(latents)
+    return Memory(sum(count.weights.values()), count.peak)
+
+
+def predict_pass(problem: Problem, rows: int, device: str = "cpu") -> Memory:
+    """Predict the costliest pass that the default solver makes: a Jacobian where there are few residuals.
+
+    A sampler of many steps is followed for 4 and for 8 of them; what it needs beyond grows with each step alike.
+    """
+    generator = problem.generator
+    few, more = STEPS
+    if generator.steps is None or generator.steps <= more:
+        return _predict_problem(problem, rows, device)
+    first, second = (
+        _predict_problem(replace(problem, generator=_Shortened(generator, steps)), rows, device) for steps in STEPS
+    )
+    growth = (second.pass_ - first.pass_) / (more - few)
+    return replace(second, pass_=round(second.pass_ + growth * (generator.steps - more)))
+
+
+def _predict_problem(problem: Problem, rows: int, device: str) -> Memory:
+    shape = problem.generator.latent_shape
+    # one true sample first: what components compute once and keep would be without numbers otherwise
+    problem.value(torch.zeros(1, *shape, device=device))
+    return predict(_pass(problem), shape, rows, device)
+
+
+def _pass(problem: Problem) -> Pass:
+    def work(latents: Tensor) -> object:
+        with torch.no_grad():
+            outputs = problem.value(latents[:1]).residuals.shape[1]
+        return (problem.jacobian if outputs <= JACOBIAN_OUTPUTS else problem.gradient)(latents)
+
+    return work
+
+
+@final
+class _Shortened(Generator):
+    """A generator with another number of sampler steps."""
+
+    def __init__(self, generator: Generator, steps: int) -> None:
+        self._generator = generator
+        self.latent_shape, self.sample_shape = generator.latent_shape, generator.sample_shape
+        self.steps = steps
+
+    def generate(self, latents: Latents, steps: int | None = None) -> Samples:
+        return self._generator.generate(latents, steps or self.steps)
+
+
+@final
+class Nothing(Objective):
+    """The sum of all values, for a pass of a generator alone."""
+
+    names = ("sum",)
+    unit = "value"
+
+    def measure(self, samples: Samples) -> Measurements:
+        return samples.flatten(1).sum(dim=1, keepdim=True)
+
+
+class _Count(TorchDispatchMode):
+    """Adds up the storages that are alive."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weights: dict[int, int] = {}
+        self.peak = self._alive = 0
+        self._known: set[int] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        for value in tree_leaves((args, kwargs)):
+            if isinstance(value, Tensor) and not isinstance(value, FakeTensor):
+                storage = value.untyped_storage()
+                self.weights[storage.data_ptr()] = storage.nbytes()
+        result = func(*args, **(kwargs or {}))
+        # an alias (a view, or what was written in place) lies in memory that is counted already, or is a weight's
+        if not any(returned.alias_info for returned in func._schema.returns):
+            for value in tree_leaves(result):
+                if isinstance(value, Tensor):
+                    self._born(value.untyped_storage())
+        return result
+
+    def _born(self, storage: torch.UntypedStorage) -> None:
+        key = storage._cdata
+        if key in self._known:
+            return
+        self._known.add(key)
+        size = storage.nbytes()
+        self._alive += size
+        self.peak = max(self.peak, self._alive)
+        weakref.finalize(storage, self._died, key, size)
+
+    def _died(self, key: int, size: int) -> None:
+        self._known.discard(key)
+        self._alive -= size

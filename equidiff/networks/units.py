@@ -1,0 +1,149 @@
+"""The units of a layer: where its channels are, and one number, or one for each position, from each of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, final
+
+from torch import Tensor, nn
+
+from equidiff.errors import UnsupportedError, UsageError
+from equidiff.networks.layers import Tap
+from equidiff.networks.network import Network
+
+PROBES = 2  # more than one, to see whether the first axis of a layer's output is the batch
+
+
+@final
+@dataclass(frozen=True, eq=False, repr=False)
+class Units:
+    """All units of a layer: features, or channels of feature maps or token sequences.
+
+    Attributes:
+        tap: the layer.
+        axis: where the layer's output has its channels.
+        reduction: what becomes of a channel's positions: "mean", "max", "all", or "cls" for the first.
+        count: number of units.
+        places: the shape of a channel's positions; empty where the layer puts out features.
+    """
+
+    tap: Tap
+    axis: int
+    reduction: str
+    count: int
+    places: tuple[int, ...] = ()
+
+    @classmethod
+    def at(cls, network: Network, layer: str | None, positions: str | None = None, tokens: str | None = None) -> Units:
+        """Find the units of a layer; it is tried once with grey samples.
+
+        Args:
+            network: the network.
+            layer: a layer's dotted name; the input of the classifier's final layer when absent.
+            positions: what becomes of a feature map's positions: "mean" (default), "max" or "all".
+            tokens: what becomes of tokens: "mean" (default), "max", "all" or "cls".
+
+        Raises:
+            UnknownNameError: there is no such layer.
+            UnsupportedError: the layer does not put out one tensor that can be read.
+            UsageError: `positions` or `tokens` does not apply to the layer.
+        """
+        tap = Tap.at(network, layer)
+        output = _probe(tap)
+        axis = _channel_axis(output, tap)
+        reduction = _reduction(output, axis, {"positions": positions, "tokens": tokens}, tap)
+        return cls(tap, axis, reduction, output.shape[axis], tuple(output.select(axis, 0).shape[1:]))
+
+    def read_one(self, inputs: Tensor, index: int) -> Tensor:
+        """What one unit makes of prepared inputs, `[batch, 1]`, or `[batch, positions]` where all are kept."""
+        positions = self.tap.read(inputs).select(self.axis, index).reshape(len(inputs), -1)
+        if self.reduction == "mean":
+            return positions.mean(dim=1, keepdim=True)
+        if self.reduction == "max":
+            return positions.amax(dim=1, keepdim=True)
+        return positions[:, :1] if self.reduction == "cls" else positions
+
+    def read_every(self, inputs: Tensor) -> Tensor:
+        """What every unit makes of prepared inputs, `[batch, units]`.
+
+        Raises:
+            UnsupportedError: all positions are kept, which is not one number a unit.
+        """
+        output = self.tap.read(inputs)
+        if output.ndim == 2:
+            return output
+        values = output.movedim(self.axis, 1).flatten(2)
+        if self.reduction == "mean":
+            return values.mean(dim=2)
+        if self.reduction == "max":
+            return values.amax(dim=2)
+        if self.reduction == "cls":
+            return values[:, :, 0]
+        raise UnsupportedError(
+            "Units cannot be compared by all of their positions.", expected="positions=mean or positions=max"
+        )
+
+
+def _probe(tap: Tap) -> Tensor:
+    """What the layer makes of grey samples, once it is sure that this can be read."""
+    outputs = tap.read_all(tap.network.probe(PROBES))
+    problem = _problem(outputs)
+    if problem:
+        raise UnsupportedError(
+            f"The layer {tap.name} of {tap.network.name} {problem}.",
+            given=f"{tap.name} ({type(tap.module).__name__})",
+            expected="a layer that puts out one tensor per forward pass: features, feature maps or tokens",
+            hint="name the layer around it, or one inside it",
+        )
+    return outputs[0]
+
+
+def _problem(outputs: list[Any]) -> str | None:
+    if len(outputs) != 1:
+        return f"is called {len(outputs)} times in a forward pass" if outputs else "is never called in a forward pass"
+    output = outputs[0]
+    if not isinstance(output, Tensor):
+        return f"puts out a {type(output).__name__}, not a tensor"
+    if not output.is_floating_point() or output.ndim not in (2, 3, 4) or len(output) != PROBES:
+        return f"puts out {output.dtype} of shape {tuple(output.shape)} for {PROBES} samples"
+    return None
+
+
+def _channel_axis(output: Tensor, tap: Tap) -> int:
+    """Where the channels are: feature maps come as [b, c, h, w] and as [b, h, w, c]."""
+    if output.ndim < 4:
+        return output.ndim - 1
+    _, first, second, third = output.shape
+    # inputs are square, so that the two equal axes are the positions
+    if (first == second) != (second == third):
+        return 3 if first == second else 1
+    channels_last = isinstance(tap.module, nn.Linear | nn.LayerNorm) or tap.network.channels_last
+    return 3 if channels_last and not isinstance(tap.module, nn.Conv2d) else 1
+
+
+def _reduction(output: Tensor, axis: int, given: dict[str, str | None], tap: Tap) -> str:
+    allowed = {3: "tokens", 4: "positions"}.get(output.ndim)
+    wrong = [name for name, value in given.items() if value is not None and name != allowed]
+    if wrong:
+        raise UsageError(
+            f"{tap.name} has no {wrong[0]}: its output is {_shape(output, axis)}.",
+            given=f"{wrong[0]}={given[wrong[0]]}",
+            expected=f"no such option, or {allowed}=..." if allowed else "no such option",
+        )
+    # timm counts the class token (and registers) of its transformers
+    if given["tokens"] == "cls" and getattr(tap.network.module, "num_prefix_tokens", None) == 0:
+        raise UsageError(
+            f"{tap.network.name} has no class token.",
+            given="tokens=cls",
+            expected="tokens=mean, tokens=max or tokens=all",
+        )
+    return (given[allowed] or "mean") if allowed else "all"
+
+
+def _shape(output: Tensor, axis: int) -> str:
+    if output.ndim == 2:
+        return f"{output.shape[1]} features"
+    if output.ndim == 3:
+        return f"{output.shape[1]} tokens of {output.shape[2]} channels"
+    height, width = output.shape[2:] if axis == 1 else output.shape[1:3]
+    return f"{output.shape[axis]} channels of {height}x{width} positions"

@@ -1,0 +1,103 @@
+"""Computing many rows in passes of a bounded size; where memory does not suffice, in smaller ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from equidiff.contracts import Answer
+
+ROWS = 4  # kernels sum in another order for other numbers of rows, but for multiples of this they mostly agree
+
+Method = Callable[[Tensor], Answer]
+
+
+@dataclass(frozen=True)
+class BatchReduced:
+    """The device ran out of memory; passes are smaller from now on.
+
+    Attributes:
+        rows: rows in the pass that failed.
+        batch: most rows in a pass from now on.
+    """
+
+    rows: int
+    batch: int
+
+
+class Passes:
+    """Computes rows, at most `batch` of them in a pass.
+
+    Args:
+        batch: rows in a pass; halved whenever a pass runs out of memory, as long as it has more than one.
+
+    Attributes:
+        news: what happened since it was last emptied.
+    """
+
+    def __init__(self, batch: int) -> None:
+        self.batch = batch
+        self.news: list[BatchReduced] = []
+
+    def compute(self, method: Method, latents: Tensor) -> Answer:
+        """The answers for all rows, in their order.
+
+        Raises:
+            RuntimeError: a pass of one row runs out of memory, or the method raises it for another reason.
+        """
+        pieces: list[Answer] = []
+        start = 0
+        while start < len(latents):
+            chunk = latents[start : start + self.batch]
+            answer = self._try(method, chunk)
+            if answer is None:
+                # outside the handler: the failed pass, held by the error's traceback, is gone by now
+                self._reduce(len(chunk))
+                continue
+            pieces.append(answer)
+            start += len(chunk)
+        return joined(pieces)
+
+    def _try(self, method: Method, chunk: Tensor) -> Answer | None:
+        try:
+            return _padded(method, chunk, self.batch)
+        except (RuntimeError, MemoryError) as error:
+            if len(chunk) == 1 or not is_out_of_memory(error):
+                raise
+            return None
+
+    def _reduce(self, rows: int) -> None:
+        self.batch = max(1, rows // 2)
+        self.news.append(BatchReduced(rows, self.batch))
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()  # what is cached in pieces of the old size may not serve the new one
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether this is what torch, on any device, or Python raise for want of memory."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and ("can't allocate memory" in text or "out of memory" in text)
+
+
+def _padded(method: Method, latents: Tensor, batch: int) -> Answer:
+    """Compute with the last row repeated up to a multiple of `ROWS`, if the batch has room.
+
+    Else rounding would depend on how many rows there are, and a long search would make a visible difference of it.
+    """
+    missing = -len(latents) % ROWS
+    if missing == 0 or len(latents) + missing > batch:
+        return method(latents)
+    return method(torch.cat([latents, latents[-1:].expand(missing, *latents.shape[1:])])).rows(0, len(latents))
+
+
+def joined(answers: list[Answer]) -> Answer:
+    """The rows of several answers as one."""
+    if len(answers) == 1:
+        return answers[0]
+    names = [name for name, value in vars(answers[0]).items() if isinstance(value, Tensor)]
+    return Answer(**{**vars(answers[0]), **{n: torch.cat([getattr(a, n) for a in answers]) for n in names}})

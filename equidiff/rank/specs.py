@@ -1,0 +1,83 @@
+"""The network and the layer of a scan, and the objectives that ask about its units."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeVar, cast
+
+from pydantic import Field
+
+from equidiff.builtin import NetworkOptions
+from equidiff.components import read_options
+from equidiff.contracts import BuildContext
+from equidiff.descriptors import Descriptor, Options
+from equidiff.errors import SpecError
+from equidiff.networks import Units, load_network
+from equidiff.specs import Spec
+
+AnyOptions = TypeVar("AnyOptions", bound=Options)
+
+
+class ModelOptions(NetworkOptions):
+    """Options of `--model`, which names the network itself."""
+
+    model: None = Field(None, exclude=True)
+
+
+class LayerOptions(Options):
+    """Options of `--layer`: those of `neuron` that make one number of a unit."""
+
+    positions: Literal["mean", "max"] | None = Field(None, description="a channel of a feature map: mean or maximum")
+    tokens: Literal["mean", "max", "cls"] | None = Field(
+        None, description="a channel of a token sequence: mean, maximum, or the first token"
+    )
+
+
+def find_units(model: str, layer: str | None, context: BuildContext) -> tuple[Units, list[str]]:
+    """The units of a layer, and the spec of the objective for each.
+
+    Args:
+        model: a network with its options, e.g. "mobilenetv2_100,checkpoint=weights.safetensors".
+        layer: a layer with its options; the input of the final layer when absent.
+        context: decides the device, and records the weights.
+
+    Raises:
+        SpecError: one of them cannot be parsed.
+        EquiDiffError: the network or the layer cannot be had; see `load_network` and `Units.at`.
+    """
+    name, given, network_options = parse_named("model", model, ModelOptions)
+    network = load_network(name, context=context, **network_options.model_dump())
+    if layer is None:
+        place, layer_given, layer_options = None, dict[str, str](), LayerOptions()
+    else:
+        place, layer_given, layer_options = parse_named("layer", layer, LayerOptions)
+    units = Units.at(network, place, **layer_options.model_dump())
+    given = {**layer_given, "model": name, **given}
+    prefix = "" if place is None else f"{place}."
+    return units, [str(Spec("neuron", f"{prefix}{index}", given)) for index in range(units.count)]
+
+
+def parse_named(what: str, text: str, options: type[AnyOptions]) -> tuple[str, dict[str, str], AnyOptions]:
+    """Parse `NAME[,key=value...]`, which is a spec without what it is a spec of.
+
+    Args:
+        what: the command line's option, for errors.
+        text: what was typed.
+        options: which options there are.
+
+    Returns:
+        The name, the options as typed, and as checked.
+
+    Raises:
+        SpecError: it cannot be parsed.
+    """
+    try:
+        spec = Spec.parse(f"{what}:{text}")
+        checked = read_options(Descriptor(what, "", "", options=options), spec)
+        return str(spec.argument), dict(spec.options), cast("AnyOptions", checked)
+    except SpecError as error:
+        raise SpecError(
+            error.problem,
+            given=f"--{what} {text}",
+            expected=error.expected,
+            hint=error.hint and f"--{what} {error.hint.removeprefix(f'{what}:')}",
+        ) from None

@@ -1,0 +1,257 @@
+"""The folder that `equidiff rank` makes (schema version 1).
+
+    rank.json             schema_version, status (running | interrupted | complete), settings, layer, reduction, units
+                          (how many), first_unit (its spec), classes, device, weights, versions, counts, broken (image
+                          and reason), started, finished, wall_s, and concepts where there are any
+    images.csv            image, label: a line for each image
+    activations/          00000.safetensors, ...: `activations` [256, units] of the next images of images.csv; not a
+                          number where an image could not be read
+    units.jsonl           a line for each unit: its spec, its statistics, its strongest images
+    tensors.safetensors   mean, maximum, active, sparsity [units], class_means [units, classes], top_rows and top_values
+                          [units, top]
+    concepts.safetensors  alignment [units, concepts], where the units were compared with concepts
+    top.png               units and their strongest images
+
+Every file is written in one move, so that a killed scan goes on after the last whole file of activations.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from PIL.Image import Image
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from equidiff.errors import RunFolderError
+from equidiff.imagefolder import ImageFile
+from equidiff.rankunits import Unit
+from equidiff.runinfo import check_free, unwritable
+
+SCHEMA_VERSION = 1
+COMPLETE, INTERRUPTED, RUNNING = "complete", "interrupted", "running"
+CHUNK = 256  # images a file: what a killed scan may lose
+NEEDED = {"status", "settings", "layer", "units", "first_unit", "classes", "weights", "versions", "counts"}
+
+
+class RankFolder:
+    """Writes and reads one folder of `equidiff rank`.
+
+    Args:
+        path: the folder; made by `create`, found by `open`.
+        info: the content of `rank.json`.
+        images: the images, in the order of the rows of activations.
+    """
+
+    def __init__(self, path: Path, info: dict[str, Any], images: list[ImageFile]) -> None:
+        self.path = path
+        self.info = info
+        self.images = images
+
+    @classmethod
+    def create(cls, path: Path, description: Mapping[str, Any], images: list[ImageFile]) -> RankFolder:
+        """Make a new folder.
+
+        Raises:
+            RunFolderError: something is there already, or it cannot be written.
+        """
+        check_unranked(path)
+        counts = {"images": len(images), "scanned": 0, "broken": 0}
+        info = {"schema_version": SCHEMA_VERSION, "status": RUNNING, **description, "started": _now(), "counts": counts}
+        folder = cls(path, info, images)
+        text = io.StringIO()
+        rows = csv.writer(text, lineterminator="\n")
+        rows.writerow(("image", "label"))
+        rows.writerows((file.path, file.label or "") for file in images)
+        try:
+            (path / "activations").mkdir(parents=True)
+            replace_text(path / "images.csv", text.getvalue())
+            folder.write()
+        except OSError as error:
+            raise unwritable(path, error) from error
+        return folder
+
+    @classmethod
+    def open(cls, path: Path) -> RankFolder:
+        """Open a folder, finished or not.
+
+        Raises:
+            RunFolderError: it is none, or is damaged.
+        """
+        info = read_rank_info(path)
+        try:
+            with (path / "images.csv").open(encoding="utf-8", newline="") as file:
+                images = [ImageFile(row["image"], row["label"] or None) for row in csv.DictReader(file)]
+        except (OSError, KeyError, ValueError) as error:
+            raise _damaged(path / "images.csv") from error
+        if len(images) != info["counts"]["images"]:
+            raise _damaged(path / "images.csv")
+        return cls(path, info, images)
+
+    def require_complete(self) -> None:
+        """Raise unless the scan has finished."""
+        if self.info["status"] != COMPLETE:
+            raise RunFolderError(
+                "This scan did not finish.",
+                given=self.path,
+                expected="all images",
+                hint=f"equidiff rank --resume {self.path}",
+            )
+
+    def pieces(self) -> list[range]:
+        """The rows of each file of activations."""
+        count = len(self.images)
+        return [range(start, min(start + CHUNK, count)) for start in range(0, count, CHUNK)]
+
+    def missing(self) -> list[range]:
+        """Those whose file is not there yet."""
+        return [rows for rows in self.pieces() if not self._file(rows).exists()]
+
+    def add(self, rows: range, activations: Tensor, broken: Mapping[str, str]) -> None:
+        """Write one file of activations, and why images in it could not be read."""
+        self._save(f"activations/{self._file(rows).name}", {"activations": activations}, {"broken": json.dumps(broken)})
+
+    def activations(self) -> Iterator[Tensor]:
+        """All activations that are there, a file at a time."""
+        for rows in self.pieces():
+            yield self._read(rows)[0]
+
+    def broken(self) -> dict[str, str]:
+        """The images that could not be read, and why."""
+        return {image: why for rows in self.pieces() if self._file(rows).exists() for image, why in self._read(rows)[1]}
+
+    def finish(self, units: list[Unit], tensors: Mapping[str, Tensor]) -> None:
+        """Write what was found."""
+        self._save("tensors.safetensors", tensors)
+        self._write_units(units)
+        self.info |= {"status": COMPLETE, "finished": _now()}
+        self.write()
+
+    def add_concepts(self, about: Mapping[str, Any], alignment: Tensor, units: list[Unit]) -> None:
+        """Write what comparing units with concepts found.
+
+        Args:
+            about: which concepts, and what compared them.
+            alignment: `[units, concepts]`.
+            units: the units, with what was found.
+        """
+        self._save("concepts.safetensors", {"alignment": alignment})
+        self._write_units(units)
+        self.info["concepts"] = dict(about)
+        self.write()
+
+    def _write_units(self, units: list[Unit]) -> None:
+        replace_text(self.path / "units.jsonl", "".join(unit.to_json() + "\n" for unit in units))
+
+    def _save(self, name: str, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None) -> None:
+        file = self.path / name
+        temporary = file.with_name(file.name + ".part")
+        save_file({key: value.contiguous() for key, value in tensors.items()}, temporary, metadata)
+        temporary.replace(file)
+
+    def read_units(self) -> list[Unit]:
+        """The lines of `units.jsonl`, by index.
+
+        Raises:
+            RunFolderError: they cannot be read.
+        """
+        file = self.path / "units.jsonl"
+        try:
+            return [Unit.from_json(line) for line in file.read_text(encoding="utf-8").splitlines()]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise _damaged(file) from error
+
+    def read_tensors(self) -> dict[str, Tensor]:
+        """The content of `tensors.safetensors`.
+
+        Raises:
+            RunFolderError: it cannot be read.
+        """
+        file = self.path / "tensors.safetensors"
+        try:
+            return load_file(file)
+        except (OSError, SafetensorError) as error:
+            raise _damaged(file) from error
+
+    def add_picture(self, name: str, picture: Image) -> Path:
+        """Write a picture in one move, and return where it is."""
+        temporary = self.path / f"{name}.part"
+        picture.save(temporary, format="png")
+        return temporary.replace(self.path / name)
+
+    def write(self) -> None:
+        """Replace `rank.json` in one move."""
+        replace_text(self.path / "rank.json", json.dumps(self.info, indent=2, ensure_ascii=False) + "\n")
+
+    def _file(self, rows: range) -> Path:
+        return self.path / "activations" / f"{rows.start // CHUNK:05d}.safetensors"
+
+    def _read(self, rows: range) -> tuple[Tensor, list[tuple[str, str]]]:
+        file = self._file(rows)
+        try:
+            with safe_open(file, "pt") as content:
+                broken = json.loads((content.metadata() or {})["broken"])
+                return content.get_tensor("activations"), list(broken.items())
+        except (OSError, SafetensorError, KeyError, ValueError) as error:
+            raise _damaged(file) from error
+
+
+def read_rank_info(path: Path) -> dict[str, Any]:
+    """The content of `rank.json`.
+
+    Raises:
+        RunFolderError: there is none, it is damaged, or of another schema version.
+    """
+    file = path / "rank.json"
+    try:
+        info = json.loads(file.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise RunFolderError(
+            "This is not a folder of equidiff rank.", given=path, expected="a folder with a rank.json"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise _damaged(file) from error
+    found = info.get("schema_version") if isinstance(info, dict) else None
+    if found is not None and found != SCHEMA_VERSION:
+        raise RunFolderError(
+            "This ranking is of another version.", given=f"schema_version {found}", expected=SCHEMA_VERSION
+        )
+    if found is None or not info.keys() >= NEEDED:
+        raise _damaged(file)
+    return info
+
+
+def check_unranked(path: Path) -> None:
+    """Raise unless a folder may be made at this path."""
+    if (path / "rank.json").exists():
+        raise RunFolderError(
+            "There is a ranking in this folder already.",
+            given=path,
+            expected="a folder that does not exist yet",
+            hint=f"equidiff rank --resume {path}",
+        )
+    check_free(path)
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Replace a file in one move."""
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
+def _damaged(file: Path) -> RunFolderError:
+    return RunFolderError(
+        "This file of a ranking is missing or damaged.", given=file, expected="a file that equidiff rank wrote"
+    )
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")

@@ -1,0 +1,101 @@
+"""`--query top:IMAGES`: the picture in a folder that activates what the user asks about the most."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+
+from equidiff.builtin import NeuronOptions
+from equidiff.components import Built
+from equidiff.contracts import Weights
+from equidiff.errors import QueryError
+from equidiff.imagefolder import find_images, read_ahead
+from equidiff.rankfolder import RankFolder
+from equidiff.specs import Spec
+
+PREFIX = "top:"
+HINT = "--query top:PHOTOGRAPHS"
+
+
+def resolve_top(query: Any, objective: Built, weights: Sequence[Weights]) -> Any:
+    """The query itself, unless it is `top:FOLDER`: then the path of the picture in it that has the highest measurement.
+
+    Of an objective with several outputs, which must be positions of one unit, the mean over them counts. A folder that
+    `equidiff rank` made stands for the images that it ranks: nothing is measured again.
+
+    Args:
+        query: what the user asks about.
+        objective: what measures it.
+        weights: the files that the run has loaded, to see whether a ranking is of the same network.
+
+    Raises:
+        QueryError: there is no picture that can be measured, the outputs are not of one unit, or the ranking is of
+            other units.
+        RunFolderError: the ranking cannot be read, or did not finish.
+    """
+    if not isinstance(query, str) or not query.startswith(PREFIX):
+        return query
+    folder = Path(query.removeprefix(PREFIX)).expanduser()
+    names = objective.component.names
+    units = {name.partition("[")[0] for name in names}
+    if len(units) > 1:
+        raise QueryError(
+            f"The strongest picture is that of one unit, and this objective has {len(names)} outputs.",
+            given=f"{query}, for {objective.spec}",
+            expected="a neuron, a class or a feature; all positions of one will do",
+            hint=f"--query {PREFIX}{folder} with one of: " + ", ".join(list(names)[:3]),
+        )
+    if (folder / "rank.json").exists():
+        return str(_look_up(folder, units.pop(), objective, weights))
+    return str(_measure(folder, objective))
+
+
+@torch.inference_mode()
+def _measure(folder: Path, objective: Built) -> Path:
+    best: tuple[float, Path] | None = None
+    problem = ""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        for file, image in read_ahead(folder, find_images(folder), lambda image: image):
+            if isinstance(image, QueryError):
+                problem = problem or f"{file.path}: {image.problem}"
+                continue
+            value = float(objective.component.measure_image(image).mean())
+            # not a number is never above
+            if best is None or value > best[0]:
+                best = (value, folder / file.path)
+    if best is None:
+        raise QueryError("None of these pictures can be read.", given=problem, expected="8-bit grey or RGB pictures")
+    return best[1]
+
+
+def _look_up(folder: Path, name: str, objective: Built, weights: Sequence[Weights]) -> Path:
+    ranking = RankFolder.open(folder)
+    ranking.require_complete()
+    info = ranking.info
+    layer, _, index = name.rpartition(".")
+    asked = {"layer": layer, "known": True, **_how_read(objective.options)}
+    ranked = {
+        "layer": info["layer"],
+        "known": {file["sha256"] for file in info["weights"]} <= {file.sha256 for file in weights},
+        **_how_read(NeuronOptions.model_validate(Spec.parse(info["first_unit"]).options).model_dump()),
+    }
+    if asked != ranked or not index.isdecimal():
+        raise QueryError(
+            "This ranking is of other units.",
+            given=objective.spec,
+            expected=f"a unit of {info['layer']}, such as {info['first_unit']}",
+            hint=f"--query {PREFIX}{info['settings']['images']} measures the images themselves",
+        )
+    return Path(info["settings"]["images"]) / ranking.read_units()[int(index)].top[0].image
+
+
+def _how_read(options: Mapping[str, Any]) -> dict[str, Any]:
+    """What decides a unit's value beside the layer and the weights."""
+    special = {options.get("positions"), options.get("tokens")} - {"mean", "all", None}  # of all, the mean counts
+    return {"reduction": special, **{name: options.get(name) for name in ("mean", "std", "pad")}}
