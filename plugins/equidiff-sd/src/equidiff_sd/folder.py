@@ -1,0 +1,121 @@
+"""A folder as diffusers saves a pipeline: what is in it, and what is not."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from equidiff.errors import WeightsError
+
+INDEX = "model_index.json"
+# each as it is looked for; the second is a pickle
+WEIGHTS = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
+TEXT_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+TOKENIZERS = (("tokenizer.json",), ("vocab.json", "merges.txt"))  # either will do
+TEXT, PIXELS = "text to image", "unconditional"
+CLASSES = {
+    TEXT: {
+        "unet": ("UNet2DConditionModel",),
+        "vae": ("AutoencoderKL", "AutoencoderTiny"),
+        "text_encoder": ("CLIPTextModel",),
+        "tokenizer": ("CLIPTokenizer", "CLIPTokenizerFast"),
+    },
+    PIXELS: {"unet": ("UNet2DModel",)},
+}
+UNUSED = {"scheduler", "safety_checker", "feature_extractor", "image_encoder"}  # may be named, whatever they are
+SUPPORTED = "a Stable Diffusion 1.x, 2.x or Turbo pipeline, or an unconditional DDPM or DDIM pipeline"
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A diffusers folder on this disk.
+
+    Attributes:
+        path: where it is.
+        name: what its files are called in `run.json`: the hub id, or the folder's own name.
+        revision: the hub's commit; None for a local folder.
+        hint: what to type to get the files.
+    """
+
+    path: Path
+    name: str
+    revision: str | None = None
+    hint: str | None = None
+
+    def read(self, name: str) -> dict[str, Any]:
+        """A JSON file of this folder.
+
+        Raises:
+            WeightsError: it is missing, or no JSON object.
+        """
+        try:
+            content = json.loads((self.path / name).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise self.error(f"{name} cannot be read: {error}") from error
+        if not isinstance(content, dict):
+            raise self.error(f"{name} holds no JSON object.")
+        return content
+
+    def classes(self) -> dict[str, str]:
+        """The class of each component, from the index.
+
+        Raises:
+            WeightsError: there is no index, or it cannot be read.
+        """
+        if not (self.path / INDEX).is_file():
+            raise self.error(f"This is no diffusers folder: it has no {INDEX}.", SUPPORTED)
+        named = {key: value for key, value in self.read(INDEX).items() if isinstance(value, list) and len(value) == 2}
+        return {key: str(value[1]) for key, value in named.items() if value[1]}
+
+    def kind(self) -> str | None:
+        """`TEXT` or `PIXELS`; None for any other pipeline."""
+        classes = self.classes()
+        for kind, wanted in CLASSES.items():
+            fits = all(classes.get(part) in names for part, names in wanted.items())
+            if fits and classes.keys() <= wanted.keys() | UNUSED:
+                return kind
+        return None
+
+    def require(self, with_vae: bool = True) -> str:
+        """The kind of pipeline that this is, once its files are known to be there.
+
+        Raises:
+            WeightsError: it is of another kind, or files are missing, which it names.
+        """
+        kind = self.kind()
+        if kind is None:
+            made_of = ", ".join(f"{part} {name}" for part, name in sorted(self.classes().items()) if part not in UNUSED)
+            pipeline = self.read(INDEX).get("_class_name", "pipeline without a name")
+            raise self.error(f"This generator cannot use a {pipeline} (made of {made_of or 'nothing'}).", SUPPORTED)
+        absent = self.missing(with_vae)
+        if absent:
+            some = ", ".join(absent[:3]) + (f" and {len(absent) - 3} more" if len(absent) > 3 else "")
+            raise self.error(f"The folder lacks {some}.", "a diffusers folder with all its weights")
+        return kind
+
+    def part(self, name: str) -> Path:
+        """Where a component is: in a folder of its own, or beside the index, as in the first DDPM repositories."""
+        return self.path / name if (self.path / name).is_dir() else self.path
+
+    def weights(self, part: str) -> Path:
+        """The weights file of a network: safetensors where there is one, or where there is none."""
+        places = [self.part(part) / name for name in (TEXT_WEIGHTS if part == "text_encoder" else WEIGHTS)]
+        return next((place for place in places if place.is_file()), places[0])
+
+    def missing(self, with_vae: bool = True) -> list[str]:
+        """The files that are needed and not there, relative to the folder."""
+        kind = self.kind()
+        networks = ["unet"] if kind == PIXELS else ["unet", "text_encoder", *(["vae"] if with_vae else [])]
+        files = [self.part("scheduler") / "scheduler_config.json"]
+        for part in networks:
+            files += [self.part(part) / "config.json", self.weights(part)]
+        tokenizer = self.part("tokenizer")
+        if kind == TEXT and not any(all((tokenizer / file).is_file() for file in each) for each in TOKENIZERS):
+            files += [tokenizer / file for file in TOKENIZERS[1]]
+        return [file.relative_to(self.path).as_posix() for file in files if not file.is_file()]
+
+    def error(self, problem: str, expected: str | None = None) -> WeightsError:
+        """An error about this folder."""
+        return WeightsError(problem, given=self.path, expected=expected, hint=self.hint)

@@ -1,0 +1,163 @@
+"""The generator: from start noise to a picture, through diffusers' networks, with gradients all the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, final
+
+import torch
+from diffusers import AutoencoderTiny
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from equidiff.contracts import Generator, Latents, Samples
+from equidiff.errors import UnsupportedError
+from equidiff_sd.sampler import Sampler
+
+INVERSION_LIMIT = 0.1  # standard deviations: what EquiDiff's contract asks of an inverse
+
+
+@final
+class Denoiser:
+    """A UNet with what it is conditioned on.
+
+    Args:
+        unet: a diffusers `UNet2DModel` or `UNet2DConditionModel`.
+        conditions: weight and text embedding `[1, tokens, width]` of each prompt; the prediction is the weighted sum.
+            None for an unconditional network.
+        dtype: "bfloat16" runs the network under autocast.
+    """
+
+    def __init__(
+        self, unet: nn.Module, conditions: list[tuple[float, Tensor]] | None = None, dtype: str = "float32"
+    ) -> None:
+        self._unet = unet.eval().requires_grad_(False)
+        self._conditions = conditions
+        self._dtype = dtype
+
+    def __call__(self, states: Tensor, time: Tensor) -> Tensor:
+        """What the network predicts for states `[batch, channels, height, width]` at one time `[]`."""
+        with torch.autocast(states.device.type, torch.bfloat16, enabled=self._dtype == "bfloat16"):
+            if self._conditions is None:
+                return self._unet(states, time, return_dict=False)[0].to(states.dtype)
+            weights, embeddings = zip(*self._conditions, strict=True)
+            text = torch.cat([embedding.to(states.dtype).expand(len(states), -1, -1) for embedding in embeddings])
+            stacked = torch.cat([states] * len(weights))
+            predictions = self._unet(stacked, time, encoder_hidden_states=text, return_dict=False)[0].to(states.dtype)
+        parts = predictions.chunk(len(weights))
+        return torch.stack([weight * part for weight, part in zip(weights, parts, strict=True)]).sum(dim=0)
+
+
+@final
+class Autoencoder:
+    """The way between pictures and the space in which the UNet works.
+
+    Args:
+        model: a diffusers `AutoencoderKL` or `AutoencoderTiny`.
+
+    Attributes:
+        factor: how many times larger than the latent the picture is, along each side.
+        channels: of the picture.
+        latent_channels: of what it decodes.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self._model = model.eval().requires_grad_(False)
+        self._scaling = model.config.scaling_factor
+        self.factor = 2 ** (len(model.config.block_out_channels) - 1)
+        self.channels: int = model.config.out_channels
+        self.latent_channels: int = model.config.latent_channels
+
+    def decode(self, states: Tensor) -> Tensor:
+        """Pictures, nominally in [0, 1], not clamped."""
+        return self._model.decode(states / self._scaling, return_dict=False)[0] / 2 + 0.5
+
+    def encode(self, samples: Tensor) -> Tensor:
+        """The means that the encoder gives for pictures."""
+        encoded = self._model.encode(samples * 2 - 1)
+        return self._scaling * (
+            encoded.latents if isinstance(self._model, AutoencoderTiny) else encoded.latent_dist.mean
+        )
+
+
+@final
+class Diffusion(Generator):
+    """A diffusion model's deterministic sampler; the latent is its start noise.
+
+    Args:
+        denoiser: the network.
+        sampler: the numbers of its steps.
+        latent_shape: (channels, height, width) of the space that the network works in.
+        steps: sampler steps, one network evaluation each (two with guidance).
+        autoencoder: decodes what the sampler ends with; None where the network works on pixels.
+        recompute: recompute each step, and the decoding, in the backward pass: memory for time.
+
+    References:
+        Rombach et al. (2022), "High-resolution image synthesis with latent diffusion models".
+            https://arxiv.org/abs/2112.10752
+    """
+
+    def __init__(
+        self,
+        denoiser: Denoiser,
+        sampler: Sampler,
+        latent_shape: tuple[int, int, int],
+        steps: int,
+        autoencoder: Autoencoder | None = None,
+        recompute: bool = True,
+    ) -> None:
+        self._denoiser, self._sampler, self._autoencoder = denoiser, sampler, autoencoder
+        self.latent_shape = latent_shape
+        self.sample_shape: tuple[int, ...] = latent_shape
+        if autoencoder is not None:
+            _, height, width = latent_shape
+            self.sample_shape = (autoencoder.channels, height * autoencoder.factor, width * autoencoder.factor)
+        self.steps = steps
+        self.recompute = recompute
+
+    def generate(self, latents: Latents, steps: int | None = None) -> Samples:
+        """Run the sampler from `latents`, `[batch, *latent_shape]`, and decode; see `Generator.generate`."""
+        plan = self._sampler.plan(self.steps if steps is None else steps)
+        states = plan.start * latents
+        for step in plan.steps:
+            states = self._recomputed(step.do, states, self._denoiser)
+        return self._recomputed(self._decode, states)
+
+    @torch.no_grad()
+    def invert(self, samples: Samples) -> Latents:
+        """The start noise of samples: encoded, then every sampler step undone, the last one first.
+
+        Args:
+            samples: `[batch, *sample_shape]`.
+
+        Raises:
+            UnsupportedError: the autoencoder does not give the samples back, or a sampler step cannot be undone.
+        """
+        plan = self._sampler.plan(self.steps)
+        states = self._encode(samples)
+        for step in reversed(plan.steps):
+            states = step.undo(states, self._denoiser)
+        return states / plan.start
+
+    def _decode(self, states: Tensor) -> Tensor:
+        return states / 2 + 0.5 if self._autoencoder is None else self._autoencoder.decode(states)
+
+    def _encode(self, samples: Tensor) -> Tensor:
+        if self._autoencoder is None:
+            return samples * 2 - 1
+        states = self._autoencoder.encode(samples)
+        lost = (self._autoencoder.decode(states) - samples).flatten(1).square().mean(dim=1).sqrt()
+        off = (lost / samples.flatten(1).std(dim=1).clamp(min=1e-6)).max()
+        if not off < INVERSION_LIMIT:
+            raise UnsupportedError(
+                "The autoencoder does not give these samples back, so their start noise cannot be found.",
+                given=f"samples that it changes by {float(off):.2g} standard deviations",
+                expected=f"less than {INVERSION_LIMIT}",
+            )
+        return states
+
+    def _recomputed(self, function: Callable[..., Tensor], states: Tensor, *others: Any) -> Tensor:
+        if self.recompute and torch.is_grad_enabled() and states.requires_grad:
+            # nothing here draws random numbers, so their state need not be kept
+            return checkpoint(function, states, *others, use_reentrant=False, preserve_rng_state=False)
+        return function(states, *others)

@@ -1,0 +1,103 @@
+"""Components of a pipeline, loaded one by one from a diffusers folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from equidiff.contracts import BuildContext
+from equidiff.errors import UsageError
+from equidiff.networks.checkpoints import first_line, hash_weights, read_weights
+from equidiff_sd.folder import Folder
+
+WRONG = ("missing", "unexpected", "mismatched")
+IGNORED = "position_ids"  # a table of 0, 1, 2, ... that old files hold, and no network reads
+
+
+def load_model(folder: Folder, part: str, model_class: Any, context: BuildContext) -> Any:
+    """A network of a folder, in float32 on the CPU; its file is recorded in the context.
+
+    Args:
+        folder: has the part's files.
+        part: "unet", "vae" or "text_encoder"; anything else lies at the top of the folder.
+        model_class: class of diffusers or transformers that the index names.
+        context: gets the record.
+
+    Raises:
+        WeightsError: the file is damaged, or its tensors are not those of the configuration.
+    """
+    file = folder.weights(part)
+    if file.suffix == ".bin":
+        read_weights(file)  # refuses a pickle with code in it, whatever the library's own reader does
+    options: dict[str, Any] = {} if part == "text_encoder" else {"low_cpu_mem_usage": False}
+    options |= {"use_safetensors": file.suffix != ".bin", "local_files_only": True, "output_loading_info": True}
+    try:
+        with _quiet():
+            model, info = model_class.from_pretrained(file.parent, **options)
+    except Exception as error:  # each library raises what its readers raise
+        raise folder.error(f"The weights of {part} cannot be loaded: {first_line(error)}") from error
+    wrong = {name: [key for key in _keys(info.get(f"{name}_keys")) if IGNORED not in key] for name in WRONG}
+    if any(wrong.values()):
+        text = "; ".join(f"{len(keys)} {name} ({', '.join(keys[:3])})" for name, keys in wrong.items() if keys)
+        raise folder.error(f"The weights of {part} do not fit its configuration: {text}.")
+    name = f"{folder.name}/{file.relative_to(folder.path).as_posix()}"
+    record = hash_weights(file, name, folder.revision)
+    if record not in context.weights:
+        context.weights.append(record)
+    return model.float()
+
+
+def encode_prompts(folder: Folder, prompts: Sequence[str], context: BuildContext) -> list[Tensor]:
+    """The text embedding `[1, tokens, width]` of each prompt; the text encoder is not kept.
+
+    Raises:
+        UsageError: a prompt is longer than the text encoder reads.
+        WeightsError: tokenizer or text encoder cannot be loaded.
+    """
+    from transformers import CLIPTextModel, CLIPTokenizer
+
+    try:
+        tokenizer = CLIPTokenizer.from_pretrained(folder.part("tokenizer"), local_files_only=True)
+    except Exception as error:  # the library raises what its readers raise
+        raise folder.error(f"The tokenizer cannot be loaded: {first_line(error)}") from error
+    encoder = load_model(folder, "text_encoder", CLIPTextModel, context).eval()
+    most = encoder.config.max_position_embeddings
+    rows = [tokenizer(prompt, padding="max_length", max_length=most, return_tensors="pt") for prompt in prompts]
+    for prompt, row in zip(prompts, rows, strict=True):
+        if row.input_ids.shape[1] > most:
+            raise UsageError(
+                "The prompt is longer than the model reads.",
+                given=f"{row.input_ids.shape[1]} tokens: {prompt}",
+                expected=f"at most {most} tokens",
+            )
+    masked = getattr(encoder.config, "use_attention_mask", False)
+    with torch.no_grad():
+        return [encoder(row.input_ids, attention_mask=row.attention_mask if masked else None)[0] for row in rows]
+
+
+def _keys(keys: Any) -> list[str]:
+    """Names of tensors; libraries list shapes beside those that are mismatched."""
+    return sorted(key if isinstance(key, str) else str(key[0]) for key in keys or ())
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No bars and reports of the libraries: what is wrong is said in one error."""
+    import diffusers.utils.logging as diffusers_log
+    import transformers.utils.logging as transformers_log
+
+    before = [(log, log.get_verbosity(), log.is_progress_bar_enabled()) for log in (diffusers_log, transformers_log)]
+    try:
+        for log, _, _ in before:
+            log.set_verbosity(log.CRITICAL)
+            log.disable_progress_bar()
+        yield
+    finally:
+        for log, verbosity, bars in before:
+            log.set_verbosity(verbosity)
+            if bars:
+                log.enable_progress_bar()

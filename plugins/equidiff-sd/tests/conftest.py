@@ -1,0 +1,167 @@
+"""Tiny pipelines with random weights, made from configurations and saved as diffusers saves them."""
+
+import json
+import shutil
+from types import SimpleNamespace
+
+import pytest
+import torch
+from diffusers import (
+    AutoencoderKL,
+    AutoencoderTiny,
+    DDIMScheduler,
+    DDPMPipeline,
+    DDPMScheduler,
+    EulerDiscreteScheduler,
+    StableDiffusionPipeline,
+    UNet2DConditionModel,
+    UNet2DModel,
+)
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+TOKENS = 16
+WIDTH = 16
+BETAS = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
+
+
+def tokenizer(folder):
+    """Letters only, each a token of its own: a vocabulary that CLIP's tokenizer accepts, made offline."""
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    words = [*letters, *(letter + "</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
+    folder.mkdir(parents=True)
+    (folder / "vocab.json").write_text(json.dumps({word: index for index, word in enumerate(words)}))
+    (folder / "merges.txt").write_text("#version: 0.2\n")
+    (folder / "tokenizer_config.json").write_text(json.dumps({"model_max_length": TOKENS}))
+    return CLIPTokenizer.from_pretrained(folder)
+
+
+def text_encoder(words):
+    sizes = {"hidden_size": WIDTH, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+    ends = {"bos_token_id": words.bos_token_id, "eos_token_id": words.eos_token_id}
+    return CLIPTextModel(CLIPTextConfig(vocab_size=len(words), max_position_embeddings=TOKENS, **sizes, **ends))
+
+
+def text_unet(**changes):
+    """A UNet in which the text counts: random weights alone make little of it."""
+    config = {
+        "sample_size": 8,
+        "in_channels": 4,
+        "out_channels": 4,
+        "block_out_channels": (32, 64),
+        "layers_per_block": 1,
+        "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D"),
+        "up_block_types": ("CrossAttnUpBlock2D", "UpBlock2D"),
+        "cross_attention_dim": WIDTH,
+        "attention_head_dim": 4,
+        "norm_num_groups": 8,
+    }
+    unet = UNet2DConditionModel(**{**config, **changes})
+    with torch.no_grad():
+        for name, values in unet.named_parameters():
+            if "attn2.to_" in name:
+                values *= 5
+    return unet
+
+
+def pixel_unet(**changes):
+    config = {
+        "sample_size": 8,
+        "in_channels": 3,
+        "out_channels": 3,
+        "block_out_channels": (32, 64),
+        "layers_per_block": 1,
+        "down_block_types": ("DownBlock2D", "AttnDownBlock2D"),
+        "up_block_types": ("AttnUpBlock2D", "UpBlock2D"),
+        "attention_head_dim": 8,
+        "norm_num_groups": 8,
+    }
+    return UNet2DModel(**{**config, **changes})
+
+
+def autoencoder():
+    return AutoencoderKL(
+        block_out_channels=(8, 16),
+        norm_num_groups=4,
+        latent_channels=4,
+        down_block_types=("DownEncoderBlock2D",) * 2,
+        up_block_types=("UpDecoderBlock2D",) * 2,
+        scaling_factor=0.18215,
+    )
+
+
+def tiny_autoencoder():
+    blocks = {"num_encoder_blocks": (1, 1), "num_decoder_blocks": (1, 1)}
+    widths = {"encoder_block_out_channels": (8, 8), "decoder_block_out_channels": (8, 8)}
+    return AutoencoderTiny(latent_channels=4, **blocks, **widths)
+
+
+def scheduler(method="ddim", **changes):
+    if method == "ddim":
+        steady = {"clip_sample": False, "set_alpha_to_one": False, "steps_offset": 1}
+        return DDIMScheduler(**{**BETAS, **steady, **changes})
+    return EulerDiscreteScheduler(**{**BETAS, "steps_offset": 1, **changes})
+
+
+def save_text_pipeline(folder, schedule=None, unet=None, vae=None):
+    """A Stable Diffusion pipeline of 16-pixel pictures; returns the pipeline."""
+    torch.manual_seed(0)
+    words = tokenizer(folder.with_name(folder.name + "-words"))
+    pipeline = StableDiffusionPipeline(
+        vae=vae or autoencoder(),
+        text_encoder=text_encoder(words),
+        tokenizer=words,
+        unet=unet or text_unet(),
+        scheduler=schedule or scheduler(),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    pipeline.save_pretrained(folder)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def save_pixel_pipeline(folder, schedule=None, unet=None):
+    """An unconditional DDPM pipeline of 8-pixel pictures; returns the pipeline."""
+    torch.manual_seed(0)
+    pipeline = DDPMPipeline(unet=unet or pixel_unet(), scheduler=schedule or DDPMScheduler(clip_sample=False))
+    pipeline.save_pretrained(folder)
+    return pipeline
+
+
+@pytest.fixture(scope="session")
+def tiny():
+    """The functions of this file: pytest does not let tests import it."""
+    return SimpleNamespace(**{name: value for name, value in globals().items() if callable(value)})
+
+
+@pytest.fixture(scope="session")
+def _saved(tmp_path_factory):
+    root = tmp_path_factory.mktemp("pipelines")
+    save_text_pipeline(root / "text")
+    save_pixel_pipeline(root / "pixels")
+    return root
+
+
+@pytest.fixture
+def text(_saved):
+    """Folder of a Stable Diffusion pipeline; read it, do not change it."""
+    return _saved / "text"
+
+
+@pytest.fixture
+def pixels(_saved):
+    """Folder of a DDPM pipeline; read it, do not change it."""
+    return _saved / "pixels"
+
+
+@pytest.fixture
+def text_copy(text, tmp_path):
+    """Folder of a Stable Diffusion pipeline, to be spoilt."""
+    return shutil.copytree(text, tmp_path / "text")
+
+
+@pytest.fixture
+def pixels_copy(pixels, tmp_path):
+    """Folder of a DDPM pipeline, to be spoilt."""
+    return shutil.copytree(pixels, tmp_path / "pixels")

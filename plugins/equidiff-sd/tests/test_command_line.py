@@ -1,0 +1,207 @@
+"""Runs through the real command line, and what it says to bad input."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from equidiff_sd.build import build
+from equidiff_sd.plugin import SdOptions
+from running import assert_one_error, read_lines, read_run, run_cli
+
+from equidiff.contracts import BuildContext
+
+# torch's arrays do not know numpy 2's `copy` keyword; diffusers' Euler scheduler meets it
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+PROBE = f"custom:{Path(__file__).parents[3] / 'examples' / 'probe.py'}:score"
+WEIGHTS = "diffusion_pytorch_model.safetensors"
+
+
+def run(generator, *more):
+    return run_cli("run", "-g", generator, "-o", PROBE, "--target", "0", *more)
+
+
+def reachable(folder, **options):
+    """The median score of sixteen plain samples: half of the samples are above it."""
+    generator = build(str(folder), SdOptions(**options), BuildContext())
+    latents = torch.randn(16, *generator.latent_shape, generator=torch.Generator().manual_seed(5))
+    with torch.no_grad():
+        samples = generator.generate(latents)
+    middle = samples.shape[2] // 2
+    return 100 * (samples[:, :, :middle].mean((1, 2, 3)) - samples[:, :, middle:].mean((1, 2, 3))).median().item()
+
+
+@pytest.mark.parametrize(
+    ("options", "typed"),
+    [
+        ({"steps": 3}, ",steps=3"),
+        (
+            {"steps": 2, "scheduler": "euler", "prompt": "a zebra", "guidance": 3},
+            ",steps=2,scheduler=euler,prompt=a zebra,guidance=3",
+        ),
+    ],
+    ids=["unconditional", "guided"],
+)
+def test_stable_diffusion_ends_in_members(text, tmp_path, options, typed):
+    target = reachable(text, **options)
+    spec = f"sd:{text}{typed}"
+    outcome = run_cli("run", "-g", spec, "-o", PROBE, f"--target={target}", "-n", "2", "--out", tmp_path / "run")
+    assert outcome.code == 0, outcome.stderr
+    check_run(outcome.path, target, spec)
+    assert [weights["name"] for weights in read_run(outcome.path)["weights"]][-1] == f"text/unet/{WEIGHTS}"
+
+
+def test_unconditional_pipeline_ends_in_members(pixels, tmp_path):
+    target = reachable(pixels, steps=3)
+    spec = f"sd:{pixels},steps=3"
+    outcome = run_cli("run", "-g", spec, "-o", PROBE, f"--target={target}", "-n", "2", "--out", tmp_path / "run")
+    assert outcome.code == 0, outcome.stderr
+    check_run(outcome.path, target, spec)
+
+
+def check_run(path, target, spec):
+    info = read_run(path)
+    assert info["counts"]["members"] == info["counts"]["asked"] == 2
+    assert info["specs"]["generator"] == spec
+    assert "equidiff-sd" in info["versions"]
+    for record in read_lines(path / "members.jsonl"):
+        assert record["measurement"][0] == pytest.approx(target, abs=0.1)
+    assert (path / "images" / "00001.png").is_file()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (",guidance=5", ("Guidance needs a prompt", "guidance=5", "prompt=a photo")),
+        (",guidance=0.5", ("unusable value", "guidance=0.5")),
+        (",size=25", ("no pictures of this size", "size=25", "a multiple of 2", "size=24")),
+        (",tiny=taesd", ("not asked for", "vae=tiny")),
+        (",vae=tiny,tiny=./nowhere", ("no such tiny autoencoder", "tiny=./nowhere")),
+        (",steps=1000", ("so many steps", "steps=1000", "less than 1000")),
+        (",scheduler=heun", ("unusable value", "ddim or euler")),
+        (",promt=zebra", ("no option 'promt'", "prompt")),
+        (",prompt=" + "zebra " * 9, ("longer than the model reads", "at most 16 tokens")),
+    ],
+)
+def test_options_that_cannot_be(text, options, words):
+    assert_one_error(run(f"sd:{text}{options}"), 2, *words)
+
+
+@pytest.mark.parametrize("option", ["prompt=a zebra", "guidance=1", "vae=full", "size=8"])
+def test_text_options_on_an_unconditional_model(pixels, option):
+    words = ("This model is unconditional", option.partition("=")[0], "Stable Diffusion")
+    assert_one_error(run(f"sd:{pixels},{option}"), 2, *words)
+
+
+def test_a_tiny_autoencoder_that_is_none(text, tmp_path):
+    folder = tmp_path / "taesd"
+    folder.mkdir()
+    assert_one_error(run(f"sd:{text},vae=tiny,tiny={folder}"), 1, "lacks config.json", "AutoencoderTiny")
+
+
+def test_a_name_that_is_nothing():
+    assert_one_error(run("sd:1.6"), 1, "no model or folder", "did you mean 1.5", "sd:ORG/REPO")
+    assert_one_error(run("sd:./nowhere"), 1, "no model or folder", "sd:./FOLDER")
+
+
+def test_a_checkpoint_file_and_a_folder_of_something_else(tmp_path):
+    (tmp_path / "model.safetensors").write_bytes(b"12345678")
+    assert_one_error(run(f"sd:{tmp_path / 'model.safetensors'}"), 1, "This is a file", "from_single_file")
+    assert_one_error(run(f"sd:{tmp_path}"), 1, "no diffusers folder", "model_index.json", "Stable Diffusion")
+
+
+def change(file, **changes):
+    file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"text_encoder_2": ["transformers", "CLIPTextModelWithProjection"]}, ("text_encoder_2", "Stable Diffusion 1")),
+        ({"unet": ["diffusers", "UNet2DModel"]}, ("cannot use a StableDiffusionPipeline", "unet UNet2DModel")),
+        ({"text_encoder": ["transformers", "T5EncoderModel"]}, ("text_encoder T5EncoderModel",)),
+        ({"controlnet": ["diffusers", "ControlNetModel"]}, ("controlnet ControlNetModel",)),
+    ],
+)
+def test_other_pipelines(text_copy, changes, words):
+    change(text_copy / "model_index.json", **changes)
+    assert_one_error(run(f"sd:{text_copy}"), 1, *words)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", ""])
+@pytest.mark.parametrize("file", ["model_index.json", "scheduler/scheduler_config.json"])
+def test_broken_configurations(text_copy, file, content):
+    (text_copy / file).write_text(content)
+    assert_one_error(run(f"sd:{text_copy}"), 1, Path(file).name)
+
+
+@pytest.mark.parametrize("part", ["unet", "vae", "text_encoder"])
+def test_truncated_weights(text_copy, part):
+    (file,) = (text_copy / part).glob("*.safetensors")
+    file.write_bytes(file.read_bytes()[:-1000])
+    assert_one_error(run(f"sd:{text_copy}"), 1, f"The weights of {part} cannot be loaded")
+
+
+@pytest.mark.parametrize(
+    ("file", "words"),
+    [
+        (f"unet/{WEIGHTS}", f"lacks unet/{WEIGHTS}"),
+        ("text_encoder/config.json", "lacks text_encoder/config.json"),
+        ("tokenizer/tokenizer.json", "lacks tokenizer/vocab.json, tokenizer/merges.txt"),
+        ("scheduler/scheduler_config.json", "lacks scheduler/scheduler_config.json"),
+    ],
+)
+def test_missing_files(text_copy, file, words):
+    (text_copy / file).unlink()
+    assert_one_error(run(f"sd:{text_copy}"), 1, words)
+
+
+def test_a_tokenizer_that_is_none(text_copy):
+    (text_copy / "tokenizer" / "tokenizer.json").write_text("{}")
+    assert_one_error(run(f"sd:{text_copy}"), 1, "tokenizer cannot be loaded")
+
+
+def test_a_pickle_with_code_in_it_is_refused(pixels_copy, tmp_path):
+    class Code:
+        def __reduce__(self):
+            return (Path.touch, (tmp_path / "it-ran",))
+
+    (pixels_copy / "unet" / WEIGHTS).unlink()
+    torch.save({"weight": Code()}, pixels_copy / "unet" / "diffusion_pytorch_model.bin")
+    assert_one_error(run(f"sd:{pixels_copy}"), 1, "holds more than tensors", "code in it is not run")
+    assert not (tmp_path / "it-ran").exists()
+
+
+def test_weights_of_another_network(text_copy):
+    (text_copy / "vae" / WEIGHTS).write_bytes((text_copy / "unet" / WEIGHTS).read_bytes())
+    assert_one_error(run(f"sd:{text_copy}"), 1, "The weights of vae do not fit its configuration", "missing")
+
+
+def test_weights_of_another_size(text_copy):
+    change(text_copy / "text_encoder" / "config.json", num_hidden_layers=3)
+    assert_one_error(run(f"sd:{text_copy}"), 1, "text_encoder", "missing", "layers.2")
+
+
+def test_networks_that_need_more_than_text(tiny, text_copy, pixels_copy):
+    tiny.text_unet(in_channels=9).save_pretrained(text_copy / "unet")
+    assert_one_error(run(f"sd:{text_copy}"), 1, "more than a plain denoiser", "9 channels in, 4 out")
+    tiny.text_unet(in_channels=8, out_channels=8).save_pretrained(text_copy / "unet")
+    assert_one_error(run(f"sd:{text_copy}"), 1, "UNet and autoencoder do not fit", "8 channels and 4")
+    tiny.pixel_unet(num_class_embeds=10).save_pretrained(pixels_copy / "unet")
+    assert_one_error(run(f"sd:{pixels_copy}"), 1, "num_class_embeds=10")
+
+
+def test_a_network_of_unknown_size(pixels_copy):
+    change(pixels_copy / "unet" / "config.json", sample_size=None)
+    assert_one_error(run(f"sd:{pixels_copy}"), 1, "does not say what it works on", "sample_size")
+
+
+def test_a_network_that_predicts_something_else(pixels_copy):
+    change(pixels_copy / "scheduler" / "scheduler_config.json", prediction_type="flow_prediction")
+    assert_one_error(run(f"sd:{pixels_copy}"), 1, "what the network predicts", "flow_prediction")
+
+
+def test_a_schedule_that_ddim_cannot_begin(tiny, pixels_copy):
+    tiny.scheduler(rescale_betas_zero_snr=True, timestep_spacing="trailing").save_pretrained(pixels_copy / "scheduler")
+    assert_one_error(run(f"sd:{pixels_copy},scheduler=ddim"), 1, "pure noise", "scheduler=euler")
