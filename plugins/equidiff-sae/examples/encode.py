@@ -1,0 +1,18 @@
+"""Which features of the shipped autoencoder a garment turns on."""
+
+import equidiff_sae
+from equidiff_sae.vit import Vision, load_vit
+
+from equidiff.contracts import BuildContext
+from equidiff.generators.fashion import load_fashion_flow
+
+sae = equidiff_sae.load_sae("fashion-sae")
+vit = Vision(load_vit(sae.config.model, None, BuildContext()), sae.config.hook)
+bag = load_fashion_flow(BuildContext(), steps=None, recompute=False).queries()[3]
+
+activations = vit.read(vit.network.prepare_image(bag))[:, vit.prefix :]
+features = sae.encode(activations)[0]
+strongest = features.mean(dim=0).argsort(descending=True)[:5]
+print("on in the bag:", strongest.tolist())
+error = (sae.decode(features[None], activations) - activations).square().mean()
+print(f"mean squared error {error:.4f} of {activations.var():.4f}")

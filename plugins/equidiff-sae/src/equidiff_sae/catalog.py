@@ -1,0 +1,167 @@
+"""The published autoencoders that EquiDiff knows by name, and its own. Imports nothing heavy."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from equidiff.errors import UnknownNameError, unknown_name
+from equidiff_sae.config import join_hook, split_hook
+
+# what Prisma's README recommends to try first
+PRISMA_DEFAULT = "sparse-autoencoder-clip-b-32-sae-vanilla-x64-layer-11-hook_resid_post-l1-1e-05"
+PRISMA_FAMILY = "clip-b32-datacomp/Vanilla SAEs (All Patches)"
+FASHION_SAE, FASHION_VIT = "fashion-sae", "fashion-vit"
+_HOOK = re.compile(r"blocks\.\d+\.[\w.]+")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An autoencoder that is known by name.
+
+    Attributes:
+        name: the repository's name without its organisation, or "fashion-sae".
+        repo: the hub's repository; None for the one that ships.
+        family: which of the published tables it is from.
+        model: name of its Vision Transformer.
+        hook: where it reads, e.g. "blocks.11.hook_resid_post".
+        tokens: what it was trained on: "cls", "patches" or "all".
+        d_sae: number of features.
+        explained_variance: as published, in [0, 1]; None where it was not.
+        l0: features that are on at a token, as published, on average; None where it was not.
+    """
+
+    name: str
+    repo: str | None
+    family: str
+    model: str
+    hook: str
+    tokens: str
+    d_sae: int
+    explained_variance: float | None
+    l0: float | None
+
+
+@cache
+def entries() -> tuple[Entry, ...]:
+    """All of them: the one that ships, then the published ones."""
+    return (_own(), *map(_published, _read("catalog.json")))
+
+
+def default_for(network: str | None, layer: int | None, site: str | None) -> Entry:
+    """The autoencoder that is meant where none is named.
+
+    For EquiDiff's own garments ("fashion") the one that ships; for all others Prisma's vanilla SAE of CLIP ViT-B/32
+    on all tokens of layer 11's residual stream, or of the layer and site asked for.
+
+    Raises:
+        UnknownNameError: there is none of that layer and site.
+    """
+    if network == "fashion":
+        return entries()[0]
+    if layer is None and site is None:
+        return next(entry for entry in entries() if entry.name == PRISMA_DEFAULT)
+    hook = join_hook(11 if layer is None else layer, site or "resid_post")
+    family = [entry for entry in entries() if entry.family == PRISMA_FAMILY]
+    return _one([entry for entry in family if entry.hook == hook], hook, family)
+
+
+def find_entry(text: str, layer: int | None, site: str | None) -> Entry | None:
+    """The entry that a name, or a part of one between punctuation marks, means; None where it means none.
+
+    Args:
+        text: e.g. "CLS_9", "DINO" or a whole repository name, in any case.
+        layer: only entries of this layer.
+        site: only entries of this site.
+
+    Raises:
+        UnknownNameError: it means several; the message lists some.
+    """
+    for entry in entries():
+        if text.casefold() in (entry.name.casefold(), (entry.repo or "").casefold()):
+            return entry
+    part = re.compile(rf"(?<![0-9a-z]){re.escape(text.casefold())}(?![0-9a-z])")
+    hits = [entry for entry in entries() if part.search(entry.name.casefold())]
+    if layer is not None:
+        hits = [entry for entry in hits if (split_hook(entry.hook) or (None,))[0] == layer]
+    if site is not None:
+        hits = [entry for entry in hits if (split_hook(entry.hook) or (None, None))[1] == site]
+    return _one(hits, text, hits) if hits else None
+
+
+def unknown_entry(text: str) -> UnknownNameError:
+    """The error for a name that means nothing; shows the nearest ones."""
+    return unknown_name(
+        "autoencoder",
+        text,
+        [entry.name for entry in entries()],
+        hint="equidiff show objective sae lists them; sae=PATH or sae=ORGANISATION/NAME names another",
+    )
+
+
+def listing() -> tuple[tuple[str, ...], list[tuple[object, ...]]]:
+    """Columns and rows for `equidiff show objective sae`."""
+    columns = ("autoencoder", "layer", "site", "tokens", "width", "L0", "EV %")
+    return columns, [_row(entry) for entry in entries()]
+
+
+@cache
+def fashion_facts() -> dict[str, Any]:
+    """What was measured of the autoencoder that ships, and a line on each feature that is worth a look."""
+    return _read("weights/fashion-sae/features.json")
+
+
+def _row(entry: Entry) -> tuple[object, ...]:
+    layer, site = split_hook(entry.hook) or ("", entry.hook)
+    variance = "" if entry.explained_variance is None else f"{100 * entry.explained_variance:.1f}"
+    return (entry.name, layer, site, entry.tokens, entry.d_sae, "" if entry.l0 is None else f"{entry.l0:g}", variance)
+
+
+def _own() -> Entry:
+    facts = fashion_facts()
+    return Entry(
+        name=FASHION_SAE,
+        repo=None,
+        family="EquiDiff",
+        model=FASHION_VIT,
+        hook=facts["hook"],
+        tokens=facts["tokens"],
+        d_sae=facts["d_sae"],
+        explained_variance=facts["explained_variance"],
+        l0=facts["l0"],
+    )
+
+
+def _published(line: dict[str, Any]) -> Entry:
+    return Entry(
+        name=line["repo"].partition("/")[2],
+        repo=line["repo"],
+        family=line["family"],
+        model=line["vit"].partition(" ")[0],
+        hook=_HOOK.findall(line["hook"])[0],  # a transcoder's entry names its output, too
+        tokens=line["tokens"],
+        d_sae=line["d_sae"],
+        explained_variance=float(line["ev_percent"]) / 100 if line.get("ev_percent") else None,
+        l0=float(line["l0"]) if line.get("l0") else None,
+    )
+
+
+def _one(hits: list[Entry], asked: str, near: Iterable[Entry]) -> Entry:
+    if len(hits) == 1:
+        return hits[0]
+    some = [entry.name for entry in near][:6]
+    raise UnknownNameError(
+        f"{len(hits) or 'No'} published autoencoders answer to {asked!r}.",
+        given=asked,
+        expected="one of " + ", ".join(some) + (", ..." if len(some) == 6 else ""),
+        hint="equidiff show objective sae",
+    )
+
+
+def _read(name: str) -> Any:
+    return json.loads((files("equidiff_sae") / name).read_text(encoding="utf-8"))

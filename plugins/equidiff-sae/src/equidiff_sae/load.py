@@ -1,0 +1,228 @@
+"""Finding and loading sparse autoencoders: from a folder, a file, or the hub."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from equidiff.errors import WeightsError
+from equidiff_sae import layouts
+from equidiff_sae.autoencoder import SparseAutoencoder
+from equidiff_sae.catalog import Entry, entries, find_entry, unknown_entry
+from equidiff_sae.config import SaeConfig
+from equidiff_sae.files import read_after_header, read_header, read_json, read_pickle, read_safetensors
+
+EXPECTED = (
+    "Prisma (weights.pt and config.json), SAELens (sae_weights.safetensors and cfg.json), "
+    "sparsify (sae.safetensors and cfg.json) or saev (sae.pt)"
+)
+HUB_ID = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(?P<folder>(?:/[\w.-]+)*)(?:@(?P<revision>[\w./-]+))?")
+SPARSITY = "_log_feature_sparsity.pt"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A weights file that was found.
+
+    Attributes:
+        file: the weights.
+        name: what it is called in `run.json`: the hub's repository, or the file's name.
+        revision: the hub's commit.
+    """
+
+    file: Path
+    name: str
+    revision: str | None = None
+
+
+def load_sae(path: str | Path) -> SparseAutoencoder:
+    """Load a sparse autoencoder; the layout is recognised by what is in the files.
+
+    No code in the files is run. Tensors stay in the file until they are used.
+
+    Args:
+        path: a folder, a weights file, a name that `equidiff show objective sae` lists, or a hub repository
+            "organisation/name", which may be followed by a folder in it and by "@revision".
+
+    Returns:
+        The autoencoder, on the CPU: `.encode(activations)`, `.decode(features)`, `.config`.
+
+    Raises:
+        UnknownNameError: the name means nothing, or several autoencoders.
+        WeightsError: it cannot be had, is damaged, in no layout known here, holds code, or lacks a setting that decides
+            about its numbers.
+    """
+    return read_source(locate(str(path))[1])
+
+
+def locate(text: str, layer: int | None = None, site: str | None = None) -> tuple[Entry | None, Source]:
+    """Which autoencoder a path or a name means: what is known of it, and where it is.
+
+    Args:
+        text: as in `load_sae`.
+        layer: of several published autoencoders, the one of this layer.
+        site: of several published autoencoders, the one of this site.
+
+    Raises:
+        UnknownNameError: it means nothing, or several.
+        WeightsError: it cannot be had.
+    """
+    if Path(text).expanduser().exists():
+        place = Path(text).resolve()
+        known = (entry for entry in entries() if entry.name in (place.name, place.parent.name))
+        return next(known, None), find(text)
+    if text.startswith((".", "/", "~")):
+        raise WeightsError("The autoencoder does not exist.", given=text, expected="a folder or a weights file")
+    entry = find_entry(text, layer, site)
+    if entry is not None:
+        return entry, source_of(entry)
+    if HUB_ID.fullmatch(text):
+        return None, find(text)
+    raise unknown_entry(text)
+
+
+def source_of(entry: Entry) -> Source:
+    """Where an autoencoder that is known by name is: on the hub, or in this package.
+
+    Raises:
+        WeightsError: the hub does not give it.
+    """
+    if entry.repo is not None:
+        return find(entry.repo)
+    return replace(find(str(files("equidiff_sae") / "weights" / entry.name)), name=entry.name)
+
+
+def find(text: str) -> Source:
+    """The weights file that a path or a hub id means.
+
+    Raises:
+        WeightsError: there is none.
+    """
+    path = Path(text).expanduser()
+    if path.is_dir():
+        file = choose(path, (entry.name for entry in path.iterdir()))
+        return Source(file, file.name)
+    if path.is_file():
+        return Source(path, path.name)
+    match = HUB_ID.fullmatch(text)
+    if match is None:
+        raise WeightsError("The autoencoder does not exist.", given=text, expected=f"a folder or a file: {EXPECTED}")
+    return _from_hub(match["repo"], match["folder"].strip("/"), match["revision"])
+
+
+def choose(folder: Path, names: Iterable[str]) -> Path:
+    """Which of the files in a folder holds the weights.
+
+    Raises:
+        WeightsError: none of them does.
+    """
+    there = sorted(names)
+    candidates = [name for name in there if name.endswith(".pt") and not name.endswith(SPARSITY)]
+    for name in ("sae_weights.safetensors", "sae.safetensors", "weights.pt", "sae.pt"):
+        if name in there:
+            return folder / name
+    if len(candidates) == 1:
+        return folder / candidates[0]
+    raise WeightsError(
+        "It is not clear which file holds the weights." if candidates else "There are no weights of an autoencoder.",
+        given=f"{folder}: {', '.join(candidates or there[:8]) or 'nothing'}",
+        expected=EXPECTED,
+        hint=f"sae={folder / candidates[0]}" if candidates else None,
+    )
+
+
+def read_source(source: Source) -> SparseAutoencoder:
+    """Load the autoencoder from a weights file that was found.
+
+    Raises:
+        WeightsError: as in `load_sae`.
+    """
+    path = source.file
+    if path.suffix in (".pkl", ".gz"):
+        raise WeightsError(
+            "A plain pickle may hold code, and is not read.",
+            given=path,
+            expected=EXPECTED,
+            hint="the .pt file of the same repository",
+        )
+    config, tensors = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
+    layouts.check(config, tensors, path)
+    return SparseAutoencoder(config, tensors)
+
+
+def _read_safetensors(path: Path) -> tuple[SaeConfig, dict[str, Tensor]]:
+    tensors = read_safetensors(path)
+    settings = path.parent / "cfg.json"
+    if "encoder.weight" in tensors:
+        return layouts.read_sparsify(read_json(settings), tensors, settings)
+    return layouts.read_saelens(read_json(settings), tensors, settings)
+
+
+def _read_torch(path: Path) -> tuple[SaeConfig, dict[str, Tensor]]:
+    header = read_header(path)
+    if header is not None:
+        return layouts.read_saev(header, _tensors(read_after_header(path), path), path)
+    content = read_pickle(path)
+    combined = "state_dict" in content
+    tensors = _tensors(content["state_dict"] if combined else content, path)
+    settings = path.parent / "config.json"
+    if combined and not settings.exists():
+        # the same settings are pickled beside the tensors
+        return layouts.read_prisma(vars(content.get("cfg", object)), tensors, path)
+    return layouts.read_prisma(read_json(settings), tensors, settings)
+
+
+def _tensors(content: Any, path: Path) -> dict[str, Tensor]:
+    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
+        raise WeightsError(
+            "The file holds no state dict of an autoencoder.", given=path, expected="names and tensors, nothing else"
+        )
+    return dict(content)
+
+
+def _from_hub(repo: str, folder: str, revision: str | None) -> Source:
+    """The weights file in the hub's local cache, downloaded with its settings if it is not there yet."""
+    from huggingface_hub import snapshot_download
+
+    try:
+        try:
+            root = Path(snapshot_download(repo, revision=revision, local_files_only=True))
+            file = choose(root / folder, (entry.name for entry in (root / folder).iterdir()))
+        except Exception:  # not in the cache, or not all of it
+            root, file = _download(repo, folder, revision)
+    except Exception as error:  # whatever the hub or the connection raises, the files are not there
+        raise unreachable(repo, error) from error
+    return Source(file, repo, root.name)
+
+
+def _download(repo: str, folder: str, revision: str | None) -> tuple[Path, Path]:
+    from huggingface_hub import HfApi, hf_hub_download
+
+    # asked first because it fails at once where a download would retry for a minute
+    found = HfApi().model_info(repo, revision=revision, timeout=10)
+    prefix = f"{folder}/" if folder else ""
+    names = [sibling.rfilename.removeprefix(prefix) for sibling in found.siblings or []]
+    file = choose(Path(prefix), (name for name in names if "/" not in name))
+    for settings in {"config.json", "cfg.json"} & set(names):
+        hf_hub_download(repo, f"{prefix}{settings}", revision=found.sha)
+    local = Path(hf_hub_download(repo, f"{prefix}{file.name}", revision=found.sha))
+    return local.parents[len(Path(folder).parts)], local
+
+
+def unreachable(repo: str, error: Exception) -> WeightsError:
+    """The error for an autoencoder that the hub does not give: what to fetch by hand, and what to type then."""
+    reason = next(iter(str(error).splitlines()), type(error).__name__)
+    name = repo.rpartition("/")[2]
+    return WeightsError(
+        f"The autoencoder cannot be had from the hub: {reason}",
+        given=repo,
+        expected=f"a reachable hub, or the files of https://huggingface.co/{repo} in a folder of that name: "
+        "the weights (.pt or .safetensors) and config.json or cfg.json",
+        hint=f"sae=./{name},checkpoint=VIT_WEIGHTS",
+    )

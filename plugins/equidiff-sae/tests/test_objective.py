@@ -1,0 +1,129 @@
+"""`sae:INDEX` as an objective, in Python and on the command line."""
+
+from importlib.resources import files
+
+import pytest
+import torch
+from equidiff_sae import load_sae
+from equidiff_sae.feature import Feature
+from equidiff_sae.objective import SaeFeature
+from equidiff_sae.vit import Vision, load_vit
+from PIL import Image
+from running import assert_one_error, read_run, run_cli
+
+import equidiff
+from equidiff.contracts import BuildContext, image_to_tensor
+from equidiff.problem import Problem
+from equidiff.regularizers.none import NoRegularizer
+from equidiff.testing import check_objective, check_plugin
+
+RARE = 962  # a feature of the shipped autoencoder
+SHIPPED = str(files("equidiff_sae") / "weights" / "fashion-sae")
+
+
+def made(index=17, tokens="patches", reduce="mean"):
+    autoencoder = load_sae(SHIPPED)
+    vision = Vision(load_vit("fashion-vit", None, BuildContext()), autoencoder.config.hook)
+    return SaeFeature(vision, autoencoder, Feature(autoencoder, index), tokens, reduce)
+
+
+def garments(count=4):
+    """Real pictures, on which features are on."""
+    folder = files("equidiff") / "queries" / "fashion"
+    names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".png"))[:count]
+    return [Image.open(folder / name).copy() for name in names]
+
+
+def test_plugin_keeps_its_contract():
+    check_plugin("equidiff_sae.plugin")
+
+
+@pytest.mark.parametrize("reduce", ["mean", "max", "all"])
+def test_objective_keeps_its_contract(reduce):
+    images = torch.cat([image_to_tensor(image) for image in garments()])
+    check_objective(made(reduce=reduce), images)
+
+
+def test_reductions_agree_with_all_patches():
+    images = torch.cat([image_to_tensor(image) for image in garments()])
+    everything = made(reduce="all")
+    values = everything.measure(images)
+    assert values.shape == (4, 49)
+    assert len(set(everything.names)) == 49
+    torch.testing.assert_close(made().measure(images)[:, 0], values.mean(dim=1))
+    torch.testing.assert_close(made(reduce="max").measure(images)[:, 0], values.amax(dim=1))
+    assert made(tokens="cls").measure(images).shape == (4, 1)
+
+
+def test_a_run_with_the_default_generator(tmp_path):
+    out = run_cli("run", "-o", "sae:17", "-n", "2", "--out", tmp_path / "run")
+    assert out.code == 0, out.stderr
+    assert "feature 17 of fashion-sae, the default for toy:fashion" in " ".join(out.stderr.split())
+    info = read_run(out.path)
+    assert info["counts"]["members"] == 2
+    assert info["target"]["values"][0] > 0.1  # the query turns the feature on
+    assert {"fashion-sae", "fashion-vit"} <= {each["name"] for each in info["weights"]}
+    assert equidiff.InvariantSet.load(out.path).contains(equidiff.InvariantSet.load(out.path).samples).all()
+
+
+def test_a_feature_that_is_mostly_off_is_found():
+    """On in about 2 % of plain samples: the lack leads there, and the activation says when it is reached."""
+    found = equidiff.sample("toy", made(RARE, reduce="max"), "none", target=0.5, samples=2)
+    assert len(found) == 2
+    assert ((found.measurements - 0.5).square() < found.info["tolerance"]).all()
+
+
+def test_where_the_target_is_off_all_that_are_off_are_members():
+    objective = made(1535)
+    black = torch.zeros(1, 1, 28, 28)
+    assert objective.measure(black).item() == 0
+    problem = Problem(None, objective, NoRegularizer(), objective.measure(black)[0])
+    assert problem.measure(torch.cat([black, 1 - black]))[1].tolist() == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("spec", "code", "words"),
+    [
+        ("sae", 2, ["index of a feature"]),
+        ("sae:bird", 2, ["index of a feature"]),
+        ("sae:1536", 1, ["no feature 1536", "0 to 1535"]),
+        ("sae:17,layer=1", 2, ["trained at another layer"]),
+        ("sae:17,site=mlp_out", 2, ["trained at another site"]),
+        ("sae:17,tokens=cls", 2, ["trained on patches alone"]),
+        ("sae:17,model=resnet18,checkpoint=nowhere.pt", 1, ["checkpoint does not exist"]),
+        ("sae:17,sae=fashoin-sae", 1, ["no autoencoder named", "fashion-sae"]),
+        ("sae:17,sae=./nowhere", 1, ["does not exist"]),
+        ("sae:17,sae=DINO", 1, ["12 published autoencoders"]),
+        ("sae:17,reduce=sum", 2, ["unusable value"]),
+        ("sae:17,tokns=cls", 2, ["did you mean tokens"]),
+        ("sae:6547,sae=CLS_9", 1, ["cannot be had from the hub", "config.json"]),
+    ],
+)
+def test_bad_input(spec, code, words):
+    assert_one_error(run_cli("run", "-o", spec, "-n", "1"), code, *words)
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "code", "words"),
+    [
+        ({}, "model=fashion-vit", 1, ["does not fit the transformer", "6 wide", "96 wide"]),
+        ({"hook_point_layer": 7}, "model=fashion-vit", 1, ["no layer 7", "0 to 3"]),
+        ({"layer_subtype": "hook_z"}, "model=fashion-vit", 1, ["no place named 'blocks.1.hook_z'"]),
+        ({"cls_token_only": True, "use_patches_only": True}, "", 1, ["ambiguous which tokens"]),
+        ({"cls_token_only": True}, "tokens=patches,model=fashion-vit", 2, ["trained on the class token alone"]),
+        ({}, "", 2, ["do not say which transformer"]),
+    ],
+)
+def test_an_autoencoder_that_does_not_fit(prisma_folder, change, options, code, words):
+    spec = ",".join(filter(None, [f"sae:3,sae={prisma_folder(**change)}", options]))
+    assert_one_error(run_cli("run", "-o", spec, "-n", "1"), code, *words)
+
+
+def test_missing_settings(prisma_folder):
+    folder = prisma_folder()
+    (folder / "config.json").unlink()
+    assert_one_error(run_cli("run", "-o", f"sae:3,sae={folder}", "-n", "1"), 1, "settings are missing", "config.json")
+
+
+def test_points_are_no_pictures():
+    assert_one_error(run_cli("run", "-g", "toy:circles", "-o", "sae:17", "-n", "1"), 1, "cannot see the samples")
