@@ -1,0 +1,209 @@
+"""From what the user named to the three parts: transformer, autoencoder and latent statistics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import as_file, files
+from pathlib import Path
+
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from torch import Tensor
+
+from equidiff.contracts import Weights
+from equidiff.errors import UnknownNameError, WeightsError, nearest
+from equidiff.networks.checkpoints import hash_weights
+from equidiff.networks.hub import find_on_hub
+from equidiff_lightningdit.autoencoder import build_autoencoder
+from equidiff_lightningdit.checkpoints import (
+    ROLES,
+    LatentStats,
+    build_latent_stats,
+    build_transformer,
+    check_role,
+    read_checkpoint,
+    role_of,
+)
+from equidiff_lightningdit.transformer import LightningDiT
+
+SUFFIXES = (".pt", ".pth", ".ckpt", ".safetensors")
+TRANSFORMER, AUTOENCODER, STATS = ROLES
+FASHION = "fashion"
+
+
+@dataclass(frozen=True)
+class HubFile:
+    """A published file.
+
+    Attributes:
+        repository: on the hub.
+        file: its name there.
+        revision: a commit; None takes the main branch, and `run.json` records which commit that was.
+    """
+
+    repository: str
+    file: str
+    revision: str | None = None
+
+
+TRANSFORMERS = {
+    "xl-800ep": HubFile("hustvl/lightningdit-xl-imagenet256-800ep", "lightningdit-xl-imagenet256-800ep.pt"),
+    "xl-64ep": HubFile("hustvl/lightningdit-xl-imagenet256-64ep", "lightningdit-xl-imagenet256-64ep.pt"),
+}
+VA_VAE = "hustvl/vavae-imagenet256-f16d32-dinov2"
+SHARED = {
+    AUTOENCODER: HubFile(VA_VAE, "vavae-imagenet256-f16d32-dinov2.pt"),
+    STATS: HubFile(VA_VAE, "latents_stats.pt"),
+}
+DEFAULT = "xl-800ep"
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a generator is made of.
+
+    Attributes:
+        transformer: predicts velocities of normalised latents.
+        autoencoder: between latents and images in [-1, 1].
+        stats: between the two kinds of latents.
+        weights: records of the files.
+    """
+
+    transformer: LightningDiT
+    autoencoder: AutoencoderKL
+    stats: LatentStats
+    weights: tuple[Weights, ...]
+
+
+def load_parts(
+    argument: str | None,
+    *,
+    autoencoder: str | None = None,
+    stats: str | None = None,
+    multiplier: float = 1.0,
+    heads: int | None = None,
+) -> Parts:
+    """Find, read and check the three files.
+
+    Args:
+        argument: a published name, "fashion", or a path; the default published name when absent.
+        autoencoder: path of the autoencoder's file; else the folder's, else the hub's.
+        stats: path of the statistics' file; likewise.
+        multiplier: see `load_latent_stats`.
+        heads: see `load_transformer`.
+
+    Raises:
+        UnknownNameError: the argument is neither a name nor a path.
+        WeightsError: a file is missing, cannot be had, is another file, or does not fit the others.
+    """
+    records: list[Weights] = []
+    found = _named(argument or DEFAULT, records)
+    if autoencoder:
+        found[AUTOENCODER] = _read(Path(autoencoder), records)
+    if stats:
+        found[STATS] = _read(Path(stats), records)
+    for role, published in SHARED.items():
+        if role not in found:
+            found[role] = _fetch(published, records)
+    parts = Parts(
+        build_transformer(found[TRANSFORMER].weights, found[TRANSFORMER].path, heads),
+        build_autoencoder(found[AUTOENCODER].weights, found[AUTOENCODER].path),
+        build_latent_stats(found[STATS].weights, found[STATS].path, multiplier),
+        tuple(records),
+    )
+    _check_channels(parts)
+    return parts
+
+
+@dataclass(frozen=True)
+class _File:
+    path: Path
+    weights: Mapping[str, Tensor]
+
+
+def _named(argument: str, records: list[Weights]) -> dict[str, _File]:
+    """The files that the argument itself stands for, by their roles; the transformer is among them."""
+    if argument in TRANSFORMERS:
+        return {TRANSFORMER: _fetch(TRANSFORMERS[argument], records)}
+    if argument == FASHION:
+        with as_file(files("equidiff_lightningdit") / "weights" / FASHION) as folder:
+            return _folder(folder, records)
+    path = Path(argument).expanduser()
+    if path.is_dir():
+        return _folder(path, records)
+    if path.is_file():
+        file = _read(path, records)
+        check_role(file.weights, path, TRANSFORMER)  # before anything else is fetched for it
+        return {TRANSFORMER: file}
+    names = [*TRANSFORMERS, FASHION]
+    near = nearest(argument, names)
+    raise UnknownNameError(
+        "There is neither a LightningDiT of this name nor a file or folder.",
+        given=argument,
+        expected="did you mean " + " or ".join(near) + "?" if near else ", ".join(names) + ", or a path",
+        hint=f"--generator lightningdit:{near[0] if near else FASHION}",
+    )
+
+
+def _folder(folder: Path, records: list[Weights]) -> dict[str, _File]:
+    """The files of a folder by their roles; what has no role is passed over."""
+    found: dict[str, _File] = {}
+    for path in sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES):
+        weights = read_checkpoint(path)
+        role = role_of(weights)
+        if role in found:
+            raise WeightsError(
+                f"The folder holds more than one {role}.",
+                given=f"{found[role].path.name}, {path.name}",
+                expected="one of each kind",
+                hint=f"lightningdit:{path},autoencoder=FILE,stats=FILE",
+            )
+        if role is not None:
+            found[role] = _File(path, weights)
+    if TRANSFORMER not in found:
+        raise WeightsError(
+            "The folder holds no transformer.",
+            given=f"{folder}, with " + (", ".join(file.path.name for file in found.values()) or "no weights at all"),
+            expected=f"a file with {ROLES[TRANSFORMER]} in it, one of {', '.join(SUFFIXES)}",
+            hint=_by_hand(TRANSFORMERS[DEFAULT], folder),
+        )
+    records += [hash_weights(file.path) for file in found.values()]
+    return found
+
+
+def _read(path: Path, records: list[Weights]) -> _File:
+    file = _File(path, read_checkpoint(path.expanduser()))
+    records.append(hash_weights(path.expanduser()))
+    return file
+
+
+def _fetch(published: HubFile, records: list[Weights]) -> _File:
+    path = find_on_hub(published.repository, published.file, _use(published), published.revision)
+    records.append(hash_weights(path, f"{published.repository}/{published.file}", revision=path.parent.name))
+    return _File(path, read_checkpoint(path))
+
+
+def _use(published: HubFile) -> str:
+    if published in TRANSFORMERS.values():
+        return "--generator lightningdit:{folder}"
+    option = "stats" if published == SHARED[STATS] else "autoencoder"
+    return f"--generator lightningdit:FOLDER   # with the file in it, or {option}={{folder}}/{published.file}"
+
+
+def _by_hand(published: HubFile, folder: Path) -> str:
+    return f"hf download {published.repository} {published.file} --local-dir {folder}"
+
+
+def _check_channels(parts: Parts) -> None:
+    channels = {
+        TRANSFORMER: parts.transformer.config.in_channels,
+        AUTOENCODER: parts.autoencoder.config["latent_channels"],
+        STATS: parts.stats.mean.shape[1],
+    }
+    if len(set(channels.values())) > 1:
+        raise WeightsError(
+            "The files do not belong together: their latents have different numbers of channels.",
+            given=", ".join(f"{role} {count}" for role, count in channels.items()),
+            expected="the same number",
+            hint="autoencoder=FILE and stats=FILE name the ones that the transformer was trained with",
+        )

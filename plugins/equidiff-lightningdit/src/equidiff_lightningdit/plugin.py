@@ -1,0 +1,70 @@
+"""What this plugin offers. `equidiff --help` imports this module, so it must stay light: no torch here."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from equidiff.plugin import Descriptor, Options, Reference, hookimpl
+
+YAO = Reference(
+    "yao2025lightningdit",
+    "Yao, Jingfeng and Yang, Bin and Wang, Xinggang",
+    "Reconstruction vs. Generation: Taming Optimization Dilemma in Latent Diffusion Models",
+    2025,
+    "https://arxiv.org/abs/2501.01423",
+)
+PEEBLES = Reference(
+    "peebles2023dit",
+    "Peebles, William and Xie, Saining",
+    "Scalable Diffusion Models with Transformers",
+    2023,
+    "https://arxiv.org/abs/2212.09748",
+)
+
+
+class LightningDiTOptions(Options):
+    """Options of `lightningdit`."""
+
+    label: int | None = Field(None, alias="class", ge=0, description="class index; unconditional when absent")
+    guidance: float = Field(1.0, ge=1, le=100, description="classifier-free guidance towards the class; 1 is none")
+    guidance_start: float = Field(0.0, ge=0, le=1, description="guidance begins at this time (0 noise, 1 data)")
+    guided_channels: int | None = Field(
+        None, ge=1, description="guide only the first channels: 3 as published, with scales of 6 to 10; all when absent"
+    )
+    steps: int | None = Field(
+        None, ge=1, le=10_000, description="network evaluations (default 50; 25 for fashion); 249 as published"
+    )
+    shift: float = Field(0.3, ge=0, le=100, description="below 1, times crowd near the noise; 1 leaves them uniform")
+    method: Literal["euler", "midpoint", "heun2", "rk4", "dopri5"] = Field("euler", description="integrator of the flow")
+    checkpoint: bool = Field(True, description="recompute each step in the backward pass: less memory, more time")
+    compile: bool = Field(False, description="compile the transformer: a minute of waiting, then faster")
+    autoencoder: str | None = Field(None, description="the VA-VAE's file, where the folder has none; the hub's by default")
+    stats: str | None = Field(None, description="the latent statistics' file, where the folder has none; likewise")
+    multiplier: float = Field(1.0, gt=0, description="what training multiplied normalised latents with")
+    heads: int | None = Field(None, ge=1, description="attention heads, for checkpoints that do not tell them")
+
+
+@hookimpl
+def equidiff_generators() -> list[Descriptor]:
+    """A latent flow model of photographs, and a small one of garments."""
+    return [
+        Descriptor(
+            name="lightningdit",
+            factory="equidiff_lightningdit.generator:build",
+            summary="LightningDiT: a flow of latent tokens, decoded by the VA-VAE. Photographs of 256x256.",
+            argument="xl-800ep (default), xl-64ep: published, from the hub; fashion: small, ships with the plugin; "
+            "or the path of a folder with transformer, autoencoder and latent statistics, or of a transformer's file",
+            options=LightningDiTOptions,
+            references=(YAO, PEEBLES),
+            needs=("diffusers", "torchdiffeq"),
+            examples=(
+                "lightningdit",
+                "lightningdit:xl-64ep,class=340,guidance=4",
+                "lightningdit,class=340,guidance=6.7,guidance_start=0.125,guided_channels=3,steps=249",
+                "lightningdit:./my-checkpoints,steps=25",
+                "lightningdit:fashion",
+            ),
+        )
+    ]

@@ -1,0 +1,59 @@
+"""Sinusoids: of time, of places on the grid (added to tokens), of places for queries and keys (turning them)."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+PERIOD = 10_000
+TIME_FEATURES = 256
+
+
+def time_features(time: Float[Tensor, " batch"]) -> Float[Tensor, "batch 256"]:
+    """Cosines, then sines, of a time in [0, 1] at 128 frequencies; in float32 or wider."""
+    half = TIME_FEATURES // 2
+    wide = torch.promote_types(time.dtype, torch.float32)
+    steps = torch.arange(half, dtype=torch.float32, device=time.device)
+    frequencies = torch.exp(-math.log(PERIOD) * steps / half).to(wide)
+    angles = time.to(wide)[:, None] * frequencies
+    return torch.cat([angles.cos(), angles.sin()], dim=1)
+
+
+def sinusoidal_grid(grid: int, width: int) -> Float[Tensor, "places width"]:
+    """A code for each place of a grid, row by row: that of its column, then that of its row.
+
+    Args:
+        grid: places a side.
+        width: of the code, a multiple of 4.
+    """
+    quarter = width // 4
+    frequencies = 1 / PERIOD ** (torch.arange(quarter, dtype=torch.float64) / quarter)
+    angles = torch.arange(grid, dtype=torch.float64)[:, None] * frequencies
+    code = torch.cat([angles.sin(), angles.cos()], dim=1)
+    rows, columns = code[:, None].expand(-1, grid, -1), code[None].expand(grid, -1, -1)
+    return torch.cat([columns, rows], dim=2).reshape(grid**2, width).float()
+
+
+def rotary_tables(grid: int, size: int) -> tuple[Float[Tensor, "places size"], Float[Tensor, "places size"]]:
+    """Cosines and sines by which queries and keys turn: those of a place's row, then those of its column.
+
+    Args:
+        grid: places a side.
+        size: of one head, a multiple of 4.
+    """
+    half = size // 2
+    frequencies = 1 / PERIOD ** (torch.arange(0, half, 2).float() / half)
+    angles = (torch.arange(grid).float()[:, None] * frequencies).repeat_interleave(2, dim=1)
+    rows, columns = angles[:, None].expand(-1, grid, -1), angles[None].expand(grid, -1, -1)
+    turn = torch.cat([rows, columns], dim=2).reshape(grid**2, size)
+    return turn.cos(), turn.sin()
+
+
+def rotate(features: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
+    """Turn each adjacent pair of features, `[..., places, size]`, by its place's angles."""
+    pairs = features.unflatten(-1, (-1, 2))
+    turned = torch.stack([-pairs[..., 1], pairs[..., 0]], dim=-1).flatten(-2)
+    return features * cosines + turned * sines
