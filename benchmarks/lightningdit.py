@@ -6,14 +6,16 @@
 
 Each case has a process of its own. One pass is one evaluation for each of its samples. The share is that of the matrix
 products' rate in the pass in the rate of one large matrix product, measured in the same process; recomputed products
-count as done, and as needed they are not (`useful`). Peak memory is the device's, or the process's own on a CPU (Linux),
-beside what `equidiff doctor` would predict.
+count as done, and as needed they are not (`useful`). Peak memory is what the allocator of the device
+handed out beside the weights; beside it stands what `equidiff doctor` predicts.
 """
 
 import argparse
 import itertools
 import json
+import resource
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -24,6 +26,7 @@ from equidiff_lightningdit import LightningDiT, LightningDiTGenerator, Transform
 from equidiff_lightningdit.checkpoints import LatentStats
 from equidiff_lightningdit.parts import Parts
 from torch import Tensor
+from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from equidiff.memory import Nothing, predict_pass
@@ -33,7 +36,7 @@ from equidiff.regularizers.none import NoRegularizer
 MIB = 2**20
 COLUMNS = (
     "batch", "steps", "checkpoint", "dtype", "compile", "seconds", "s/sample/step", "TFLOP/s", "share", "useful",
-    "peak MiB", "predicted MiB",
+    "peak MiB", "predicted MiB", "weights MiB", "process MiB",
 )  # fmt: skip
 
 
@@ -96,13 +99,11 @@ def measure(case: Case) -> dict[str, Any]:
     torch.set_num_threads(case.threads)
     generator = make(case)
     latents = torch.randn(case.batch, *generator.latent_shape, device=case.device)
-    reset_peak(case.device)
-    before = resident(case.device)
     with FlopCounterMode(display=False) as forward, torch.no_grad():
         generator.generate(latents)
     with FlopCounterMode(display=False) as done:
         evaluate(generator, latents)
-    peak = peak_memory(case.device) - before
+    peak = peak_memory(case.device, lambda: evaluate(generator, latents))
     seconds = min(timed(case.device, lambda: evaluate(generator, latents)) for _ in range(case.rounds))
     # the backward pass to the latents costs as much as the forward one: the weights are frozen
     useful = 2 * forward.get_total_flops()
@@ -120,6 +121,7 @@ def measure(case: Case) -> dict[str, Any]:
         "peak MiB": peak / MIB,
         "predicted MiB": predicted.pass_ / MIB,
         "weights MiB": predicted.weights / MIB,
+        "process MiB": resident(),
     }
 
 
@@ -179,28 +181,23 @@ def synchronize(device: str) -> None:
         torch.cuda.synchronize(device)
 
 
-def reset_peak(device: str) -> None:
-    """Begin to look for a new peak."""
+def peak_memory(device: str, work: Callable[[], object]) -> int:
+    """The most bytes that a call holds at any time beside what was there, as torch's allocators count them."""
     if device.startswith("cuda"):
+        before = torch.cuda.memory_allocated(device)
         torch.cuda.reset_peak_memory_stats(device)
-    else:
-        Path("/proc/self/clear_refs").write_text("5")
+        work()
+        return torch.cuda.max_memory_allocated(device) - before
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as found:
+        work()
+    events = [event for event in found.profiler.kineto_results.events() if event.name() == "[memory]"]
+    held = itertools.accumulate(event.nbytes() for event in sorted(events, key=lambda event: event.start_ns()))
+    return max(held)
 
 
-def peak_memory(device: str) -> int:
-    """The most bytes since then."""
-    return torch.cuda.max_memory_allocated(device) if device.startswith("cuda") else status("VmHWM")
-
-
-def resident(device: str) -> int:
-    """Bytes now."""
-    return torch.cuda.memory_allocated(device) if device.startswith("cuda") else status("VmRSS")
-
-
-def status(name: str) -> int:
-    """A size that the kernel knows of this process."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(name))
+def resident() -> float:
+    """The most MiB that this process has had in memory, weights and libraries included."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def show(value: Any) -> str:

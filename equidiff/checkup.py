@@ -50,10 +50,12 @@ class Checkup:
     dtype: str = "float32"
 
     def __post_init__(self) -> None:
-        if self.samples < 1:
-            raise UsageError(
-                "The value of samples cannot be used.", given=self.samples, expected="an integer of at least 1"
-            )
+        for name, good, expected in (
+            ("samples", self.samples >= 1, "an integer of at least 1"),
+            ("dtype", self.dtype in {"float32", "bfloat16"}, "float32 or bfloat16"),
+        ):
+            if not good:
+                raise UsageError(f"The value of {name} cannot be used.", given=getattr(self, name), expected=expected)
 
 
 def examine_components(checkup: Checkup, plugins: Plugins) -> Iterator[Finding]:
@@ -131,7 +133,8 @@ def _memory(
         reason = "the pass looks at numbers" if isinstance(error, DataDependentOutputException) else first_line(error)
         yield _try_one(problem, context.device) or Finding(what, f"cannot be predicted: {reason}")
         return
-    yield _judge(what, found, free_memory(context.device), rows)
+    memory = device_memory(context.device)
+    yield _judge(what, found, memory and memory[0], rows)
 
 
 def _try_one(problem: Problem, device: str) -> Finding | None:
@@ -155,16 +158,18 @@ def _judge(what: str, found: Memory, free: int | None, rows: int) -> Finding:
     return Finding(what, f"{state}. Does not fit" + (f": --batch {fits}" if fits else ", not even one"), broken=True)
 
 
-def free_memory(device: str) -> int | None:
-    """Bytes that are free on a device; None where it does not tell."""
+def device_memory(device: str) -> tuple[int, int] | None:
+    """Bytes that are free on a device, and all it has; None where it does not tell."""
     if device.startswith("cuda"):
-        return torch.cuda.mem_get_info(device)[0]
+        return torch.cuda.mem_get_info(device)
+    if device != "cpu":
+        return None
     try:
         with open("/proc/meminfo", encoding="ascii") as file:
             sizes = {line.split(":")[0]: int(line.split()[1]) * 1024 for line in file if "kB" in line}
-    except OSError:
+        return sizes["MemAvailable"], sizes["MemTotal"]
+    except (OSError, KeyError):  # only Linux says it there
         return None
-    return sizes.get("MemAvailable") if device == "cpu" else None
 
 
 def _size(count: int) -> str:

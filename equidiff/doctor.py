@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 import torch
 
 import equidiff
-from equidiff.checkup import GIB, free_memory
+from equidiff.checkup import GIB, device_memory
 from equidiff.components import build
 from equidiff.contracts import BuildContext, Finding
 from equidiff.errors import EquiDiffError
@@ -53,8 +53,8 @@ def _devices() -> Iterator[Finding]:
 
 
 def _free_memory() -> str:
-    free = free_memory("cpu")
-    return "free memory not known" if free is None else f"{free / GIB:.1f} GiB free"
+    memory = device_memory("cpu")
+    return "free memory not known" if memory is None else f"{memory[0] / GIB:.1f} of {memory[1] / GIB:.1f} GiB free"
 
 
 def _plugin(plugin: Plugin) -> Iterator[Finding]:

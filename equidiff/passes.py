@@ -11,6 +11,8 @@ from torch import Tensor
 from equidiff.contracts import Answer
 
 ROWS = 4  # kernels sum in another order for other numbers of rows, but for multiples of this they mostly agree
+# CUDA and MPS; the CPU on Linux; the CPU elsewhere; cuBLAS and cuDNN
+WANT = ("out of memory", "can't allocate memory", "not enough memory", "status_alloc_failed")
 
 Method = Callable[[Tensor], Answer]
 
@@ -81,7 +83,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     text = str(error).lower()
-    return isinstance(error, RuntimeError) and ("can't allocate memory" in text or "out of memory" in text)
+    return isinstance(error, RuntimeError) and any(words in text for words in WANT)
 
 
 def _padded(method: Method, latents: Tensor, batch: int) -> Answer:

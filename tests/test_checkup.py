@@ -65,7 +65,7 @@ def equidiff_generators():
 @hookimpl
 def equidiff_objectives():
     return [
-        Descriptor(name, f"{__name__}:{name}", "For a test.", argument="WORD") for name in ("looks", "fails", "examines")
+        Descriptor(name, f"{__name__}:{name}", "A test.", argument="WORD") for name in ("looks", "fails", "examines")
     ]
 """
 
@@ -92,9 +92,9 @@ MIB = r"(\d+\.\d) MiB: (\d+\.\d) MiB of weights, (\d+\.\d) MiB in the pass; \d+\
 
 
 def test_a_generator_alone():
-    outcome = run_cli("doctor", "-g", "toy", "--samples", "8")
+    outcome = run_cli("doctor", "-g", "toy:fashion,steps=2", "--samples", "8")
     assert outcome.code == 0, outcome.stderr
-    assert state_of(outcome, "generator") == "latents of 1x28x28, samples of 1x28x28, 8 sampler steps"
+    assert state_of(outcome, "generator") == "latents of 1x28x28, samples of 1x28x28, 2 sampler steps"
     assert state_of(outcome, "weights").startswith("fashion_flow.safetensors, SHA-256 ")
     found = re.fullmatch(MIB, state_of(outcome, "memory, 8 samples in a pass"))
     whole, weights, in_pass = map(float, found.groups())
@@ -120,7 +120,8 @@ def test_the_round_trip_of_a_generator_that_inverts(doctor, off, median):
     assert outcome.code == 0, outcome.stderr
     text = state_of(outcome, "round trip")
     found = re.fullmatch(
-        r"16 images inverted and made again are off by (\S+) of their standard deviation \(median; the worst by (\S+)\)",
+        r"16 images inverted and made again are off by (\S+) of their standard deviation "
+        r"\(median; the worst by (\S+)\)",
         text,
     )
     assert found, text

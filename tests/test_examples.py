@@ -23,8 +23,8 @@ from equidiff.testing import check_objective, check_plugin, load_plugins
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"
 TESTED = {
-    "circles.py", "custom_objective.py", "efficientnet_lite.py", "first_run.py", "my_plugin.py", "probe.py",
-    "rank_units.py",
+    "circles.py", "custom_objective.py", "efficientnet_lite.py", "first_run.py", "lightningdit.py",
+    "my_plugin.py", "probe.py", "rank_units.py",
 }  # fmt: skip
 
 
@@ -84,6 +84,15 @@ def test_my_plugin():
     assert len(found) == 2
     assert (found.measurements - found.target).abs().max() < 0.1
     assert found.info["versions"][str(EXAMPLES / "my_plugin.py")] == "a file"
+
+
+def test_lightningdit(tmp_path):
+    lines = run("lightningdit.py", "--out", tmp_path / "bags.png").splitlines()
+    target, *members = [float(line.partition(": ")[2].split()[0]) for line in lines[:-1]]
+    assert lines[-1] == "4 of 4 samples are members"
+    assert max(abs(value - target) for value in members) < 0.05
+    with Image.open(tmp_path / "bags.png") as image:
+        assert image.size == (4 * 28 * 4, 28 * 4)
 
 
 def test_probe(monkeypatch):

@@ -115,6 +115,8 @@ def test_another_error_is_not_taken_for_want_of_memory():
     assert len(narrow.rows) == 1
     assert not is_out_of_memory(ValueError("out of memory"))
     assert all(map(is_out_of_memory, ERRORS.values()))
+    assert is_out_of_memory(RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"))
+    assert is_out_of_memory(RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 8 bytes."))
 
 
 @pytest.fixture

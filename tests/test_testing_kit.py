@@ -92,6 +92,9 @@ def test_a_broken_generator_is_caught(broken, message):
         (objective(mean, residual=lambda self, y, t: y - t + 1), "not zero at its own target"),
         (objective(mean, residual=lambda self, y, t: (y - t)[:, 0]), "residual gives"),
         (objective(mean, discrepancy=lambda self, y, t: (y - t).abs().sum(dim=1)), "disagree"),
+        (objective(mean, compare=lambda self, x, t: (mean(self, x) + 1, mean(self, x) - t)), "measure disagree"),
+        (objective(mean, compare=lambda self, x, t: (mean(self, x), (mean(self, x) - t) / 2)), "a residual shorter"),
+        (objective(mean, compare=lambda self, x, t: (mean(self, x), mean(self, x)[:, 0] - t)), "compare's residual"),
         (objective(mean, measure_image=lambda self, image: torch.zeros(3)), "measure_image gives shape"),
     ],
 )
@@ -254,3 +257,11 @@ def test_builtin_solvers_keep_their_contract(spec, slope):
 def test_a_generator_need_not_invert():
     with pytest.raises(UnsupportedError):
         generator(lambda self, z, steps=None: z * 2).invert(LATENTS)
+
+
+def test_an_objective_may_add_to_its_residual():
+    def compare(self, samples, target):
+        measurements = mean(self, samples)
+        return measurements, torch.cat([measurements - target, samples.amax(dim=(1, 2, 3))[:, None]], dim=1)
+
+    check_objective(objective(mean, compare=compare), IMAGES)

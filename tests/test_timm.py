@@ -125,6 +125,13 @@ def test_timm_transform_is_used_for_pictures_and_samples(vit_network):
         assert (as_samples[1] - prepared[0]).abs().max() < 5 / 255
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("shape", [(3, 28, 28), (3, 160, 160), (3, 300, 211)])
+def test_samples_are_prepared_to_the_bit_as_timm_does(shape, dtype, vit_network):
+    samples = torch.rand(2, *shape, dtype=dtype, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(vit_network.prepare(samples), transforms_of(timm.create_model("test_vit"))(samples))
+
+
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 28, 28), (1, 40, 33), (3, 9, 9)])
 def test_preparation_passes_the_gradient(shape, vit_network):
     network = vit_network

@@ -3,7 +3,8 @@
     python training/train_autoencoder.py --minutes 15
 
 The architecture is the VA-VAE's, narrow and with two halvings. The loss is the squared and the absolute error of the
-picture, and a small pull of the latents towards the standard normal. The learning rate falls to zero over the time given.
+picture, and a small pull of the latents towards the standard normal. The learning rate falls to zero over the
+time given.
 
 References:
     Rombach et al. (2022), "High-resolution image synthesis with latent diffusion models".

@@ -75,7 +75,7 @@ Concepts = Annotated[
 Clip = Annotated[
     str | None,
     _option(
-        "What compares them: a model of open_clip, NAME[,checkpoint=FILE][,pretrained=TAG]",
+        "What compares them: a model of open_clip, NAME, with ,checkpoint=FILE or ,pretrained=TAG",
         metavar="SPEC",
         default="ViT-B-32-quickgelu,pretrained=openai",
     ),

@@ -56,7 +56,7 @@ class FashionFlow(Generator):
         self.dtype = dtype
 
     def generate(self, latents: Latents, steps: int | None = None) -> Samples:
-        count = steps or self.steps
+        count: int = steps or self.steps or STEPS
         times = [(k / count) ** WARP for k in range(count + 1)]
         state, clean, before = latents, latents, 0.0
         for now, after in pairwise(times):

@@ -68,6 +68,8 @@ def _check_compare(objective: Objective, samples: Samples, measurements: Tensor,
             compared, full = objective.compare(samples, target)
         plain = objective.residual(measurements, target)
         check_tensor(compared, tuple(measurements.shape), f"{name}.compare's measurements")
+        two = isinstance(full, Tensor) and full.ndim == 2
+        require(two, f"{name}.compare's residual is {getattr(full, 'shape', full)!r}", "shape (batch, r)")
         check_tensor(full, (len(samples), full.shape[1]), f"{name}.compare's residual")
         scale = 1e-5 * (1 + measurements.abs().max())
         same = bool(((compared - measurements).abs() <= scale).all())

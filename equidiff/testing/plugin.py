@@ -6,6 +6,7 @@ import inspect
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import ModuleType
@@ -57,7 +58,8 @@ def check_plugin(plugin: str | ModuleType | Path) -> Plugins:
     """Check that a plugin keeps its contract.
 
     Its descriptors are well formed, its factories can be imported and called as promised, its options forbid unknown
-    keys, its examples are valid, its listings are tables, and listing it imports nothing heavy (one-file plugins may: only who names them pays).
+    keys, its examples are valid, what it lists are tables, and to list it imports nothing heavy (one-file plugins may:
+    only who names them pays).
 
     Args:
         plugin: a module, its import name, or the path of a one-file plugin.
@@ -172,5 +174,5 @@ def _check_listing(offer: Offer, plugins: Plugins) -> None:
     named = len(columns) > 0 and all(isinstance(column, str) and column for column in columns)
     require(named and len(set(columns)) == len(columns), f"{what} has the columns {columns!r}", "a name for each")
     for row in rows:
-        fits = isinstance(row, list | tuple) and len(row) == len(columns)
+        fits = isinstance(row, Sequence) and len(row) == len(columns)
         require(fits, f"{what} has the row {row!r}", f"{len(columns)} values, one for each column")

@@ -46,7 +46,7 @@ def write_folder(folder, transformer="dit_A_released_flags", *, layout="ema"):
     folder.mkdir(parents=True, exist_ok=True)
     weights = state_dict_of(load_golden(transformer))
     wrapped = {
-        "ema": {"ema": weights, "model": {f"module.{key}": value for key, value in weights.items()}, "config": {"a": 1}},
+        "ema": {"ema": weights, "model": {f"module.{key}": value for key, value in weights.items()}, "config": {}},
         "model": {"model": {f"module.module.{key}": value for key, value in weights.items()}},
         "bare": weights,
     }[layout]

@@ -2,8 +2,14 @@
 
 import pytest
 import torch
-from equidiff_lightningdit import LightningDiT, TransformerConfig, load_autoencoder, load_transformer, sample_ode
-from equidiff_lightningdit import time_grid
+from equidiff_lightningdit import (
+    LightningDiT,
+    TransformerConfig,
+    load_autoencoder,
+    load_transformer,
+    sample_ode,
+    time_grid,
+)
 from equidiff_lightningdit.autoencoder import autoencoder_config, diffusers_key, published_weights
 from equidiff_lightningdit.checkpoints import LatentStats
 from equidiff_lightningdit.sampler import CFG_CHANNELS, Guidance, velocity_of

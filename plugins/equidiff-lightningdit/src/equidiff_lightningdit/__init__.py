@@ -1,9 +1,9 @@
 """LightningDiT for EquiDiff: the published transformer and autoencoder, differentiable in the start noise.
 
-    from equidiff_lightningdit import load_transformer, sample_ode
+from equidiff_lightningdit import load_transformer, sample_ode
 
-    model = load_transformer("lightningdit-xl-imagenet256-800ep.pt")
-    latents = sample_ode(model, torch.randn(1, 32, 16, 16), steps=50)
+model = load_transformer("lightningdit-xl-imagenet256-800ep.pt")
+latents = sample_ode(model, torch.randn(1, 32, 16, 16), steps=50)
 """
 
 from __future__ import annotations

@@ -89,7 +89,7 @@ def build_transformer(weights: Mapping[str, Tensor], path: Path, heads: int | No
     with torch.device("meta"):
         model = LightningDiT(TransformerConfig.from_weights(weights, heads))
     model.to_empty(device="cpu")
-    put_weights(model, weights, path, hint="a complete checkpoint of LightningDiT")
+    put_weights(model, dict(weights), path, hint="a complete checkpoint of LightningDiT")
     return model.eval().requires_grad_(False)
 
 

@@ -67,7 +67,9 @@ class TransformerConfig:
         return self.in_channels * (2 if self.learn_sigma else 1)
 
     @classmethod
-    def of(cls, name: str, *, input_size: int = 16, in_channels: int = 32, num_classes: int = 1000) -> TransformerConfig:
+    def of(
+        cls, name: str, *, input_size: int = 16, in_channels: int = 32, num_classes: int = 1000
+    ) -> TransformerConfig:
         """A size of the published family with the flags of the released checkpoints.
 
         Args:

@@ -77,7 +77,7 @@ class LightningDiTGenerator(Generator):
         self.latent_shape = (config.in_channels, config.input_size, config.input_size)
         self.sample_shape = (parts.autoencoder.config["out_channels"], side, side)
         self.network = network
-        self.steps = steps
+        self.steps = self._steps = steps
         self.recompute = recompute
         self._null = parts.transformer.null_label
         self._label = self._null if label is None else label
@@ -95,7 +95,7 @@ class LightningDiTGenerator(Generator):
 
     def generate(self, latents: Latents, steps: int | None = None) -> Samples:
         """Map start noise to images; see the contract. `steps` are network evaluations."""
-        times = self._grid(steps or self.steps)
+        times = self._grid(steps or self._steps)
         clean = integrate(self._velocity(len(latents), latents.device), latents, times, self._method, self.recompute)
         if self.recompute and torch.is_grad_enabled():
             return checkpoint(self._decode, clean, **CHECKPOINT)
@@ -111,9 +111,10 @@ class LightningDiTGenerator(Generator):
         images = 2 * samples - 1
         mean = self._autoencoder.encode(images).latent_dist.mean
         velocity = self._velocity(len(samples), samples.device)
-        return integrate_back(velocity, self._stats.normalise(mean), self._grid(self.steps))
+        return integrate_back(velocity, self._stats.normalise(mean), self._grid(self._steps))
 
     def queries(self) -> list[Image]:
+        """The query images it was given."""
         return self._queries
 
     def _velocity(self, rows: int, device: torch.device) -> Velocity:

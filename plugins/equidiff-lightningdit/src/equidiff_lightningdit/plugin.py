@@ -31,17 +31,19 @@ class LightningDiTOptions(Options):
     guidance: float = Field(1.0, ge=1, le=100, description="classifier-free guidance towards the class; 1 is none")
     guidance_start: float = Field(0.0, ge=0, le=1, description="guidance begins at this time (0 noise, 1 data)")
     guided_channels: int | None = Field(
-        None, ge=1, description="guide only the first channels: 3 as published, with scales of 6 to 10; all when absent"
+        None, ge=1, description="guide the first channels only: 3 as published, with scales of 6 to 10"
     )
     steps: int | None = Field(
         None, ge=1, le=10_000, description="network evaluations (default 50; 25 for fashion); 249 as published"
     )
     shift: float = Field(0.3, ge=0, le=100, description="below 1, times crowd near the noise; 1 leaves them uniform")
-    method: Literal["euler", "midpoint", "heun2", "rk4", "dopri5"] = Field("euler", description="integrator of the flow")
+    method: Literal["euler", "midpoint", "heun2", "rk4", "dopri5"] = Field(
+        "euler", description="integrator of the flow"
+    )
     checkpoint: bool = Field(True, description="recompute each step in the backward pass: less memory, more time")
     compile: bool = Field(False, description="compile the transformer: a minute of waiting, then faster")
-    autoencoder: str | None = Field(None, description="the VA-VAE's file, where the folder has none; the hub's by default")
-    stats: str | None = Field(None, description="the latent statistics' file, where the folder has none; likewise")
+    autoencoder: str | None = Field(None, description="the VA-VAE's file; by default the folder's, else the hub's")
+    stats: str | None = Field(None, description="the latent statistics' file; likewise")
     multiplier: float = Field(1.0, gt=0, description="what training multiplied normalised latents with")
     heads: int | None = Field(None, ge=1, description="attention heads, for checkpoints that do not tell them")
 

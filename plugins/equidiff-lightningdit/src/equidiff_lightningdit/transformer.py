@@ -150,10 +150,15 @@ class TimeEmbed(nn.Module):
         width = config.hidden_size
         self.mlp = nn.Sequential(nn.Linear(TIME_FEATURES, width), nn.SiLU(), nn.Linear(width, width))
 
+    @property
+    def linears(self) -> list[nn.Linear]:
+        """Both of its linear layers."""
+        return [layer for layer in self.mlp if isinstance(layer, nn.Linear)]
+
     def forward(self, time: Tensor) -> Tensor:
         """`[batch]` to `[batch, width]`."""
         with torch.autocast(time.device.type, enabled=False):
-            return self.mlp(time_features(time).to(self.mlp[0].weight.dtype))
+            return self.mlp(time_features(time).to(self.linears[0].weight.dtype))
 
 
 class LabelEmbed(nn.Module):
@@ -270,13 +275,9 @@ def _initialise(module: nn.Module) -> None:
 
 
 def _initialise_embeddings(network: LightningDiT) -> None:
-    for weight in (
-        network.y_embedder.embedding_table.weight,
-        network.t_embedder.mlp[0].weight,
-        network.t_embedder.mlp[2].weight,
-    ):
-        nn.init.normal_(weight, std=0.02)
-    modulations = [block.adaLN_modulation for block in network.blocks] + [network.final_layer.adaLN_modulation]
-    for linear in [modulation[1] for modulation in modulations] + [network.final_layer.linear]:
-        nn.init.zeros_(linear.weight)
-        nn.init.zeros_(linear.bias)
+    for embedding in (network.y_embedder.embedding_table, *network.t_embedder.linears):
+        nn.init.normal_(embedding.weight, std=0.02)
+    for name, module in network.named_modules():
+        if isinstance(module, nn.Linear) and ("adaLN_modulation" in name or name == "final_layer.linear"):
+            nn.init.zeros_(module.weight)
+            nn.init.zeros_(module.bias)
