@@ -13,7 +13,7 @@ from torch._subclasses.fake_tensor import DataDependentOutputException
 
 from equidiff.components import build
 from equidiff.contracts import BuildContext, Finding, Generator, Objective, Weights, image_to_tensor
-from equidiff.errors import EquiDiffError, UnsupportedError, UsageError
+from equidiff.errors import EquiDiffError, UnsupportedError
 from equidiff.imagefolder import find_images
 from equidiff.memory import Memory, Nothing, predict_pass
 from equidiff.networks.checkpoints import first_line
@@ -21,7 +21,7 @@ from equidiff.plugins import Plugins
 from equidiff.problem import Problem
 from equidiff.query import open_picture
 from equidiff.regularizers.none import NoRegularizer
-from equidiff.session import choose_device
+from equidiff.session import Settings, choose_device, usual_regularizer
 
 GIB = 2**30
 INVERTED = 16  # images whose round trip is measured
@@ -50,12 +50,7 @@ class Checkup:
     dtype: str = "float32"
 
     def __post_init__(self) -> None:
-        for name, good, expected in (
-            ("samples", self.samples >= 1, "an integer of at least 1"),
-            ("dtype", self.dtype in {"float32", "bfloat16"}, "float32 or bfloat16"),
-        ):
-            if not good:
-                raise UsageError(f"The value of {name} cannot be used.", given=getattr(self, name), expected=expected)
+        Settings(samples=self.samples, dtype=self.dtype)  # refuses what a run would refuse
 
 
 def examine_components(checkup: Checkup, plugins: Plugins) -> Iterator[Finding]:
@@ -121,8 +116,8 @@ def _memory(
     what, rows = f"memory, {checkup.samples} samples in a pass", checkup.samples
     regularizer = NoRegularizer()
     if checkup.objective is not None:
-        usual = "lowpass" if len(generator.sample_shape) == 3 else "none"
-        regularizer = build(plugins, "regularizer", checkup.regularizer or usual, context).component
+        spec = checkup.regularizer or usual_regularizer(generator)
+        regularizer = build(plugins, "regularizer", spec, context).component
     target = torch.zeros(len(objective.names), device=context.device)
     problem = Problem(generator, objective, regularizer, target)
     try:

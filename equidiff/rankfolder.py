@@ -21,7 +21,6 @@ import csv
 import io
 import json
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +32,9 @@ from torch import Tensor
 from equidiff.errors import RunFolderError
 from equidiff.imagefolder import ImageFile
 from equidiff.rankunits import Unit
-from equidiff.runinfo import check_free, unwritable
+from equidiff.runinfo import COMPLETE, RUNNING, check_free, read_description, replace_text, timestamp, unwritable
 
 SCHEMA_VERSION = 1
-COMPLETE, INTERRUPTED, RUNNING = "complete", "interrupted", "running"
 CHUNK = 256  # images a file: what a killed scan may lose
 NEEDED = {"status", "settings", "layer", "units", "first_unit", "classes", "weights", "versions", "counts"}
 
@@ -64,7 +62,13 @@ class RankFolder:
         """
         check_unranked(path)
         counts = {"images": len(images), "scanned": 0, "broken": 0}
-        info = {"schema_version": SCHEMA_VERSION, "status": RUNNING, **description, "started": _now(), "counts": counts}
+        info = {
+            "schema_version": SCHEMA_VERSION,
+            "status": RUNNING,
+            **description,
+            "started": timestamp(),
+            "counts": counts,
+        }
         folder = cls(path, info, images)
         text = io.StringIO()
         rows = csv.writer(text, lineterminator="\n")
@@ -131,7 +135,7 @@ class RankFolder:
         """Write what was found."""
         self._save("tensors.safetensors", tensors)
         self._write_units(units)
-        self.info |= {"status": COMPLETE, "finished": _now()}
+        self.info |= {"status": COMPLETE, "finished": timestamp()}
         self.write()
 
     def add_concepts(self, about: Mapping[str, Any], alignment: Tensor, units: list[Unit]) -> None:
@@ -210,22 +214,8 @@ def read_rank_info(path: Path) -> dict[str, Any]:
         RunFolderError: there is none, it is damaged, or of another schema version.
     """
     file = path / "rank.json"
-    try:
-        info = json.loads(file.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        raise RunFolderError(
-            "This is not a folder of equidiff rank.", given=path, expected="a folder with a rank.json"
-        ) from None
-    except (OSError, ValueError) as error:
-        raise _damaged(file) from error
-    found = info.get("schema_version") if isinstance(info, dict) else None
-    if found is not None and found != SCHEMA_VERSION:
-        raise RunFolderError(
-            "This ranking is of another version.", given=f"schema_version {found}", expected=SCHEMA_VERSION
-        )
-    if found is None or not info.keys() >= NEEDED:
-        raise _damaged(file)
-    return info
+    absent = RunFolderError("This is not a folder of equidiff rank.", given=path, expected="a folder with a rank.json")
+    return read_description(file, "ranking", SCHEMA_VERSION, NEEDED, absent, _damaged(file))
 
 
 def check_unranked(path: Path) -> None:
@@ -240,18 +230,7 @@ def check_unranked(path: Path) -> None:
     check_free(path)
 
 
-def replace_text(path: Path, text: str) -> None:
-    """Replace a file in one move."""
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
-
-
 def _damaged(file: Path) -> RunFolderError:
     return RunFolderError(
         "This file of a ranking is missing or damaged.", given=file, expected="a file that equidiff rank wrote"
     )
-
-
-def _now() -> str:
-    return datetime.now(timezone.utc).isoformat(timespec="seconds")

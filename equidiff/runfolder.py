@@ -12,7 +12,6 @@ import os
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,16 @@ from torch import Tensor
 from equidiff.engine import FAILED, MEMBER, NOT_CONVERGED, StepRecord
 from equidiff.errors import RunFolderError
 from equidiff.records import Record
-from equidiff.runinfo import RUN_FAILED, RUNNING, SCHEMA_VERSION, check_free, read_info, unwritable
+from equidiff.runinfo import (
+    RUN_FAILED,
+    RUNNING,
+    SCHEMA_VERSION,
+    check_free,
+    read_info,
+    replace_text,
+    timestamp,
+    unwritable,
+)
 
 ROWS = ("latents", "samples", "measurements")
 
@@ -62,7 +70,7 @@ class RunFolder:
             **description,
             "schema_version": SCHEMA_VERSION,
             "status": RUNNING,
-            "started": _now(),
+            "started": timestamp(),
             "counts": {"asked": asked},
         }
         folder = cls(path, info)
@@ -96,8 +104,8 @@ class RunFolder:
             if record.status == FAILED or folder._partial(record.index).exists()
         }
         lines = [line for line in _lines(path / "steps.jsonl") if line["index"] in folder.records]
-        _replace(path / "steps.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
-        _replace(path / "members.jsonl", "".join(r.to_json() + "\n" for r in folder.records.values()))
+        replace_text(path / "steps.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
+        replace_text(path / "members.jsonl", "".join(r.to_json() + "\n" for r in folder.records.values()))
         folder.info["status"] = RUNNING
         for ended in ("finished", "error"):
             folder.info.pop(ended, None)
@@ -151,13 +159,17 @@ class RunFolder:
             error: why it failed.
         """
         records = [self.records[index] for index in sorted(self.records)]
-        self.info |= {"status": status, "finished": _now(), "wall_s": round(self.info.get("wall_s", 0.0) + wall_s, 3)}
+        self.info |= {
+            "status": status,
+            "finished": timestamp(),
+            "wall_s": round(self.info.get("wall_s", 0.0) + wall_s, 3),
+        }
         self.info |= summarize(records, self.info["counts"]["asked"])
         if error is not None:
             self.info["error"] = error
         if status == RUN_FAILED:
             self.write()  # first, while it still can be: a full disk may not have room for what follows
-        _replace(self.path / "members.jsonl", "".join(record.to_json() + "\n" for record in records))
+        replace_text(self.path / "members.jsonl", "".join(record.to_json() + "\n" for record in records))
         tensors = self._gather(records)
         if tensors:
             _save_tensors(self.path / "tensors.safetensors", tensors)
@@ -173,7 +185,7 @@ class RunFolder:
 
     def write(self) -> None:
         """Replace `run.json` in one move."""
-        _replace(self.path / "run.json", json.dumps(self.info, indent=2, ensure_ascii=False) + "\n")
+        replace_text(self.path / "run.json", json.dumps(self.info, indent=2, ensure_ascii=False) + "\n")
 
     def _gather(self, records: list[Record]) -> dict[str, Tensor]:
         """One row for each line of `members.jsonl`; not-a-number where a sample failed."""
@@ -265,13 +277,3 @@ def _line(text: str) -> dict[str, Any] | None:
         return json.loads(text)
     except ValueError:
         return None  # the line that was being written when the run was killed
-
-
-def _replace(path: Path, text: str) -> None:
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
-
-
-def _now() -> str:
-    return datetime.now(timezone.utc).isoformat(timespec="seconds")

@@ -23,27 +23,62 @@ def read_info(path: Path) -> dict[str, Any]:
         RunFolderError: there is none, it is damaged, or of another schema version.
     """
     file = path / "run.json"
+    return read_description(
+        file,
+        "run folder",
+        SCHEMA_VERSION,
+        NEEDED,
+        RunFolderError(
+            "This is not a run folder.", given=path, expected="a folder with a run.json", hint="equidiff run"
+        ),
+        RunFolderError(
+            "The run.json of this folder cannot be read.",
+            given=file,
+            expected=f"a run.json of schema_version {SCHEMA_VERSION}, as equidiff run writes it",
+        ),
+    )
+
+
+def read_description(
+    file: Path, what: str, version: int, needed: set[str], absent: RunFolderError, damaged: RunFolderError
+) -> dict[str, Any]:
+    """The content of the JSON file that describes a folder.
+
+    Args:
+        file: to read.
+        what: the folder is, for the error about another version.
+        version: the schema version that is understood.
+        needed: keys that it must have.
+        absent: what to raise where there is no such file.
+        damaged: what to raise where it cannot be read, or lacks something.
+
+    Raises:
+        RunFolderError: one of these, or it is of another schema version.
+    """
     try:
         info = json.loads(file.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
-        raise RunFolderError(
-            "This is not a run folder.", given=path, expected="a folder with a run.json", hint="equidiff run"
-        ) from None
+        raise absent from None
     except (OSError, ValueError) as error:
-        raise _damaged(file) from error
+        raise damaged from error
     found = info.get("schema_version") if isinstance(info, dict) else None
-    if found is not None and found != SCHEMA_VERSION:
-        raise RunFolderError(
-            "This run folder is of another version.", given=f"schema_version {found}", expected=SCHEMA_VERSION
-        )
-    if found is None or not info.keys() >= NEEDED:
-        raise _damaged(file)
+    if found is not None and found != version:
+        raise RunFolderError(f"This {what} is of another version.", given=f"schema_version {found}", expected=version)
+    if found is None or not info.keys() >= needed:
+        raise damaged
     return info
 
 
-def _damaged(file: Path) -> RunFolderError:
-    expected = f"a run.json of schema_version {SCHEMA_VERSION}, as equidiff run writes it"
-    return RunFolderError("The run.json of this folder cannot be read.", given=file, expected=expected)
+def replace_text(path: Path, text: str) -> None:
+    """Replace a file in one move."""
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
+def timestamp() -> str:
+    """Now, in UTC, to the second."""
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
 
 def check_free(path: Path) -> None:

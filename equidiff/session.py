@@ -125,8 +125,8 @@ def prepare(settings: Settings, plugins: Plugins, *, usual_query: bool = False) 
     generator = build(plugins, "generator", settings.generator, alone)
     context = BuildContext(device, settings.dtype, generator.component, weights)
     regularizer = settings.regularizer
-    if regularizer is None:  # the low-pass view is the default wherever there are frequencies to pass
-        regularizer = "lowpass" if len(generator.component.sample_shape) == 3 else "none"
+    if regularizer is None:
+        regularizer = usual_regularizer(generator.component)
     built = {
         "generator": generator,
         "objective": build(plugins, "objective", settings.objective, context),
@@ -144,6 +144,11 @@ def prepare(settings: Settings, plugins: Plugins, *, usual_query: bool = False) 
     budget = solver.budget if settings.budget is None else settings.budget
     tolerance = solver.tolerance if settings.tolerance is None else settings.tolerance
     return Session(settings, problem, solver, query, budget, tolerance, device, built, context)
+
+
+def usual_regularizer(generator: Generator) -> str:
+    """The low-pass view, wherever there are frequencies to pass."""
+    return "lowpass" if len(generator.sample_shape) == 3 else "none"
 
 
 def choose_device(name: str) -> str:

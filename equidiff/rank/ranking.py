@@ -17,9 +17,9 @@ from equidiff.networks import Network, Units, find_class
 from equidiff.rank.scan import Show, scan
 from equidiff.rank.specs import find_units
 from equidiff.rank.statistics import Statistics, entropy, selectivity, summarize
-from equidiff.rankfolder import INTERRUPTED, RUNNING, RankFolder, check_unranked
+from equidiff.rankfolder import RankFolder, check_unranked
 from equidiff.rankunits import TopImage, Unit
-from equidiff.runinfo import free_path
+from equidiff.runinfo import INTERRUPTED, RUNNING, free_path
 from equidiff.session import choose_device, versions
 
 SORTS = ("selectivity", "sparsity", "entropy", "max", "mean", "alignment", "clarity")

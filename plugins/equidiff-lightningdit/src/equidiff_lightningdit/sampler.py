@@ -190,13 +190,14 @@ def integrate_back(
 
 def _step_back(velocity: Velocity, target: Tensor, now: float, after: float, sweeps: int) -> Tensor:
     guess, best, least = target, target, target.new_full((len(target),), torch.inf)
+    enough = SOLVED**2 * target.flatten(1).square().sum(dim=1)
     for _ in range(sweeps):
         step = (after - now) * velocity(guess, now)
         off = (guess + step - target).flatten(1).square().sum(dim=1)
-        better = off < least
+        better = (off < least) & (least > enough)  # a solved row stays, so that it depends on no other
         best = torch.where(better[:, None, None, None], guess, best)
         least = torch.where(better, off, least)
-        if (least <= SOLVED**2 * target.flatten(1).square().sum(dim=1)).all():
+        if (least <= enough).all():
             break
         guess = target - step
     return best
