@@ -283,11 +283,13 @@ class Solver(ABC):
         budget: evaluations a sample may cost unless the user says otherwise.
         tolerance: loss below which a sample is a member, unless the user says otherwise.
         weight: lambda, the factor on every squared residual.
+        coarse: sampler steps that it asks for where it needs no more; None where it never asks for fewer than all.
     """
 
     budget: int
     tolerance: float = 0.01
     weight: float = 1.0
+    coarse: int | None = None
 
     @abstractmethod
     def solve(

@@ -134,6 +134,7 @@ def prepare(settings: Settings, plugins: Plugins, *, usual_query: bool = False) 
         "solver": build(plugins, "solver", settings.solver, alone),
     }
     objective, solver = built["objective"].component, built["solver"].component
+    _check_coarse(solver, generator.component)
     if usual_query and settings.query is None and settings.target is None:
         settings = replace(settings, query=default_query(generator.component))
     settings = replace(settings, query=resolve_top(settings.query, built["objective"], weights))
@@ -180,6 +181,18 @@ def _version(distribution: str) -> str:
         return version(distribution)
     except PackageNotFoundError:
         return FROM_FILE
+
+
+def _check_coarse(solver: Solver, generator: Generator) -> None:
+    if solver.coarse is None or (generator.steps is not None and solver.coarse < generator.steps):
+        return
+    usual = generator.steps
+    raise UsageError(
+        "The coarse search would not be coarser than the sampler.",
+        given=f"coarse={solver.coarse}",
+        expected="a generator with sampler steps" if usual is None else f"fewer than the generator's {usual} steps",
+        hint="--solver auto" if usual is None or usual < 2 else f"--solver auto,coarse={usual // 2}",
+    )
 
 
 def _target(

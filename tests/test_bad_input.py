@@ -30,6 +30,7 @@ BAD = [
     (("--regularizer", "lopass"), 1, ["lowpass"]),
     (("--solver", "atuo"), 1, ["did you mean auto?"]),
     (("--solver", "auto,pool=0"), 2, ["'pool'", "pool=0"]),
+    (("--solver", "auto,coarse=4"), 2, ["not be coarser", "coarse=4", "--solver auto"]),
     (("--samples", "0"), 2, ["samples", "at least 1"]),
     (("--samples", "many"), 2, ["--samples", "equidiff run --help"]),
     (("--batch", "0"), 2, ["batch"]),
@@ -194,3 +195,9 @@ def test_objective_that_fails_in_the_middle(tmp_path):
     assert "worn out" in outcome.stderr
     assert "Traceback" not in outcome.stderr
     assert '"failed"' in (tmp_path / "run" / "run.json").read_text()
+
+
+@pytest.mark.parametrize("coarse", [8, 2000])
+def test_a_coarse_search_that_is_not_coarser(coarse):
+    outcome = run_cli(*FASHION, "--solver", f"auto,coarse={coarse}")
+    assert_one_error(outcome, 2, "not be coarser", "the generator's 8 steps", "--solver auto,coarse=4")
