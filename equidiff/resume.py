@@ -1,4 +1,4 @@
-"""Going on with a run that did not finish: the same settings, the missing samples, and no code that was not named."""
+"""Building a run's parts again from its folder: the same settings, and no code that was not named."""
 
 from __future__ import annotations
 
@@ -16,7 +16,16 @@ if TYPE_CHECKING:
 FROM_FILE = "a file"  # in the place of a version, for a plugin that is one file
 
 
-def check_named(info: dict[str, Any], objective: str | None, files: Sequence[Path], path: Path) -> None:
+RESUME = ("equidiff", "run", "--resume")
+
+
+def check_named(
+    info: dict[str, Any],
+    objective: str | None,
+    files: Sequence[Path],
+    path: Path,
+    command: Sequence[str] = RESUME,
+) -> None:
     """Refuse to run code of the user's own that only the run folder names: the folder may be somebody else's.
 
     Args:
@@ -24,16 +33,19 @@ def check_named(info: dict[str, Any], objective: str | None, files: Sequence[Pat
         objective: the objective's spec as given again by the user, if it was.
         files: the plugin files that the user named.
         path: the run folder, for the errors.
+        command: what was typed before the run folder, for the errors.
 
     Raises:
         UsageError: another objective was given.
         RunFolderError: something must be named again, or cannot be built from its name at all.
     """
-    command = resume_command(path)
     recorded = info["specs"]["objective"]
     if objective is not None and print_sum(parse_sum(objective)) != recorded:
         raise UsageError(
-            "A resumed run keeps its objective.", given=objective, expected=f"{recorded}, or no objective", hint=command
+            "A run keeps its objective.",
+            given=objective,
+            expected=f"{recorded}, or no objective",
+            hint=resume_command(path, command=command),
         )
     for kind, spec in info["specs"].items():
         if spec.startswith("<"):
@@ -47,7 +59,7 @@ def check_named(info: dict[str, Any], objective: str | None, files: Sequence[Pat
             "This run's objective is code that is not part of EquiDiff or of a plugin, and would be executed.",
             given=recorded,
             expected="the same objective on the command line, if you trust it",
-            hint=resume_command(path, recorded),
+            hint=resume_command(path, recorded, command=command),
         )
     named = {file.name for file in files}
     for source, version in info["versions"].items():
@@ -56,19 +68,22 @@ def check_named(info: dict[str, Any], objective: str | None, files: Sequence[Pat
                 "This run used a plugin file, which would be executed.",
                 given=source,
                 expected="the same file on the command line, if you trust it",
-                hint=resume_command(path, objective, [*files, Path(source)]),
+                hint=resume_command(path, objective, [*files, Path(source)], command),
             )
 
 
-def resume_command(path: Path, objective: str | None = None, files: Iterable[Path] = ()) -> str:
-    """What to type to go on with a run, ready for a shell.
+def resume_command(
+    path: Path, objective: str | None = None, files: Iterable[Path] = (), command: Sequence[str] = RESUME
+) -> str:
+    """What to type to go on with a run, or to do something else with it, ready for a shell.
 
     Args:
         path: the run folder.
         objective: where it is code of the user's own, which must be named again.
         files: plugin files that must be named again.
+        command: what is typed before the run folder.
     """
-    words = ["equidiff", "run", "--resume", str(path)]
+    words = [*command, str(path)]
     if objective is not None and is_custom(objective):
         words += ["--objective", objective]
     for file in files:
