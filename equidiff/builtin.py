@@ -15,6 +15,13 @@ AUGUSTIN = Reference(
     2024,
     "https://arxiv.org/abs/2311.17833",
 )
+RONAI = Reference(
+    "ronai2025flowopt",
+    "Ronai, Or and Kulikov, Vladimir and Michaeli, Tomer",
+    "FlowOpt: Fast Optimization Through Whole Flow Processes for Training-Free Editing",
+    2025,
+    "https://arxiv.org/abs/2510.22010",
+)
 BEN_HAMU = Reference(
     "benhamu2024dflow",
     "Ben-Hamu, Heli and Puny, Omri and Gat, Itai and Karrer, Brian and Singer, Uriel and Lipman, Yaron",
@@ -104,6 +111,12 @@ class InfiniteOptions(Options):
     lr: float = Field(10.0, gt=0, description="learning rate")
     optimizer: Literal["sgd", "adam", "shampoo"] = Field("sgd", description="what turns gradients into moves")
     weight: float = Field(1.0, gt=0, description="lambda of Algorithm 1: factor on the loss")
+
+
+class LbfgsOptions(Options):
+    """Options of `lbfgs`."""
+
+    history: int = Field(20, ge=1, le=1000, description="moves that the curvature is estimated from")
 
 
 class AutoOptions(Options):
@@ -208,5 +221,26 @@ def equidiff_solvers() -> list[Descriptor]:
             options=InfiniteOptions,
             references=(AUGUSTIN, GUPTA),
             examples=("infinite", "infinite,lr=1", "infinite,optimizer=adam,lr=0.05"),
+        ),
+        Descriptor(
+            "lbfgs",
+            "equidiff.solvers.lbfgs:build",
+            "Quasi-Newton descent on the start noise with a line search, as D-Flow does it.",
+            options=LbfgsOptions,
+            references=(BEN_HAMU,),
+            examples=("lbfgs", "lbfgs,history=50"),
+        ),
+        Descriptor(
+            "imagespace",
+            "equidiff.solvers.imagespace:build",
+            "Moves found without looking through the generator, after FlowOpt.",
+            references=(RONAI,),
+            examples=("imagespace",),
+        ),
+        Descriptor(
+            "rejection",
+            "equidiff.solvers.rejection:build",
+            "Plain samples until one is a member: what every other method has to beat.",
+            examples=("rejection",),
         ),
     ]

@@ -7,8 +7,8 @@ Implementations are final: wrap another component, do not subclass it.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from collections.abc import Generator as Coroutine
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +23,7 @@ Samples = Float[Tensor, "batch *sample"]
 Latents = Float[Tensor, "batch *latent"]
 Measurements = Float[Tensor, "batch m"]
 PerSample = Float[Tensor, " batch"]
+Weigh = Callable[[Tensor, Tensor], Tensor]  # residuals [r] and sensitivity [r, *sample] to weights [r]
 
 
 @dataclass(frozen=True)
@@ -183,6 +184,8 @@ class Answer:
         loss_filtered: `[rows]`: the share of its views; None without views.
         gradient: `[rows, *latent_shape]`: of the loss, where it was asked for.
         jacobian: `[rows, r, *latent_shape]`: of the residuals, where it was asked for.
+        sensitivity: `[rows, r, *sample_shape]`: the derivative of the residuals by the sample, where it was asked for.
+        weights: `[rows, r]`: what was chosen by `weigh`, where it was asked for.
     """
 
     latents: Tensor
@@ -194,6 +197,8 @@ class Answer:
     loss_filtered: Tensor | None
     gradient: Tensor | None = None
     jacobian: Tensor | None = None
+    sensitivity: Tensor | None = None
+    weights: Tensor | None = None
 
     def rows(self, start: int, stop: int) -> Answer:
         """The rows from `start` up to `stop`, as an answer of their own."""
@@ -227,6 +232,7 @@ class Request:
     latents: Tensor
     count: int = 0
     steps: int | None = None
+    weigh: Weigh | None = None
 
 
 class ResidualFunction(ABC):
@@ -259,6 +265,22 @@ class ResidualFunction(ABC):
     def jacobian(self, latents: Latents, steps: int | None = None) -> Coroutine[Request | Step, Any, Answer]:
         """The same and the Jacobian of the residuals: one forward and r backward passes a row."""
         return (yield Request("jacobian", latents, steps=steps))
+
+    def sensitivity(self, latents: Latents, steps: int | None = None) -> Coroutine[Request | Step, Any, Answer]:
+        """Loss, residuals, and their derivative by the sample: one forward pass a row, r backward through f alone."""
+        return (yield Request("sensitivity", latents, steps=steps))
+
+    def pull(self, latents: Latents, weigh: Weigh, steps: int | None = None) -> Coroutine[Request | Step, Any, Answer]:
+        """The same and, as `gradient`, the latent-space gradient of a weighted sum of the residuals.
+
+        The weights may depend on what was just found: one forward pass a row, one backward, and r through f alone.
+
+        Args:
+            latents: `[rows, *latent_shape]`.
+            weigh: maps residuals `[r]` and sensitivity `[r, *sample_shape]` of a row to its weights `[r]`.
+            steps: sampler steps, as in `value`.
+        """
+        return (yield Request("pull", latents, steps=steps, weigh=weigh))
 
     def pool(self, count: int, steps: int | None = None) -> Coroutine[Request | Step, Any, Answer]:
         """This sample's hand of plain samples, `count` of them, the best first.

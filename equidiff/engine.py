@@ -228,7 +228,13 @@ def solve(
 
 def _answer_all(problem: Problem, tasks: list[_Task], passes: Passes, dealer: _Dealer) -> dict[int, Answer]:
     """Compute all pending requests, those of one kind together."""
-    compute = {"value": problem.value, "gradient": problem.gradient, "jacobian": problem.jacobian}
+    compute = {
+        "value": problem.value,
+        "gradient": problem.gradient,
+        "jacobian": problem.jacobian,
+        "sensitivity": problem.sensitivity,
+        "pull": problem.pull,
+    }
     answers: dict[int, Answer] = {}
     for task in tasks:
         if task.request and task.request.kind == "pool":
@@ -240,25 +246,32 @@ def _answer_all(problem: Problem, tasks: list[_Task], passes: Passes, dealer: _D
     for kind, steps in sorted(asked, key=str):
         if kind in compute:
             asking = [
-                (task, task.request.latents)
+                (task, task.request)
                 for task in tasks
                 if task.request and (task.request.kind, task.request.steps) == (kind, steps)
             ]
-            answer = passes.compute(partial(compute[kind], steps=steps), torch.cat([rows for _, rows in asking]))
-            answers |= _hand_out(kind, answer, asking, _depth(problem, steps))
+            latents = torch.cat([request.latents for _, request in asking])
+            along = [request.weigh for _, request in asking for _ in request.latents] if kind == "pull" else None
+            answer = passes.compute(partial(compute[kind], steps=steps), latents, along)
+            answers |= _hand_out(kind, answer, asking, problem)
     return answers
 
 
-def _hand_out(kind: str, answer: Answer, asking: list[tuple[_Task, Tensor]], depth: float) -> dict[int, Answer]:
+def _hand_out(kind: str, answer: Answer, asking: list[tuple[_Task, Request]], problem: Problem) -> dict[int, Answer]:
     """To each task its rows, and what they cost."""
     shares: dict[int, Answer] = {}
     start = 0
-    for task, latents in asking:
-        share = shares[task.index] = answer.rows(start, start + len(latents))
-        start += len(latents)
-        backwards = {"value": 0, "gradient": 1, "jacobian": share.residuals.shape[1]}[kind]
-        task.cost.forwards += depth * len(latents)
-        task.cost.backwards += depth * len(latents) * backwards
+    for task, request in asking:
+        rows = len(request.latents)
+        share = shares[task.index] = answer.rows(start, start + rows)
+        start += rows
+        outputs = share.residuals.shape[1]
+        whole = {"gradient": 1, "jacobian": outputs, "pull": 1}.get(kind, 0)
+        depth = _depth(problem, request.steps)
+        task.cost.forwards += depth * rows
+        task.cost.backwards += depth * rows * whole
+        if kind in {"sensitivity", "pull"}:
+            task.cost.backwards += rows * outputs * problem.objective_share
     return shares
 
 

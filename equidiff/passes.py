@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,7 +15,7 @@ ROWS = 4  # kernels sum in another order for other numbers of rows, but for mult
 # CUDA and MPS; the CPU on Linux; the CPU elsewhere; cuBLAS and cuDNN
 WANT = ("out of memory", "can't allocate memory", "not enough memory", "status_alloc_failed")
 
-Method = Callable[[Tensor], Answer]
+Method = Callable[..., Answer]  # of latents, and of what goes along with each of their rows
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,13 @@ class Passes:
         self.batch = batch
         self.news: list[BatchReduced] = []
 
-    def compute(self, method: Method, latents: Tensor) -> Answer:
+    def compute(self, method: Method, latents: Tensor, along: Sequence[Any] | None = None) -> Answer:
         """The answers for all rows, in their order.
+
+        Args:
+            method: of a chunk of the latents, and of the same rows of `along` where there is such.
+            latents: `[rows, ...]`.
+            along: one for each row.
 
         Raises:
             RuntimeError: a pass of one row runs out of memory, or the method raises it for another reason.
@@ -54,7 +60,7 @@ class Passes:
         start = 0
         while start < len(latents):
             chunk = latents[start : start + self.batch]
-            answer = self._try(method, chunk)
+            answer = self._try(method, chunk, along and along[start : start + self.batch])
             if answer is None:
                 # outside the handler: the failed pass, held by the error's traceback, is gone by now
                 self._reduce(len(chunk))
@@ -63,9 +69,9 @@ class Passes:
             start += len(chunk)
         return joined(pieces)
 
-    def _try(self, method: Method, chunk: Tensor) -> Answer | None:
+    def _try(self, method: Method, chunk: Tensor, along: Sequence[Any] | None) -> Answer | None:
         try:
-            return _padded(method, chunk, self.batch)
+            return _padded(method, chunk, along, self.batch)
         except (RuntimeError, MemoryError) as error:
             if len(chunk) == 1 or not is_out_of_memory(error):
                 raise
@@ -86,15 +92,15 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(words in text for words in WANT)
 
 
-def _padded(method: Method, latents: Tensor, batch: int) -> Answer:
+def _padded(method: Method, latents: Tensor, along: Sequence[Any] | None, batch: int) -> Answer:
     """Compute with the last row repeated up to a multiple of `ROWS`, if the batch has room.
 
     Else rounding would depend on how many rows there are, and a long search would make a visible difference of it.
     """
     missing = -len(latents) % ROWS
-    if missing == 0 or len(latents) + missing > batch:
-        return method(latents)
-    return method(torch.cat([latents, latents[-1:].expand(missing, *latents.shape[1:])])).rows(0, len(latents))
+    rows = [*range(len(latents)), *[len(latents) - 1] * (missing if len(latents) + missing <= batch else 0)]
+    answer = method(latents[rows]) if along is None else method(latents[rows], [along[row] for row in rows])
+    return answer.rows(0, len(latents))
 
 
 def joined(answers: list[Answer]) -> Answer:

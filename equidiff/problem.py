@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
-from equidiff.contracts import Answer, Generator, Objective, Regularizer
+from equidiff.contracts import Answer, Generator, Objective, Regularizer, Weigh
 
 
 @dataclass(frozen=True)
@@ -47,11 +50,50 @@ class Problem:
         with torch.enable_grad():
             latents = latents.detach().requires_grad_()
             answer = self._forward(latents, steps)
-            rows = [
-                torch.autograd.grad(column.sum(), latents, retain_graph=True)[0]
-                for column in answer.residuals.unbind(dim=1)
-            ]
-        return _detached(answer, jacobian=torch.stack(rows, dim=1))
+            jacobian = _columns(answer.residuals, latents)
+        return _detached(answer, jacobian=jacobian)
+
+    def sensitivity(self, latents: Tensor, steps: int | None = None) -> Answer:
+        """The same as `value`, and the derivative of each row's residuals by its sample."""
+        with torch.no_grad():
+            samples = self.generator.generate(latents, steps)
+        with torch.enable_grad():
+            leaf = samples.detach().requires_grad_()
+            answer = self._compare(latents, leaf)
+            return _detached(answer, sensitivity=_columns(answer.residuals, leaf))
+
+    def pull(self, latents: Tensor, weigh: Sequence[Weigh], steps: int | None = None) -> Answer:
+        """The same as `sensitivity`, and the gradient of a weighted sum of each row's residuals.
+
+        Args:
+            latents: `[rows, *latent_shape]`.
+            weigh: for each row, what chooses its weights.
+            steps: sampler steps; all of them when absent.
+        """
+        with torch.enable_grad():
+            latents = latents.detach().requires_grad_()
+            samples = self.generator.generate(latents, steps)
+            leaf = samples.detach().requires_grad_()
+            answer = self._compare(latents, leaf)
+            sensitivity = _columns(answer.residuals, leaf)
+            weights = torch.stack(
+                [choose(*each) for choose, *each in zip(weigh, answer.residuals.detach(), sensitivity, strict=True)]
+            )
+            cotangent = torch.einsum("nr,nr...->n...", weights, sensitivity)
+            (gradient,) = torch.autograd.grad(samples, latents, cotangent)
+            if self._penalises:  # a penalty may look at the latents themselves
+                gradient = gradient + torch.autograd.grad(answer.residuals, latents, weights, materialize_grads=True)[0]
+        return _detached(answer, gradient=gradient, sensitivity=sensitivity, weights=weights)
+
+    @cached_property
+    def objective_share(self) -> float:
+        """What one look of the objective at a sample costs, as a share of a whole pass, in matrix operations."""
+        latents = torch.zeros(1, *self.generator.latent_shape, device=self.target.device)
+        with torch.no_grad(), FlopCounterMode(display=False) as whole:
+            samples = self._forward(latents, None).samples
+        with torch.no_grad(), FlopCounterMode(display=False) as objective:
+            self.objective.compare(samples, self.target)
+        return objective.get_total_flops() / max(whole.get_total_flops(), 1)
 
     def measure(self, samples: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         """Measurements, unfiltered loss and filtered loss (None without views) of given samples.
@@ -70,7 +112,9 @@ class Problem:
         return type(self.regularizer).penalty is not Regularizer.penalty
 
     def _forward(self, latents: Tensor, steps: int | None) -> Answer:
-        samples = self.generator.generate(latents, steps)
+        return self._compare(latents, self.generator.generate(latents, steps))
+
+    def _compare(self, latents: Tensor, samples: Tensor) -> Answer:
         seen = [samples, *self.regularizer.views(samples)]
         compared = [self.objective.compare(each, self.target) for each in seen]
         measurements, parts = compared[0][0], [residual for _, residual in compared]
@@ -92,9 +136,14 @@ class Problem:
         )
 
 
-def _detached(answer: Answer, gradient: Tensor | None = None, jacobian: Tensor | None = None) -> Answer:
+def _columns(residuals: Tensor, by: Tensor) -> Tensor:
+    """The derivative of each residual, `[rows, r, ...]`."""
+    columns = [torch.autograd.grad(column.sum(), by, retain_graph=True)[0] for column in residuals.unbind(dim=1)]
+    return torch.stack(columns, dim=1)
+
+
+def _detached(answer: Answer, **found: Tensor) -> Answer:
     values: dict[str, Any] = {
         name: value.detach() if isinstance(value, Tensor) else value for name, value in vars(answer).items()
     }
-    values |= {"gradient": gradient, "jacobian": jacobian}
-    return Answer(**values)
+    return Answer(**{**values, **found})

@@ -1,3 +1,4 @@
+import pytest
 import torch
 from analytic import Curved, Halved, Linear
 from torch.testing import assert_close
@@ -65,3 +66,31 @@ def test_measuring_samples_gives_the_same_losses_as_solving():
     assert_close(measurements, answer.measurements)
     assert_close(unfiltered, answer.loss_unfiltered)
     assert_close(filtered, answer.loss_filtered)
+
+
+def test_the_sensitivity_and_the_generators_jacobian_make_the_jacobian():
+    """The chain rule, where there is no penalty on the latents themselves."""
+    z = torch.randn(2, 3)
+    answer, whole = problem().sensitivity(z), problem().jacobian(z)
+    inner = torch.stack(
+        [torch.autograd.functional.jacobian(lambda x: problem().generator.generate(x[None])[0], row) for row in z]
+    )
+    assert_close(torch.einsum("brs,bsd->brd", answer.sensitivity, inner), whole.jacobian)
+    assert_close(answer.residuals, whole.residuals)
+
+
+@pytest.mark.parametrize("penalty", [0.0, 0.7])
+def test_a_pull_is_the_gradient_of_the_weighted_residuals(penalty):
+    z = torch.randn(2, 3)
+    this = problem(penalty=penalty)
+    seen = []
+
+    def weigh(residuals, sensitivity):
+        seen.append((residuals, sensitivity))
+        return 2 * residuals
+
+    answer = this.pull(z, [weigh, weigh])
+    assert_close(answer.gradient, this.gradient(z).gradient)
+    assert_close(torch.stack([residuals for residuals, _ in seen]), this.value(z).residuals)
+    assert_close(torch.stack([each for _, each in seen]), this.sensitivity(z).sensitivity)
+    assert_close(answer.weights, 2 * answer.residuals)

@@ -5,14 +5,15 @@ shortened to a trust radius that grows and shrinks with how well the linearisati
 length that is typical of the prior. Where progress ends, it goes on from another plain sample.
 
 With few residuals the linearisation is their Jacobian, corrected after each move by what was seen (Broyden), so that
-most moves cost a forward pass alone. With many, a Jacobian would cost more than it gains: then it is the gradient of
-the loss.
+most moves cost a forward pass alone. With many, a Jacobian would cost more than it gains: then it is quasi-Newton
+descent of the loss (L-BFGS) over latents of the start's own length.
 
 A sampler may be made coarse for most of the search: fewer of its steps, which cost less, bring the latent near; the
 rest is done with all of them, and only that counts.
 
 References:
-    Nocedal and Wright (2006), "Numerical Optimization", chapters 4 (trust regions) and 11 (nonlinear equations).
+    Nocedal and Wright (2006), "Numerical Optimization", chapters 4 (trust regions), 7 (L-BFGS) and 11 (nonlinear
+    equations).
 """
 
 from __future__ import annotations
@@ -28,8 +29,11 @@ from torch import Tensor
 from equidiff.builtin import AutoOptions
 from equidiff.contracts import Answer, BuildContext, Latents, Request, ResidualFunction, Solver, Step
 from equidiff.errors import SpecError
+from equidiff.solvers.callback import drive
+from equidiff.solvers.lbfgs import minimize_on_sphere
 
 JACOBIAN_OUTPUTS = 4  # with up to so many residuals a Jacobian is worth its backward passes
+PATIENCE = 20  # evaluations in which L-BFGS may fail to halve the loss
 GOOD, POOR = 0.3, 0.8  # ratios of the loss after and before a move: longer moves, shorter moves
 TYPICAL = 2.576  # standard deviations: a latent stays within the central 99 % of the prior's lengths
 
@@ -60,7 +64,7 @@ class Auto(Solver):
         numbers = itertools.count()
         while True:
             hand = yield from residual.pool(self.pool, self.coarse)
-            search = self._newton if hand.residuals.shape[1] <= JACOBIAN_OUTPUTS else self._descend
+            search = self._newton if hand.residuals.shape[1] <= JACOBIAN_OUTPUTS else _descend
             for card in range(self.pool):
                 here = hand.rows(card, card + 1)
                 if self.coarse is not None:
@@ -98,31 +102,13 @@ class Auto(Solver):
             progress.note(here)
         return False
 
-    def _descend(self, here: Answer, residual: ResidualFunction, numbers: itertools.count[int]) -> Search:
-        """Moves by gradient until solved (True) or stalled (False)."""
-        radius = self._first_radius(here)
-        progress = Progress(here, patience=12)
-        here = yield from residual.gradient(here.latents)
-        while not progress.stalled:
-            assert here.gradient is not None  # it was asked for
-            gradient = here.gradient[0].flatten().double()
-            root = here.loss.double().sqrt()  # a single residual; its gradient is that of the loss over twice the root
-            move = newton_move(root, (gradient / (2 * root))[None]).reshape(here.latents.shape)
-            move, length = shorten(move, radius)
-            if length == 0:
-                return False
-            there = yield from residual.gradient(typical(here.latents + move))
-            ratio = there.loss.item() / here.loss.item()
-            radius = next_radius(radius, length, ratio)
-            here = there if ratio < 1 else here
-            yield Step(next(numbers), here)
-            if here.loss.item() < residual.tolerance:
-                return True
-            progress.note(here)
-        return False
-
     def _first_radius(self, here: Answer) -> float:
         return self.radius * math.sqrt(here.latents[0].numel())
+
+
+def _descend(here: Answer, residual: ResidualFunction, numbers: itertools.count[int]) -> Search:
+    """Moves by L-BFGS until solved (True) or stalled (False)."""
+    return drive(lambda ask: minimize_on_sphere(ask, typical(here.latents), PATIENCE), residual, numbers)
 
 
 @final
