@@ -9,12 +9,13 @@ from equidiff.contracts import image_to_tensor
 from equidiff.errors import QueryError
 from equidiff.evaluation.material import Material
 from equidiff.evaluation.results import Results, mean_of
-from equidiff.metrics import CHANGES, as_distributions, deviations, kl_divergences
+from equidiff.metrics import CHANGES, as_distributions, deviations, kl_divergences, rank_correlations
 from equidiff.query import open_picture
 from equidiff.runfolder import quantized
 
 NORMS = {"l1": "L1", "l2": "L2", "max": "largest"}
 SPREADS = "spreads"
+FEWEST_RANKED = 3  # outputs: two are in order or not
 LABELS = {
     "jpeg_90": "JPEG 90", "jpeg_75": "JPEG 75", "resize_0.75": "size x 0.75", "resize_0.5": "size x 0.5",
     "noise_0.01": "noise 0.01", "noise_0.02": "noise 0.02",
@@ -39,6 +40,7 @@ def measure_fidelity(material: Material, results: Results) -> None:
         _add_norms(results, material, side, (own, other), (target.repeat(views), spreads.repeat(views)))
         if not side:
             _add_divergence(results, material, own, plain)
+            _add_ranks(results, own, plain, target)
             results.keep("deviation", deviations(own, target).l2)
     saved = _read_saved(material, results)
     if saved is not None:
@@ -84,6 +86,14 @@ def _add_divergence(results: Results, material: Material, own: Tensor, plain: Te
         return
     values, others = (kl_divergences(each, wanted[0]) for each in rows if each is not None)
     results.add("fidelity", "kl", mean_of("KL(target || member)", "nats", values, others))
+
+
+def _add_ranks(results: Results, own: Tensor, plain: Tensor, target: Tensor) -> None:
+    if len(target) < FEWEST_RANKED:
+        results.skip("fidelity", "rank_correlation", f"it needs a measurement of at least {FEWEST_RANKED} outputs")
+        return
+    values, others = (rank_correlations(each, target) for each in (own, plain))
+    results.add("fidelity", "rank_correlation", mean_of("rank correlation with the target", "", values, others))
 
 
 def _read_saved(material: Material, results: Results) -> Tensor | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -58,6 +59,20 @@ def kl_divergences(probabilities: Float[Tensor, "batch m"], target: Float[Tensor
         Thesis, section 4.1.2, "Probability Preservation".
     """
     return kl_roots(probabilities.double(), target.double()).square().sum(dim=1)
+
+
+def rank_correlations(measurements: Measurements, target: Float[Tensor, " m"]) -> PerSample:
+    """Spearman's correlation of each row with the target, over the m components, which are at least 2; ties are shared.
+
+    Returns:
+        `[batch]` in [-1, 1]; not-a-number where all components of a row, or of the target, are equal.
+    """
+    from scipy.stats import rankdata
+
+    ranks = torch.from_numpy(rankdata(torch.cat([measurements, target[None]]).cpu().numpy(), axis=1))
+    ranks = ranks - ranks.mean(dim=1, keepdim=True)
+    norms = ranks.norm(dim=1)
+    return ranks[:-1] @ ranks[-1] / (norms[:-1] * norms[-1])
 
 
 def as_distributions(values: Measurements, unit: str) -> Float[Tensor, "batch m"] | None:
