@@ -160,6 +160,6 @@ def test_the_tables_say_what_is_what(garments):
     assert outcome.code == 0
     for words in ("95 % interval", "fidelity", "spectral", "realism", "diversity", "activation", "not measured"):
         assert words in outcome.stdout
-    assert "3 members are few" in outcome.stderr
+    assert "Members: 3. Below 50" in outcome.stderr
     assert "is the one under test" in outcome.stderr
     assert "Traceback" not in outcome.stderr

@@ -9,7 +9,7 @@ from equidiff.cli.run import INTERRUPTED
 from equidiff.console import Terminal
 from equidiff.errors import EquiDiffError
 from equidiff.evaluation import Plan, evaluate
-from equidiff.evaluation.evaluate import FILE, count_rows, write_metrics
+from equidiff.evaluation.measure import FILE, count_rows, write_metrics
 from equidiff.finished import Finished
 from equidiff.networks.checkpoints import first_line
 from equidiff.passes import is_out_of_memory
@@ -54,7 +54,7 @@ def _show(metrics: Mapping[str, Any], single: bool, terminal: Terminal) -> None:
     about = [
         ("members", metrics["members"]),
         ("plain", f"{metrics['plain']} plain samples of the generator"),
-        ("reference", f"{metrics['reference']['n']}: {metrics['reference']['source']}"),
+        ("reference", metrics["reference"]["source"]),
         ("features", f"{metrics['features']['space']}, {metrics['features']['size']} numbers a sample"),
     ]
     terminal.facts(about, result=True)
@@ -94,6 +94,4 @@ def _shorten(names: list[str]) -> str:
 def _number(value: float | None) -> str:
     if value is None:
         return ""
-    if value == 0 or 0.001 <= abs(value) < 10000:
-        return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
-    return f"{value:.1e}"
+    return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"

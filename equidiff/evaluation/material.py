@@ -13,7 +13,7 @@ from PIL import ImageOps
 from PIL.Image import Image, Resampling
 from torch import Tensor
 
-from equidiff.contracts import BuildContext, Generator, image_to_tensor
+from equidiff.contracts import Generator, image_to_tensor
 from equidiff.errors import QueryError
 from equidiff.finished import Finished
 from equidiff.imagefolder import find_images, read_ahead
@@ -104,7 +104,8 @@ class Work:
 
     def __init__(self, device: str, batch: int, total: int, show: Show) -> None:
         self.batch = batch
-        self._device, self._show = device, show
+        self.device = device
+        self._show = show
         self._done, self._total = 0, total
 
     @torch.no_grad()
@@ -112,7 +113,7 @@ class Work:
         """What a function makes of rows; the results are joined along an axis, on the CPU."""
         pieces = []
         for chunk in rows.split(self.batch):
-            pieces.append(function(chunk.to(self._device)).float().cpu())
+            pieces.append(function(chunk.to(self.device)).float().cpu())
             self.count(len(chunk), doing)
         return torch.cat(pieces, dim=axis)
 
@@ -188,19 +189,17 @@ def describe(space: FeatureSpace, samples: Tensor) -> Described:
 
 
 @torch.no_grad()
-def describe_all(space: FeatureSpace, samples: Tensor, work: Work, device: str) -> Described:
+def describe_all(space: FeatureSpace, samples: Tensor, work: Work) -> Described:
     """Any number of samples, in passes."""
     parts = []
     for chunk in samples.split(work.batch):
-        parts.append(describe(space, chunk.to(device)))
+        parts.append(describe(space, chunk.to(work.device)))
         work.count(len(chunk), "describing samples")
     return _joined(parts)
 
 
 @torch.no_grad()
-def describe_folder(
-    space: FeatureSpace, folder: Path, context: BuildContext, shape: tuple[int, ...], seed: int, work: Work
-) -> Described:
+def describe_folder(space: FeatureSpace, folder: Path, shape: tuple[int, ...], seed: int, work: Work) -> Described:
     """The pictures in a folder, cropped and resized to the shape of the samples.
 
     Raises:
@@ -209,7 +208,7 @@ def describe_folder(
     parts: list[Described] = []
     pictures = _pictures(folder, shape, seed)
     while chunk := list(islice(pictures, work.batch)):
-        parts.append(describe(space, torch.cat(chunk).to(context.device)))
+        parts.append(describe(space, torch.cat(chunk).to(work.device)))
         work.count(len(chunk), "describing the reference")
     count = sum(map(len, parts))
     if count < 2:

@@ -55,8 +55,8 @@ def evaluate(finished: Finished, plan: Plan, show: Show) -> dict[str, Any]:
     results.per_member["index"] = list(material.indices)
     if len(material.indices) < FEW:
         results.warnings.append(
-            f"{len(material.indices)} members are few: intervals are wide, and below {FEW} members a distance between "
-            "sets, coverage and the Vendi score are rough. Always read them beside those of plain samples."
+            f"Members: {len(material.indices)}. Below {FEW}, intervals are wide, and a distance between sets, coverage "
+            "and the Vendi score are rough: read them beside those of as many plain samples."
         )
     for measure in (measure_fidelity, measure_spectrum, measure_realism, measure_diversity):
         measure(material, results)
@@ -74,8 +74,14 @@ def count_rows(finished: Finished, plan: Plan) -> int:
     """How many rows will go through generator, objective or feature space, for a progress bar.
 
     Raises:
-        QueryError: there is no reference where the plan says.
+        EquiDiffError: there is no reference where the plan says, or it cannot be one.
     """
+    if plan.reference is not None and len(finished.session.problem.generator.sample_shape) != 3:
+        raise UsageError(
+            "The samples of this run are points, which cannot be compared with pictures.",
+            given=f"--reference {plan.reference}",
+            expected="no --reference",
+        )
     members = _count_members(finished, plan)
     plain = count_plain(members)
     reference = plain * 2 if plan.reference is None else count_pictures(plan.reference)
@@ -98,13 +104,16 @@ def gather(finished: Finished, plan: Plan, show: Show, results: Results) -> Mate
     latents = plain_latents(generator, count_plain(count), seed, CONTROL)
     plain = work.through(generator.generate, latents, "drawing plain samples")
     samples = found.samples[:count]
-    members, control = (describe_all(space, each, work, device) for each in (samples, plain))
+    members, control = (describe_all(space, each, work) for each in (samples, plain))
     if plan.reference is None:
         others = plain_latents(generator, count_plain(count), seed, REFERENCE)
         others = work.through(generator.generate, others, "drawing plain samples")
-        reference = describe_all(space, others, work, device)
+        reference = describe_all(space, others, work)
     else:
-        reference = describe_folder(space, plan.reference, context, generator.sample_shape, seed, work)
+        reference = describe_folder(space, plan.reference, generator.sample_shape, seed, work)
+        unread = count_pictures(plan.reference) - len(reference)
+        if unread:
+            results.warnings.append(f"{unread} of {unread + len(reference)} pictures of the reference cannot be read.")
     indices = tuple(record.index for record in found.members[:count])
     return Material(
         finished, indices, samples, found.latents[:count], plain, latents, space, members, control, reference,
@@ -118,12 +127,6 @@ def _count_members(finished: Finished, plan: Plan) -> int:
 
 def _space(plan: Plan, context: BuildContext, finished: Finished, results: Results) -> FeatureSpace:
     under_test = frozenset(weights.sha256 for weights in finished.session.context.weights)
-    if plan.reference is not None and len(finished.session.problem.generator.sample_shape) != 3:
-        raise UsageError(
-            "The samples of this run are points, which cannot be compared with pictures.",
-            given=f"--reference {plan.reference}",
-            expected="no --reference",
-        )
     if plan.features is None:
         space, why = usual_features(context, under_test)
         if why is not None:
@@ -139,7 +142,11 @@ def _space(plan: Plan, context: BuildContext, finished: Finished, results: Resul
 
 
 def _about(material: Material, plan: Plan) -> dict[str, Any]:
-    source = f"{len(material.reference)} pictures of {plan.reference}" if material.real else "plain samples"
+    source = (
+        f"{len(material.reference)} pictures of {plan.reference}"
+        if material.real
+        else f"{len(material.reference)} more of them"
+    )
     return {
         "made": timestamp(),
         "members": len(material.members),
