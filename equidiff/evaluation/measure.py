@@ -36,7 +36,11 @@ FEW = 50  # members, below which intervals are wide and what is computed of pair
 FILE = "metrics.json"
 
 
-def evaluate(finished: Finished, plan: Plan, show: Show) -> dict[str, Any]:
+def _unseen(_done: int, _doing: str) -> None:
+    """For those who do not watch."""
+
+
+def evaluate(finished: Finished, plan: Plan = Plan(), show: Show = _unseen) -> dict[str, Any]:  # noqa: B008  Plan is frozen
     """Measure everything that can be measured of a run's members.
 
     Args:
@@ -135,23 +139,23 @@ def _space(plan: Plan, context: BuildContext, finished: Finished, results: Resul
     space = build_features(plan.features, context)
     if any(weights.sha256 in under_test for weights in space.weights):
         results.warnings.append(
-            f"Samples are compared by features of a network that the run was to satisfy ({space.name}): its members "
-            "look better to it than they are."
+            f"Samples are compared by features of the network under test ({space.name}): the members were made to suit "
+            "it, so these numbers say little of how they look to others."
         )
     return space
 
 
 def _about(material: Material, plan: Plan) -> dict[str, Any]:
-    source = (
-        f"{len(material.reference)} pictures of {plan.reference}"
-        if material.real
-        else f"{len(material.reference)} more of them"
-    )
+    other = f"pictures of {plan.reference}" if material.real else "other plain samples"
     return {
         "made": timestamp(),
         "members": len(material.members),
         "plain": len(material.control),
-        "reference": {"source": source, "n": len(material.reference), "real": material.real},
+        "reference": {
+            "source": f"{len(material.reference)} {other}",
+            "n": len(material.reference),
+            "real": material.real,
+        },
         "features": {"space": material.space.name, "size": material.members.features.shape[1]},
         "seed": material.seed,
         "confidence": 0.95,

@@ -64,7 +64,9 @@ def _add_band(results: Results, band: int, own: Tensor, plain: Tensor, real: Ten
         value = float((own.mean() - plain.mean()) / spread)
         other = None if real is None else float((real.mean() - plain.mean()) / spread)
         interval = _band_interval(own, plain, seed) if len(own) > 1 else None
-        metric = Metric(f"power, {low:.1f} to {high:.1f}", value, "sd of plain", len(own), interval, reference=other)
+        metric = Metric(
+            f"log power from {low:.1f} to {high:.1f}", value, "sd of plain", len(own), interval, reference=other
+        )
         results.add("spectral", name, metric)
 
 
@@ -93,7 +95,7 @@ def _add_cutoffs(material: Material, results: Results) -> None:
     own = work.through(deviate, material.samples, "filtering")
     plain = work.through(shift, material.plain, "filtering")
     for position, cutoff in enumerate(CUTOFFS):
-        label = f"deviation below {cutoff:.1f}, L2"
+        label = f"deviation of low-pass {cutoff:.1f}, L2"
         results.add("spectral", f"cutoff_{cutoff:.1f}", mean_of(label, unit, own[:, position], plain[:, position]))
     lines = {"members": curve(own.mean(dim=0)), "members_sd": curve(own.std(dim=0, correction=0))}
     lines |= {"plain": curve(plain.mean(dim=0)), "plain_sd": curve(plain.std(dim=0, correction=0))}
