@@ -89,7 +89,10 @@ def _add_vendi(material: Material, results: Results, n: int) -> None:
         results.skip("diversity", "vendi", "the cosine of two points of the plane says nothing of their distance")
         return
     own, plain = material.members.features, material.control.features[:n]
-    interval = jackknife_interval(lambda rows: vendi_score(own[rows]), n) if n > 2 else None
+    interval = None
+    if n > 2:
+        low, high = jackknife_interval(lambda rows: vendi_score(own[rows]), n)
+        interval = max(low, 1.0), min(high, float(n))
     metric = Metric("Vendi score", vendi_score(own), f"of {n}", n, interval, vendi_score(plain))
     results.add("diversity", "vendi", metric)
 

@@ -3,7 +3,13 @@
 from equidiff.metrics.changes import CHANGES, add_noise, compress, resize
 from equidiff.metrics.diversity import coverage, mean_pairwise_distance, vendi_of_kernel, vendi_score
 from equidiff.metrics.fidelity import Deviations, as_distributions, deviations, kl_divergences, rank_correlations
-from equidiff.metrics.intervals import bootstrap_interval, jackknife_interval, mean_interval, resampling_weights
+from equidiff.metrics.intervals import (
+    bootstrap_interval,
+    jackknife_interval,
+    mean_interval,
+    resampling_weights,
+    share_interval,
+)
 from equidiff.metrics.latents import (
     correlation_p_values,
     flatness_p_values,
@@ -43,6 +49,6 @@ __all__ = [
     "high_frequency_share", "jackknife_interval", "kernel_distance", "kl_divergences", "mean_interval",
     "mean_log_spectrum", "mean_pairwise_distance", "median_distance", "nearest_distances", "neighbour_correlation",
     "norm_p_values", "percentiles", "polynomial_kernel", "power_spectrum", "radial_frequencies", "radial_spectrum",
-    "rank_correlations", "relative_norms", "resampling_weights", "resize", "spectral_flatness", "spectrum_slope",
-    "vendi_of_kernel", "vendi_score",
+    "rank_correlations", "relative_norms", "resampling_weights", "resize", "share_interval", "spectral_flatness",
+    "spectrum_slope", "vendi_of_kernel", "vendi_score",
 ]  # fmt: skip
