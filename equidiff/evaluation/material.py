@@ -68,9 +68,9 @@ class Spectra:
 
     @classmethod
     def of(cls, samples: Tensor) -> Spectra:
-        """Those of one pass of images; on the CPU."""
+        """Those of one pass of images."""
         functions = (radial_spectrum, spectrum_slope, high_frequency_share, band_powers)
-        return cls(*(function(samples).cpu() for function in functions))
+        return cls(*(function(samples) for function in functions))
 
     @classmethod
     def joined(cls, parts: Sequence[Spectra]) -> Spectra:
@@ -188,8 +188,9 @@ def count_plain(members: int) -> int:
 def describe(space: FeatureSpace, samples: Tensor) -> Described:
     """One pass of samples `[batch, ...]`, on the device of the feature space."""
     features = space.extract(samples).float().cpu()
+    # on the CPU: not every accelerator has float64
     spectral = is_image(samples) and min(samples.shape[-2:]) >= SMALLEST
-    return Described(features, Spectra.of(samples) if spectral else None)
+    return Described(features, Spectra.of(samples.cpu()) if spectral else None)
 
 
 @torch.no_grad()
