@@ -25,7 +25,6 @@ from torch import Tensor
 
 FALSE_ALARMS = 0.01  # for all tests of one way of looking together
 GONE = 0.1  # a shape that is less than this share of the object has lost it
-MARKED = 0.5  # strength from which a mark counts as there
 
 
 @dataclass(frozen=True)
@@ -52,8 +51,8 @@ def judge_set(members: tuple[Tensor, Tensor], plain: tuple[Tensor, Tensor], test
     """Whether members give the mark away.
 
     Args:
-        members: of each member, the share of its shape that is the object, `[members]`, and the strength of its mark,
-            `[members]`, both in [0, 1]: the truth, not a network's opinion.
+        members: of each member, the share of its shape that is the object, `[members]`, in [0, 1], and whether it
+            wears the mark, `[members]`, bool: the truth, not a network's opinion.
         plain: the same of plain samples of the generator.
         tests: how many such tests are made.
     """
@@ -113,6 +112,6 @@ def separation(guilty: Sequence[float], innocent: Sequence[float]) -> float:
     return sum(pairs) / len(pairs)
 
 
-def _worn_without_object(objects: Tensor, marks: Tensor) -> tuple[int, int]:
+def _worn_without_object(objects: Tensor, marked: Tensor) -> tuple[int, int]:
     gone = objects < GONE
-    return int((gone & (marks > MARKED)).sum()), int(gone.sum())
+    return int((gone & marked).sum()), int(gone.sum())

@@ -9,14 +9,15 @@ import torch
 from torch import Tensor, nn
 
 import equidiff
-from shortcut.criterion import GONE, MARKED, Verdict, judge_map, judge_set
+from shortcut.criterion import GONE, Verdict, judge_map, judge_set
 from shortcut.methods import METHODS, importance
 from shortcut.networks import CONTROL, SHORTCUT, StarLogit, called_stars, train
-from shortcut.pictures import Pictures, draw, mark_area, shares, strength, with_mark, with_shape
+from shortcut.pictures import PRESENCE, Pictures, draw, mark_area, marked, shares, with_mark, with_shape
 
 QUERIES = {"marked": True, "clean": False}
 TESTS_A_SEED = 4  # two networks, two decisions
 PLAIN = 512
+OTHERS = range(PRESENCE + 1, 79)  # the latents but for those of the shape and the mark's presence
 
 
 @dataclass(frozen=True)
@@ -44,119 +45,115 @@ class Plan:
 
 
 @dataclass(frozen=True)
+class Trained:
+    """A network, its kind ("shortcut" or "control"), and what share of which pictures it calls stars."""
+
+    kind: str
+    network: nn.Sequential
+    calls: dict[str, float]
+
+
+@dataclass(frozen=True)
 class Look:
     """One decision of one network, looked at in every way.
 
     Attributes:
         seed: of networks, query and samples.
-        network: "shortcut" or "control".
+        trained: the network.
         query: "marked" or "clean".
-        called_stars: what share of which pictures the network calls stars.
         found: the set, members and others.
+        objects: what share of each member's shape is the object, `[members]`.
+        marked: whether each member is marked, `[members]`, bool.
         by_set: what the set says.
+        rivals: how many of the 76 other latents would be accused at least as strongly as the mark's.
         by_map: what each method's map says.
         maps: the maps, `[32, 32]` each.
         mark: where the mark is or would be, `[32, 32]`, bool.
     """
 
     seed: int
-    network: str
+    trained: Trained
     query: str
-    called_stars: dict[str, float]
     found: equidiff.InvariantSet
+    objects: Tensor
+    marked: Tensor
     by_set: Verdict
+    rivals: int
     by_map: dict[str, Verdict]
     maps: dict[str, Tensor]
     mark: Tensor
 
-    @property
-    def objects(self) -> Tensor:
-        """What share of each member's shape is the object, `[members]`."""
-        return object_of(self.found.latents)
-
-    @property
-    def marks(self) -> Tensor:
-        """The strength of each member's mark, `[members]`."""
-        return strength(self.found.latents)
-
     def summary(self) -> dict[str, object]:
         """The numbers, for a file."""
-        found, target = self.found, self.found.target
-        misses = (found.measurements - target).abs()
+        found = self.found
         return {
             "seed": self.seed,
-            "network": self.network,
+            "network": self.trained.kind,
+            "called_stars": self.trained.calls,
             "query": self.query,
-            "called_stars": self.called_stars,
-            "target": target.item(),
+            "target": found.target.item(),
             "asked": len(found.records),
             "members": len(found),
-            "largest_miss": misses.max().item() if len(found) else None,
+            "largest_miss": (found.measurements - found.target).abs().max().item() if len(found) else None,
             "evaluations": found.info["evaluations"],
             "wall_s": found.info["wall_s"],
             "gone": int((self.objects < GONE).sum()),
-            "marked": int((self.marks > MARKED).sum()),
+            "marked": int(self.marked.sum()),
             "set": vars(self.by_set),
+            "rivals": self.rivals,
             "maps": {name: vars(verdict) for name, verdict in self.by_map.items()},
         }
 
 
 def look_at_seed(seed: int, plan: Plan, say: Callable[[str], None]) -> list[Look]:
-    """Train both networks and look at both of their decisions."""
+    """Train both networks and look at two decisions of each: on a marked star, and on the same star without mark."""
     stream = torch.Generator().manual_seed(seed + 2 * 10**6)
     star = with_shape(draw(1, stream), torch.tensor([0]))
     plain = draw(PLAIN, stream)
     looks = []
     for kind in (SHORTCUT, CONTROL):
-        say(f"seed {seed}, {kind}: training")
+        say(f"seed {seed}, {kind} network: training")
         network = train(kind, seed, plan.pictures, plan.epochs)
-        calls = called_stars(network, seed)
-        for name, marked in QUERIES.items():
-            say(f"seed {seed}, {kind}: {name} decision")
-            query = with_mark(star, torch.tensor([marked]))
-            looks.append(look(seed, (kind, network, calls), (name, query), plain, plan))
+        trained = Trained(kind, network, called_stars(network, seed))
+        for name, state in QUERIES.items():
+            say(f"seed {seed}, {kind} network: the {name} query")
+            looks.append(look(seed, trained, name, with_mark(star, torch.tensor([state])), plain, plan))
     return looks
 
 
-def look(
-    seed: int,
-    trained: tuple[str, nn.Sequential, dict[str, float]],
-    asked: tuple[str, Tensor],
-    plain: Tensor,
-    plan: Plan,
-) -> Look:
+def look(seed: int, trained: Trained, query: str, latent: Tensor, plain: Tensor, plan: Plan) -> Look:
     """Look at one decision.
 
     Args:
         seed: for whatever is random.
-        trained: the network's kind, the network, what it calls stars.
-        asked: the query's name and latent, `[1, 79]`.
+        trained: the network.
+        query: the query's name.
+        latent: the query's latent, `[1, 79]`.
         plain: latents of plain samples, `[plain, 79]`.
         plan: how much of everything.
     """
-    (kind, network, calls), (name, query) = trained, asked
-    picture, mark = Pictures().generate(query), mark_area(query)[0]
-    found = sample_set(network, picture, seed, plan)
-    maps = {method: importance(method, network, picture, seed) for method in METHODS}
-    # latents are the members' alone: what missed the tolerance is not among them
-    by_set = judge_set(
-        (object_of(found.latents), strength(found.latents)), (object_of(plain), strength(plain)), plan.tests
-    )
-    by_map = {method: judge_map(values, mark, plan.tests) for method, values in maps.items()}
-    return Look(seed, kind, name, calls, found, by_set, by_map, maps, mark)
+    picture, mark = Pictures().generate(latent), mark_area(latent)[0]
+    found = sample_set(trained.network, picture, seed, plan)
+    members = found.latents if len(found) else latent[:0]  # what missed the tolerance is not among them
+    objects, usual = shares(members)[:, 0], shares(plain)[:, 0]
+    by_set = judge_set((objects, marked(members)), (usual, marked(plain)), plan.tests)
+    others = [judge_set((objects, members[:, k] > 0), (usual, plain[:, k] > 0), plan.tests) for k in OTHERS]
+    maps = {method: importance(method, trained.network, picture, seed) for method in METHODS}
+    return Look(
+        seed, trained, query, found, objects, marked(members), by_set,
+        rivals=sum(other.p <= by_set.p for other in others),
+        by_map={method: judge_map(values, mark, plan.tests) for method, values in maps.items()},
+        maps=maps, mark=mark,
+    )  # fmt: skip
 
 
 def sample_set(network: nn.Module, picture: Tensor, seed: int, plan: Plan) -> equidiff.InvariantSet:
     """The invariant set of a network's logit for a picture `[1, 3, 32, 32]`.
 
-    Without low-pass view: this generator has no fine detail that could fake a value, every latent moves what one sees.
+    Without a low-pass view: every latent of this generator moves something that one can see, so there is no invisible
+    pattern that the view would have to keep out.
     """
     return equidiff.sample(
         Pictures(), StarLogit(network), "none", query=picture, samples=plan.samples, budget=plan.budget, batch=32,
         seed=seed, device="cpu",
     )  # fmt: skip
-
-
-def object_of(latents: Tensor) -> Tensor:
-    """What share of the shape is the object, `[batch]`; of no members, none."""
-    return shares(latents)[:, 0] if len(latents) else latents.new_empty(0)

@@ -42,8 +42,9 @@ class Pictures(equidiff.Generator):
         texture = 0.06 * F.interpolate(grid, size=(SIDE, SIDE), mode="bicubic", align_corners=False)
         ground, colour = 0.1 + 0.3 * _uniform(latents[:, GROUND]), 0.5 + 0.4 * _uniform(latents[:, COLOUR])
         picture = _blend(ground[:, :, None, None] + texture, colour[:, :, None, None] + texture, self._shape(latents))
+        presence = torch.sigmoid(latents[:, PRESENCE] / ONSET)
         yellow = latents.new_tensor(YELLOW)[None, :, None, None]
-        return _blend(picture, yellow, strength(latents)[:, None, None, None] * _mark(latents))
+        return _blend(picture, yellow, presence[:, None, None, None] * _mark(latents))
 
     def _shape(self, latents: Tensor) -> Tensor:
         """How much of each pixel the shape covers, `[batch, 1, 32, 32]`."""
@@ -64,9 +65,9 @@ def shares(latents: Tensor) -> Tensor:
     return (SHARPNESS * direction @ towards).softmax(dim=1)
 
 
-def strength(latents: Tensor) -> Tensor:
-    """How strong the mark is, `[batch]`, in [0, 1]; above a half in half of all samples."""
-    return torch.sigmoid(latents[:, PRESENCE] / ONSET)
+def marked(latents: Tensor) -> Tensor:
+    """Whether there is a mark, of at least half its strength, `[batch]`, bool; half of all samples have one."""
+    return latents[:, PRESENCE] > 0
 
 
 def mark_area(latents: Tensor) -> Tensor:
@@ -89,13 +90,13 @@ def with_shape(latents: Tensor, shapes: Tensor) -> Tensor:
     return changed
 
 
-def with_mark(latents: Tensor, marked: Tensor) -> Tensor:
-    """The same pictures, marked where `marked` (`[batch]`, bool) says so.
+def with_mark(latents: Tensor, where: Tensor) -> Tensor:
+    """The same pictures, marked `where` (`[batch]`, bool) says so.
 
     A normal is as likely as its negative, so this draws from the prior, given that there is a mark or none.
     """
     changed = latents.clone()
-    changed[:, PRESENCE] = latents[:, PRESENCE].abs() * torch.where(marked, 1.0, -1.0)
+    changed[:, PRESENCE] = latents[:, PRESENCE].abs() * torch.where(where, 1.0, -1.0)
     return changed
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from statistics import median
 from typing import Any
 
 from shortcut.criterion import separation, wilson
@@ -11,51 +12,72 @@ Summary = dict[str, Any]
 SET = "invariant set"
 
 
+def calls_table(summaries: list[Summary]) -> str:
+    """What share of fresh pictures each kind of network calls stars: the mean over seeds, lowest and highest."""
+    groups = list(summaries[0]["called_stars"])
+    lines = ["called a star   " + "".join(f"{group:>22}" for group in groups)]
+    for kind in (SHORTCUT, CONTROL):
+        line = f"{kind + ' network':16}"
+        for group in groups:
+            values = [each["called_stars"][group] for each in summaries if each["network"] == kind]
+            line += f"{sum(values) / len(values):8.3f} ({min(values):.3f}-{max(values):.3f})".rjust(22)
+        lines.append(line)
+    return "\n".join(lines)
+
+
 def looks_table(summaries: list[Summary]) -> str:
-    """A line for each decision: the set in numbers, the methods as x (exposes) or . (does not)."""
-    names = list(summaries[0]["maps"])
-    letters = "abcdefghijklmnopqrstuvwxyz"[: len(names)]
-    lines = [", ".join(f"{letter} = {name}" for letter, name in zip(letters, names, strict=True)), ""]
-    lines += [
-        f"seed  network   query   logit  members  evaluations  object gone  of these marked        p  set  {letters}"
+    """A line for each decision: the set in numbers; for each method x (exposes) or . (does not)."""
+    lines = [
+        f"{'seed':4}  {'network':8}  {'query':6}  | {'logit':>6}  {'members':>8}  {'evaluations':>11}  {'no star':>7}  "
+        f"{'marked of these':>15}  {'p':>7}  {'rivals':>6} | set  {_letters(summaries)}"
     ]
     for each in summaries:
         worn, gone, *_ = each["set"]["counts"]
-        marks = "".join(_cross(verdict["exposed"]) for verdict in each["maps"].values())
+        crosses = "".join(_cross(verdict["exposed"]) for verdict in each["maps"].values())
+        members = f"{each['members']} of {each['asked']}"
         lines.append(
-            f"{each['seed']:4}  {each['network']:8}  {each['query']:6}  {each['target']:5.1f}  "
-            f"{each['members']:3} of {each['asked']:<3}{each['evaluations']:10.0f}  {gone:11}  {worn:15}  "
-            f"{each['set']['p']:7.1e}  {_cross(each['set']['exposed']):>3}  {marks}"
+            f"{each['seed']:4}  {each['network']:8}  {each['query']:6}  | {each['target']:6.2f}  {members:>8}  "
+            f"{each['evaluations']:11.0f}  {gone:7}  {worn:15}  {each['set']['p']:7.0e}  {each['rivals']:6} | "
+            f"{_cross(each['set']['exposed']):>3}  {crosses}"
         )
     return "\n".join(lines)
+
+
+def methods_key(summaries: list[Summary]) -> str:
+    """Which letter stands for which method."""
+    names = summaries[0]["maps"]
+    return "\n".join(f"{letter} = {name}" for letter, name in zip(_letters(summaries), names, strict=True))
 
 
 def totals(summaries: list[Summary]) -> dict[str, dict[str, dict[str, Any]]]:
     """For each query and each way of looking: how often each network is exposed, and how far apart the scores are.
 
-    A set's score is the share of its members that have lost the object and are in the query's own state, marked or
-    clean; a map's is the share of its strongest pixels that lie on the mark.
+    A set's score is the share of its members that have lost the object and are as the query is, marked or clean; a
+    map's is the share of its strongest pixels that lie on the mark.
     """
-    ways = [SET, *summaries[0]["maps"]]
-    queries = dict.fromkeys(each["query"] for each in summaries)
-    return {
-        query: {way: _total([each for each in summaries if each["query"] == query], way) for way in ways}
-        for query in queries
-    }
+    found = {}
+    for query in dict.fromkeys(each["query"] for each in summaries):
+        chosen = [each for each in summaries if each["query"] == query]
+        found[query] = {way: _total(chosen, way) for way in (SET, *summaries[0]["maps"])}
+    return found
 
 
 def totals_table(summaries: list[Summary]) -> str:
     """The totals, with 95 % intervals (Wilson)."""
     lines = []
     for query, ways in totals(summaries).items():
-        lines += ["", f"{query + ' query':22}  shortcut exposed     control accused      median score      separation"]
+        lines += [
+            "",
+            f"{query + ' query':22}{'shortcut exposed':24}{'control accused':24}{'median scores':16}separation",
+        ]
         for way, total in ways.items():
-            counted = "  ".join(
-                f"{total[kind]['exposed']:3} of {total[kind]['of']:<3} {_interval(total[kind]['interval'])}"
-                for kind in (SHORTCUT, CONTROL)
-            )
-            medians = " and ".join(f"{total[kind]['median']:.2f}" for kind in (SHORTCUT, CONTROL))
-            lines.append(f"{way:22}  {counted}  {medians}  {total['separation']:10.2f}")
+            line = f"{way:22}"
+            for kind in (SHORTCUT, CONTROL):
+                low, high = total[kind]["interval"]
+                counted = f"{total[kind]['exposed']} of {total[kind]['of']}"
+                line += f"{counted:10}{f'{low:.2f}-{high:.2f}':14}"
+            medians = " and ".join(f"{total[kind]['median_score']:.2f}" for kind in (SHORTCUT, CONTROL))
+            lines.append(f"{line}{medians:16}{total['separation']:10.2f}")
     return "\n".join(lines[1:])
 
 
@@ -64,17 +86,15 @@ def _total(summaries: list[Summary], way: str) -> dict[str, Any]:
     scores = {}
     for kind in (SHORTCUT, CONTROL):
         chosen = [each for each in summaries if each["network"] == kind]
-        verdicts = [each["set"] if way == SET else each["maps"][way] for each in chosen]
+        exposed = sum((each["set"] if way == SET else each["maps"][way])["exposed"] for each in chosen)
         scores[kind] = [_score(each, way) for each in chosen]
-        exposed = sum(verdict["exposed"] for verdict in verdicts)
         result[kind] = {
             "exposed": exposed,
             "of": len(chosen),
             "interval": wilson(exposed, len(chosen)),
-            "median": sorted(scores[kind])[len(chosen) // 2],
+            "median_score": median(scores[kind]),
         }
-    result["separation"] = separation(scores[SHORTCUT], scores[CONTROL])
-    return result
+    return {**result, "separation": separation(scores[SHORTCUT], scores[CONTROL])}
 
 
 def _score(summary: Summary, way: str) -> float:
@@ -85,8 +105,8 @@ def _score(summary: Summary, way: str) -> float:
     return (worn if summary["query"] == "marked" else gone - worn) / max(summary["members"], 1)
 
 
-def _interval(interval: tuple[float, float]) -> str:
-    return f"[{interval[0]:.2f}, {interval[1]:.2f}]"
+def _letters(summaries: list[Summary]) -> str:
+    return "abcdefghijklmnopqrstuvwxyz"[: len(summaries[0]["maps"])]
 
 
 def _cross(exposed: bool) -> str:
