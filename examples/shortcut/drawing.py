@@ -34,7 +34,7 @@ def draw_looks(path: Path, looks: list[Look]) -> None:
 
 def _draw_sets(figure: SubFigure, looks: list[Look]) -> None:
     figure.suptitle("Queries, and members of their invariant sets: from those least a star to those most (top: logit)")
-    panels = figure.subplots(len(looks), SHOWN + 1)
+    panels = figure.subplots(len(looks), SHOWN + 1, squeeze=False)
     for row, look in zip(panels, looks, strict=True):
         found = look.found
         assert found.query is not None  # it was given
@@ -54,12 +54,12 @@ def _draw_sets(figure: SubFigure, looks: list[Look]) -> None:
 
 def _draw_maps(figure: SubFigure, looks: list[Look]) -> None:
     figure.suptitle("Attribution maps of the marked query (below: how many of the strongest pixels are the mark's)")
-    panels = figure.subplots(len(looks), len(looks[0].maps))
+    panels = figure.subplots(len(looks), len(looks[0].maps), squeeze=False)
     for row, look in zip(panels, looks, strict=True):
         row[0].set_ylabel(f"{look.trained.kind}\nnetwork", **LABEL)
         for panel, (name, values) in zip(row, look.maps.items(), strict=True):
             verdict = look.by_map[name]
-            panel.imshow(values, cmap="cividis", vmin=0)
+            panel.imshow(values.numpy(), cmap="cividis", vmin=0)
             panel.add_patch(_outline(look.mark))
             panel.set_title(name.replace(" ", "\n", 1), fontsize=8.5)
             _frame(panel, RED if verdict.exposed else BLUE)
@@ -74,7 +74,7 @@ def _outline(mark: Tensor) -> Rectangle:
 
 
 def _show(panel: Axes, sample: Tensor, title: str, colour: str) -> None:
-    panel.imshow(sample.clamp(0, 1).permute(1, 2, 0))
+    panel.imshow(sample.clamp(0, 1).permute(1, 2, 0).numpy())
     panel.set_title(title, fontsize=9, pad=3)
     _frame(panel, colour)
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
+import numpy as np
 import torch
 from captum.attr import (
     Deconvolution,
@@ -39,11 +41,22 @@ def importance(name: str, network: nn.Sequential, picture: Tensor, seed: int) ->
         picture: `[1, 3, 32, 32]`.
         seed: for the methods that draw at random.
     """
-    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+    with torch.random.fork_rng(devices=[]), _numpy_seed(seed), warnings.catch_warnings():
         torch.manual_seed(seed)
         warnings.filterwarnings("ignore", message="Setting (forward, backward|backward) hooks")  # what they are for
         values = METHODS[name](network, picture.clone().requires_grad_())
     return values.detach().abs().sum(dim=1)[0]
+
+
+@contextmanager
+def _numpy_seed(seed: int) -> Iterator[None]:
+    """Seed numpy's global stream, which captum's gradient SHAP draws from, and put it back."""
+    before = np.random.get_state()
+    np.random.seed(seed)
+    try:
+        yield
+    finally:
+        np.random.set_state(before)
 
 
 def _grad_cam(network: nn.Sequential, picture: Tensor) -> Tensor:
