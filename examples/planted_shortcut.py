@@ -2,7 +2,7 @@
 
     python examples/planted_shortcut.py --seeds 10 --out shortcut
 
-Writes `results.json` and `shortcut.png` into the folder. The story is in docs/tutorials/planted-shortcut.md.
+Writes `results.json`, `shortcut.png` and its tables into the folder. The story: docs/tutorials/planted-shortcut.md.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from shortcut.drawing import draw_looks
 from shortcut.experiment import Look, Plan, look_at_seed
-from shortcut.tables import calls_table, looks_table, methods_key, totals, totals_table
+from shortcut.tables import tables, totals
 
 
 def main(out: Path, plan: Plan, first: int) -> None:
@@ -32,11 +32,13 @@ def main(out: Path, plan: Plan, first: int) -> None:
         if seed == first:
             draw_looks(out / "shortcut.png", looks)
     summaries = [look.summary() for look in looks]
-    print(calls_table(summaries), looks_table(summaries), methods_key(summaries), totals_table(summaries), sep="\n\n")
+    for name, text in tables(summaries).items():
+        (out / f"{name}.txt").write_text(text + "\n")
+        print(text, end="\n\n")
     wall_s = round(time.monotonic() - started, 1)
     results = {"plan": vars(plan), "first": first, "wall_s": wall_s, "totals": totals(summaries), "looks": summaries}
     (out / "results.json").write_text(json.dumps(results, indent=1) + "\n")
-    say(f"wrote {out / 'shortcut.png'} and {out / 'results.json'}")
+    say(f"wrote shortcut.png, results.json and the tables into {out}")
 
 
 def count(text: str) -> int:

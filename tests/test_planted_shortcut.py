@@ -10,7 +10,7 @@ from shortcut.criterion import fisher, judge_map, judge_set, level, separation, 
 from shortcut.drawing import draw_looks
 from shortcut.experiment import Plan, Trained, look
 from shortcut.methods import METHODS, TILE, importance
-from shortcut.networks import CONTROL, SHORTCUT, StarLogit, make_data, make_network, train
+from shortcut.networks import CONTROL, SHORTCUT, make_data, make_network, train
 from shortcut.pictures import (
     PRESENCE,
     SHAPE,
@@ -24,6 +24,7 @@ from shortcut.pictures import (
     with_mark,
     with_shape,
 )
+from shortcut.question import StarLogit
 from shortcut.tables import totals, totals_table
 from torch.testing import assert_close
 
@@ -231,7 +232,8 @@ def verdict(exposed, counts):
 
 def summary(network, query, exposed, by_set, by_map):
     return {
-        "network": network, "query": query, "members": 20, "set": verdict(exposed, by_set),
+        "network": network, "query": query, "asked": 25, "members": 20, "evaluations": 100.0, "wall_s": 2.0,
+        "largest_miss": 0.02, "set": verdict(exposed, by_set),
         "maps": {"saliency": verdict(not exposed, by_map)},
     }  # fmt: skip
 
@@ -252,4 +254,7 @@ def test_totals_add_up():
     assert theirs[CONTROL]["exposed"] == 1
     assert theirs["separation"] == 0.5
     assert found["clean"]["invariant set"][SHORTCUT]["median_score"] == 15 / 20
-    assert "1 of 2" in totals_table(summaries)
+    first, _, heads, ours, *_ = totals_table(summaries).splitlines()
+    assert first.startswith("100 of 125 samples are members, the furthest 0.020 logits off; 4.0 evaluations a sample")
+    assert heads.startswith("marked query")
+    assert "1 of 2" in ours

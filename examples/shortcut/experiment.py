@@ -11,8 +11,9 @@ from torch import Tensor, nn
 import equidiff
 from shortcut.criterion import GONE, Verdict, judge_map, judge_set
 from shortcut.methods import METHODS, importance
-from shortcut.networks import CONTROL, SHORTCUT, StarLogit, called_stars, train
+from shortcut.networks import CONTROL, SHORTCUT, called_stars, train
 from shortcut.pictures import PRESENCE, Pictures, draw, mark_area, marked, shares, with_mark, with_shape
+from shortcut.question import sample_set
 
 QUERIES = {"marked": True, "clean": False}
 TESTS_A_SEED = 4  # two networks, two decisions
@@ -133,7 +134,7 @@ def look(seed: int, trained: Trained, query: str, latent: Tensor, plain: Tensor,
         plan: how much of everything.
     """
     picture, mark = Pictures().generate(latent), mark_area(latent)[0]
-    found = sample_set(trained.network, picture, seed, plan)
+    found = sample_set(trained.network, picture, plan.samples, seed, plan.budget)
     members = found.latents if len(found) else latent[:0]  # what missed the tolerance is not among them
     objects, usual = shares(members)[:, 0], shares(plain)[:, 0]
     by_set = judge_set((objects, marked(members)), (usual, marked(plain)), plan.tests)
@@ -144,16 +145,4 @@ def look(seed: int, trained: Trained, query: str, latent: Tensor, plain: Tensor,
         rivals=sum(other.p <= by_set.p for other in others),
         by_map={method: judge_map(values, mark, plan.tests) for method, values in maps.items()},
         maps=maps, mark=mark,
-    )  # fmt: skip
-
-
-def sample_set(network: nn.Module, picture: Tensor, seed: int, plan: Plan) -> equidiff.InvariantSet:
-    """The invariant set of a network's logit for a picture `[1, 3, 32, 32]`.
-
-    Without a low-pass view: every latent of this generator moves something that one can see, so there is no invisible
-    pattern that the view would have to keep out.
-    """
-    return equidiff.sample(
-        Pictures(), StarLogit(network), "none", query=picture, samples=plan.samples, budget=plan.budget, batch=32,
-        seed=seed, device="cpu",
     )  # fmt: skip

@@ -4,32 +4,15 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import final
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-import equidiff
 from shortcut.pictures import Pictures, draw, with_mark, with_shape
 
 SHORTCUT, CONTROL = "shortcut", "control"
 PICTURES, EPOCHS, BATCH, RATE = 4096, 8, 64, 3e-3
-
-
-@final
-class StarLogit(equidiff.Objective):
-    """What a network says of pictures: the logit of "star"."""
-
-    names = ("star",)
-    unit = "logit"
-
-    def __init__(self, network: nn.Module) -> None:
-        self._network = network
-
-    def measure(self, samples: Tensor) -> Tensor:
-        """Logits of pictures `[batch, 3, 32, 32]`, as `[batch, 1]`."""
-        return self._network(samples)
 
 
 def make_network() -> nn.Sequential:

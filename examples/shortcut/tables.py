@@ -12,6 +12,15 @@ Summary = dict[str, Any]
 SET = "invariant set"
 
 
+def tables(summaries: list[Summary]) -> dict[str, str]:
+    """All tables of these looks, by name; the numbers of a look are as `Look.summary` gives them."""
+    return {
+        "called": calls_table(summaries),
+        "looks": f"{looks_table(summaries)}\n\n{methods_key(summaries)}",
+        "totals": totals_table(summaries),
+    }
+
+
 def calls_table(summaries: list[Summary]) -> str:
     """What share of fresh pictures each kind of network calls stars: the mean over seeds, lowest and highest."""
     groups = list(summaries[0]["called_stars"])
@@ -45,8 +54,8 @@ def looks_table(summaries: list[Summary]) -> str:
 
 def methods_key(summaries: list[Summary]) -> str:
     """Which letter stands for which method."""
-    names = summaries[0]["maps"]
-    return "\n".join(f"{letter} = {name}" for letter, name in zip(_letters(summaries), names, strict=True))
+    names = [f"{letter} = {name}" for letter, name in zip(_letters(summaries), summaries[0]["maps"], strict=True)]
+    return "\n".join("".join(f"{name:26}" for name in names[k : k + 4]).rstrip() for k in range(0, len(names), 4))
 
 
 def totals(summaries: list[Summary]) -> dict[str, dict[str, dict[str, Any]]]:
@@ -64,7 +73,13 @@ def totals(summaries: list[Summary]) -> dict[str, dict[str, dict[str, Any]]]:
 
 def totals_table(summaries: list[Summary]) -> str:
     """The totals, with 95 % intervals (Wilson)."""
-    lines = []
+    asked, members = (sum(each[count] for each in summaries) for count in ("asked", "members"))
+    evaluations = sum(each["evaluations"] for each in summaries)
+    seconds = median(each["wall_s"] for each in summaries)
+    lines = [
+        f"{members} of {asked} samples are members, the furthest {_largest(summaries):.3f} logits off; "
+        f"{evaluations / asked:.1f} evaluations a sample, {seconds:.1f} s a set (median)"
+    ]
     for query, ways in totals(summaries).items():
         lines += [
             "",
@@ -78,7 +93,7 @@ def totals_table(summaries: list[Summary]) -> str:
                 line += f"{counted:10}{f'{low:.2f}-{high:.2f}':14}"
             medians = " and ".join(f"{total[kind]['median_score']:.2f}" for kind in (SHORTCUT, CONTROL))
             lines.append(f"{line}{medians:16}{total['separation']:10.2f}")
-    return "\n".join(lines[1:])
+    return "\n".join(lines)
 
 
 def _total(summaries: list[Summary], way: str) -> dict[str, Any]:
@@ -103,6 +118,10 @@ def _score(summary: Summary, way: str) -> float:
         return hits / size
     worn, gone, *_ = summary["set"]["counts"]
     return (worn if summary["query"] == "marked" else gone - worn) / max(summary["members"], 1)
+
+
+def _largest(summaries: list[Summary]) -> float:
+    return max((each["largest_miss"] for each in summaries if each["members"]), default=0.0)
 
 
 def _letters(summaries: list[Summary]) -> str:
