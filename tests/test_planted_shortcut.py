@@ -258,3 +258,4 @@ def test_totals_add_up():
     assert first.startswith("100 of 125 samples are members, the furthest 0.020 logits off; 4.0 evaluations a sample")
     assert heads.startswith("marked query")
     assert "1 of 2" in ours
+    assert "shortcut network: 24 of 40 members are no star, 22 of these are marked" in totals_table(summaries)

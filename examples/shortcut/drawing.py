@@ -33,7 +33,9 @@ def draw_looks(path: Path, looks: list[Look]) -> None:
 
 
 def _draw_sets(figure: SubFigure, looks: list[Look]) -> None:
-    figure.suptitle("Queries, and members of their invariant sets: from those least a star to those most (top: logit)")
+    figure.suptitle(
+        "Queries, and members of their invariant sets: from those least a star to those most (top: logit; orange: no star)"
+    )
     panels = figure.subplots(len(looks), SHOWN + 1, squeeze=False)
     for row, look in zip(panels, looks, strict=True):
         found = look.found
@@ -53,7 +55,9 @@ def _draw_sets(figure: SubFigure, looks: list[Look]) -> None:
 
 
 def _draw_maps(figure: SubFigure, looks: list[Look]) -> None:
-    figure.suptitle("Attribution maps of the marked query (below: how many of the strongest pixels are the mark's)")
+    figure.suptitle(
+        "Attribution maps of the marked query (box: the mark; below: strongest pixels on it; orange: exposed)"
+    )
     panels = figure.subplots(len(looks), len(looks[0].maps), squeeze=False)
     for row, look in zip(panels, looks, strict=True):
         row[0].set_ylabel(f"{look.trained.kind}\nnetwork", **LABEL)

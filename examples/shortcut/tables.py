@@ -93,6 +93,7 @@ def totals_table(summaries: list[Summary]) -> str:
                 line += f"{counted:10}{f'{low:.2f}-{high:.2f}':14}"
             medians = " and ".join(f"{total[kind]['median_score']:.2f}" for kind in (SHORTCUT, CONTROL))
             lines.append(f"{line}{medians:16}{total['separation']:10.2f}")
+        lines += [_without_object(summaries, query, kind) for kind in (SHORTCUT, CONTROL)]
     return "\n".join(lines)
 
 
@@ -118,6 +119,13 @@ def _score(summary: Summary, way: str) -> float:
         return hits / size
     worn, gone, *_ = summary["set"]["counts"]
     return (worn if summary["query"] == "marked" else gone - worn) / max(summary["members"], 1)
+
+
+def _without_object(summaries: list[Summary], query: str, kind: str) -> str:
+    chosen = [each for each in summaries if (each["query"], each["network"]) == (query, kind)]
+    worn, gone = (sum(each["set"]["counts"][k] for each in chosen) for k in (0, 1))
+    members = sum(each["members"] for each in chosen)
+    return f"{kind} network: {gone} of {members} members are no star, {worn} of these are marked"
 
 
 def _largest(summaries: list[Summary]) -> float:
