@@ -1,8 +1,10 @@
 """The planted shortcut's parts: the criterion by enumeration, the generator by geometry, the maps by hand."""
 
 import itertools
+import json
 import math
 from collections import Counter
+from pathlib import Path
 
 import pytest
 import torch
@@ -25,7 +27,7 @@ from shortcut.pictures import (
     with_shape,
 )
 from shortcut.question import StarLogit
-from shortcut.tables import totals, totals_table
+from shortcut.tables import tables, totals, totals_table
 from torch.testing import assert_close
 
 from equidiff.testing import check_generator, check_objective
@@ -259,3 +261,11 @@ def test_totals_add_up():
     assert heads.startswith("marked query")
     assert "1 of 2" in ours
     assert "shortcut network: 24 of 40 members are no star, 22 of these are marked" in totals_table(summaries)
+
+
+def test_the_documentation_prints_its_own_results():
+    folder = Path(__file__).parent.parent / "docs" / "data" / "planted-shortcut"
+    results = json.loads((folder / "results.json").read_text())
+    assert json.loads(json.dumps(totals(results["looks"]))) == results["totals"]
+    for name, text in tables(results["looks"]).items():
+        assert (folder / f"{name}.txt").read_text() == text + "\n"

@@ -34,7 +34,7 @@ def draw_looks(path: Path, looks: list[Look]) -> None:
 
 def _draw_sets(figure: SubFigure, looks: list[Look]) -> None:
     figure.suptitle(
-        "Queries, and members of their invariant sets: from those least a star to those most (top: logit; orange: no star)"
+        "Queries, and members of their invariant sets: the least a star first (top: logit; orange: no star)"
     )
     panels = figure.subplots(len(looks), SHOWN + 1, squeeze=False)
     for row, look in zip(panels, looks, strict=True):
