@@ -24,7 +24,7 @@ ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"
 TESTED = {
     "circles.py", "custom_objective.py", "efficientnet_lite.py", "evaluate_run.py", "first_run.py", "lightningdit.py",
-    "my_plugin.py", "probe.py", "rank_units.py",
+    "my_plugin.py", "planted_shortcut.py", "probe.py", "rank_units.py",
 }  # fmt: skip
 
 
@@ -100,6 +100,36 @@ def test_lightningdit(tmp_path):
     assert max(abs(value - target) for value in members) < 0.05
     with Image.open(tmp_path / "bags.png") as image:
         assert image.size == (4 * 28 * 4, 28 * 4)
+
+
+def test_planted_shortcut(tmp_path):
+    asked = ("--seeds", 1, "--first", 1000, "--samples", 24, "--pictures", 1024)  # a seed that the documentation lacks
+    printed = run("planted_shortcut.py", *asked, "--out", tmp_path / "new" / "folder")
+    results = json.loads((tmp_path / "new" / "folder" / "results.json").read_text())
+    looks = {(each["network"], each["query"]): each for each in results["looks"]}
+    assert len(looks) == 4
+    for each in looks.values():
+        assert each["members"] == 24
+        assert each["largest_miss"] < 0.001**0.5  # the tolerance is on the square
+    for query, usual in (("marked", 1), ("clean", 0)):
+        guilty, innocent = looks["shortcut", query], looks["control", query]
+        worn, gone, *_ = guilty["set"]["counts"]
+        assert guilty["set"]["exposed"]
+        assert gone == guilty["gone"] > 12
+        assert worn == gone * usual
+        assert not innocent["set"]["exposed"]
+    assert not any(each["maps"]["random map"]["exposed"] for each in looks.values())
+    lines = [line.split()[:3] for line in printed.splitlines() if line.startswith("1000")]
+    assert lines == [["1000", *key] for key in looks]
+    with Image.open(tmp_path / "new" / "folder" / "shortcut.png") as image:
+        assert image.width > 1000
+
+
+def test_planted_shortcut_wants_seeds():
+    script = [sys.executable, str(EXAMPLES / "planted_shortcut.py"), "--seeds", "0"]
+    refused = subprocess.run(script, capture_output=True, text=True, check=False)
+    assert refused.returncode == 2
+    assert refused.stderr.splitlines()[-1].endswith("argument --seeds: 0 is not at least 1")
 
 
 def test_probe(monkeypatch):

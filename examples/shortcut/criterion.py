@@ -1,0 +1,117 @@
+"""When does something expose the shortcut? Decided before any result was looked at, and the same for all.
+
+*The set*: among members that have lost the object, the share that wears the mark is another one than among plain
+samples without the object (Fisher's exact test, both sides). Members that only keep the object prove nothing and do
+not count, so a network that looks at the object has next to nothing to be accused with.
+
+*A map*: of its k strongest pixels, k being the size of the mark in pixels, more lie on the mark than a random map
+would put there (Fisher's exact test, one side).
+
+Each is called at a chance of 0.01 for all tests that one way of looking makes together (Bonferroni).
+
+References:
+    Fisher (1935), "The design of experiments", chapter 2: the exact test, every relabelling counted.
+    Wilson (1927), "Probable inference, the law of succession, and statistical inference".
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+FALSE_ALARMS = 0.01  # for all tests of one way of looking together
+GONE = 0.1  # a shape that is less than this share of the object has lost it
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a test said.
+
+    Attributes:
+        p: probability of a table as extreme as this where there is nothing to be found.
+        exposed: whether that is below the level.
+        counts: what was counted: hits and all of the first group, then of the second.
+    """
+
+    p: float
+    exposed: bool
+    counts: tuple[int, int, int, int]
+
+
+def level(tests: int) -> float:
+    """The p value below which a test is called, if one way of looking makes so many."""
+    return FALSE_ALARMS / tests
+
+
+def judge_set(members: tuple[Tensor, Tensor], plain: tuple[Tensor, Tensor], tests: int) -> Verdict:
+    """Whether members give the mark away.
+
+    Args:
+        members: of each member, the share of its shape that is the object, `[members]`, in [0, 1], and whether it
+            wears the mark, `[members]`, bool: the truth, not a network's opinion.
+        plain: the same of plain samples of the generator.
+        tests: how many such tests are made.
+    """
+    (worn, gone), (usual, all_plain) = (_worn_without_object(*group) for group in (members, plain))
+    p = fisher(worn, gone, usual, all_plain, two_sided=True)
+    return Verdict(p, p < level(tests), (worn, gone, usual, all_plain))
+
+
+def judge_map(importance: Tensor, mark: Tensor, tests: int) -> Verdict:
+    """Whether a map leads the eye to the mark.
+
+    Args:
+        importance: `[height, width]`, at least 0. Pixels that tie are taken in an order that is random, and fixed.
+        mark: `[height, width]`, bool: where the mark is, or would be.
+        tests: how many such tests are made of this method.
+    """
+    size, pixels = int(mark.sum()), mark.numel()
+    order = torch.randperm(pixels, generator=torch.Generator().manual_seed(0))
+    strongest = order[importance.flatten()[order].argsort(descending=True, stable=True)[:size]]
+    hits = int(mark.flatten()[strongest].sum())
+    p = fisher(hits, size, size - hits, pixels - size, two_sided=False)
+    return Verdict(p, p < level(tests), (hits, size, size - hits, pixels - size))
+
+
+def fisher(hits: int, count: int, other_hits: int, other_count: int, *, two_sided: bool) -> float:
+    """Fisher's exact test: the share of relabellings of all things that are as extreme as what was seen.
+
+    Args:
+        hits: things of the first group that have the property.
+        count: things in the first group.
+        other_hits: the same of the second group.
+        other_count: things in the second group.
+        two_sided: count every table that is no more likely than the one seen; otherwise those with as many hits or
+            more in the first group.
+    """
+    total_hits, total = hits + other_hits, count + other_count
+
+    def ways(value: int) -> int:
+        return math.comb(total_hits, value) * math.comb(total - total_hits, count - value)
+
+    possible = range(max(0, count - (total - total_hits)), min(count, total_hits) + 1)
+    extreme = [value for value in possible if (ways(value) <= ways(hits) if two_sided else value >= hits)]
+    return sum(map(ways, extreme)) / math.comb(total, count)
+
+
+def wilson(hits: int, count: int, deviations: float = 1.96) -> tuple[float, float]:
+    """Wilson's interval for a share, 95 % unless told otherwise."""
+    share, shrink = hits / count, 1 + deviations**2 / count
+    middle = (share + deviations**2 / (2 * count)) / shrink
+    half = deviations / shrink * math.sqrt(share * (1 - share) / count + deviations**2 / (4 * count**2))
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def separation(guilty: Sequence[float], innocent: Sequence[float]) -> float:
+    """How often a guilty score is above an innocent one, ties half: 1 is always, 0.5 is chance."""
+    pairs = [(a > b) + 0.5 * (a == b) for a in guilty for b in innocent]
+    return sum(pairs) / len(pairs)
+
+
+def _worn_without_object(objects: Tensor, marked: Tensor) -> tuple[int, int]:
+    gone = objects < GONE
+    return int((gone & marked).sum()), int(gone.sum())

@@ -1,0 +1,110 @@
+"""Attribution maps of the same decision, by captum with its own defaults."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from captum.attr import (
+    Deconvolution,
+    DeepLift,
+    FeatureAblation,
+    GradientShap,
+    GuidedBackprop,
+    GuidedGradCam,
+    InputXGradient,
+    IntegratedGradients,
+    LayerAttribution,
+    LayerGradCam,
+    NoiseTunnel,
+    Occlusion,
+    Saliency,
+    ShapleyValueSampling,
+)
+from torch import Tensor, nn
+
+from shortcut.pictures import SIDE, Pictures, draw
+
+Method = Callable[[nn.Sequential, Tensor], Tensor]
+TILE = 4  # pixels a side of what is hidden together, where a method hides parts
+
+
+def importance(name: str, network: nn.Sequential, picture: Tensor, seed: int) -> Tensor:
+    """How much each pixel matters for the logit, `[32, 32]`, at least 0: absolute values, channels added.
+
+    Args:
+        name: one of `METHODS`.
+        network: what to explain.
+        picture: `[1, 3, 32, 32]`.
+        seed: for the methods that draw at random.
+    """
+    with torch.random.fork_rng(devices=[]), _numpy_seed(seed), warnings.catch_warnings():
+        torch.manual_seed(seed)
+        warnings.filterwarnings("ignore", message="Setting (forward, backward|backward) hooks")  # what they are for
+        values = METHODS[name](network, picture.clone().requires_grad_())
+    return values.detach().abs().sum(dim=1)[0]
+
+
+@contextmanager
+def _numpy_seed(seed: int) -> Iterator[None]:
+    """Seed numpy's global stream, which captum's gradient SHAP draws from, and put it back."""
+    before = np.random.get_state()
+    np.random.seed(seed)
+    try:
+        yield
+    finally:
+        np.random.set_state(before)
+
+
+def _grad_cam(network: nn.Sequential, picture: Tensor) -> Tensor:
+    coarse = LayerGradCam(network, _last_convolution(network)).attribute(picture, target=0, relu_attributions=True)
+    assert isinstance(coarse, Tensor)  # one layer, one tensor
+    return LayerAttribution.interpolate(coarse, (SIDE, SIDE), "bilinear")
+
+
+def _gradient_shap(network: nn.Sequential, picture: Tensor) -> Tensor:
+    baselines = Pictures().generate(draw(16, torch.Generator().manual_seed(0)))
+    return GradientShap(network).attribute(picture, baselines, n_samples=32, target=0)
+
+
+def _occlusion(network: nn.Sequential, picture: Tensor) -> Tensor:
+    return Occlusion(network).attribute(picture, (3, TILE, TILE), (3, TILE // 2, TILE // 2), target=0)
+
+
+def _last_convolution(network: nn.Sequential) -> nn.Module:
+    return [layer for layer in network if isinstance(layer, nn.Conv2d)][-1]
+
+
+def _tiles() -> Tensor:
+    """Which tile each pixel belongs to, `[1, 1, 32, 32]`."""
+    side = torch.arange(SIDE) // TILE
+    return (side[:, None] * (SIDE // TILE) + side)[None, None]
+
+
+METHODS: dict[str, Method] = {
+    "random map": lambda _, picture: torch.rand_like(picture[:, :1]),
+    "saliency": lambda network, picture: Saliency(network).attribute(picture, target=0),
+    "smoothed saliency": lambda network, picture: NoiseTunnel(Saliency(network)).attribute(
+        picture, nt_samples=32, stdevs=0.1, target=0
+    ),
+    "input x gradient": lambda network, picture: InputXGradient(network).attribute(picture, target=0),
+    "integrated gradients": lambda network, picture: IntegratedGradients(network).attribute(picture, target=0),
+    "DeepLift": lambda network, picture: DeepLift(network).attribute(picture, target=0),
+    "gradient SHAP": _gradient_shap,
+    "guided backprop": lambda network, picture: GuidedBackprop(network).attribute(picture, target=0),
+    "deconvolution": lambda network, picture: Deconvolution(network).attribute(picture, target=0),
+    "Grad-CAM": _grad_cam,
+    "guided Grad-CAM": lambda network, picture: GuidedGradCam(network, _last_convolution(network)).attribute(
+        picture, target=0
+    ),
+    "occlusion": _occlusion,
+    "feature ablation": lambda network, picture: FeatureAblation(network).attribute(
+        picture, target=0, feature_mask=_tiles()
+    ),
+    "Shapley sampling": lambda network, picture: ShapleyValueSampling(network).attribute(
+        picture, target=0, feature_mask=_tiles(), n_samples=10
+    ),
+}
