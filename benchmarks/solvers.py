@@ -1,77 +1,215 @@
-"""Compares `auto` with Algorithm 1 (`infinite`) at its best learning rate, on the default run.
+"""Compares solvers on the same generators, objectives, targets, seeds and tolerance, in one process.
 
     python benchmarks/solvers.py
+    python benchmarks/solvers.py --cases neuron logits+lowpass:rare --samples 64 --json table.json --plot table.png
 
-Same generator, objective, query, seeds and tolerance for all. The learning rate is the best of a grid: the one that
-makes the most members, and of those the one that needs the fewest evaluations. A large rate can reach a target by
-leaving the prior: |z| / sqrt(d) far from 1, where the generator makes what it never saw. So the best rate is named
-twice, by all members and by typical ones, whose length is within the central 99 % of the prior's. What the grid itself
-cost is printed, and not held against it.
+A case is NAME[+lowpass][:rare]; the names are in benchmarks/cases.py. Costs are in S, one plain sample: a forward pass
+is 1 S, a backward pass 2 S. Residuals are in units of their spread over plain samples, and the loss is their squared
+sum over all outputs and views, so a member of a case with one output and no view is within a tenth of a spread. With
+`--per-output` the tolerance is for each residual: their root mean square is below a tenth of a spread, for any m.
+
+Descent with a fixed rate is given the best of a grid, tried on a few samples first; what the grid cost is printed. The
+rate is the one that makes the most members, and of those the cheapest.
 """
 
 import argparse
+import json
+import math
 import time
-from statistics import median
+from pathlib import Path
+from statistics import mean, median
+from typing import Any
 
 import torch
+from cases import OBJECTIVES, Case, plain
+from without_latents import guided, in_pixels
 
-import equidiff
-from equidiff.solvers.auto import typical
+from equidiff.components import build
+from equidiff.contracts import BuildContext, Solver
+from equidiff.engine import MEMBER, Result, solve
+from equidiff.metrics.diversity import mean_pairwise_distance
+from equidiff.metrics.realism import mean_percentile_interval, nearest_distances, percentiles
+from equidiff.plugins import Plugins
+from equidiff.runfolder import quantized
 
-RATES = (1.0, 3.0, 10.0, 30.0, 100.0)
+CASES = ("circles", "neuron", "neuron+lowpass", "neuron:rare", "probability+lowpass", "logits", "map", "layer")
+SOLVERS = ("auto", "rejection", "lbfgs", "imagespace", "sgd", "adam", "guided", "pixels")
+RATES = {"sgd": (0.3, 3.0, 30.0), "adam": (0.01, 0.05, 0.2)}
+COLUMNS = (
+    "case", "m", "solver", "members", "S", "S/member", "forward", "backward", "wall", "|z|/sqrt(d)", "realism %",
+    "diversity", "8-bit",
+)  # fmt: skip
 
 
 def main() -> None:
-    """Print a line for each solver, then the ratio."""
+    """Print a line for each case and solver."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--objective", default="neuron:17")
-    parser.add_argument("--query", type=int, default=3)
-    parser.add_argument("--samples", type=int, default=16)
-    parser.add_argument("--tolerance", type=float, default=None, help="that of auto unless given")
-    parser.add_argument("--budget", type=float, default=256, help="evaluations a sample may cost")
-    parser.add_argument("--rates", type=float, nargs="+", default=RATES)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--cases", nargs="+", default=CASES, help=", ".join(OBJECTIVES))
+    parser.add_argument("--solvers", nargs="+", default=SOLVERS, help="these words, or specs such as infinite,lr=10")
+    parser.add_argument("--samples", type=int, default=48, help="shared out among a case's targets")
+    parser.add_argument("--tuning", type=int, default=6, help="samples for each rate of a grid")
+    parser.add_argument("--budget", type=float, default=64, help="evaluations a sample may cost")
+    parser.add_argument("--tolerance", type=float, default=0.01)
+    parser.add_argument("--per-output", action="store_true", help="the tolerance is for the mean over residuals")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--plot", type=Path)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    print("solver                    members  evaluations  median  typical  |z|/sqrt(d)  seconds")
-    auto = run(arguments, "auto", arguments.tolerance)
-    tuned = [run(arguments, f"infinite,lr={rate:g}", auto.info["tolerance"]) for rate in arguments.rates]
-    print(f"the grid cost {sum(found.info['evaluations'] for found in tuned):.0f} evaluations")
-    for kind, count in (("members", len), ("typical members", typical_members)):
-        best = min(tuned, key=lambda found: (-count(found), found.info["evaluations"]))
-        each = [found.info["evaluations"] / max(count(found), 1) for found in (auto, best)]
-        print(
-            f"evaluations for each of the {kind}: auto {each[0]:.1f}, {best.info['specs']['solver']} {each[1]:.1f} "
-            f"({count(best)} of them): ratio {each[0] / each[1]:.2f}"
-        )
+    rows = []
+    print("  ".join(name.ljust(width(name)) for name in COLUMNS), flush=True)
+    for case in map(Case, arguments.cases):
+        unit = seconds_of_a_plain_sample(case)
+        for solver in arguments.solvers:
+            if solver in {"guided", "pixels"} and case.name == "circles":
+                continue
+            row = measured(case, solver, unit, arguments)
+            rows.append(row)
+            print("  ".join(show(row[name]).ljust(width(name)) for name in COLUMNS), row.get("note", ""), flush=True)
+            if arguments.json:  # after each line: the table takes long
+                arguments.json.write_text(json.dumps(rows, indent=1) + "\n")
+    if arguments.plot:
+        from plotting import plot
+
+        plot(rows, arguments.plot)
 
 
-def typical_members(found: equidiff.InvariantSet) -> int:
-    """How many members have a latent of a length that is typical of the prior."""
-    kept = typical(found.latents)
-    return int(((kept - found.latents).flatten(1).norm(dim=1) < 1e-3).sum()) if len(found) else 0
+def width(column: str) -> int:
+    """Of a column, in letters."""
+    return {"case": 19, "solver": 16, "realism %": 13, "|z|/sqrt(d)": 16}.get(column, max(len(column), 7))
 
 
-def run(arguments: argparse.Namespace, solver: str, tolerance: float | None) -> equidiff.InvariantSet:
-    """Make one run and print its line."""
+def show(value: Any) -> str:
+    """A cell."""
+    return "-" if value is None else f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def seconds_of_a_plain_sample(case: Case) -> float:
+    """S in seconds, in batches of sixteen."""
+    generator = case.generator
+    latents = torch.randn(16, *generator.latent_shape)
+    with torch.no_grad():
+        generator.generate(latents)
+        started = time.monotonic()
+        for _ in range(3):
+            generator.generate(latents)
+    return (time.monotonic() - started) / 48
+
+
+def measured(case: Case, solver: str, unit: float, arguments: argparse.Namespace) -> dict[str, Any]:
+    """One line of the table."""
     started = time.monotonic()
-    found = equidiff.sample(
-        "toy",
-        arguments.objective,
-        solver=solver,
-        query=arguments.query,
-        samples=arguments.samples,
-        tolerance=tolerance,
-        budget=arguments.budget,
-    )
-    costs = [record.evaluations for record in found.records]
-    norms = [record.latent_norm for record in found.records if record.latent_norm is not None]
-    print(
-        f"{solver:24} {len(found):4}/{len(costs):<3} {sum(costs):12.1f} {median(costs):7.1f} "
-        f"{typical_members(found):8}  {min(norms):4.2f} - {max(norms):4.2f} {time.monotonic() - started:8.1f}",
-        flush=True,
-    )
-    return found
+    if solver in {"guided", "pixels"}:
+        return _without_latents(case, solver, unit, started, arguments)
+    note = ""
+    if solver in RATES:
+        solver, note = tuned(case, solver, arguments)
+        started = time.monotonic()
+    results = solved(case, solver, arguments.samples, arguments)
+    wall = (time.monotonic() - started) / len(results) / unit
+    members = [result.answer for result in results if result.status == MEMBER and result.answer is not None]
+    costs = [3 * result.cost.charged for result in results]
+    row = {
+        "solver": solver, "S": median(costs), "S/member": sum(costs) / len(members) if members else None,
+        "forward": mean(result.cost.forwards for result in results),
+        "backward": mean(result.cost.backwards for result in results), "wall": wall, "note": note,
+    }  # fmt: skip
+    if members:
+        size = math.sqrt(members[0].latents.numel())
+        norms = [float(answer.latents.norm()) / size for answer in members]
+        row["|z|/sqrt(d)"] = f"{median(norms):.3f} {min(norms):.2f}-{max(norms):.2f}"
+    samples = torch.cat([answer.samples for answer in members]) if members else None
+    targets = [i for i, result in zip(_which(case, len(results)), results, strict=True) if result.status == MEMBER]
+    return _judged(case, row, samples, targets, len(results), tolerance_of(case, arguments))
+
+
+def tolerance_of(case: Case, arguments: argparse.Namespace) -> float:
+    """Loss below which a sample of this case is a member."""
+    residuals = len(case.problems[0].target) * (2 if case.lowpass else 1)
+    return arguments.tolerance * (residuals if arguments.per_output else 1)
+
+
+def solved(case: Case, solver: str, count: int, arguments: argparse.Namespace) -> list[Result]:
+    """Results of all samples, in order, shared out among the case's targets."""
+    method: Solver = build(Plugins(), "solver", solver, BuildContext()).component
+    shares = _which(case, count)
+    results: list[Result] = []
+    for number, problem in enumerate(case.problems):
+        events = solve(
+            problem,
+            method,
+            range(shares.count(number)),
+            seed=number,
+            batch=16,
+            budget=arguments.budget,
+            tolerance=tolerance_of(case, arguments),
+        )
+        results += sorted((e for e in events if isinstance(e, Result)), key=lambda result: result.index)
+    return results
+
+
+def tuned(case: Case, optimizer: str, arguments: argparse.Namespace) -> tuple[str, str]:
+    """The best rate of the grid, and what finding it cost."""
+    tried = []
+    for rate in RATES[optimizer]:
+        spec = f"infinite,optimizer={optimizer},lr={rate:g}"
+        results = solved(case, spec, arguments.tuning, arguments)
+        members = sum(result.status == MEMBER for result in results)
+        tried.append((-members, sum(3 * result.cost.charged for result in results), spec))
+    return min(tried)[2], f"the grid cost {sum(cost for _, cost, _ in tried):.0f} S"
+
+
+def _without_latents(
+    case: Case, method: str, unit: float, started: float, arguments: argparse.Namespace
+) -> dict[str, Any]:
+    make = {"guided": guided, "pixels": in_pixels}[method]
+    shares = _which(case, arguments.samples)
+    made = [
+        make(problem, shares.count(number), tolerance_of(case, arguments), seed=number)
+        for number, problem in enumerate(case.problems)
+    ]
+    cost = mean(each for _, _, each in made)
+    done = torch.cat([each for _, each, _ in made])
+    samples = torch.cat([each for each, _, _ in made])[done]
+    row = {
+        "solver": method, "S": cost, "S/member": cost * len(done) / int(done.sum()) if done.any() else None,
+        "wall": (time.monotonic() - started) / len(done) / unit,
+    }  # fmt: skip
+    targets = [number for number, kept in zip(shares, done.tolist(), strict=True) if kept]
+    return _judged(case, row, samples if len(samples) else None, targets, len(done), tolerance_of(case, arguments))
+
+
+def _which(case: Case, count: int) -> list[int]:
+    """The target of each sample."""
+    return sorted(index % len(case.problems) for index in range(count))
+
+
+def _judged(
+    case: Case, row: dict[str, Any], samples: torch.Tensor | None, targets: list[int], asked: int, tolerance: float
+) -> dict[str, Any]:
+    """The row with what the members are like, beside plain samples."""
+    row |= {"case": case.text, "m": len(case.problems[0].target), "members": f"{len(targets)}/{asked}"}
+    if samples is not None and len(samples) > 1:
+        bank = plain(case.generator).flatten(1)
+        reference, others = bank[:2048], bank[2048:2560]
+        usual = nearest_distances(others, reference)
+        near = nearest_distances(samples.flatten(1), reference)
+        low, high = mean_percentile_interval(near, usual)
+        row["realism %"] = f"{percentiles(near, usual).mean().item():.0f} ({low:.0f}-{high:.0f})"
+        row["diversity"] = mean_pairwise_distance(samples.flatten(1)) / mean_pairwise_distance(others)
+        if samples.ndim == 4:
+            row["8-bit"] = f"{_saved(case, samples, targets, tolerance)}/{len(samples)}"
+    return {name: row.get(name) for name in COLUMNS} | {"note": row.get("note", "")}
+
+
+@torch.no_grad()
+def _saved(case: Case, samples: torch.Tensor, targets: list[int], tolerance: float) -> int:
+    """Members that are still within tolerance as 8-bit pictures."""
+    kept = 0
+    for sample, number in zip(quantized(samples), targets, strict=True):
+        _, unfiltered, filtered = case.problems[number].measure(sample[None])
+        kept += bool((unfiltered if filtered is None else unfiltered + filtered) < tolerance)
+    return kept
 
 
 if __name__ == "__main__":

@@ -122,7 +122,9 @@ class LbfgsOptions(Options):
 class AutoOptions(Options):
     """Options of `auto`."""
 
-    pool: int = Field(8, ge=1, le=1024, description="plain samples to start from, the best first")
+    pool: int = Field(
+        8, ge=1, le=1024, description="plain samples to start from, the best first; 3 for a single residual"
+    )
     radius: float = Field(0.5, gt=0, le=2, description="longest first move, as a fraction of sqrt(latent size)")
     coarse: int | None = Field(
         None, ge=1, description="search with so many sampler steps first, then go on with all of them"

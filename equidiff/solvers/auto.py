@@ -32,6 +32,7 @@ from equidiff.errors import SpecError
 from equidiff.solvers.callback import drive
 from equidiff.solvers.lbfgs import minimize_on_sphere
 
+FEW = 3  # plain samples that a single residual needs
 JACOBIAN_OUTPUTS = 4  # with up to so many residuals a Jacobian is worth its backward passes
 PATIENCE = 20  # evaluations in which L-BFGS may fail to halve the loss
 GOOD, POOR = 0.3, 0.8  # ratios of the loss after and before a move: longer moves, shorter moves
@@ -45,7 +46,8 @@ class Auto(Solver):
     """Minimum-norm Newton moves with a trust radius and restarts.
 
     Args:
-        pool: plain samples to start from: the best first, then the next where the search stalls.
+        pool: plain samples to start from: the best first, then the next where the search stalls. A single residual is
+            near its target so often that no more than three are looked at.
         radius: the first trust radius, as a fraction of the root of the latent's size.
         coarse: sampler steps to search with first; all of them from the start when absent.
     """
@@ -63,10 +65,9 @@ class Auto(Solver):
     ) -> Coroutine[Request | Step, Any, None]:
         numbers = itertools.count()
         while True:
-            hand = yield from residual.pool(self.pool, self.coarse)
-            search = self._newton if hand.residuals.shape[1] <= JACOBIAN_OUTPUTS else _descend
-            for card in range(self.pool):
-                here = hand.rows(card, card + 1)
+            cards = yield from self._deal(residual)
+            search = self._newton if cards[0].residuals.shape[1] <= JACOBIAN_OUTPUTS else _descend
+            for here in cards:
                 if self.coarse is not None:
                     yield Step(next(numbers), (yield from residual.value(here.latents)))
                     near = yield from _quietly(search(here, _Coarse(residual, self.coarse), itertools.count()), here)
@@ -74,6 +75,16 @@ class Auto(Solver):
                 yield Step(next(numbers), here)
                 if here.loss.item() < residual.tolerance or (yield from search(here, residual, numbers)):
                     return
+
+    def _deal(self, residual: ResidualFunction) -> Coroutine[Request | Step, Any, list[Answer]]:
+        """Plain samples to start from, the best first."""
+        few = min(FEW, self.pool)
+        hand = yield from residual.pool(few, self.coarse)
+        cards = [hand.rows(card, card + 1) for card in range(few)]
+        if self.pool > few and hand.residuals.shape[1] > 1:
+            more = yield from residual.pool(self.pool - few, self.coarse)
+            cards += [more.rows(card, card + 1) for card in range(self.pool - few)]
+        return sorted(cards, key=lambda card: card.loss.item())
 
     def _newton(self, here: Answer, residual: ResidualFunction, numbers: itertools.count[int]) -> Search:
         """Moves by Jacobian until solved (True) or stalled (False)."""

@@ -1,0 +1,128 @@
+"""What solvers are compared on: objectives of several sizes, common and rare targets."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from equidiff.components import build
+from equidiff.contracts import BuildContext, Generator, Objective
+from equidiff.networks import load_network
+from equidiff.plugins import Plugins
+from equidiff.problem import Problem
+
+BANK = 4096  # plain samples that spreads and targets are taken from
+QUANTILES = {"common": (0.25, 0.5, 0.75), "rare": (0.999,)}
+OBJECTIVES = {  # name: (generator, spec); the number of outputs is in the table
+    "circles": ("toy:circles", "classifier:inner"),
+    "neuron": ("toy:fashion", "neuron:17"),
+    "probability": ("toy:fashion", "classifier:bag"),
+    "logits": ("toy:fashion", "classifier"),
+    "map": ("toy:fashion", "neuron:block3.17,positions=all"),
+    "layer": ("toy:fashion", "the layer before the head"),
+}
+
+
+class Scaled(Objective):
+    """An objective whose residual is in units of its outputs' spread over plain samples."""
+
+    def __init__(self, inner: Objective, spread: Tensor) -> None:
+        self.names, self.unit = inner.names, inner.unit
+        self._inner, self._spread = inner, spread
+
+    def measure(self, samples: Tensor) -> Tensor:
+        """As the inner objective."""
+        return self._inner.measure(samples)
+
+    def residual(self, measurements: Tensor, target: Tensor) -> Tensor:
+        """In spreads."""
+        return (measurements - target) / self._spread
+
+
+class Layer(Objective):
+    """All 128 features before the head of the shipped classifier."""
+
+    unit = "activation"
+
+    def __init__(self, context: BuildContext) -> None:
+        self.names = tuple(map(str, range(128)))
+        self._network = load_network("fashion", None, context)
+
+    def measure(self, samples: Tensor) -> Tensor:
+        """`[batch, 128]`."""
+        module = self._network.module
+        return module.pool(module.block3(module.block2(module.block1(self._network.prepare(samples)))))
+
+
+@dataclass(frozen=True)
+class Case:
+    """One row group of the table: `NAME[+lowpass][:rare]`."""
+
+    text: str
+
+    @property
+    def name(self) -> str:
+        """The objective."""
+        return self.text.partition(":")[0].partition("+")[0]
+
+    @property
+    def lowpass(self) -> bool:
+        """Whether the low-pass view has to hold too."""
+        return "+lowpass" in self.text
+
+    @property
+    def rare(self) -> bool:
+        """Whether the target is the 99.9th percentile."""
+        return self.text.endswith(":rare")
+
+    @cached_property
+    def problems(self) -> list[Problem]:
+        """One for each target."""
+        bank, objective = plain(self.generator), self._objective
+        with torch.no_grad():
+            values = torch.cat([objective.measure(part).float() for part in bank.split(256)])
+        # outputs that hardly vary are given a thousandth of the usual spread, not none
+        spread = values.std(dim=0).clamp(min=1e-3 * values.std().item())
+        # how far from usual: the value itself, or the distance from the mean in spreads
+        distance = values[:, 0] if values.shape[1] == 1 else ((values - values.mean(0)) / spread).norm(dim=1)
+        order = distance.argsort()
+        chosen = [order[int(q * BANK)] for q in QUANTILES["rare" if self.rare else "common"]]
+        regularizer = build(Plugins(), "regularizer", "lowpass" if self.lowpass else "none", self._context).component
+        scaled = Scaled(objective, spread)
+        return [Problem(self.generator, scaled, regularizer, values[index]) for index in chosen]
+
+    @cached_property
+    def generator(self) -> Generator:
+        """The generator, the same object for all cases of its name."""
+        return _generator(OBJECTIVES[self.name][0])
+
+    @property
+    def _context(self) -> BuildContext:
+        return BuildContext(generator=self.generator)
+
+    @property
+    def _objective(self) -> Objective:
+        spec = OBJECTIVES[self.name][1]
+        return Layer(self._context) if self.name == "layer" else build(
+            Plugins(), "objective", spec, self._context
+        ).component  # fmt: skip
+
+
+_generators: dict[str, Generator] = {}
+_banks: dict[int, Tensor] = {}
+
+
+def _generator(spec: str) -> Generator:
+    if spec not in _generators:
+        _generators[spec] = build(Plugins(), "generator", spec, BuildContext()).component
+    return _generators[spec]
+
+
+def plain(generator: Generator) -> Tensor:
+    """`BANK` plain samples, made once."""
+    if id(generator) not in _banks:
+        latents = torch.randn(BANK, *generator.latent_shape, generator=torch.Generator().manual_seed(12345))
+        with torch.no_grad():
+            _banks[id(generator)] = torch.cat([generator.generate(part) for part in latents.split(32)])
+    return _banks[id(generator)]
