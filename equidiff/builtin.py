@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from equidiff.builtin_attributions import METHODS
 from equidiff.plugin import Descriptor, Options, Reference, hookimpl
 
 AUGUSTIN = Reference(
@@ -210,3 +211,9 @@ def equidiff_solvers() -> list[Descriptor]:
             examples=("infinite", "infinite,lr=1", "infinite,optimizer=adam,lr=0.05"),
         ),
     ]
+
+
+@hookimpl
+def equidiff_attributions() -> list[Descriptor]:
+    """Captum's methods, and a random map."""
+    return METHODS
