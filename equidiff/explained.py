@@ -8,7 +8,7 @@ from typing import final
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from equidiff.contracts import Objective, PerSample, Samples
+from equidiff.contracts import Measurements, Objective, PerSample, Samples
 
 Attributions = Float[Tensor, "batch channels height width"]
 
@@ -31,6 +31,7 @@ class Explained(nn.Module):
         networks: the networks that the objective asks, for methods that look inside; may be empty.
         name: what the number is, e.g. "pre-logits.17".
         unit: its unit.
+        target: what the run kept it at.
         batch: as given.
     """
 
@@ -46,10 +47,13 @@ class Explained(nn.Module):
         else:
             self._chosen = int(target.argmax())
             self.name = objective.names[self._chosen]
+        self.target = float(self._number(target[None]))
 
     def forward(self, samples: Samples) -> PerSample:
         """The number of each sample, `[batch]`; differentiable."""
-        measurements = self._measure(samples)
+        return self._number(self._measure(samples))
+
+    def _number(self, measurements: Measurements) -> PerSample:
         return measurements.mean(dim=1) if self._chosen is None else measurements[:, self._chosen]
 
 

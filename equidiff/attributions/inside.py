@@ -92,17 +92,22 @@ def find_layer(explained: Explained, samples: Samples, name: str | None) -> nn.M
     convolutions = [
         place
         for place, (module, shape) in enumerate(calls)
-        if isinstance(module, nn.Conv2d) and len(shape) == 4 and shape[2:] != (1, 1)
+        if isinstance(module, nn.Conv2d) and len(shape) == 4 and shape[2:] != (1, 1) and not _cuts_patches(module)
     ]
     if not convolutions:
         raise UnsupportedError(
-            "Grad-CAM weighs the feature maps of a convolution, and this measurement calls none.",
+            "Grad-CAM weighs the feature maps of a convolution, and this measurement calls none that slides over them.",
             given=_seen(explained, samples),
             expected="an objective whose network has convolutions, or layer=NAME of a layer with feature maps",
         )
     first = convolutions[-1]
     following = takewhile(lambda call: call[1] == calls[first][1], calls[first:])
     return [module for module, _ in following][-1]
+
+
+def _cuts_patches(module: nn.Conv2d) -> bool:
+    """Whether it is the patch embedding of a transformer, or the like: a convolution in name only."""
+    return all(1 < size <= step for size, step in zip(module.kernel_size, module.stride, strict=True))
 
 
 def seen_box(explained: Explained, samples: Samples) -> tuple[int, int, int, int]:

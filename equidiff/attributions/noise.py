@@ -57,7 +57,7 @@ class Tunnel(Attribution):
                 samples,
                 nt_type=self._options.type,
                 nt_samples=self._options.samples,
-                nt_samples_batch_size=max(1, explained.batch // len(samples)),
+                nt_samples_batch_size=1,  # the noise must not depend on how many copies fit into a pass
                 stdevs=self._options.stdev,
             )
 
@@ -96,6 +96,6 @@ class RandomMap(Attribution):
         return torch.stack([self._draw(sample) for sample in samples.detach().cpu()]).to(samples)
 
     def _draw(self, sample: Tensor) -> Tensor:
-        content = zlib.crc32(sample.contiguous().numpy().tobytes())
-        stream = torch.Generator().manual_seed((self._seed << 32) + content)
+        # torch's generator looks at 32 bits of its seed
+        stream = torch.Generator().manual_seed(zlib.crc32(sample.contiguous().numpy().tobytes(), self._seed))
         return torch.randn(1, *sample.shape[1:], generator=stream)

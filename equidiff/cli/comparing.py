@@ -23,7 +23,7 @@ from equidiff.finished import open_finished
 from equidiff.plugins import Plugins
 from equidiff.resume import resume_command
 from equidiff.session import versions
-from equidiff.specs import Spec
+from equidiff.specs import Spec, print_list
 
 USUAL_MEMBERS = 16
 COMMAND = ("equidiff", "compare")
@@ -128,12 +128,12 @@ def _asked(plugins: Plugins, specs: Sequence[Spec] | None, before: AttributionFo
 
 def _compare(work: Work, terminal: Terminal) -> Iterator[dict[str, Any]]:
     """Each method's entry, once it is on disk."""
-    effort = work.subject.effort
-    with terminal.progress(effort * len(work.methods), 0, "comparing") as show:
+    efforts = [work.subject.effort(built.spec) for built in work.methods]
+    with terminal.progress(sum(efforts), 0, "comparing") as show:
         for number, built in enumerate(work.methods):
-            steps = count(number * effort + 1)
+            steps = count(sum(efforts[:number]) + 1)
             place = f"{built.spec} ({number + 1} of {len(work.methods)})"
-            show(number * effort, place)
+            show(sum(efforts[:number]), place)
 
             def done(more: int, steps: Iterator[int] = steps, place: str = place) -> None:
                 show([next(steps) for _ in range(more)][-1], place)
@@ -145,10 +145,10 @@ def _compare(work: Work, terminal: Terminal) -> Iterator[dict[str, Any]]:
 
 def _introduction(work: Work) -> list[tuple[str, object]]:
     explained = work.folder.info["explained"]
-    query = f"; {explained['query']:.4g} for the query" if work.subject.query else ""
+    query = f", {explained['query']:.4g} for the query" if work.subject.query else ""
     whose = f"{'the query and ' if work.subject.query else ''}{len(work.subject.members)} members"
     rows: list[tuple[str, object]] = [
-        ("explained", f"{explained['name']} ({explained['unit']}){query}"),
+        ("explained", f"{explained['name']} ({explained['unit']}), kept at {explained['target']:.4g}{query}"),
         ("maps of", f"{whose}, on {work.subject.samples.device}"),
     ]
     freedom = work.subject.freedom
@@ -205,6 +205,6 @@ def _specs(folder: AttributionFolder) -> list[str]:
 
 def _again(work: Work, state: State, specs: Sequence[str]) -> str:
     """What to type to ask these methods."""
-    listed = ",".join(specs) or CONTROL
+    listed = print_list(map(Spec.parse, specs or [CONTROL]))
     command = resume_command(work.run, work.objective, state.files, COMMAND)
     return f"{command} --methods {shlex.quote(listed)} --members {len(work.subject.members)}"

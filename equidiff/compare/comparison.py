@@ -23,6 +23,7 @@ from equidiff.contracts import Samples
 from equidiff.errors import EquiDiffError, UnknownNameError, UnsupportedError
 from equidiff.explained import Attribution, Explained
 from equidiff.finished import Finished
+from equidiff.passes import is_out_of_memory
 from equidiff.plugins import Plugins
 from equidiff.runfolder import is_image
 from equidiff.specs import Spec
@@ -54,16 +55,17 @@ class Subject:
     seeds: list[int]
     freedom: Freedom | str
 
-    @property
-    def effort(self) -> int:
+    def effort(self, spec: str) -> int:
         """Steps that `compare_method` reports: a map, an infidelity, and of some samples a sensitivity."""
-        return 2 * len(self.samples) + min(DISTURBED, len(self.samples))
+        steps = 2 * len(self.samples) + min(DISTURBED, len(self.samples))
+        return DRAWS * steps if spec == CONTROL else steps
 
     def describe(self) -> dict[str, Any]:
         """What the JSON file says about it."""
+        explained = self.explained
         with torch.no_grad():
-            values = [float(self.explained(row)) for row in self.samples.split(1)]
-        about = {"name": self.explained.name, "unit": self.explained.unit}
+            values = [float(explained(row)) for row in self.samples.split(1)]
+        about = {"name": explained.name, "unit": explained.unit, "target": explained.target}
         own = {"query": values[0]} if self.query else {}
         freedom = {"absent": self.freedom} if isinstance(self.freedom, str) else self.freedom.describe()
         return {
@@ -145,7 +147,8 @@ def compare_method(built: Built, subject: Subject, done: Done) -> tuple[dict[str
         except (UnsupportedError, UnknownNameError) as error:  # such as a layer that is not there
             return entry | {"status": DOES_NOT_FIT, "reason": _explained(error)}, None
         except Exception as error:  # whatever a method raises, the others go on
-            return entry | {"status": FAILED, "reason": _explained(error)}, None
+            hint = "; a smaller --batch may fit" if is_out_of_memory(error) else ""
+            return entry | {"status": FAILED, "reason": _explained(error) + hint}, None
     notes = list(dict.fromkeys(str(each.message) for each in heard))
     flat = int((maps.flatten(1).amax(dim=1) == maps.flatten(1).amin(dim=1)).sum())
     if flat:
@@ -175,15 +178,11 @@ def _measure(method: Attribution, subject: Subject, done: Done) -> tuple[dict[st
 
 def _control(subject: Subject, done: Done) -> tuple[dict[str, Any], Tensor]:
     """The numbers of several random maps, their means and spreads; the maps of the first."""
-    draws = [_measure(RandomMap(seed), subject, done if seed == 0 else _silent) for seed in range(DRAWS)]
+    draws = [_measure(RandomMap(seed), subject, done) for seed in range(DRAWS)]
     numbers, maps = draws[0]
     table = {name: [each[name] for each, _ in draws] for name in numbers}
     means = {name: float(np.mean(values)) for name, values in table.items()}
     return means | {"spread": {name: float(np.std(values, ddof=1)) for name, values in table.items()}}, maps
-
-
-def _silent(_count: int) -> None:
-    pass
 
 
 def _explained(error: Exception) -> str:

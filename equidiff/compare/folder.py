@@ -68,7 +68,9 @@ class AttributionFolder:
         Raises:
             RunFolderError: the system will not have it.
         """
-        self.info |= {"schema_version": SCHEMA_VERSION, **changes}
+        known = self.info | changes
+        # the long list last, for who reads the file
+        self.info = {"schema_version": SCHEMA_VERSION, **known, "methods": known.pop("methods")}
         try:
             self.path.mkdir(exist_ok=True)
             replace_text(self.path / NAME, json.dumps(self.info, indent=2, ensure_ascii=False) + "\n")

@@ -36,13 +36,14 @@ def measure_infidelity(
         attributions: of the sample, `[1, channels or 1, height, width]`.
         seed: the same seed covers the same squares.
     """
-    stream = torch.Generator().manual_seed(seed)
+    # all of them at once: which they are must not depend on how many fit into a pass
+    rest = list(_squares(sample, SQUARES, torch.Generator().manual_seed(seed)))
     spread = attributions.to(sample.device)
     if len(spread[0]) != len(sample[0]):
         spread = spread.expand_as(sample) / (1 if local else len(sample[0]))
 
     def cover(rows: Tensor) -> tuple[Tensor, Tensor]:
-        squares = _squares(rows, stream)
+        squares = torch.stack([rest.pop() for _ in rows])
         return (squares * rows if local else squares), rows * (1 - squares)
 
     value = infidelity(
@@ -84,16 +85,16 @@ def measure_sensitivity(method: Attribution, explained: Explained, sample: Sampl
     return float(value)
 
 
-def _squares(rows: Tensor, stream: torch.Generator) -> Tensor:
-    """A square for each row: ones in it, zeros elsewhere, `[batch, channels, height, width]`."""
-    height, width = rows.shape[2:]
+def _squares(sample: Samples, count: int, stream: torch.Generator) -> Tensor:
+    """Squares at random places: ones inside, zeros elsewhere, `[count, channels, height, width]`."""
+    height, width = sample.shape[2:]
     side = max(1, min(height, width) // SHARE)
-    down, across = (_interval(length, side, len(rows), stream) for length in (height, width))
+    down, across = (_intervals(length, side, count, stream) for length in (height, width))
     squares = down[:, None, :, None] & across[:, None, None, :]
-    return squares.to(rows).expand_as(rows)
+    return squares.to(sample).expand(-1, sample.shape[1], -1, -1)
 
 
-def _interval(length: int, side: int, count: int, stream: torch.Generator) -> Tensor:
+def _intervals(length: int, side: int, count: int, stream: torch.Generator) -> Tensor:
     starts = torch.randint(length - side + 1, (count, 1), generator=stream)
     places = torch.arange(length)
     return (places >= starts) & (places < starts + side)
