@@ -106,11 +106,11 @@ def _near(finished: Finished, query: Samples) -> tuple[list[int], str]:
     """Positions of the near members among all members, the nearest first."""
     found = finished.found
     angles: list[Any] = [getattr(member, "distance", None) for member in found.members]
+    # half of them, so that those are meant that are near
+    count = min(NEAR, max(2, len(angles) // 2), len(angles))
     if found.info["options"].get("start") == "query" and None not in angles:
-        return np.argsort(angles, kind="stable")[:NEAR].tolist(), LATENT
+        return np.argsort(angles, kind="stable")[:count].tolist(), LATENT
     distances = (found.samples - query).flatten(1).norm(dim=1)
-    # of many members half, so that those are meant that are near
-    count = min(NEAR, max(2, len(distances) // 2), len(distances))
     return distances.argsort(stable=True)[:count].tolist(), PIXELS
 
 
