@@ -16,12 +16,16 @@ if TYPE_CHECKING:
     from equidiff.contracts import Regularizer as Regularizer
     from equidiff.contracts import Solver as Solver
     from equidiff.errors import EquiDiffError as EquiDiffError
+    from equidiff.explained import Attribution as Attribution
+    from equidiff.explained import Explained as Explained
     from equidiff.invariant_set import InvariantSet as InvariantSet
     from equidiff.invariant_set import sample as sample
 
 # imported on first use: torch takes seconds, and the command line must not wait for it
 _HOMES = {
+    "Attribution": "equidiff.explained",
     "EquiDiffError": "equidiff.errors",
+    "Explained": "equidiff.explained",
     "Generator": "equidiff.contracts",
     "InvariantSet": "equidiff.invariant_set",
     "Objective": "equidiff.contracts",
@@ -30,7 +34,17 @@ _HOMES = {
     "sample": "equidiff.invariant_set",
 }
 
-__all__ = ["EquiDiffError", "Generator", "InvariantSet", "Objective", "Regularizer", "Solver", "sample"]
+__all__ = [
+    "Attribution",
+    "EquiDiffError",
+    "Explained",
+    "Generator",
+    "InvariantSet",
+    "Objective",
+    "Regularizer",
+    "Solver",
+    "sample",
+]
 __version__ = "0.1.0"
 
 

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from equidiff.builtin_attributions import METHODS
 from equidiff.plugin import Descriptor, Options, Reference, hookimpl
 
 AUGUSTIN = Reference(
@@ -246,3 +247,9 @@ def equidiff_solvers() -> list[Descriptor]:
             examples=("rejection",),
         ),
     ]
+
+
+@hookimpl
+def equidiff_attributions() -> list[Descriptor]:
+    """Captum's methods, and a random map."""
+    return METHODS

@@ -10,10 +10,12 @@ from pydantic import ValidationError
 from equidiff.contracts import BuildContext, Generator, Objective, Regularizer, Solver
 from equidiff.descriptors import Descriptor, Options
 from equidiff.errors import EquiDiffError, PluginError, SpecError, nearest
+from equidiff.explained import Attribution
 from equidiff.plugins import Offer, Plugins
 from equidiff.specs import Spec, parse_sum, print_sum
 
 CONTRACTS: dict[str, type] = {
+    "attribution": Attribution,
     "generator": Generator,
     "objective": Objective,
     "regularizer": Regularizer,

@@ -1,4 +1,4 @@
-"""The four interfaces. Subclass one, override its abstract methods, return it from a factory: that is a component.
+"""The interfaces. Subclass one, override its abstract methods, return it from a factory: that is a component.
 
 Samples are images `[batch, channels, height, width]`, nominally in [0, 1] and not clamped, or points `[batch, 2]`.
 Implementations are final: wrap another component, do not subclass it.
@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from PIL.Image import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from equidiff.errors import UnsupportedError
 
@@ -53,12 +53,14 @@ class BuildContext:
         dtype: "float32" or "bfloat16" (autocast inside generators).
         generator: the run's generator; absent while generators and solvers are built.
         weights: components append every weights file they load.
+        attribution: builds another attribution method from its spec, for those that wrap one.
     """
 
     device: str = "cpu"
     dtype: str = "float32"
     generator: Generator | None = None
     weights: list[Weights] = field(default_factory=list)
+    attribution: Callable[[str], Any] | None = None
 
 
 class Generator(ABC):
@@ -138,6 +140,10 @@ class Objective(ABC):
         Args:
             images: pictures of mode "L" or "RGB" that the user gave for the purpose; may be empty.
         """
+        return []
+
+    def networks(self) -> list[nn.Module]:
+        """The networks that `measure` calls, for attribution methods that look inside; none unless it says so."""
         return []
 
     def residual(self, measurements: Measurements, target: Float[Tensor, " m"]) -> Float[Tensor, "batch r"]:

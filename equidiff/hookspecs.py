@@ -44,3 +44,8 @@ def equidiff_regularizers() -> Iterable[Descriptor]:  # type: ignore[empty-body]
 @hookspec
 def equidiff_solvers() -> Iterable[Descriptor]:  # type: ignore[empty-body]
     """Solvers: methods that drive the residual to zero from a start latent."""
+
+
+@hookspec
+def equidiff_attributions() -> Iterable[Descriptor]:  # type: ignore[empty-body]
+    """Attribution methods: maps of which pixels of a sample its measurement comes from."""

@@ -2,6 +2,7 @@
 
     name[:argument][,key=value...]          sae:6547,layer=9,tokens=cls
     [weight*]spec + [weight*]spec ...       neuron:a + 0.5*neuron:b      (objectives only)
+    spec,spec,...                           saliency,occlusion,window=7  (`equidiff compare` only)
 
 A comma, a plus sign or a per cent sign inside an argument or a value is written `%2C`, `%2B`, `%25`. Parsing what was
 printed gives the same spec again.
@@ -10,7 +11,7 @@ printed gives the same spec again.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import quote, unquote
 
@@ -59,6 +60,31 @@ class Spec:
 
     def __hash__(self) -> int:
         return hash(str(self))
+
+
+def parse_list(text: str) -> list[Spec]:
+    """Parse `spec,spec,...`; a part `key=value` is an option of the spec before it.
+
+    Raises:
+        SpecError: a part is empty, an option comes first, or a spec is malformed.
+    """
+    groups: list[list[str]] = []
+    for part in text.split(","):
+        key, equals, _ = part.partition("=")
+        if not part.strip():
+            raise SpecError("A name in the list is empty.", given=repr(text), expected="saliency,occlusion,window=7")
+        if not (equals and NAME.fullmatch(key.strip())):
+            groups.append([part])
+        elif groups:
+            groups[-1].append(part)
+        else:
+            raise SpecError("The list begins with an option.", given=repr(text), expected="a name before it")
+    return [Spec.parse(",".join(group)) for group in groups]
+
+
+def print_list(specs: Iterable[Spec]) -> str:
+    """The text that `parse_list` reads back as the same specs."""
+    return ",".join(map(str, specs))
 
 
 def parse_sum(text: str) -> list[tuple[float, Spec]]:

@@ -9,6 +9,7 @@ from importlib.metadata import EntryPoint
 
 import pytest
 
+from equidiff.descriptors import KINDS
 from equidiff.errors import PluginError, UnknownNameError
 from equidiff.plugin import Descriptor, hookimpl
 from equidiff.plugins import Plugins
@@ -46,6 +47,11 @@ class Sound:
     @staticmethod
     @hookimpl
     def equidiff_solvers():
+        return one("sound")
+
+    @staticmethod
+    @hookimpl
+    def equidiff_attributions():
         return one("sound")
 
 
@@ -156,7 +162,7 @@ def test_a_broken_plugin_costs_one_line(name):
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_broken_plugin_offers_nothing(name):
     plugins = Plugins([entry(name)])
-    assert [plugins.offers(kind) for kind in ("generator", "objective", "regularizer", "solver")] == [[]] * 4
+    assert [plugins.offers(kind) for kind in KINDS] == [[]] * 5
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from equidiff.errors import SpecError
-from equidiff.specs import Spec, parse_sum, print_sum
+from equidiff.specs import Spec, parse_list, parse_sum, print_list, print_sum
 
 NAMES = st.from_regex(r"[A-Za-z][A-Za-z0-9_-]{0,12}", fullmatch=True)
 # surrogates cannot be encoded, so they cannot come from a command line or a file
@@ -115,3 +115,26 @@ def test_malformed_sums_are_refused(text):
 def test_specs_need_no_quotes_in_a_shell(text):
     assert shlex.split(text) == [text]
     assert not set(text) & set("*?[]{}()<>|&;$`!#~\"' \\")
+
+
+METHODS = st.lists(SPECS, min_size=1, max_size=4)
+
+
+@given(METHODS)
+def test_parsing_a_printed_list_gives_the_same_specs(specs):
+    assert parse_list(print_list(specs)) == specs
+
+
+def test_options_belong_to_the_name_before_them():
+    specs = parse_list("occlusion,window=7, stride=4,saliency,noise_tunnel:occlusion%2Cwindow=7,samples=3")
+    assert [(spec.name, spec.argument, dict(spec.options)) for spec in specs] == [
+        ("occlusion", None, {"window": "7", "stride": "4"}),
+        ("saliency", None, {}),
+        ("noise_tunnel", "occlusion,window=7", {"samples": "3"}),
+    ]
+
+
+@pytest.mark.parametrize("text", ["", "a,,b", "a,", "x=3,a", "a,x=1,x=2", "a, ,b", "a,b:"])
+def test_malformed_lists_are_refused(text):
+    with pytest.raises(SpecError):
+        parse_list(text)

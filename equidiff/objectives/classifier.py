@@ -7,7 +7,7 @@ from typing import final
 import torch
 from jaxtyping import Float
 from PIL.Image import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from equidiff.builtin import ClassifierOptions
 from equidiff.contracts import BuildContext, Measurements, Objective, Samples
@@ -73,6 +73,9 @@ class Classifier(Objective):
 
     def measure_image(self, image: Image) -> Float[Tensor, "1 m"]:
         return self._read(self._network.prepare_image(image))
+
+    def networks(self) -> list[nn.Module]:
+        return [self._network.module]
 
     def _read(self, inputs: Tensor) -> Measurements:
         logits = self._network.module(inputs)

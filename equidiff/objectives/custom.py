@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from PIL import ImageOps
 from PIL.Image import Image, Resampling
-from torch import Tensor
+from torch import Tensor, nn
 
 from equidiff.contracts import BuildContext, Measurements, Objective, Samples, image_to_tensor
 from equidiff.descriptors import Options
@@ -79,6 +79,11 @@ class Custom(Objective):
         channels, height, width = self._shape
         fitted = ImageOps.fit(image.convert("L" if channels == 1 else "RGB"), (width, height), Resampling.BICUBIC)
         return self.measure(image_to_tensor(fitted).to(self._device))
+
+    def networks(self) -> list[nn.Module]:
+        """What the function says it calls, by an attribute `networks`; the function itself where it is a network."""
+        own = [self._function] if isinstance(self._function, nn.Module) else []
+        return [*own, *getattr(self._function, "networks", ())]
 
     def _call(self, samples: Samples) -> Any:
         try:

@@ -8,7 +8,7 @@ from typing import final
 import torch
 from jaxtyping import Float
 from PIL.Image import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from equidiff.contracts import Measurements, Objective, Samples
 
@@ -35,6 +35,9 @@ class Distribution(Objective):
 
     def measure_image(self, image: Image) -> Float[Tensor, "1 m"]:
         return self._probabilities.measure_image(image)
+
+    def networks(self) -> list[nn.Module]:
+        return self._probabilities.networks()
 
     def residual(self, measurements: Measurements, target: Float[Tensor, " m"]) -> Float[Tensor, "batch m"]:
         """One root a class, signed, whose squares sum to the divergence; see `kl_roots`."""

@@ -7,7 +7,7 @@ from typing import final
 
 from jaxtyping import Float
 from PIL.Image import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from equidiff.builtin import NeuronOptions
 from equidiff.contracts import BuildContext, Measurements, Objective, Samples
@@ -59,6 +59,9 @@ class Neuron(Objective):
 
     def measure_image(self, image: Image) -> Float[Tensor, "1 m"]:
         return self._units.read_one(self._units.tap.network.prepare_image(image), self._index)
+
+    def networks(self) -> list[nn.Module]:
+        return [self._units.tap.network.module]
 
 
 def _parse(argument: str | None) -> tuple[str | None, int]:

@@ -8,7 +8,7 @@ from typing import final
 
 from jaxtyping import Float
 from PIL.Image import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from equidiff.contracts import Measurements, Objective, Samples
 from equidiff.errors import UsageError
@@ -39,6 +39,9 @@ class WeightedSum(Objective):
 
     def measure_image(self, image: Image) -> Float[Tensor, "1 m"]:
         return self._add(lambda objective: objective.measure_image(image))
+
+    def networks(self) -> list[nn.Module]:
+        return [network for _, objective in self._terms for network in objective.networks()]
 
     def _add(self, measure: Callable[[Objective], Tensor]) -> Tensor:
         (weight, objective), *others = self._terms

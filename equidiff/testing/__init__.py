@@ -11,6 +11,7 @@
 Each check raises `ContractError`, an AssertionError, that says what is wrong and what the contract asks.
 """
 
+from equidiff.testing.attribution import check_attribution
 from equidiff.testing.failure import ContractError
 from equidiff.testing.generator import check_generator
 from equidiff.testing.objective import check_objective
@@ -21,6 +22,7 @@ from equidiff.testing.solver import Drive, check_solver, drive, easy_problem
 __all__ = [
     "ContractError",
     "Drive",
+    "check_attribution",
     "check_generator",
     "check_objective",
     "check_plugin",

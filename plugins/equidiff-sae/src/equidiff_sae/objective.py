@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, final
 import torch
 from jaxtyping import Float
 from PIL.Image import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from equidiff.contracts import BuildContext, Finding, Measurements, Objective, Samples
 from equidiff.errors import UnsupportedError, UsageError, WeightsError
@@ -108,6 +108,10 @@ class SaeFeature(Objective):
     def measure_image(self, image: Image) -> Float[Tensor, "1 m"]:
         """The activation in a picture, prepared as the transformer's own evaluation would."""
         return self._reduced(self._read(self._vision.network.prepare_image(image)).value)
+
+    def networks(self) -> list[nn.Module]:
+        """The transformer."""
+        return [self._vision.network.module]
 
     def compare(self, samples: Samples, target: Float[Tensor, " m"]) -> tuple[Measurements, Float[Tensor, "batch m"]]:
         """Measurements, and a residual with a slope where the feature is off but ought to be on."""

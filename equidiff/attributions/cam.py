@@ -1,0 +1,54 @@
+"""Grad-CAM, alone and times guided backpropagation."""
+
+from __future__ import annotations
+
+from captum.attr import GuidedBackprop, LayerGradCam
+from torch import Tensor, nn
+from torch.nn.functional import interpolate, pad
+
+from equidiff.attributions.captum import Captum, no_argument
+from equidiff.attributions.inside import find_layer, require_modules, seen_box
+from equidiff.builtin_attributions import CamOptions
+from equidiff.contracts import BuildContext, Samples
+from equidiff.errors import UnsupportedError
+from equidiff.explained import Explained
+
+
+def build_gradcam(argument: str | None, options: CamOptions, context: BuildContext) -> Captum:
+    """Build `gradcam`."""
+    no_argument("gradcam", argument)
+    return Captum(lambda explained, samples: _map(explained, samples, options.layer))
+
+
+def build_guided_gradcam(argument: str | None, options: CamOptions, context: BuildContext) -> Captum:
+    """Build `guided_gradcam`: the product, as Captum's GuidedGradCam forms it, but bilinear and aware of crops."""
+    no_argument("guided_gradcam", argument)
+
+    def compute(explained: Explained, samples: Samples) -> Tensor:
+        weights = _map(explained, samples, options.layer)
+        require_modules(explained, samples, nn.ReLU, "Guided Grad-CAM")
+        return weights * GuidedBackprop(explained).attribute(samples)
+
+    return Captum(compute, local=True)
+
+
+def _map(explained: Explained, samples: Samples, name: str | None) -> Tensor:
+    """`[batch, 1, height, width]`: the layer's map, spread over the pixels that the network sees; elsewhere zero."""
+    layer = find_layer(explained, samples, name)
+    try:
+        coarse = LayerGradCam(explained, layer).attribute(samples, relu_attributions=True)
+    except (AssertionError, RuntimeError, IndexError) as error:
+        raise UnsupportedError(
+            f"Grad-CAM cannot read this layer: {str(error).splitlines()[0]}",
+            given=name or type(layer).__name__,
+            expected="a layer that the measurement calls once, and that puts out feature maps",
+        ) from error
+    if coarse.ndim != 4:
+        raise UnsupportedError(
+            "Grad-CAM needs feature maps.",
+            given=f"{name}, which puts out {coarse.ndim - 1} axes a sample",
+            expected="channels, height and width",
+        )
+    top, bottom, left, right = seen_box(explained, samples)
+    fine = interpolate(coarse, (bottom - top, right - left), mode="bilinear", align_corners=False)
+    return pad(fine, (left, samples.shape[3] - right, top, samples.shape[2] - bottom))

@@ -1,0 +1,210 @@
+"""Comparing methods for a person who watches: what is said before, meanwhile and after."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from equidiff.cli.options import State
+from equidiff.cli.run import INTERRUPTED, NOT_ALL_MEMBERS
+from equidiff.compare.comparison import CONTROL, Subject, build_methods, compare_method, prepare_subject
+from equidiff.compare.drawing import draw_freedom, draw_maps
+from equidiff.compare.folder import COMPLETE, DOES_NOT_FIT, NAME, AttributionFolder
+from equidiff.compare.freedom import LATENT, Freedom
+from equidiff.components import Built
+from equidiff.console import Terminal
+from equidiff.errors import UsageError
+from equidiff.finished import open_finished
+from equidiff.plugins import Plugins
+from equidiff.resume import resume_command
+from equidiff.session import versions
+from equidiff.specs import Spec, print_list
+
+USUAL_MEMBERS = 16
+COMMAND = ("equidiff", "compare")
+PIXELS_ONLY = " by their pixels; for members that were started there, run with --start query"
+COLUMNS = {
+    "rank_correlation_members": "ranks, members",
+    "rank_correlation_query": "ranks, query",
+    "overlap_members": "top, members",
+    "overlap_query": "top, query",
+    "freedom_auc": "AUC",
+    "freedom_auc_seen": "AUC, seen",
+    "infidelity": "infidelity",
+    "max_sensitivity": "sensitivity",
+}
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is to be done: methods on a subject, the control first where it is not there yet; and where it is kept."""
+
+    run: Path
+    subject: Subject
+    methods: list[Built]
+    folder: AttributionFolder
+    objective: str
+
+
+def prepare(
+    state: State,
+    run: Path,
+    specs: Sequence[Spec] | None,
+    most: int | None,
+    objective: str | None,
+    batch: int,
+    device: str,
+) -> Work:
+    """Open the run, build the methods, and find what earlier comparisons left.
+
+    Args:
+        state: plugins and terminal.
+        run: the run folder.
+        specs: methods; None for all that there are.
+        most: members to explain; as many as before, or the usual number, when absent.
+        objective: the run's own again, where it is code of the user's.
+        batch: samples in one pass.
+        device: where to compute.
+    """
+    plugins = state.plugins()
+    finished = open_finished(run, plugins, COMMAND, objective=objective, files=state.files, device=device)
+    before = AttributionFolder.read(run)
+    subject = prepare_subject(finished, most or (len(before.info["members"]) if before else USUAL_MEMBERS), batch)
+    if before and before.info["members"] != subject.members:
+        raise UsageError(
+            "The maps that this run has are of other members, and would no longer stand beside the new ones.",
+            given=f"--members {most}",
+            expected=f"--members {len(before.info['members'])}, or none",
+            hint=f"mv {before.path} {before.path}-{len(before.info['members'])}   # to begin anew",
+        )
+    methods = build_methods(plugins, _asked(plugins, specs, before), finished)
+    folder = before or AttributionFolder(run / "attributions", {"methods": []})
+    folder.info |= {
+        "seed": finished.session.settings.seed,
+        "versions": folder.info.get("versions", {})
+        | versions([*finished.session.built.values(), *methods])
+        | {"captum": version("captum")},
+        **subject.describe(),
+    }
+    return Work(run, subject, methods, folder, finished.found.info["specs"]["objective"])
+
+
+def perform(work: Work, state: State, as_json: bool) -> int:
+    """Compare, draw, show, and return the exit code."""
+    terminal = state.terminal
+    terminal.facts(_introduction(work))
+    asked = [built.spec for built in work.methods]
+    left = list(asked)
+    try:
+        for entry in _compare(work, terminal):
+            left.remove(entry["spec"])
+            work.folder.write(command=_again(work, state, _specs(work.folder)))
+            _warn(entry, terminal)
+    except KeyboardInterrupt:
+        _conclude(work, terminal)
+        kept = f"{len(asked) - len(left)} of {len(asked)} methods are finished and kept"
+        terminal.note(f"Interrupted: {kept}. Go on with: {_again(work, state, left)}")
+        return INTERRUPTED
+    _conclude(work, terminal)
+    folder = work.folder
+    terminal.result((folder.path / NAME).read_text(encoding="utf-8") if as_json else str(folder.path))
+    done = [entry["status"] == COMPLETE for entry in folder.info["methods"] if entry["spec"] in asked]
+    return 0 if all(done) else NOT_ALL_MEMBERS
+
+
+def _asked(plugins: Plugins, specs: Sequence[Spec] | None, before: AttributionFolder | None) -> list[Spec]:
+    """Each method once; the control first, where it is not there yet: without it no number says much."""
+    if specs is None:
+        specs = [Spec(offer.descriptor.name) for offer in plugins.offers("attribution")]
+    there = before is not None and any(entry["spec"] == CONTROL for entry in _complete(before))
+    wanted = [spec for spec in dict.fromkeys(specs) if str(spec) != CONTROL]
+    return wanted if there else [Spec(CONTROL), *wanted]
+
+
+def _compare(work: Work, terminal: Terminal) -> Iterator[dict[str, Any]]:
+    """Each method's entry, once it is on disk."""
+    efforts = [work.subject.effort(built.spec) for built in work.methods]
+    with terminal.progress(sum(efforts), 0, "comparing") as show:
+        for number, built in enumerate(work.methods):
+            steps = count(sum(efforts[:number]) + 1)
+            place = f"{built.spec} ({number + 1} of {len(work.methods)})"
+            show(sum(efforts[:number]), place)
+
+            def done(more: int, steps: Iterator[int] = steps, place: str = place) -> None:
+                show([next(steps) for _ in range(more)][-1], place)
+
+            entry, maps = compare_method(built, work.subject, done)
+            work.folder.add(entry, maps)
+            yield entry
+
+
+def _introduction(work: Work) -> list[tuple[str, object]]:
+    explained = work.folder.info["explained"]
+    query = f", {explained['query']:.4g} for the query" if work.subject.query else ""
+    whose = f"{'the query and ' if work.subject.query else ''}{len(work.subject.members)} members"
+    rows: list[tuple[str, object]] = [
+        ("explained", f"{explained['name']} ({explained['unit']}), kept at {explained['target']:.4g}{query}"),
+        ("maps of", f"{whose}, on {work.subject.samples.device}"),
+    ]
+    freedom = work.subject.freedom
+    if isinstance(freedom, str):
+        return [*rows, ("freedom", f"not known: {freedom}")]
+    near = f"{len(freedom.members)} members near the query"
+    return [*rows, ("freedom", f"of {near}" + ("" if freedom.measure == LATENT else PIXELS_ONLY))]
+
+
+def _warn(entry: dict[str, Any], terminal: Terminal) -> None:
+    if entry["status"] != COMPLETE:
+        words = "does not fit" if entry["status"] == DOES_NOT_FIT else "failed"
+        terminal.note(f"{entry['spec']} {words}: {entry['reason']}", "yellow")
+    for note in entry.get("notes", ()):
+        terminal.note(f"{entry['spec']}: {note}", "yellow")
+
+
+def _conclude(work: Work, terminal: Terminal) -> None:
+    """The table of all methods that are there, and the pictures."""
+    folder, subject = work.folder, work.subject
+    entries = _complete(folder)
+    if not entries:
+        return
+    known = [key for key in COLUMNS if any(key in entry["numbers"] for entry in entries)]
+    rows = [
+        [entry["spec"], *(_cell(entry["numbers"].get(key)) for key in known), f"{entry['wall_s']:.1f}"]
+        for entry in entries
+    ]
+    terminal.table(("method", *(COLUMNS[key] for key in known), "seconds"), rows, result=False)
+    with terminal.status("drawing"):
+        maps = {entry["spec"]: folder.load(entry["file"]) for entry in entries}
+        pictures = [folder.add_picture("compare.png", draw_maps(subject, maps, folder.info["explained"]))]
+        if isinstance(subject.freedom, Freedom):
+            free = {"freedom": subject.freedom.freedom[None], "plain": subject.freedom.plain[None]}
+            folder.save("freedom.safetensors", free)
+            scores = {entry["spec"]: entry["numbers"].get("freedom_auc_seen") for entry in entries}
+            pictures.append(folder.add_picture("freedom.png", draw_freedom(subject, subject.freedom, maps, scores)))
+    terminal.facts([("pictures", "\n".join(map(str, pictures)))])
+
+
+def _complete(folder: AttributionFolder) -> list[dict[str, Any]]:
+    """The methods that have maps, the control last."""
+    entries = [entry for entry in folder.info["methods"] if entry["status"] == COMPLETE]
+    return sorted(entries, key=lambda entry: entry["spec"] == CONTROL)
+
+
+def _cell(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}" if value == 0 or 0.001 <= abs(value) < 1000 else f"{value:.1e}"
+
+
+def _specs(folder: AttributionFolder) -> list[str]:
+    return [entry["spec"] for entry in folder.info["methods"] if entry["spec"] != CONTROL]
+
+
+def _again(work: Work, state: State, specs: Sequence[str]) -> str:
+    """What to type to ask these methods."""
+    listed = print_list(map(Spec.parse, specs or [CONTROL]))
+    command = resume_command(work.run, work.objective, state.files, COMMAND)
+    return f"{command} --methods {shlex.quote(listed)} --members {len(work.subject.members)}"

@@ -1,0 +1,131 @@
+"""`attributions/` in a run folder: a file of maps for each method, and `attributions.json` about all of them.
+
+    attributions.json         schema_version, command, seed, versions, explained (name, unit, values), members (their
+                              indices), freedom, methods
+    METHOD.safetensors        query [1, height, width] where the run has one, members [n, height, width] in their order
+    freedom.safetensors       freedom, plain [1, height, width]
+    compare.png, freedom.png  the maps; what the members leave free beside what methods call important
+
+A method has a name, its spec, a status (complete, does_not_fit, failed), and where it is complete its file, its numbers
+and the seconds it took; `reason` says why it is not, `notes` what else there is to say. Files are replaced in one move.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any, final
+
+from PIL import Image
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from equidiff.errors import RunFolderError
+from equidiff.runinfo import read_description, replace_text
+
+SCHEMA_VERSION = 1
+NAME = "attributions.json"
+NEEDED = {"explained", "members", "methods", "seed"}
+COMPLETE, DOES_NOT_FIT, FAILED = "complete", "does_not_fit", "failed"
+
+
+@final
+class AttributionFolder:
+    """Reads and writes the folder.
+
+    Args:
+        path: the folder.
+        info: the content of `attributions.json`.
+    """
+
+    def __init__(self, path: Path, info: dict[str, Any]) -> None:
+        self.path = path
+        self.info = info
+
+    @classmethod
+    def read(cls, run: Path) -> AttributionFolder | None:
+        """What earlier comparisons of a run left; None where there was none.
+
+        Raises:
+            RunFolderError: it is damaged, or of another schema version.
+        """
+        path = run / "attributions"
+        file = path / NAME
+        if not file.exists():
+            return None
+        damaged = RunFolderError(
+            "The attributions.json of this run cannot be read.", given=file, expected="what equidiff compare writes",
+            hint=f"mv {path} {path}-damaged",
+        )  # fmt: skip
+        info = read_description(file, "folder of attributions", SCHEMA_VERSION, NEEDED, damaged, damaged)
+        return cls(path, info)
+
+    def write(self, **changes: Any) -> None:
+        """Write the description, with these changes.
+
+        Raises:
+            RunFolderError: the system will not have it.
+        """
+        known = self.info | changes
+        # the long list last, for who reads the file
+        self.info = {"schema_version": SCHEMA_VERSION, **known, "methods": known.pop("methods")}
+        try:
+            self.path.mkdir(exist_ok=True)
+            replace_text(self.path / NAME, json.dumps(self.info, indent=2, ensure_ascii=False) + "\n")
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def add(self, entry: dict[str, Any], maps: dict[str, Tensor] | None) -> None:
+        """Add a method, in the place of what was there for the same spec.
+
+        Args:
+            entry: what is known of it, `spec` among it.
+            maps: `query` and `members`; None where it is not complete.
+        """
+        if maps is not None:
+            entry["file"] = self.save(file_name(entry["spec"]), maps)
+        methods = self.info["methods"]
+        places = [place for place, each in enumerate(methods) if each["spec"] == entry["spec"]]
+        if places:
+            methods[places[0]] = entry
+        else:
+            methods.append(entry)
+        self.write()
+
+    def save(self, name: str, tensors: dict[str, Tensor]) -> str:
+        """Write a file of tensors, float32, and return its name."""
+        self.path.mkdir(exist_ok=True)
+        temporary = self.path / f"{name}.part"
+        try:
+            save_file({key: value.float().contiguous().clone() for key, value in tensors.items()}, temporary)
+            temporary.replace(self.path / name)
+        except (SafetensorError, OSError) as error:
+            raise self._unwritable(error) from error
+        return name
+
+    def load(self, name: str) -> dict[str, Tensor]:
+        """Read a file of tensors.
+
+        Raises:
+            RunFolderError: it is missing or damaged.
+        """
+        try:
+            return load_file(self.path / name)
+        except (SafetensorError, OSError) as error:
+            raise RunFolderError(f"These maps cannot be read: {error}", given=self.path / name) from error
+
+    def add_picture(self, name: str, picture: Image.Image) -> Path:
+        """Write a picture and return where it is."""
+        temporary = self.path / f"{name}.part"
+        picture.save(temporary, format="png")
+        return temporary.replace(self.path / name)
+
+    def _unwritable(self, error: Exception) -> RunFolderError:
+        return RunFolderError(f"The maps cannot be written: {error}", given=self.path, expected="a disk with room")
+
+
+def file_name(spec: str) -> str:
+    """A method's spec as a file name; specs that differ have names that differ, but for unusual characters."""
+    return re.sub(r"[^A-Za-z0-9._=-]+", "-", spec).strip("-.") + ".safetensors"

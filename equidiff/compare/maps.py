@@ -1,0 +1,86 @@
+"""Asking a method for maps, so that they depend on the seed and the sample alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from equidiff.contracts import Samples
+from equidiff.errors import PluginError
+from equidiff.explained import Attribution, Attributions, Explained
+
+
+def explain(
+    method: Attribution,
+    explained: Explained,
+    samples: Samples,
+    seeds: Sequence[int],
+    done: Callable[[int], None] = lambda _count: None,
+) -> Attributions:
+    """What a method says of samples.
+
+    Args:
+        method: asked in batches of `explained.batch`; sample by sample where it draws random numbers.
+        explained: what is explained.
+        samples: `[n, channels, height, width]`.
+        seeds: one for each sample.
+        done: is told how many more samples are done.
+
+    Returns:
+        `[n, channels, height, width]`, or one channel, on the CPU.
+
+    Raises:
+        UnsupportedError: the method does not fit.
+        PluginError: it does not return what it must.
+    """
+    parts: list[Tensor] = []
+    start = 0
+    for rows in samples.split(1 if method.random else explained.batch):
+        with seeded(seeds[start]) if method.random else nullcontext():
+            values = method.attribute(explained, rows)
+        parts.append(_checked(values, rows, method))
+        start += len(rows)
+        done(len(rows))
+    return torch.cat(parts)
+
+
+def flatten_channels(attributions: Attributions) -> Tensor:
+    """The map `[n, height, width]`: the sum over channels, which keeps sums and signs."""
+    return attributions.sum(dim=1)
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Within it, torch's and numpy's global generators start from a seed; behind it they are as they were."""
+    before = np.random.get_state()
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        np.random.seed(seed % 2**32)
+        try:
+            yield
+        finally:
+            np.random.set_state(before)
+
+
+def seed_of(seed: int, number: int) -> int:
+    """A seed for one sample of a run; the query has number -1."""
+    return int(np.random.SeedSequence([seed, number + 1]).generate_state(1)[0])
+
+
+def _checked(values: Tensor, samples: Samples, method: Attribution) -> Tensor:
+    batch, channels, *sides = samples.shape
+    shapes = {(batch, channels, *sides), (batch, 1, *sides)}
+    if not isinstance(values, Tensor) or tuple(values.shape) not in shapes:
+        raise PluginError(
+            f"{type(method).__name__} does not return a map for each sample.",
+            given=f"shape {tuple(getattr(values, 'shape', ()))}",
+            expected=" or ".join(map(str, sorted(shapes))),
+        )
+    values = values.detach().float().cpu()
+    if not values.isfinite().all():
+        raise PluginError(f"{type(method).__name__} returns values that are not finite.", expected="finite values")
+    return values

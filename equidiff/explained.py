@@ -1,0 +1,88 @@
+"""What attribution methods explain, and the contract of such a method."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import final
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from equidiff.contracts import Measurements, Objective, PerSample, Samples
+
+Attributions = Float[Tensor, "batch channels height width"]
+
+
+@final
+class Explained(nn.Module):
+    """The measurement that a run holds fixed, as one number a sample.
+
+    Of a single output, the number is that output. Of several that are positions of one unit, it is their mean. Of any
+    other several, it is the output with the largest target, such as the logit of the class that the query is taken for.
+    It is never the residual: its squared length is smallest at the query and at every member, so that there it has no
+    gradient, and no method has anything to say.
+
+    Args:
+        objective: what measures samples; its preprocessing is part of what is explained.
+        target: y*, `[m]`.
+        batch: rows that fit into one pass; methods that make many copies of a sample keep to it.
+
+    Attributes:
+        networks: the networks that the objective asks, for methods that look inside; may be empty.
+        name: what the number is, e.g. "pre-logits.17".
+        unit: its unit.
+        target: what the run kept it at.
+        batch: as given.
+    """
+
+    def __init__(self, objective: Objective, target: Float[Tensor, " m"], batch: int = 16) -> None:
+        super().__init__()
+        self._measure = objective.measure
+        self.networks = nn.ModuleList({id(network): network for network in objective.networks()}.values())
+        self.batch, self.unit = batch, objective.unit
+        units = {name.partition("[")[0] for name in objective.names}
+        self._chosen: int | None = None
+        if len(objective.names) > 1 and len(units) == 1:
+            self.name = f"mean of {units.pop()} over {len(objective.names)} positions"
+        else:
+            self._chosen = int(target.argmax())
+            self.name = objective.names[self._chosen]
+        self.target = float(self._number(target[None]))
+
+    def forward(self, samples: Samples) -> PerSample:
+        """The number of each sample, `[batch]`; differentiable."""
+        return self._number(self._measure(samples))
+
+    def _number(self, measurements: Measurements) -> PerSample:
+        return measurements.mean(dim=1) if self._chosen is None else measurements[:, self._chosen]
+
+
+class Attribution(ABC):
+    """A method that says which pixels of a sample its measurement comes from.
+
+    Attributes:
+        local: whether a value is a slope, to be multiplied by how much the pixel changes, as a gradient is. Otherwise
+            it is the pixel's share of the measurement, as with input x gradient.
+        random: whether it draws random numbers. It then sees one sample at a time, after torch's and numpy's global
+            generators were seeded with the run's seed and the sample's number.
+    """
+
+    local: bool = False
+    random: bool = False
+
+    @abstractmethod
+    def attribute(self, explained: Explained, samples: Samples) -> Attributions:
+        """Explain the measurement of samples.
+
+        Args:
+            explained: maps samples to one number each. A module: methods may hook what lies in `explained.networks`,
+                and take their hooks away again.
+            samples: `[batch, channels, height, width]`, nominally in [0, 1]; they do not require gradients.
+
+        Returns:
+            `[batch, channels, height, width]`, or `[batch, 1, height, width]` of a method that tells places but not
+            channels apart; float32, detached, finite. Values may be negative.
+
+        Raises:
+            UnsupportedError: the method does not fit this objective or these samples; others go on.
+        """

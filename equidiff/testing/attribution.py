@@ -1,0 +1,80 @@
+"""The contract of an attribution method."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from equidiff.compare.maps import explain
+from equidiff.contracts import Samples
+from equidiff.explained import Attribution, Explained
+from equidiff.testing.failure import require
+from equidiff.testing.numerics import check_tensor
+
+
+def check_attribution(method: Attribution, explained: Explained, samples: Samples) -> None:
+    """Check that an attribution method keeps its contract.
+
+    Shape, dtype and finiteness; the same map for the same seed, alone and beside others; samples that stay as they
+    were; and networks that stay as they were: no hook, no gradient, the same value for the same sample.
+
+    Args:
+        method: what to check.
+        explained: what it is to explain.
+        samples: `[batch, channels, height, width]`, at least two.
+
+    Raises:
+        ContractError: it does not.
+    """
+    name = type(method).__name__
+    require(isinstance(method, Attribution), f"{name} is no Attribution", "a subclass of equidiff.Attribution")
+    for flag in ("local", "random"):
+        value = getattr(method, flag)
+        require(isinstance(value, bool), f"{name}.{flag} is {value!r}", "True or False")
+    _check_values(method, explained, samples, name)
+    _check_traces(method, explained, samples, name)
+    _check_repeats(method, explained, samples, name)
+
+
+def _check_values(method: Attribution, explained: Explained, samples: Samples, name: str) -> None:
+    rows = samples[:1] if method.random else samples
+    values = method.attribute(explained, rows)
+    what = f"{name}.attribute"
+    require(isinstance(values, Tensor), f"{what} gives a {type(values).__name__}", "a tensor")
+    narrow = (len(rows), 1, *rows.shape[2:])
+    check_tensor(values, narrow if tuple(values.shape) == narrow else tuple(rows.shape), what)
+    require(not values.requires_grad, f"{what} gives a tensor with a graph", "a detached tensor")
+
+
+def _check_traces(method: Attribution, explained: Explained, samples: Samples, name: str) -> None:
+    before, hooks = samples.clone(), _hooks(explained)
+    with torch.no_grad():
+        values = explained(samples)
+    method.attribute(explained, samples[:1])
+    require(torch.equal(samples, before), f"{name} changes the samples", "samples that stay as they were")
+    require(not samples.requires_grad, f"{name} leaves samples that require gradients", "a copy of its own")
+    require(_hooks(explained) == hooks, f"{name} leaves hooks on the network", "every hook removed")
+    graded = any(parameter.grad is not None for parameter in explained.parameters())
+    require(not graded, f"{name} leaves gradients on the network", "torch.autograd.grad, or gradients set to None")
+    with torch.no_grad():
+        same = torch.allclose(explained(samples), values, atol=1e-6)
+    require(same, f"the network measures something else after {name}", "a network that stays as it was")
+
+
+def _check_repeats(method: Attribution, explained: Explained, samples: Samples, name: str) -> None:
+    seeds = list(range(len(samples)))
+    together = explain(method, explained, samples, seeds)
+    again = explain(method, explained, samples, seeds)
+    asked = "a map that depends on the sample and, where `random` is True, on torch's and numpy's seeds"
+    require(torch.equal(together, again), f"{name} gives another result when it is called again", asked)
+    alone = explain(method, explained, samples[-1:], seeds[-1:])
+    scale = float(together.abs().max()) + 1e-12
+    same = torch.allclose(alone[0], together[-1], atol=1e-3 * scale, rtol=1e-3)
+    require(
+        same, f"{name} gives a sample another map alone than beside others", "rows that do not depend on each other"
+    )
+
+
+def _hooks(explained: Explained) -> int:
+    kinds = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+    return sum(len(getattr(module, kind)) for module in explained.modules() for kind in kinds)

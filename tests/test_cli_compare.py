@@ -1,0 +1,273 @@
+"""`equidiff compare` through the real command line."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from PIL import Image
+from running import CIRCLES, assert_one_error, run_cli
+from safetensors.torch import load_file, save_file
+
+from equidiff.cli import comparing
+from equidiff.compare.comparison import DRAWS
+
+NUMBERS = {
+    "rank_correlation_members", "rank_correlation_query", "overlap_members", "overlap_query", "freedom_auc",
+    "freedom_auc_seen", "infidelity", "max_sensitivity",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    path = tmp_path_factory.mktemp("compare") / "run"
+    outcome = run_cli("run", "-g", "toy:fashion,steps=3", "--query", 3, "-n", 4, "-r", "none", "--out", path)
+    assert outcome.code == 0, outcome.stderr
+    return path
+
+
+@pytest.fixture
+def run(source, tmp_path):
+    return shutil.copytree(source, tmp_path / "run")
+
+
+def compare(run, methods, *options):
+    return run_cli("compare", run, "--methods", methods, "--device", "cpu", *options)
+
+
+def read(run):
+    return json.loads((run / "attributions" / "attributions.json").read_text())
+
+
+def test_maps_numbers_and_pictures(run):
+    outcome = compare(run, "saliency,gradcam,layer=block2", "--members", 3)
+    assert outcome.code == 0, outcome.stderr
+    assert outcome.path == run / "attributions"
+    info = read(run)
+    assert info["schema_version"] == 1
+    assert info["seed"] == 0
+    assert info["command"].endswith("--methods saliency,gradcam,layer=block2 --members 3")
+    assert info["versions"].keys() >= {"equidiff", "torch", "captum", "python"}
+    assert info["members"] == [0, 1, 2]
+    assert info["explained"]["query"] == pytest.approx(info["explained"]["target"], rel=1e-4)
+    assert len(info["explained"]["members"]) == 3
+    entries = {entry["spec"]: entry for entry in info["methods"]}
+    assert list(entries) == ["random", "saliency", "gradcam,layer=block2"]
+    for entry in entries.values():
+        assert entry["status"] == "complete"
+        assert entry["numbers"].keys() - {"spread"} == NUMBERS
+        maps = load_file(run / "attributions" / entry["file"])
+        assert maps["query"].shape == (1, 28, 28)
+        assert maps["members"].shape == (3, 28, 28)
+        assert maps["query"].dtype == torch.float32
+    spread = entries["random"]["numbers"]["spread"]
+    assert spread.keys() == NUMBERS
+    assert min(spread.values()) > 0
+    assert DRAWS > 2
+    for name in ("compare.png", "freedom.png"):
+        with Image.open(run / "attributions" / name) as picture:
+            assert picture.width > 500
+    free = load_file(run / "attributions" / "freedom.safetensors")
+    assert {name: tuple(image.shape) for name, image in free.items()} == {"freedom": (1, 28, 28), "plain": (1, 28, 28)}
+    # members were not started near the query, and that is said
+    assert info["freedom"]["near"] == "pixels"
+    assert "not started near" in info["freedom"]["note"]
+    assert "--start query" in outcome.stderr
+    assert not list((run / "attributions").glob("*.part"))
+
+
+def test_freedom_is_the_distance_of_the_nearest_members(run):
+    assert compare(run, "saliency", "-q", "--members", 1).code == 0
+    tensors, info = load_file(run / "tensors.safetensors"), read(run)
+    distance = (tensors["samples"] - tensors["query"]).square()
+    nearest = distance.sum(dim=(1, 2, 3)).argsort()[:2].tolist()
+    assert info["freedom"]["members"] == nearest
+    free = load_file(run / "attributions" / "freedom.safetensors")["freedom"][0]
+    torch.testing.assert_close(free, distance[nearest].mean(dim=(0, 1)).sqrt())
+
+
+def test_members_that_were_started_near_the_query_count_as_near(run):
+    info = json.loads((run / "run.json").read_text())
+    info["options"]["start"] = "query"
+    (run / "run.json").write_text(json.dumps(info))
+    from equidiff.compare import freedom
+    from equidiff.finished import open_finished
+    from equidiff.plugins import Plugins
+
+    finished = open_finished(run, Plugins(), ("equidiff", "compare"), device="cpu")
+    for member, angle in zip(finished.found.members, (0.9, 0.1, 0.5, 0.3), strict=True):
+        object.__setattr__(member, "distance", angle)
+    found = freedom.find_freedom(finished, finished.found.query)
+    assert (found.measure, found.members) == ("latent", [1, 3])
+
+
+def test_a_second_comparison_adds_and_replaces(run):
+    assert compare(run, "saliency,input_x_gradient", "--members", 2, "-q").code == 0
+    first = read(run)
+    again = compare(run, "deconvolution,saliency", "--json", "--batch", 3)
+    assert again.code == 0, again.stderr
+    info = json.loads(again.stdout)
+    assert info == read(run)
+    assert [entry["spec"] for entry in info["methods"]] == ["random", "saliency", "input_x_gradient", "deconvolution"]
+    assert info["members"] == [0, 1]
+    before, after = ({e["spec"]: e["numbers"] for e in each["methods"]} for each in (first, info))
+    assert before["input_x_gradient"] == after["input_x_gradient"]
+    assert before["saliency"] == pytest.approx(after["saliency"], rel=1e-3)
+    # every network of ReLUs without pooling gives deconvolution the same map for every sample
+    assert after["deconvolution"]["rank_correlation_members"] == pytest.approx(1)
+    assert info["command"].endswith("--methods saliency,input_x_gradient,deconvolution --members 2")
+    assert_one_error(compare(run, "saliency", "--members", 3), 2, "other members", "--members 2", "mv ")
+
+
+def test_what_does_not_fit_is_said_and_the_others_go_on(run):
+    outcome = compare(run, "gradcam,layer=blok2,occlusion,window=99,saliency", "--members", 2)
+    assert outcome.code == 3
+    assert "gradcam,layer=blok2 does not fit: There is no layer named 'blok2'" in outcome.stderr
+    assert "did you mean block2" in outcome.stderr
+    assert "occlusion,window=99 does not fit: The window is larger" in outcome.stderr
+    status = {entry["spec"]: entry["status"] for entry in read(run)["methods"]}
+    assert status == {"random": "complete", "gradcam,layer=blok2": "does_not_fit",
+                      "occlusion,window=99": "does_not_fit", "saliency": "complete"}  # fmt: skip
+    assert not list((run / "attributions").glob("gradcam*"))
+
+
+BROKEN = """
+import warnings
+from equidiff import Attribution
+from equidiff.plugin import Descriptor, hookimpl
+
+@hookimpl
+def equidiff_attributions():
+    return [Descriptor(name, f"{__name__}:{name}", "For a test.") for name in ("raising", "flat", "chatty")]
+
+class Raises(Attribution):
+    def attribute(self, explained, samples):
+        raise ZeroDivisionError("by nought\\nand more")
+
+class Flat(Attribution):
+    def attribute(self, explained, samples):
+        return samples * 0
+
+class Chatty(Attribution):
+    def attribute(self, explained, samples):
+        warnings.warn("this is a guess")
+        return samples
+
+def raising(argument, options, context):
+    return Raises()
+
+def flat(argument, options, context):
+    return Flat()
+
+def chatty(argument, options, context):
+    return Chatty()
+"""
+
+
+def test_a_plugin_of_ones_own(run, tmp_path):
+    plugin = tmp_path / "mine.py"
+    plugin.write_text(BROKEN)
+    outcome = compare(run, "raising,flat,chatty", "--plugin", plugin, "--members", 2)
+    assert outcome.code == 3
+    assert "raising failed: ZeroDivisionError: by nought" in outcome.stderr
+    assert "and more" not in outcome.stderr
+    entries = {entry["spec"]: entry for entry in read(run)["methods"]}
+    assert entries["raising"]["status"] == "failed"
+    assert entries["flat"]["notes"] == ["3 of 3 maps are constant and say nothing"]
+    # what was not measured is absent
+    assert not entries["flat"]["numbers"].keys() & {"rank_correlation_members", "overlap_query"}
+    assert entries["chatty"]["notes"] == ["this is a guess"]
+    assert outcome.stderr.count("this is a guess") == 1
+    listed = run_cli("show", "attribution", "--plugin", plugin).stdout
+    assert "chatty" in listed
+    assert "integrated_gradients" in listed
+
+
+def test_cut_short_it_keeps_what_is_finished(run, monkeypatch):
+    real = comparing.compare_method
+
+    def interrupted(built, subject, done):
+        if built.spec == "occlusion,window=7":
+            raise KeyboardInterrupt
+        return real(built, subject, done)
+
+    monkeypatch.setattr(comparing, "compare_method", interrupted)
+    outcome = compare(run, "saliency,occlusion,window=7,gradcam", "--members", 2)
+    assert outcome.code == 130
+    assert outcome.stdout == ""
+    assert "2 of 4 methods are finished and kept" in outcome.stderr
+    rest = f"equidiff compare {run} --methods occlusion,window=7,gradcam --members 2"
+    assert rest in outcome.stderr
+    assert [entry["spec"] for entry in read(run)["methods"]] == ["random", "saliency"]
+    assert (run / "attributions" / "compare.png").exists()
+    monkeypatch.undo()
+    _, _, *words = rest.split()
+    assert run_cli("compare", run, *words[1:]).code == 0
+    assert [entry["spec"] for entry in read(run)["methods"]] == ["random", "saliency", "occlusion,window=7", "gradcam"]
+
+
+def test_a_target_has_no_query_and_no_freedom(tmp_path):
+    path = tmp_path / "run"
+    spec = ("-g", "toy:fashion,steps=2", "-o", "classifier,output=logit", "-r", "none")
+    targets = ",".join(["0"] * 10)
+    run_cli("run", *spec, "--target", targets, "-n", 2, "--budget", 9, "--tolerance", 1e4, "--out", path)
+    outcome = compare(path, "saliency")
+    assert outcome.code == 0, outcome.stderr
+    assert "the run has a target and no query" in outcome.stderr
+    info = read(path)
+    assert "query" not in info["explained"]
+    assert info["freedom"] == {"absent": "the run has a target and no query"}
+    numbers = info["methods"][1]["numbers"]
+    assert numbers.keys() == {"rank_correlation_members", "overlap_members", "infidelity", "max_sensitivity"}
+    assert load_file(path / "attributions" / "saliency.safetensors").keys() == {"members"}
+    assert not (path / "attributions" / "freedom.png").exists()
+
+
+def test_points_are_not_images(tmp_path):
+    path = tmp_path / "run"
+    assert run_cli("run", *CIRCLES, "-n", 1, "--out", path).code == 0
+    assert_one_error(run_cli("compare", path), 1, "which pixels", "samples of shape (2,)", "toy:circles")
+
+
+@pytest.mark.parametrize(
+    ("methods", "code", "words"),
+    [
+        ("salency", 1, ["no attribution named 'salency'", "saliency"]),
+        ("saliency,widow=3", 2, ["no option 'widow'"]),
+        ("occlusion,widow=3", 2, ["no option 'widow'", "window"]),
+        ("window=3,occlusion", 2, ["begins with an option"]),
+        ("saliency,,gradcam", 2, ["is empty"]),
+        ("integrated_gradients,steps=no", 2, ["unusable value"]),
+        ("saliency:3", 2, ["takes no argument"]),
+        ("noise_tunnel:salency", 1, ["no attribution named 'salency'", "saliency"]),
+    ],
+)
+def test_methods_that_cannot_be_asked(run, methods, code, words):
+    assert_one_error(compare(run, methods), code, *words)
+    assert not (run / "attributions").exists()
+
+
+def test_runs_that_cannot_be_compared(run, tmp_path):
+    assert_one_error(run_cli("compare", tmp_path / "none"), 1, "not a run folder")
+    info = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps(info | {"status": "running"}))
+    assert_one_error(run_cli("compare", run), 1, "has not ended", "--resume")
+    (run / "run.json").write_text(json.dumps(info | {"schema_version": 2}))
+    assert_one_error(run_cli("compare", run), 1, "another version")
+    (run / "run.json").write_text(json.dumps(info))
+    tensors = load_file(run / "tensors.safetensors")
+    save_file({"latents": tensors["latents"]}, run / "tensors.safetensors")
+    assert_one_error(run_cli("compare", run), 1, "not complete")
+    records = (run / "members.jsonl").read_text()
+    (run / "members.jsonl").write_text(records.replace('"member"', '"not_converged"'))
+    assert_one_error(run_cli("compare", run), 1, "no members")
+    assert_one_error(run_cli("compare", run, "--members", 0), 2, "--members")
+
+
+def test_a_folder_that_cannot_be_read(run):
+    folder = run / "attributions"
+    folder.mkdir()
+    (folder / "attributions.json").write_text("{")
+    assert_one_error(compare(run, "saliency"), 1, "cannot be read", f"mv {folder}")
+    (folder / "attributions.json").write_text(json.dumps({"schema_version": 2}))
+    assert_one_error(compare(run, "saliency"), 1, "another version")
