@@ -30,7 +30,8 @@ WARP = 1.5  # times are (k / steps)^1.5: what it is to become is decided early, 
 # of the inverse
 CLEANUPS, CLEANUP = 5, 0.8  # moves of the last state, before it is denoised; more of them would leave the prior
 BACKWARD = 20  # steps from there to the start noise
-GOOD, REFINEMENTS = 0.05, 20  # standard deviations off the sample that will do, and gradients to spend where it is more
+GOOD = 0.05  # standard deviations off the sample that will do
+REFINEMENTS, MOVES = 5, 4  # where it is more: so often so many moves by gradient, at most
 
 
 @final
@@ -124,7 +125,7 @@ class FashionFlow(Generator):
     def _refine(self, latent: Tensor, sample: Tensor) -> Tensor:
         """A latent nearby whose sample is nearer to this one; both of one row."""
         moved = latent.clone().requires_grad_()
-        search = torch.optim.LBFGS([moved], max_iter=REFINEMENTS, max_eval=REFINEMENTS, line_search_fn="strong_wolfe")
+        search = torch.optim.LBFGS([moved], max_iter=MOVES, line_search_fn="strong_wolfe")
 
         def loss() -> float:
             with torch.enable_grad():
@@ -132,9 +133,15 @@ class FashionFlow(Generator):
                 (moved.grad,) = torch.autograd.grad(off, moved)
             return float(off.detach())
 
-        search.step(loss)
-        moved = moved.detach()
-        return moved if bool(self._off(moved, sample) < self._off(latent, sample)) else latent
+        best, least = latent, self._off(latent, sample)
+        for _ in range(REFINEMENTS):
+            search.step(loss)
+            off = self._off(moved.detach(), sample)
+            if bool(off < least):
+                best, least = moved.detach().clone(), off
+            if bool(least < GOOD**2):
+                break
+        return best
 
     def _off(self, latents: Tensor, samples: Tensor) -> Tensor:
         """Mean square of what the latents' samples are off, `[batch]`, in variances of each sample."""
