@@ -21,7 +21,7 @@ from torch import Tensor
 from equidiff.contracts import Answer, Request, ResidualFunction, Solver, Step
 from equidiff.passes import BatchReduced, Passes
 from equidiff.problem import Problem
-from equidiff.start import QueryStart
+from equidiff.start import Start
 
 NEIGHBOURS = 16  # samples that share plain samples
 MEMBER, NOT_CONVERGED, FAILED = "member", "not_converged", "failed"
@@ -91,9 +91,7 @@ def _stream(*key: int) -> torch.Generator:
 class _Residual(ResidualFunction):
     """c(z) of one sample: its tolerance and its own stream of latents."""
 
-    def __init__(
-        self, problem: Problem, tolerance: float, seed: int, index: int, start: QueryStart | None = None
-    ) -> None:
+    def __init__(self, problem: Problem, tolerance: float, seed: int, index: int, start: Start | None = None) -> None:
         self.tolerance = tolerance
         self._index, self._start = index, start
         self._shape = problem.generator.latent_shape
@@ -110,7 +108,7 @@ class _Dealer:
     """Shares plain samples among neighbours; see `ResidualFunction.pool`."""
 
     def __init__(
-        self, problem: Problem, indices: list[int], seed: int, passes: Passes, start: QueryStart | None = None
+        self, problem: Problem, indices: list[int], seed: int, passes: Passes, start: Start | None = None
     ) -> None:
         self._problem, self._seed, self._passes, self._start = problem, seed, passes, start
         self._neighbours = Counter(index // NEIGHBOURS for index in indices)
@@ -157,7 +155,7 @@ class _Task:
         seed: int,
         budget: float,
         tolerance: float,
-        start: QueryStart | None = None,
+        start: Start | None = None,
     ) -> None:
         residual = _Residual(problem, tolerance, seed, index, start)
         self.index = index
@@ -211,7 +209,7 @@ def solve(
     batch: int,
     budget: float,
     tolerance: float,
-    start: QueryStart | None = None,
+    start: Start | None = None,
 ) -> Iterator[StepRecord | Result | BatchReduced]:
     """Solve samples, `batch` of them at a time, and yield their steps and results as they come.
 

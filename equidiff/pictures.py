@@ -90,18 +90,18 @@ def _draw_images(found: InvariantSet) -> Image.Image:
     top = MARGIN + 68
     width = MARGIN + left + columns * step - GAP + MARGIN
     height = top + rows * (step + CAPTION) + (MARGIN + GAP) * bool(note)
-    width = max(width, 2 * MARGIN + math.ceil(max(_font(24).getlength(title), _font(15).getlength(subtitle))))
+    width = max(width, 2 * MARGIN + math.ceil(max(font(24).getlength(title), font(15).getlength(subtitle))))
     canvas = Image.new("RGB", (width, height), "white")
     draw = ImageDraw.Draw(canvas)
-    draw.text((MARGIN, MARGIN - 4), title, INK, _font(24))
-    draw.text((MARGIN, MARGIN + 30), subtitle, FAINT, _font(15))
+    draw.text((MARGIN, MARGIN - 4), title, INK, font(24))
+    draw.text((MARGIN, MARGIN + 30), subtitle, FAINT, font(15))
     if found.query is not None:
         _put_query(canvas, found.query[0], found.info["target"]["values"], (MARGIN, top), side)
     for position, (record, sample) in enumerate(zip(members, found.samples, strict=False)):
         row, column = divmod(position, columns)
         corner = (MARGIN + left + column * step, top + row * (step + CAPTION))
         _put(canvas, fit(to_picture(sample), CELL), corner, CELL, _caption(record, found), INK)
-    draw.text((MARGIN, height - MARGIN - 6), note, FAINT, _font(13))
+    draw.text((MARGIN, height - MARGIN - 6), note, FAINT, font(13))
     return canvas
 
 
@@ -116,7 +116,7 @@ def _put(canvas: Image.Image, picture: Image.Image, corner: tuple[int, int], sid
     """A picture in the middle of its square, and its caption beneath."""
     x, y = corner
     canvas.paste(picture, (x + (side - picture.width) // 2, y + (side - picture.height) // 2))
-    ImageDraw.Draw(canvas).text((x + side // 2, y + side + 6), caption, ink, _font(15), anchor="ma")
+    ImageDraw.Draw(canvas).text((x + side // 2, y + side + 6), caption, ink, font(15), anchor="ma")
 
 
 def _caption(record: Record, found: InvariantSet) -> str:
@@ -135,5 +135,6 @@ def fit(picture: Image.Image, side: int) -> Image.Image:
     return picture
 
 
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """The font of all pictures."""
     return ImageFont.load_default(size)

@@ -15,10 +15,11 @@ if TYPE_CHECKING:
 
 RESOLUTION = 240
 CHUNK = 4096
+Measure = Callable[[Tensor], Tensor]
 
 
 def draw_plane(
-    found: InvariantSet, measure: Callable[[Tensor], Tensor], titles: tuple[str, str], note: str
+    found: InvariantSet, measure: Measure, titles: tuple[str, str], note: str, path: Tensor | None = None
 ) -> Image.Image:
     """Draw the map.
 
@@ -27,6 +28,7 @@ def draw_plane(
         measure: the objective; its value colours the map; the distance to the target, where it has several outputs.
         titles: above the map, a larger and a smaller one.
         note: below it.
+        path: points to join by a line, `[points, 2]`.
     """
     # the object API: pyplot would keep state and may want a display
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -48,6 +50,9 @@ def draw_plane(
         axes.contour(x, y, values, levels=target["values"], colors="white", linewidths=1.2)
     members = found.samples.numpy()
     axes.scatter(members[:, 0], members[:, 1], s=26, c="#c2410c", edgecolors="white", linewidths=0.7, label="members")
+    if path is not None:
+        line = {"color": "#56b4e9", "lw": 1.6, "marker": "o", "ms": 5, "mec": "black", "mew": 0.6}
+        axes.plot(*path.T.numpy(), **line, label="path", zorder=3)
     if found.query is not None:
         style = {"marker": "*", "s": 230, "c": "white", "edgecolors": "black", "linewidths": 0.9}
         axes.scatter(*found.query[0].tolist(), **style, label="query", zorder=3)
@@ -57,7 +62,7 @@ def draw_plane(
 
 
 @torch.no_grad()
-def _map(found: InvariantSet, measure: Callable[[Tensor], Tensor]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _map(found: InvariantSet, measure: Measure) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     points = found.samples if found.query is None else torch.cat([found.samples, found.query])
     reach = max(1.15 * float(points.abs().max()), 0.1)
     axis = torch.linspace(-reach, reach, RESOLUTION)

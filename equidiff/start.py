@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import final
 
@@ -13,9 +15,40 @@ from equidiff.arcs import angle_between
 GOLDEN = (math.sqrt(5) - 1) / 2
 
 
+class Start(ABC):
+    """Where samples start, if not from the prior."""
+
+    @abstractmethod
+    def bend(self, prior: Tensor, index: int) -> Tensor:
+        """Turn draws from the prior into starts of one sample; rows of the same place in the same stream.
+
+        Args:
+            prior: `[rows, *latent_shape]`, on the CPU.
+            index: of the sample.
+
+        Returns:
+            `[rows, *latent_shape]`, on the CPU.
+        """
+
+
 @final
 @dataclass(frozen=True, eq=False)
-class QueryStart:
+class GivenStart(Start):
+    """Starts that are known.
+
+    Attributes:
+        latents: where each sample starts, `[1, *latent_shape]`, on the CPU, by its index.
+    """
+
+    latents: Mapping[int, Tensor]
+
+    def bend(self, prior: Tensor, index: int) -> Tensor:  # noqa: D102  as in the contract
+        return self.latents[index].expand(prior.shape)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class QueryStart(Start):
     """Starts on arcs that lead from the query's latent to everywhere else.
 
     Sample i starts at `cos(a) z* + sin(a) e`, where e is from the prior and a is `start_angle(i)`. If z* is typical of
@@ -27,8 +60,7 @@ class QueryStart:
 
     latent: Tensor
 
-    def bend(self, prior: Tensor, index: int) -> Tensor:
-        """Draws from the prior, `[rows, *latent_shape]`, as starts of sample `index`."""
+    def bend(self, prior: Tensor, index: int) -> Tensor:  # noqa: D102  as in the contract
         angle = start_angle(index)
         return math.cos(angle) * self.latent + math.sin(angle) * prior
 

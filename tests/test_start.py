@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from analytic import Curved, Identity, Linear, linear_problem
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from running import assert_one_error, read_lines, read_run, run_circles, run_cli
@@ -131,6 +131,7 @@ def test_hands_are_sorted_and_fresh(start):
     assert results(linear_problem(400, generator=Identity(400)), TwoHands(), [5], start)[5].error is None
 
 
+@settings(deadline=None)  # the first call of torch takes long
 @given(st.floats(0, math.pi), st.floats(0.1, 10), st.integers(0, 1000))
 def test_distance_is_the_angle_whatever_the_lengths(angle, length, seed):
     one, other = torch.linalg.qr(torch.randn(30, 2, generator=torch.Generator().manual_seed(seed)).double()).Q.T

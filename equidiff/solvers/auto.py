@@ -60,19 +60,22 @@ class Auto(Solver):
         numbers = itertools.count()
         while True:
             hand = yield from residual.pool(self.pool, self.coarse)
-            search = self._newton if hand.residuals.shape[1] <= JACOBIAN_OUTPUTS else self._descend
             for card in range(self.pool):
                 here = hand.rows(card, card + 1)
                 if self.coarse is not None:
                     yield Step(next(numbers), (yield from residual.value(here.latents)))
-                    near = yield from _quietly(search(here, _Coarse(residual, self.coarse), itertools.count()), here)
+                    rough = self.search(here, _Coarse(residual, self.coarse), itertools.count())
+                    near = yield from _quietly(rough, here)
                     here = yield from residual.value(near.latents)
                 yield Step(next(numbers), here)
-                if here.loss.item() < residual.tolerance or (yield from search(here, residual, numbers)):
+                if here.loss.item() < residual.tolerance or (yield from self.search(here, residual, numbers)):
                     return
 
+    def search(self, here: Answer, residual: ResidualFunction, numbers: itertools.count[int]) -> Search:
+        """Moves from here until solved (True) or stalled (False)."""
+        return (self._newton if here.residuals.shape[1] <= JACOBIAN_OUTPUTS else self._descend)(here, residual, numbers)
+
     def _newton(self, here: Answer, residual: ResidualFunction, numbers: itertools.count[int]) -> Search:
-        """Moves by Jacobian until solved (True) or stalled (False)."""
         radius = self._first_radius(here)
         progress = Progress(here, patience=2)
         while not progress.stalled:
@@ -99,7 +102,6 @@ class Auto(Solver):
         return False
 
     def _descend(self, here: Answer, residual: ResidualFunction, numbers: itertools.count[int]) -> Search:
-        """Moves by gradient until solved (True) or stalled (False)."""
         radius = self._first_radius(here)
         progress = Progress(here, patience=12)
         here = yield from residual.gradient(here.latents)
