@@ -23,7 +23,7 @@ from equidiff.pictures import (
     show_values,
     shown_value,
 )
-from equidiff.planes import Measure, draw_plane
+from equidiff.planes import Marked, Measure, draw_plane
 from equidiff.runfolder import is_image, to_picture
 
 COLUMNS = 9
@@ -47,7 +47,8 @@ def draw_path(path: SetPath, found: InvariantSet, measure: Measure) -> Image.Ima
         return _draw_strip(path, found, titles)
     if found.samples.shape[1:] != (2,):
         return None
-    return draw_plane(found, measure, titles, "", path.rows["samples"][path.members])
+    marked = Marked("path", path.rows["samples"][path.members], joined=True)
+    return draw_plane(found, measure, titles, "", marked)
 
 
 def animate(path: SetPath, side: int = ZOOM * CELL) -> list[Image.Image]:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 import equidiff
-from equidiff.cli import cite, doctor, path, plugins, rank, run, show
+from equidiff.cli import cite, doctor, path, plugins, rank, run, select, show
 from equidiff.cli.options import Plain, PluginFiles, State, Traceback
 from equidiff.console import Terminal
 from equidiff.errors import EquiDiffError, UsageError
@@ -27,6 +27,7 @@ app.command()(path.path)
 app.command()(rank.rank)
 app.command()(plugins.plugins)
 app.command()(show.show)
+app.command()(select.select)
 app.command()(cite.cite)
 app.command()(doctor.doctor)
 
