@@ -7,19 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from PIL import ImageOps
-from PIL.Image import Image, Resampling
+from PIL.Image import Image
 from torch._subclasses.fake_tensor import DataDependentOutputException
 
 from equidiff.components import build
-from equidiff.contracts import BuildContext, Finding, Generator, Objective, Weights, image_to_tensor
+from equidiff.contracts import BuildContext, Finding, Generator, Objective, Weights
 from equidiff.errors import EquiDiffError, UnsupportedError
 from equidiff.imagefolder import find_images
 from equidiff.memory import Memory, Nothing, predict_pass
 from equidiff.networks.checkpoints import first_line
 from equidiff.plugins import Plugins
 from equidiff.problem import Problem
-from equidiff.query import open_picture
+from equidiff.query import fit_picture, open_picture
 from equidiff.regularizers.none import NoRegularizer
 from equidiff.session import Settings, choose_device, usual_regularizer
 
@@ -93,10 +92,7 @@ def _round_trip(generator: Generator, images: Sequence[Image], device: str) -> I
     """How far off `generate(invert(x))` is, in standard deviations of the pictures."""
     if len(generator.sample_shape) != 3:
         return
-    channels, height, width = generator.sample_shape
-    fitted = [ImageOps.fit(image, (width, height), Resampling.BICUBIC) for image in images]
-    samples = torch.cat([image_to_tensor(image.convert("L" if channels == 1 else "RGB")) for image in fitted])
-    samples = samples.to(device)
+    samples = torch.cat([fit_picture(image, generator.sample_shape) for image in images]).to(device)
     try:
         again = generator.generate(generator.invert(samples))
     except UnsupportedError as error:

@@ -21,6 +21,7 @@ from torch import Tensor
 from equidiff.contracts import Answer, Request, ResidualFunction, Solver, Step
 from equidiff.passes import BatchReduced, Passes
 from equidiff.problem import Problem
+from equidiff.start import Start
 
 NEIGHBOURS = 16  # samples that share plain samples
 MEMBER, NOT_CONVERGED, FAILED = "member", "not_converged", "failed"
@@ -90,22 +91,26 @@ def _stream(*key: int) -> torch.Generator:
 class _Residual(ResidualFunction):
     """c(z) of one sample: its tolerance and its own stream of latents."""
 
-    def __init__(self, problem: Problem, tolerance: float, seed: int, index: int) -> None:
+    def __init__(self, problem: Problem, tolerance: float, seed: int, index: int, start: Start | None = None) -> None:
         self.tolerance = tolerance
+        self._index, self._start = index, start
         self._shape = problem.generator.latent_shape
         self._device = problem.target.device
         self._random = _stream(seed, index)
 
     def draw(self, count: int) -> Tensor:
         # drawn on the CPU: the same latents on every device
-        return torch.randn(count, *self._shape, generator=self._random).to(self._device)
+        prior = torch.randn(count, *self._shape, generator=self._random)
+        return (prior if self._start is None else self._start.bend(prior, self._index)).to(self._device)
 
 
 class _Dealer:
     """Shares plain samples among neighbours; see `ResidualFunction.pool`."""
 
-    def __init__(self, problem: Problem, indices: list[int], seed: int, passes: Passes) -> None:
-        self._problem, self._seed, self._passes = problem, seed, passes
+    def __init__(
+        self, problem: Problem, indices: list[int], seed: int, passes: Passes, start: Start | None = None
+    ) -> None:
+        self._problem, self._seed, self._passes, self._start = problem, seed, passes, start
         self._neighbours = Counter(index // NEIGHBOURS for index in indices)
         self._decks: dict[tuple[int, int, int, int | None], Answer] = {}
         self._rounds: Counter[tuple[int, int]] = Counter()
@@ -115,6 +120,9 @@ class _Dealer:
         block, seat = divmod(index, NEIGHBOURS)
         turn = self._rounds[index, count]
         self._rounds[index, count] += 1
+        if self._start is not None:  # neighbours start from other places, and have nothing to share
+            noise = self._noise(count, index, turn, count, 2)
+            return self._sorted(self._start.bend(noise, index), steps), count
         deck = (block, turn, count, steps)
         if deck not in self._decks:
             self._decks[deck] = self._shuffle((block, turn, count), steps)
@@ -124,9 +132,13 @@ class _Dealer:
         return self._decks[deck].pick(hand), NEIGHBOURS * count / self._neighbours[block]
 
     def _shuffle(self, deck: tuple[int, int, int], steps: int | None) -> Answer:
-        shape = self._problem.generator.latent_shape
-        # the fourth number keeps these streams apart from those of the samples, which have two
-        latents = torch.randn(NEIGHBOURS * deck[2], *shape, generator=_stream(self._seed, *deck, 1))
+        # the last number keeps these streams apart from those of the samples, which have two
+        return self._sorted(self._noise(NEIGHBOURS * deck[2], *deck, 1), steps)
+
+    def _noise(self, rows: int, *key: int) -> Tensor:
+        return torch.randn(rows, *self._problem.generator.latent_shape, generator=_stream(self._seed, *key))
+
+    def _sorted(self, latents: Tensor, steps: int | None) -> Answer:
         method = partial(self._problem.value, steps=steps)
         answer = self._passes.compute(method, latents.to(self._problem.target.device))
         return answer.pick(answer.loss.nan_to_num(nan=torch.inf).argsort(stable=True).tolist())
@@ -136,9 +148,16 @@ class _Task:
     """One sample under way."""
 
     def __init__(
-        self, index: int, solver: Solver, problem: Problem, seed: int, budget: float, tolerance: float
+        self,
+        index: int,
+        solver: Solver,
+        problem: Problem,
+        seed: int,
+        budget: float,
+        tolerance: float,
+        start: Start | None = None,
     ) -> None:
-        residual = _Residual(problem, tolerance, seed, index)
+        residual = _Residual(problem, tolerance, seed, index, start)
         self.index = index
         self.request: Request | None = None
         self.cost = Cost()
@@ -190,6 +209,7 @@ def solve(
     batch: int,
     budget: float,
     tolerance: float,
+    start: Start | None = None,
 ) -> Iterator[StepRecord | Result | BatchReduced]:
     """Solve samples, `batch` of them at a time, and yield their steps and results as they come.
 
@@ -203,10 +223,11 @@ def solve(
         batch: rows in one pass through generator and objective.
         budget: evaluations each sample may cost.
         tolerance: loss below which a sample is a member.
+        start: where samples start; from the prior when absent.
     """
     indices = list(indices)
     passes = Passes(batch)
-    dealer = _Dealer(problem, indices, seed, passes)
+    dealer = _Dealer(problem, indices, seed, passes, start)
     waiting = iter(indices)
     active: list[_Task] = []
     answers: dict[int, Answer] = {}
@@ -215,7 +236,7 @@ def solve(
             yield from task.advance(answers[task.index])
         active = [task for task in active if task.request is not None]
         while len(active) < batch and (index := next(waiting, None)) is not None:
-            task = _Task(index, solver, problem, seed, budget, tolerance)
+            task = _Task(index, solver, problem, seed, budget, tolerance, start)
             yield from task.advance(None)
             if task.request is not None:
                 active.append(task)

@@ -9,7 +9,7 @@ from pathlib import Path
 from equidiff.errors import RunFolderError
 from equidiff.invariant_set import InvariantSet
 from equidiff.plugins import Plugins
-from equidiff.resume import check_named, check_weights, settings_of
+from equidiff.resume import check_named, check_weights, restore_start, settings_of
 from equidiff.runinfo import COMPLETE, INTERRUPTED, read_info
 from equidiff.session import Session, prepare
 
@@ -91,4 +91,4 @@ def open_finished(
     check_named(found.info, objective, files, path, command)
     session = prepare(replace(settings_of(found.info), device=device), plugins)
     check_weights(found.info, session, path)
-    return Finished(path, found, session)
+    return Finished(path, found, restore_start(found.info, session, path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from equidiff.errors import RunFolderError
 from equidiff.plugins import Plugins
 from equidiff.records import Record
 from equidiff.run import Observer, execute
-from equidiff.runfolder import ROWS, RunFolder, read_records, read_tensors, summarize
+from equidiff.runfolder import OF_QUERY, ROWS, RunFolder, read_records, read_tensors, summarize
 from equidiff.runinfo import read_info
 from equidiff.session import Session, Settings, prepare
 
@@ -30,6 +31,7 @@ class InvariantSet:
         records: one for each sample asked for, members or not, in index order.
         rows: latents, samples and measurements of all records, in that order; not-a-number where one failed.
         query: `[1, ...]`, the query sample; None where the target was given as numbers.
+        query_latent: `[1, *latent_shape]`, where the run started from it.
     """
 
     info: dict[str, Any]
@@ -38,6 +40,7 @@ class InvariantSet:
     query: Tensor | None
     _session: Session | None = None
     _steps: tuple[StepRecord, ...] = ()
+    query_latent: Tensor | None = None
 
     @property
     def members(self) -> tuple[Record, ...]:
@@ -92,7 +95,7 @@ class InvariantSet:
             RunFolderError: something is there already, or it cannot be written.
         """
         description = {key: value for key, value in self.info.items() if key not in {"counts", "wall_s"}}
-        folder = RunFolder.create(Path(path), description, len(self.records), self.query)
+        folder = RunFolder.create(Path(path), description, len(self.records), self.query, self.query_latent)
         for step in self._steps:
             folder.add_step(step)
         for position, record in enumerate(self.records):
@@ -109,8 +112,8 @@ class InvariantSet:
             RunFolderError: it is no run folder, or damaged.
         """
         tensors = read_tensors(Path(path))
-        query = tensors.pop("query", None)
-        return cls(read_info(Path(path)), tuple(read_records(Path(path))), tensors, query)
+        query, latent = (tensors.pop(name, None) for name in OF_QUERY)
+        return cls(read_info(Path(path)), tuple(read_records(Path(path))), tensors, query, query_latent=latent)
 
     def _rows_of_members(self, name: str) -> Tensor:
         if not self.rows:
@@ -165,6 +168,7 @@ def sample(
     seed: int = 0,
     device: str = "auto",
     dtype: str = "float32",
+    start: str = "prior",
     plugins: Plugins | None = None,
     observer: Observer | None = None,
 ) -> InvariantSet:
@@ -184,6 +188,8 @@ def sample(
         seed: sample i depends on `(seed, i)` alone.
         device: a torch device, or "auto".
         dtype: "float32", or "bfloat16" for autocast inside generators that have it.
+        start: "prior", or "query": from the query's own latent, samples near it and far from it alike. Needs a
+            generator that inverts samples.
         plugins: where spec strings are looked up; the installed plugins when absent.
         observer: is told of each step and each finished sample.
 
@@ -194,9 +200,12 @@ def sample(
         EquiDiffError: a spec, an option, the query or the target cannot be used.
     """
     settings = Settings(
-        generator, objective, regularizer, solver, query, target, samples, budget, tolerance, batch, seed, device, dtype
-    )
+        generator, objective, regularizer, solver, query, target, samples, budget, tolerance, batch, seed, device,
+        dtype, start
+    )  # fmt: skip
     session = prepare(settings, plugins or Plugins())
+    if session.inversion is not None and session.inversion.doubt is not None:
+        warnings.warn(session.inversion.doubt, stacklevel=2)
     memory = _Memory()
     execute(session, memory, range(samples), observer)
     kept = [memory.kept[index] for index in sorted(memory.kept)]
@@ -206,4 +215,5 @@ def sample(
     blank = {name: torch.full_like(done[0][name], torch.nan) for name in ROWS} if done else {}
     rows = {name: torch.cat([(each or blank)[name] for _, each in kept]) for name in ROWS} if done else {}
     query_sample = None if session.query is None else session.query.sample
-    return InvariantSet(info, records, rows, query_sample, session, tuple(memory.steps))
+    latent = None if session.start is None else session.start.latent
+    return InvariantSet(info, records, rows, query_sample, session, tuple(memory.steps), latent)

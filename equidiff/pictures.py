@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from equidiff.invariant_set import InvariantSet
-from equidiff.planes import draw_plane
+from equidiff.planes import Marked, draw_plane
 from equidiff.records import Record
 from equidiff.runfolder import is_image, to_picture
 
@@ -23,12 +24,28 @@ MOST = 64  # members in one picture
 INK, FAINT, ACCENT = "#1f2328", "#6e7781", "#c2410c"
 
 
-def draw_grid(found: InvariantSet, measure: Callable[[Tensor], Tensor]) -> Image.Image | None:
+@dataclass(frozen=True)
+class Choice:
+    """Members to show in the place of all.
+
+    Attributes:
+        indices: of the samples, in the order in which to show them.
+        subtitle: what they are.
+    """
+
+    indices: Sequence[int]
+    subtitle: str
+
+
+def draw_grid(
+    found: InvariantSet, measure: Callable[[Tensor], Tensor], choice: Choice | None = None
+) -> Image.Image | None:
     """The query on the left, members beside it, values beneath; in the plane a map of the objective with both.
 
     Args:
         found: what to show. Samples that are not members are counted, never shown.
         measure: the objective, from samples to measurements; for the map.
+        choice: show these members alone, with their indices; in the plane, mark them.
 
     Returns:
         The picture; None where there are no members, or samples that cannot be drawn.
@@ -36,10 +53,14 @@ def draw_grid(found: InvariantSet, measure: Callable[[Tensor], Tensor]) -> Image
     if not found.members:
         return None
     if is_image(found.samples):
-        return _draw_images(found)
+        return _draw_images(found, choice)
     if found.samples.shape[1:] != (2,):
         return None
-    return draw_plane(found, measure, headline(found), footnote(found, len(found)))
+    if choice is None:
+        return draw_plane(found, measure, headline(found), footnote(found, len(found)))
+    rows = {record.index: row for row, record in enumerate(found.members)}
+    marked = Marked("selected", found.samples[[rows[index] for index in choice.indices]])
+    return draw_plane(found, measure, (headline(found)[0], choice.subtitle), "", marked)
 
 
 def show_values(values: Sequence[float], target: Sequence[float]) -> str:
@@ -78,10 +99,13 @@ def footnote(found: InvariantSet, shown: int) -> str:
     return f"Not shown: {text}." if text else ""
 
 
-def _draw_images(found: InvariantSet) -> Image.Image:
-    members = found.members[:MOST]
+def _draw_images(found: InvariantSet, choice: Choice | None) -> Image.Image:
+    shown = {record.index: (record, sample) for record, sample in zip(found.members, found.samples, strict=True)}
+    members = [shown[index] for index in (choice.indices if choice else list(shown)[:MOST])]
     title, subtitle = headline(found)
-    note = footnote(found, len(members))
+    if choice:
+        subtitle = choice.subtitle
+    note = "" if choice else footnote(found, len(members))
     rows = math.ceil(len(members) / COLUMNS)
     columns = math.ceil(len(members) / rows)
     side = CELL * 2 + GAP + CAPTION if rows > 1 else CELL
@@ -90,18 +114,18 @@ def _draw_images(found: InvariantSet) -> Image.Image:
     top = MARGIN + 68
     width = MARGIN + left + columns * step - GAP + MARGIN
     height = top + rows * (step + CAPTION) + (MARGIN + GAP) * bool(note)
-    width = max(width, 2 * MARGIN + math.ceil(max(_font(24).getlength(title), _font(15).getlength(subtitle))))
+    width = max(width, 2 * MARGIN + math.ceil(max(font(24).getlength(title), font(15).getlength(subtitle))))
     canvas = Image.new("RGB", (width, height), "white")
     draw = ImageDraw.Draw(canvas)
-    draw.text((MARGIN, MARGIN - 4), title, INK, _font(24))
-    draw.text((MARGIN, MARGIN + 30), subtitle, FAINT, _font(15))
+    draw.text((MARGIN, MARGIN - 4), title, INK, font(24))
+    draw.text((MARGIN, MARGIN + 30), subtitle, FAINT, font(15))
     if found.query is not None:
         _put_query(canvas, found.query[0], found.info["target"]["values"], (MARGIN, top), side)
-    for position, (record, sample) in enumerate(zip(members, found.samples, strict=False)):
+    for position, (record, sample) in enumerate(members):
         row, column = divmod(position, columns)
         corner = (MARGIN + left + column * step, top + row * (step + CAPTION))
-        _put(canvas, fit(to_picture(sample), CELL), corner, CELL, _caption(record, found), INK)
-    draw.text((MARGIN, height - MARGIN - 6), note, FAINT, _font(13))
+        _put(canvas, fit(to_picture(sample), CELL), corner, CELL, _caption(record, found, choice), INK)
+    draw.text((MARGIN, height - MARGIN - 6), note, FAINT, font(13))
     return canvas
 
 
@@ -116,11 +140,12 @@ def _put(canvas: Image.Image, picture: Image.Image, corner: tuple[int, int], sid
     """A picture in the middle of its square, and its caption beneath."""
     x, y = corner
     canvas.paste(picture, (x + (side - picture.width) // 2, y + (side - picture.height) // 2))
-    ImageDraw.Draw(canvas).text((x + side // 2, y + side + 6), caption, ink, _font(15), anchor="ma")
+    ImageDraw.Draw(canvas).text((x + side // 2, y + side + 6), caption, ink, font(15), anchor="ma")
 
 
-def _caption(record: Record, found: InvariantSet) -> str:
-    return show_values(shown_value(record), found.info["target"]["values"])
+def _caption(record: Record, found: InvariantSet, choice: Choice | None) -> str:
+    value = show_values(shown_value(record), found.info["target"]["values"])
+    return f"{record.index}: {value}" if choice else value
 
 
 def fit(picture: Image.Image, side: int) -> Image.Image:
@@ -135,5 +160,6 @@ def fit(picture: Image.Image, side: int) -> Image.Image:
     return picture
 
 
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """The font of all pictures."""
     return ImageFont.load_default(size)

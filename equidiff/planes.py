@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,10 +16,26 @@ if TYPE_CHECKING:
 
 RESOLUTION = 240
 CHUNK = 4096
+Measure = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Marked:
+    """Points of the map that stand out.
+
+    Attributes:
+        name: in the legend.
+        points: `[points, 2]`.
+        joined: whether a line leads through them.
+    """
+
+    name: str
+    points: Tensor
+    joined: bool = False
 
 
 def draw_plane(
-    found: InvariantSet, measure: Callable[[Tensor], Tensor], titles: tuple[str, str], note: str
+    found: InvariantSet, measure: Measure, titles: tuple[str, str], note: str, marked: Marked | None = None
 ) -> Image.Image:
     """Draw the map.
 
@@ -27,6 +44,7 @@ def draw_plane(
         measure: the objective; its value colours the map; the distance to the target, where it has several outputs.
         titles: above the map, a larger and a smaller one.
         note: below it.
+        marked: points to be seen before all others.
     """
     # the object API: pyplot would keep state and may want a display
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -48,6 +66,9 @@ def draw_plane(
         axes.contour(x, y, values, levels=target["values"], colors="white", linewidths=1.2)
     members = found.samples.numpy()
     axes.scatter(members[:, 0], members[:, 1], s=26, c="#c2410c", edgecolors="white", linewidths=0.7, label="members")
+    if marked is not None:
+        style = {"color": "#56b4e9", "marker": "o", "ms": 5.5, "mec": "black", "mew": 0.7, "lw": 1.6 * marked.joined}
+        axes.plot(*marked.points.T.numpy(), **style, label=marked.name, zorder=3)
     if found.query is not None:
         style = {"marker": "*", "s": 230, "c": "white", "edgecolors": "black", "linewidths": 0.9}
         axes.scatter(*found.query[0].tolist(), **style, label="query", zorder=3)
@@ -57,7 +78,7 @@ def draw_plane(
 
 
 @torch.no_grad()
-def _map(found: InvariantSet, measure: Callable[[Tensor], Tensor]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _map(found: InvariantSet, measure: Measure) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     points = found.samples if found.query is None else torch.cat([found.samples, found.query])
     reach = max(1.15 * float(points.abs().max()), 0.1)
     axis = torch.linspace(-reach, reach, RESOLUTION)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from equidiff.contracts import Generator, Objective, image_to_tensor
@@ -61,6 +61,38 @@ def load_query(query: str | int | Path | Image.Image | Tensor, generator: Genera
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         image = open_picture(path)
     return Query(str(path), image_to_tensor(image), image)
+
+
+def as_sample(query: Query, generator: Generator) -> Tensor:
+    """The query as the generator might have made it, `[1, *sample_shape]`; a picture as `fit_picture` makes it fit.
+
+    Raises:
+        QueryError: it has another shape, and is no picture, or the generator makes no pictures.
+    """
+    shape = generator.sample_shape
+    if query.image is not None and len(shape) == 3 and shape[0] in {1, 3}:
+        return fit_picture(query.image, shape)
+    if tuple(query.sample.shape[1:]) != tuple(shape):
+        raise QueryError(
+            "The query does not have the shape of this generator's samples.",
+            given=f"{query.source}, of shape {tuple(query.sample.shape[1:])}",
+            expected=f"shape {tuple(shape)}",
+        )
+    return query.sample
+
+
+def fit_picture(picture: Image.Image, shape: tuple[int, ...]) -> Tensor:
+    """A picture as a sample `[1, *shape]`: cropped about its middle, resized (bicubic), made grey or RGB.
+
+    Args:
+        picture: mode "L" or "RGB".
+        shape: (1 or 3, height, width).
+    """
+    channels, height, width = shape
+    fitted = picture
+    if picture.size != (width, height):
+        fitted = ImageOps.fit(picture, (width, height), Image.Resampling.BICUBIC)
+    return image_to_tensor(fitted.convert("L" if channels == 1 else "RGB"))
 
 
 def default_query(generator: Generator) -> int | None:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from equidiff.engine import Result
+from equidiff.start import QueryStart, start_angle
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class Record:
         measurement: f(x), m numbers.
         measurement_saved: f of the 8-bit picture.
         latent_norm: |z| / sqrt(d); 1 is typical of the prior.
+        distance: angle between the latent and the query's own, in radians, where the run started from that.
+        start_angle: the angle at which the sample started.
         image: the picture's path inside the run folder.
         error: why the sample failed.
     """
@@ -48,12 +51,14 @@ class Record:
     measurement: list[float] | None = None
     measurement_saved: list[float] | None = None
     latent_norm: float | None = None
+    distance: float | None = None
+    start_angle: float | None = None
     image: str | None = None
     error: str | None = None
 
     @classmethod
-    def of(cls, result: Result, saved: Tensor | None = None) -> Record:
-        """Describe a result; `saved` is the measurement `[m]` of the 8-bit picture."""
+    def of(cls, result: Result, saved: Tensor | None = None, start: QueryStart | None = None) -> Record:
+        """Describe a result; `saved` is the measurement `[m]` of the 8-bit picture, `start` where the run started."""
         cost, answer = result.cost, result.answer
         known: dict[str, Any] = {} if answer is None else {
             "loss": _finite(answer.loss),
@@ -62,6 +67,10 @@ class Record:
             "measurement": answer.measurements[0].tolist() if answer.measurements.isfinite().all() else None,
             "latent_norm": _finite(answer.latents.norm() / math.sqrt(answer.latents.numel())),
         }  # fmt: skip
+        if start is not None:
+            known["start_angle"] = start_angle(result.index)
+            if answer is not None and answer.latents.isfinite().all():
+                known["distance"] = start.distance(answer.latents)
         return cls(
             result.index,
             result.status,

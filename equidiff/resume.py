@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -107,6 +108,24 @@ def settings_of(info: dict[str, Any]) -> Settings:
         batch=info["options"]["batch"],
         **{name: info[name] for name in ("budget", "tolerance", "seed", "device", "dtype")},
     )
+
+
+def restore_start(info: dict[str, Any], session: Session, path: Path) -> Session:
+    """The session with the start that the run began with, from its folder."""
+    if info["options"].get("start", "prior") == "prior":
+        return session
+    from equidiff.runfolder import read_query
+    from equidiff.start import QueryStart
+
+    latent = read_query(path).get("query_latent")
+    if latent is None:
+        raise RunFolderError(
+            "The query's latent, from which this run started, is lost.",
+            given=path,
+            expected="query_latent in tensors.safetensors, or in partial/query.safetensors",
+            hint="begin a new run",
+        )
+    return replace(session, start=QueryStart(latent))
 
 
 def check_weights(info: dict[str, Any], session: Session, path: Path) -> None:

@@ -84,9 +84,9 @@ def execute(session: Session, store: Store, indices: Iterable[int], observer: Ob
 def keep(session: Session, result: Result) -> tuple[Record, dict[str, Tensor] | None]:
     """A result's record and tensors; a picture is measured once more as an 8-bit file would keep it."""
     if result.status == FAILED or result.answer is None:
-        return Record.of(result), None
+        return Record.of(result, start=session.start), None
     rows = {name: getattr(result.answer, name) for name in ("latents", "samples", "measurements")}
     saved = None
     if is_image(rows["samples"]):
         saved = session.problem.objective.measure(quantized(rows["samples"]).to(session.device))[0].float().cpu()
-    return Record.of(result, saved), rows
+    return Record.of(result, saved, session.start), rows

@@ -36,6 +36,7 @@ from equidiff.runinfo import (
 )
 
 ROWS = ("latents", "samples", "measurements")
+OF_QUERY = ("query", "query_latent")
 
 
 class RunFolder:
@@ -53,7 +54,14 @@ class RunFolder:
         self._steps: dict[int, list[str]] = {}
 
     @classmethod
-    def create(cls, path: Path, description: dict[str, Any], asked: int, query: Tensor | None = None) -> RunFolder:
+    def create(
+        cls,
+        path: Path,
+        description: dict[str, Any],
+        asked: int,
+        query: Tensor | None = None,
+        query_latent: Tensor | None = None,
+    ) -> RunFolder:
         """Make a new folder.
 
         Args:
@@ -61,6 +69,7 @@ class RunFolder:
             description: what is known of the run, see `Session.describe`.
             asked: number of samples asked for.
             query: `[1, ...]`, the query sample, where there is one.
+            query_latent: `[1, *latent_shape]`, where the run starts from it.
 
         Raises:
             RunFolderError: something is there already, or it cannot be written.
@@ -78,7 +87,9 @@ class RunFolder:
             (path / "images").mkdir(parents=True)
             (path / "partial").mkdir()
             if query is not None:
-                _save_tensors(folder._partial_query, {"query": query.float().contiguous()})
+                of_query = dict(zip(OF_QUERY, (query, query_latent), strict=True))
+                own = {name: value.float().contiguous() for name, value in of_query.items() if value is not None}
+                _save_tensors(folder._partial_query, own)
                 if is_image(query):
                     save_png(path / "query.png", query[0])
             folder.write()
@@ -115,7 +126,7 @@ class RunFolder:
     def _scatter(self, tensors: dict[str, Tensor], records: list[Record]) -> None:
         """Undo `_gather`: rows back to `partial/`, where rows of samples still to come will join them."""
         if "query" in tensors:
-            _save_tensors(self._partial_query, {"query": tensors["query"]})
+            _save_tensors(self._partial_query, {name: tensors[name] for name in OF_QUERY if name in tensors})
         if "latents" in tensors:
             for position, record in enumerate(records):
                 if record.status != FAILED:
@@ -221,7 +232,7 @@ def read_records(path: Path) -> list[Record]:
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """latents, samples, measurements, query; empty before the first sample was finished.
+    """latents, samples, measurements, query, query_latent; empty before the first sample was finished.
 
     Raises:
         RunFolderError: the file is damaged.
@@ -231,6 +242,13 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         return load_file(file) if file.exists() else {}
     except (SafetensorError, OSError) as error:
         raise RunFolderError(f"The tensors of this run cannot be read: {error}", given=file) from error
+
+
+def read_query(path: Path) -> dict[str, Tensor]:
+    """Query and query_latent, those of them that there are, also of a run that has not ended."""
+    partial = path / "partial" / "query.safetensors"
+    tensors = load_file(partial) if partial.exists() else read_tensors(path)
+    return {name: tensors[name] for name in OF_QUERY if name in tensors}
 
 
 def is_image(samples: Tensor) -> bool:

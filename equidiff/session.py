@@ -15,13 +15,17 @@ import torch
 from equidiff.components import Built, build
 from equidiff.contracts import BuildContext, Generator, Objective, Regularizer, Solver
 from equidiff.engine import Result, StepRecord, solve
-from equidiff.errors import UsageError
+from equidiff.errors import UsageError, nearest
+from equidiff.inversion import Inversion, invert_query
 from equidiff.passes import BatchReduced
 from equidiff.plugins import Plugins
 from equidiff.problem import Problem
 from equidiff.query import Query, default_query, load_query, measure_query, parse_target
 from equidiff.resume import FROM_FILE
+from equidiff.start import QueryStart
 from equidiff.strongest import resolve_top
+
+STARTS = ("prior", "query")
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,7 @@ class Settings:
     seed: int = 0
     device: str = "auto"
     dtype: str = "float32"
+    start: str = "prior"
 
     def __post_init__(self) -> None:
         for name, good, expected in (
@@ -50,6 +55,7 @@ class Settings:
             ("budget", self.budget is None or 0 < self.budget < math.inf, "a number above 0"),
             ("tolerance", self.tolerance is None or 0 < self.tolerance < math.inf, "a number above 0"),
             ("dtype", self.dtype in {"float32", "bfloat16"}, "float32 or bfloat16"),
+            ("start", self.start in STARTS, " or ".join(nearest(self.start, STARTS) or STARTS)),
         ):
             if not good:
                 raise UsageError(f"The value of {name} cannot be used.", given=getattr(self, name), expected=expected)
@@ -68,6 +74,8 @@ class Session:
     device: str
     built: dict[str, Built]
     context: BuildContext = field(repr=False)
+    start: QueryStart | None = None
+    inversion: Inversion | None = None
 
     def run(self, indices: Iterable[int]) -> Iterator[StepRecord | Result | BatchReduced]:
         """Solve these samples; steps and results come as they happen."""
@@ -79,6 +87,7 @@ class Session:
             batch=self.settings.batch,
             budget=self.budget,
             tolerance=self.tolerance,
+            start=self.start,
         )
 
     def describe(self) -> dict[str, Any]:
@@ -90,6 +99,7 @@ class Session:
                 **{kind: built.options for kind, built in self.built.items()},
                 "samples": self.settings.samples,
                 "batch": self.settings.batch,
+                "start": self.settings.start,
                 **({} if self.query is None else {"query": _as_typed(self.settings.query, self.query)}),
             },
             "target": {
@@ -98,6 +108,7 @@ class Session:
                 "unit": objective.unit,
                 "source": "--target" if self.query is None else self.query.source,
             },
+            **({} if self.inversion is None else {"inversion": self.inversion.describe()}),
             "seed": self.settings.seed,
             "tolerance": self.tolerance,
             "budget": self.budget,
@@ -144,7 +155,15 @@ def prepare(settings: Settings, plugins: Plugins, *, usual_query: bool = False) 
     )
     budget = solver.budget if settings.budget is None else settings.budget
     tolerance = solver.tolerance if settings.tolerance is None else settings.tolerance
-    return Session(settings, problem, solver, query, budget, tolerance, device, built, context)
+    inversion = None
+    if settings.start == "query":
+        if query is None:
+            raise UsageError(
+                "There is no query to start from.", given="--target", expected="--query with it", hint="--query 3"
+            )
+        inversion = invert_query(query, problem)
+    start = None if inversion is None else inversion.start
+    return Session(settings, problem, solver, query, budget, tolerance, device, built, context, start, inversion)
 
 
 def usual_regularizer(generator: Generator) -> str:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 import equidiff
-from equidiff.cli import cite, compare, doctor, evaluate, plugins, rank, run, show
+from equidiff.cli import cite, compare, doctor, evaluate, path, plugins, rank, run, select, show
 from equidiff.cli.options import Plain, PluginFiles, State, Traceback
 from equidiff.console import Terminal
 from equidiff.errors import EquiDiffError, UsageError
@@ -24,10 +24,12 @@ app = typer.Typer(
 )
 app.command()(run.run)
 app.command()(evaluate.evaluate)
+app.command()(path.path)
 app.command()(rank.rank)
 app.command()(compare.compare)
 app.command()(plugins.plugins)
 app.command()(show.show)
+app.command()(select.select)
 app.command()(cite.cite)
 app.command()(doctor.doctor)
 

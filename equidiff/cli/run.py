@@ -19,7 +19,7 @@ INTERRUPTED = 130  # what a shell reports for Ctrl-C
 NOT_ALL_MEMBERS = 3
 SETTINGS = (
     "generator", "objective", "regularizer", "solver", "query", "target", "samples", "budget", "tolerance", "batch",
-    "seed", "device", "dtype",
+    "seed", "device", "dtype", "start",
 )  # fmt: skip
 
 
@@ -72,6 +72,15 @@ Device = Annotated[
 Dtype = Annotated[
     str | None, _option("--dtype", metavar="NAME", default="float32", help="float32, or bfloat16 for autocast")
 ]
+Start = Annotated[
+    str | None,
+    _option(
+        "--start",
+        metavar="prior|query",
+        default="prior",
+        help="Start from plain latents, or from the query's own, near it and far from it alike",
+    ),
+]
 Out = Annotated[
     Path | None,
     _option("--out", default="runs/TIME-GENERATOR-OBJECTIVE", metavar="FOLDER", help="The run folder to make"),
@@ -96,6 +105,7 @@ def run(
     seed: Seed = None,
     device: Device = None,
     dtype: Dtype = None,
+    start: Start = None,
     out: Out = None,
     resume: Resume = None,
     plugin: PluginFiles = None,

@@ -21,7 +21,7 @@ from equidiff.passes import is_out_of_memory
 from equidiff.pictures import draw_grid, show_values
 from equidiff.plugins import Plugins
 from equidiff.records import Record
-from equidiff.resume import check_weights, resume_command, settings_of
+from equidiff.resume import check_weights, restore_start, resume_command, settings_of
 from equidiff.run import execute
 from equidiff.runfolder import RunFolder
 from equidiff.runinfo import free_path
@@ -50,16 +50,17 @@ def begin(plugins: Plugins, given: dict[str, Any], out: Path | None) -> Work:
     description = session.describe()
     path = out or free_path(description["specs"]["generator"], description["specs"]["objective"])
     query = None if session.query is None else session.query.sample
+    latent = None if session.start is None else session.start.latent
     asked = session.settings.samples
-    return Work(
-        session, RunFolder.create(path, description, asked, query), range(asked), not given.keys() & {"query", "target"}
-    )
+    folder = RunFolder.create(path, description, asked, query, latent)
+    return Work(session, folder, range(asked), not given.keys() & {"query", "target"})
 
 
 def go_on(plugins: Plugins, info: dict[str, Any], path: Path) -> Work:
     """Prepare what a run still lacks."""
     session = prepare(settings_of(info), plugins)
     check_weights(info, session, path)
+    session = restore_start(info, session, path)
     folder = RunFolder.reopen(path)
     return Work(session, folder, [index for index in range(info["counts"]["asked"]) if index not in folder.records])
 
@@ -69,6 +70,9 @@ def perform(work: Work, state: State, as_json: bool, verbose: bool) -> int:
     terminal, folder = state.terminal, work.folder
     asked = folder.info["counts"]["asked"]
     terminal.facts(_introduction(work))
+    inversion = work.session.inversion
+    if inversion is not None and inversion.doubt is not None:
+        terminal.note(inversion.doubt, "yellow")
     interrupted = False
     with terminal.progress(asked, len(folder.records)) as show:
         watch = Watch(show, folder.records.values(), _warn(terminal), terminal.note if verbose else None)
@@ -99,6 +103,9 @@ def _introduction(work: Work) -> list[tuple[str, object]]:
     rows: list[tuple[str, object]] = [*info["specs"].items()]
     if source != "--target":
         rows.append(("query", source + (" (choose another with --query)" if work.by_default else "")))
+    if "inversion" in info:
+        away = f"{info['inversion']['round_trip']:.2g}"
+        rows.append(("start", f"the query's latent, whose sample is off the query by {away} standard deviations"))
     rows.append(("target", describe_target(info)))
     left = "" if len(work.todo) == info["counts"]["asked"] else f", {len(work.todo)} of them still to do"
     rows.append(("samples", f"{info['counts']['asked']}{left}; seed {info['seed']}, on {info['device']}"))

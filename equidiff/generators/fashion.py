@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from equidiff.contracts import BuildContext, Generator, Latents, Samples, Weights
+from equidiff.errors import UnsupportedError
 from equidiff.generators.unet import UNet
 
 if TYPE_CHECKING:
@@ -25,6 +26,12 @@ if TYPE_CHECKING:
 
 STEPS = 8
 WARP = 1.5  # times are (k / steps)^1.5: what it is to become is decided early, where steps are shorter
+
+# of the inverse
+CLEANUPS, CLEANUP = 5, 0.8  # moves of the last state, before it is denoised; more of them would leave the prior
+BACKWARD = 20  # steps from there to the start noise
+GOOD = 0.05  # standard deviations off the sample that will do
+REFINEMENTS, MOVES = 5, 4  # where it is more: so often so many moves by gradient, at most
 
 
 @final
@@ -57,7 +64,38 @@ class FashionFlow(Generator):
 
     def generate(self, latents: Latents, steps: int | None = None) -> Samples:
         count: int = steps or self.steps or STEPS
-        times = [(k / count) ** WARP for k in range(count + 1)]
+        return (self._integrate(latents, _times(count)) + 1) / 2
+
+    @torch.no_grad()
+    def invert(self, samples: Samples) -> Latents:
+        """The start noise of samples.
+
+        The last step denoises, so it forgets most of the noise that its state still had: that is made up, always the
+        same, and then changed until the sample is what is denoised to. From that state the flow is integrated
+        backwards, with small steps. Where the sampler's own, longer ones lead elsewhere, the noise is refined by
+        gradient.
+
+        Raises:
+            UnsupportedError: there is one step, which forgets its start.
+        """
+        times = _times(self.steps or STEPS)
+        if len(times) < 3:
+            raise UnsupportedError(
+                "A sampler of one step forgets its start noise, so it cannot invert samples.",
+                given="steps=1",
+                expected="at least 2 steps",
+                hint="--generator toy:fashion",
+            )
+        latents = self._integrate_back(self._before_denoising(2 * samples - 1, times[-2]), times[-2])
+        for row in (self._off(latents, samples) >= GOOD**2).nonzero().flatten().tolist():
+            here = slice(row, row + 1)  # alone, so that a row depends on no other
+            latents[here] = self._refine(latents[here], samples[here])
+        return latents
+
+    def queries(self) -> list[Image.Image]:
+        return load_queries()
+
+    def _integrate(self, latents: Tensor, times: list[float]) -> Tensor:
         state, clean, before = latents, latents, 0.0
         for now, after in pairwise(times):
             if self.recompute and torch.is_grad_enabled():
@@ -65,19 +103,66 @@ class FashionFlow(Generator):
             else:
                 state, clean = self._step(state, clean, before, now, after)
             before = now
-        return (state + 1) / 2
+        return state
 
-    def queries(self) -> list[Image.Image]:
-        return load_queries()
+    def _before_denoising(self, clean: Tensor, time: float) -> Tensor:
+        """A state at this time, with as much noise as is usual then, that is denoised to `clean`, nearly."""
+        noise = torch.randn(1, *self.latent_shape, generator=torch.Generator().manual_seed(0)).to(clean.device)
+        state = time * clean + (1 - time) * noise
+        for _ in range(CLEANUPS):
+            state = state + CLEANUP * (clean - self._denoise(state, time))
+        return state
+
+    def _integrate_back(self, state: Tensor, time: float) -> Tensor:
+        """From a state at this time to the noise that it began with, by Heun's method."""
+        for now, before in pairwise(time * (1 - k / BACKWARD) for k in range(BACKWARD + 1)):
+            slope = (self._denoise(state, now) - state) / (1 - now)
+            guess = state + (before - now) * slope
+            slope = (slope + (self._denoise(guess, before) - guess) / (1 - before)) / 2
+            state = state + (before - now) * slope
+        return state
+
+    def _refine(self, latent: Tensor, sample: Tensor) -> Tensor:
+        """A latent nearby whose sample is nearer to this one; both of one row."""
+        moved = latent.clone().requires_grad_()
+        search = torch.optim.LBFGS([moved], max_iter=MOVES, line_search_fn="strong_wolfe")
+
+        def loss() -> float:
+            with torch.enable_grad():
+                off = self._off(moved, sample).sum()
+                (moved.grad,) = torch.autograd.grad(off, moved)
+            return float(off.detach())
+
+        best, least = latent, self._off(latent, sample)
+        for _ in range(REFINEMENTS):
+            search.step(loss)
+            off = self._off(moved.detach(), sample)
+            if bool(off < least):
+                best, least = moved.detach().clone(), off
+            if bool(least < GOOD**2):
+                break
+        return best
+
+    def _off(self, latents: Tensor, samples: Tensor) -> Tensor:
+        """Mean square of what the latents' samples are off, `[batch]`, in variances of each sample."""
+        variance = samples.flatten(1).var(dim=1, correction=0).clamp(min=1e-12)
+        return (self.generate(latents) - samples).flatten(1).square().mean(dim=1) / variance
 
     def _step(self, state: Tensor, previous: Tensor, before: float, now: float, after: float) -> tuple[Tensor, Tensor]:
-        with torch.autocast(state.device.type, torch.bfloat16, enabled=self.dtype == "bfloat16"):
-            clean = self.flow(state, state.new_full((len(state),), now)).float()
+        clean = self._denoise(state, now)
         aim = clean
         if now > 0 and after < 1:
             aim = clean + (clean - previous) * (after - now) / (2 * (now - before))
         # the velocity (aim - state) / (1 - now) would be infinite at the end; its product with the step is not
         return state + (after - now) / (1 - now) * (aim - state), clean
+
+    def _denoise(self, state: Tensor, time: float) -> Tensor:
+        with torch.autocast(state.device.type, torch.bfloat16, enabled=self.dtype == "bfloat16"):
+            return self.flow(state, state.new_full((len(state),), time)).float()
+
+
+def _times(steps: int) -> list[float]:
+    return [(k / steps) ** WARP for k in range(steps + 1)]
 
 
 def load_queries() -> list[Image.Image]:

@@ -66,14 +66,14 @@ class Auto(Solver):
         numbers = itertools.count()
         while True:
             cards = yield from self._deal(residual)
-            search = self._newton if cards[0].residuals.shape[1] <= JACOBIAN_OUTPUTS else _descend
             for here in cards:
                 if self.coarse is not None:
                     yield Step(next(numbers), (yield from residual.value(here.latents)))
-                    near = yield from _quietly(search(here, _Coarse(residual, self.coarse), itertools.count()), here)
+                    rough = self.search(here, _Coarse(residual, self.coarse), itertools.count())
+                    near = yield from _quietly(rough, here)
                     here = yield from residual.value(near.latents)
                 yield Step(next(numbers), here)
-                if here.loss.item() < residual.tolerance or (yield from search(here, residual, numbers)):
+                if here.loss.item() < residual.tolerance or (yield from self.search(here, residual, numbers)):
                     return
 
     def _deal(self, residual: ResidualFunction) -> Coroutine[Request | Step, Any, list[Answer]]:
@@ -86,8 +86,11 @@ class Auto(Solver):
             cards += [more.rows(card, card + 1) for card in range(self.pool - few)]
         return sorted(cards, key=lambda card: card.loss.item())
 
+    def search(self, here: Answer, residual: ResidualFunction, numbers: itertools.count[int]) -> Search:
+        """Moves from here until solved (True) or stalled (False)."""
+        return (self._newton if here.residuals.shape[1] <= JACOBIAN_OUTPUTS else _descend)(here, residual, numbers)
+
     def _newton(self, here: Answer, residual: ResidualFunction, numbers: itertools.count[int]) -> Search:
-        """Moves by Jacobian until solved (True) or stalled (False)."""
         radius = self._first_radius(here)
         progress = Progress(here, patience=2)
         while not progress.stalled:

@@ -1,0 +1,54 @@
+"""`equidiff path`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from equidiff.cli.options import Json, Plain, PluginFiles, State, Traceback
+
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="The run folder.", show_default=False)]
+First = Annotated[int, typer.Argument(metavar="FIRST", help="Where to begin: a member's index.", show_default=False)]
+Second = Annotated[int, typer.Argument(metavar="SECOND", help="Where to end: another one's.", show_default=False)]
+Frames = Annotated[int, typer.Option(metavar="COUNT", min=3, max=999, help="Frames, both ends included.")]
+Gif = Annotated[bool, typer.Option("--gif", metavar="", help="Write an animation too, there and back again.")]
+Device = Annotated[str, typer.Option(metavar="NAME", help="cpu, cuda, cuda:1, mps, or auto.")]
+Objective = Annotated[
+    str | None,
+    typer.Option("--objective", "-o", metavar="SPEC", help="The run's objective again, where it is code of yours."),
+]
+
+
+def path(
+    context: typer.Context,
+    run: Run,
+    first: First,
+    second: Second,
+    frames: Frames = 9,
+    gif: Gif = False,
+    device: Device = "auto",
+    objective: Objective = None,
+    plugin: PluginFiles = None,
+    as_json: Json = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", metavar="", help="Nothing but the result.")] = False,
+    plain: Plain = False,
+    traceback: Traceback = False,
+) -> int:
+    """Walk from one member to another inside the set: every frame is a member.
+
+    Prints the folder's path, RUN/paths/FIRST-SECOND. Exit code: 0 all frames are members, 3 some are not, 1 error,
+    2 usage, 130 interrupted.
+    """
+    state: State = context.obj
+    state.terminal.quiet = quiet
+    with state.terminal.status("loading"):
+        from equidiff.cli.walking import check_gif, perform
+        from equidiff.finished import open_finished
+
+        plugins = state.plugins(plugin)
+        command = ("equidiff", "path")
+        finished = open_finished(run, plugins, command, objective=objective, files=state.files, device=device)
+        check_gif(finished, gif)
+    return perform(finished, (first, second), frames, gif, state.terminal, as_json)

@@ -1,0 +1,66 @@
+"""`equidiff select`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from equidiff.cli.options import Json, Plain, PluginFiles, State, Traceback
+
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="The run folder.", show_default=False)]
+Count = Annotated[int, typer.Option("--count", "-n", metavar="COUNT", help="How many members to select.")]
+By = Annotated[
+    str,
+    typer.Option(
+        metavar="WAY",
+        help="diversity: unlike each other and the query; novelty: unlike the query and plain samples; "
+        "typicality: amid plain samples.",
+    ),
+]
+Features = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SPEC",
+        help="What samples are compared by, as for evaluate: pixels[:SIZE], fashion, timm:NAME, "
+        "module:FILE.py:FUNCTION (its code is run), or inception:WEIGHTS.pth "
+        "(default: the generator's own network unless it is the one under test, else pixels).",
+    ),
+]
+Device = Annotated[str, typer.Option(metavar="NAME", help="cpu, cuda, cuda:1, mps, or auto.")]
+Objective = Annotated[
+    str | None,
+    typer.Option("--objective", "-o", metavar="SPEC", help="The run's objective again, where it is code of yours."),
+]
+
+
+def select(
+    context: typer.Context,
+    run: Run,
+    count: Count = 8,
+    by: By = "diversity",
+    features: Features = None,
+    device: Device = "auto",
+    objective: Objective = None,
+    plugin: PluginFiles = None,
+    as_json: Json = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", metavar="", help="Nothing but the result.")] = False,
+    plain: Plain = False,
+    traceback: Traceback = False,
+) -> int:
+    """Select the members of a run that are most worth a look.
+
+    Prints their indices, the best first. Writes RUN/selections/WAY.json and WAY.png. Exit code: 0 done, 1 error,
+    2 usage, 130 interrupted.
+    """
+    state: State = context.obj
+    state.terminal.quiet = quiet
+    with state.terminal.status("loading"):
+        from equidiff.cli.selecting import perform
+        from equidiff.finished import open_finished
+
+        plugins = state.plugins(plugin)
+        command = ("equidiff", "select")
+        finished = open_finished(run, plugins, command, objective=objective, files=state.files, device=device)
+    return perform(finished, count, by, features, state.terminal, as_json)

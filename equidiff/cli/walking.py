@@ -1,0 +1,92 @@
+"""Walking inside a set for a person who watches."""
+
+from __future__ import annotations
+
+from equidiff.cli.run import INTERRUPTED, NOT_ALL_MEMBERS
+from equidiff.console import Show, Terminal
+from equidiff.engine import MEMBER, StepRecord
+from equidiff.errors import UnsupportedError
+from equidiff.finished import Finished
+from equidiff.passes import BatchReduced
+from equidiff.path import SetPath, find_path
+from equidiff.pathfolder import write_path
+from equidiff.records import Record
+from equidiff.runfolder import is_image
+
+
+class _Watch:
+    """Counts frames that are members; an `equidiff.run.Observer`."""
+
+    def __init__(self, terminal: Terminal, show: Show) -> None:
+        self._terminal, self._show = terminal, show
+        self._members: set[int] = set()
+
+    def step(self, step: StepRecord) -> None:
+        """A frame made a step."""
+
+    def result(self, record: Record) -> None:
+        """A frame is finished, or is to be tried again."""
+        if record.status == MEMBER:
+            self._members.add(record.index)
+        self._show(len(self._members), f"frame {record.index}: {record.status.replace('_', ' ')}")
+
+    def batch_reduced(self, event: BatchReduced) -> None:
+        """A pass ran out of memory; passes are smaller from now on."""
+        self._terminal.note(
+            f"Out of memory with {event.rows} frames in one pass: going on with {event.batch}.", "yellow"
+        )
+
+
+def check_gif(finished: Finished, gif: bool) -> None:
+    """Refuse an animation of points.
+
+    Raises:
+        UnsupportedError: the samples are no pictures.
+    """
+    if gif and not is_image(finished.found.samples):
+        raise UnsupportedError(
+            "Samples that are not pictures cannot be animated.",
+            given="--gif",
+            expected="a run whose samples are pictures",
+            hint=f"equidiff path {finished.path}",
+        )
+
+
+def perform(
+    finished: Finished, ends: tuple[int, int], frames: int, gif: bool, terminal: Terminal, as_json: bool
+) -> int:
+    """Find the path, write it, show what is to be known of it, and return the exit code."""
+    try:
+        with terminal.progress(frames - 2, 0, "walking") as show:
+            watch = _Watch(terminal, show)
+            path = find_path(finished.session, finished.found, *ends, frames, watch)
+        problem = finished.session.problem
+        folder = write_path(
+            finished.path, path, finished.found, lambda x: problem.objective.measure(x.to(problem.target.device)), gif
+        )
+    except KeyboardInterrupt:
+        terminal.note("Interrupted: no path was written.")
+        return INTERRUPTED
+    terminal.facts(_conclusion(path, finished))
+    if (folder / "path.png").exists():
+        terminal.facts([("picture", folder / "path.png")])
+    terminal.result((folder / "path.json").read_text(encoding="utf-8") if as_json else str(folder))
+    return 0 if len(path.members) == frames else NOT_ALL_MEMBERS
+
+
+def _conclusion(path: SetPath, finished: Finished) -> list[tuple[str, object]]:
+    count, inside = len(path.records), sum(loss < finished.session.tolerance for loss in path.straight[0])
+    losses, straight = path.straight
+    missing = [str(record.index) for record in path.records if record.status != MEMBER]
+    left = f"; not {', '.join(missing)}" if missing else ""
+    cost = sum(record.evaluations for record in path.records)
+    return [
+        ("path", f"from member {path.ends[0]} to member {path.ends[1]}"),
+        ("frames", f"{len(path.members)} of {count} are members{left}"),
+        ("largest step", f"{max(path.steps.angles):.2f} rad in the latent, {max(path.steps.images):.2f} in the sample"),
+        (
+            "straight arc",
+            f"{max(straight.angles):.2f} rad, {max(straight.images):.2f}; {inside} of {len(losses)} frames are members",
+        ),
+        ("cost", f"{cost:.1f} evaluations"),
+    ]
