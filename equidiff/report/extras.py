@@ -1,0 +1,158 @@
+"""What other commands left in the run folder: `metrics.json` and `attributions/`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from equidiff.errors import RunFolderError
+from equidiff.runinfo import read_description
+
+METRICS = "metrics.json"
+ATTRIBUTIONS = "attributions/attributions.json"
+VERSION = 1
+SHOWN_DIGITS = 4
+MOST_SHOWN = 8  # of a list
+
+
+@dataclass(frozen=True)
+class Row:
+    """One metric, as text: its name, and what a table says of it; empty where the file says nothing."""
+
+    name: str
+    value: str
+    interval: str = ""
+    plain: str = ""
+    n: str = ""
+    unit: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Method:
+    """One attribution method.
+
+    Attributes:
+        name: what people read.
+        spec: how it was asked for.
+        status: what became of it.
+        query: `[1, height, width]`, its map on the query, where it has one.
+        members: `[members, height, width]`, its maps on the members, where it has any.
+        numbers: what was computed of it, as text.
+    """
+
+    name: str
+    spec: str
+    status: str
+    query: Tensor | None = None
+    members: Tensor | None = None
+    numbers: dict[str, str] = field(default_factory=dict)
+
+
+def read_metrics(path: Path) -> dict[str, Any]:
+    """The content of `metrics.json`; empty where `equidiff evaluate` was not run.
+
+    Raises:
+        RunFolderError: it is damaged, or of another version.
+    """
+    return _read(path, METRICS, "metrics.json", "evaluate", {"groups"})
+
+
+def tables(metrics: dict[str, Any]) -> dict[str, list[Row]]:
+    """A table for each group of metrics."""
+    groups = metrics.get("groups", {})
+    pairs = groups.items() if isinstance(groups, dict) else enumerate(groups)
+    found = {str(name).replace("_", " "): list(_rows(group, "")) for name, group in pairs}
+    return {name: rows for name, rows in found.items() if rows}
+
+
+def _rows(group: Any, prefix: str) -> Iterator[Row]:
+    """The leaves of nested objects: a leaf has a `value`, or is a plain number or text."""
+    if not isinstance(group, dict):
+        if isinstance(group, str | int | float):
+            yield Row(prefix, text_of(group))
+        return
+    if "value" in group:
+        known = {name: text_of(group.get(name)) for name in ("value", "interval", "plain", "n", "unit", "note")}
+        if isinstance(group.get("interval"), list):
+            known["interval"] = " to ".join(map(text_of, group["interval"]))
+        known["note"] = known["note"] or text_of(group.get("warning"))
+        yield Row(prefix, **known)
+        return
+    for name, inner in group.items():
+        if isinstance(inner, dict) or (prefix == "" and not isinstance(inner, list)):
+            yield from _rows(inner, f"{prefix}: {name}".removeprefix(": ").replace("_", " "))
+
+
+def text_of(value: Any) -> str:
+    """A value of a JSON file as people read it; nothing where there is none."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float):
+        return f"{value:.{SHOWN_DIGITS}g}" if math.isfinite(value) else str(value)
+    if isinstance(value, list):
+        shown = ", ".join(text_of(each) for each in value[:MOST_SHOWN])
+        return shown + (", …" if len(value) > MOST_SHOWN else "")
+    if isinstance(value, dict):
+        return text_of(value["value"]) if "value" in value else ", ".join(f"{k} {text_of(v)}" for k, v in value.items())
+    return str(value)
+
+
+def read_methods(path: Path, members: int) -> list[Method]:
+    """The attribution methods that `equidiff compare` ran, with their maps; none where it was not run.
+
+    Args:
+        path: the run folder.
+        members: how many maps there must be of each.
+
+    Raises:
+        RunFolderError: a file is damaged, or of another version.
+    """
+    listed = _read(path, ATTRIBUTIONS, "attributions folder", "compare", {"methods"}).get("methods", [])
+    return [_method(path, each, members) for each in listed if isinstance(each, dict)]
+
+
+def _method(path: Path, about: dict[str, Any], members: int) -> Method:
+    numbers = {str(n).replace("_", " "): text_of(v) for n, v in (about.get("numbers") or {}).items() if v is not None}
+    name = str(about.get("name", "?"))
+    method = Method(name, str(about.get("spec", name)), str(about.get("status", "?")), numbers=numbers)
+    if not about.get("file"):
+        return method
+    # the name comes from a file that may be somebody else's: never outside its folder
+    file = path / "attributions" / Path(str(about["file"])).name
+    try:
+        maps = load_file(file)
+        query, each = maps.get("query"), maps["members"]
+    except (SafetensorError, OSError, KeyError) as error:
+        raise _damaged(file, "compare") from error
+    if each.ndim != 3 or len(each) != members:
+        raise _damaged(file, "compare")
+    return Method(method.name, method.spec, method.status, query, each, numbers)
+
+
+def _read(path: Path, name: str, what: str, command: str, needed: set[str]) -> dict[str, Any]:
+    file = path / name
+    if not file.exists():
+        return {}
+    unread = _damaged(file, command)
+    return read_description(file, what, VERSION, needed, unread, unread)
+
+
+def _damaged(file: Path, command: str) -> RunFolderError:
+    return RunFolderError(
+        "This file of the run folder cannot be read, or does not fit the run.",
+        given=file,
+        expected=f"the file as equidiff {command} writes it",
+        hint=f"equidiff {command} RUN   # writes it again",
+    )
