@@ -12,20 +12,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from made_runs import EVIL, made
 from PIL import Image
 from running import assert_one_error, read_run, run_circles, run_cli
 from safetensors.torch import load_file, save_file
 
-from equidiff.engine import FAILED, MEMBER, NOT_CONVERGED
 from equidiff.invariant_set import InvariantSet
-from equidiff.records import Record
 from equidiff.report.again import again
 from equidiff.report.charts import histogram
 from equidiff.report.extras import tables, text_of
 from equidiff.report.numbers import keys_of
 from equidiff.report.page import render
-
-EVIL = "<script>alert('x')</script>"
 
 
 class Page(HTMLParser):
@@ -51,36 +48,6 @@ class Page(HTMLParser):
     def handle_data(self, data):
         if self._open:
             self.texts.setdefault(self._open[-1], []).append(data)
-
-
-def made(count=6, size=8, channels=1, others=2, values=(0.5,), query=True, **info):
-    """A run that nobody made: members, then samples that are none."""
-    random = torch.Generator().manual_seed(0)
-    samples = torch.rand(count + others, channels, size, size, generator=random)
-    records = []
-    for index in range(count + others):
-        status = MEMBER if index < count else NOT_CONVERGED if index < count + others - 1 else FAILED
-        value = [each + 0.01 * (index % 3) for each in values]
-        error = "broke" if status == FAILED else None
-        records.append(
-            Record(index, status, 3, 4.0 + index, 5, 6, 0.1, 1e-4, 6e-5, 4e-5, value, value, 1.0, error=error)
-        )
-    names = [f"unit {output}" for output in range(len(values))]
-    known = {
-        "specs": {"generator": "toy", "objective": "neuron:17", "regularizer": "lowpass", "solver": "auto"},
-        "options": {"samples": len(records), "batch": 16, "query": "3", "solver": {}},
-        "target": {"values": list(values), "names": names, "unit": "activation", "source": "own query 3"},
-        "seed": 0, "tolerance": 1e-3, "budget": 128, "device": "cpu", "dtype": "float32", "status": "complete",
-        "versions": {"equidiff": "0.1.0", "torch": "2"}, "weights": [{"name": "w", "sha256": "0" * 64}],
-        "counts": {"asked": len(records), "members": count, "not_converged": others - 1, "failed": 1}, "wall_s": 1.0,
-    } | info  # fmt: skip
-    rows = {
-        "latents": torch.zeros(len(records), 4),
-        "samples": samples,
-        "measurements": torch.tensor([record.measurement for record in records]),
-    }
-    asked = torch.rand(1, channels, size, size, generator=random) if query else None
-    return InvariantSet(known, tuple(records), rows, asked)
 
 
 def page_of(found, path="run", cited=()):
