@@ -32,6 +32,6 @@ def report(
 
         found = load_members(run)
         cited, _ = citations(found.info, state.plugins(plugin))
-    with state.terminal.progress(len(found), 0, "drawing") as show:
+    with state.terminal.progress(2 * len(found), 0, "drawing") as show:
         path = write_report(found, run, out or run / "report.html", cited, show)
     state.terminal.result(str(path))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -57,14 +57,16 @@ class Drawer:
 
     found: InvariantSet
     methods: Sequence[Method]
+    _spectra: list[Tensor] = field(default_factory=list)
 
     def cards(self, keys: Sequence[Key], show: Callable[[int, str], None]) -> list[Card]:
         """A card for each member, in index order.
 
         Args:
             keys: numbers of the members.
-            show: is told how many are done.
+            show: is told how much is done: each member counts twice, for its spectrum and for its pictures.
         """
+        self._measure_spectra(show)
         cards = []
         target = self.found.info["target"]["values"]
         for position, (record, sample) in enumerate(zip(self.found.members, self._samples, strict=True)):
@@ -78,11 +80,11 @@ class Drawer:
             shown = shown_value(record)
             caption = show_values(shown, target) if shown else ""
             cards.append(self._card(f"sample {record.index}", caption, sample, position, data))
-            show(position + 1, "pictures")
+            show(len(self.found) + position + 1, "pictures")
         return cards
 
     def query(self) -> Card | None:
-        """The query's card; None where the target was given as numbers."""
+        """The query's card, after those of the members; None where the target was given as numbers."""
         query, target = self.found.query, self.found.info["target"]["values"]
         if query is None:
             return None
@@ -94,14 +96,15 @@ class Drawer:
     def _samples(self) -> Tensor:
         return self.found.samples
 
-    @cached_property
-    def _spectra(self) -> list[Tensor]:
+    def _measure_spectra(self, show: Callable[[int, str], None]) -> None:
         """Log power of the members, and last of the query; none where they are no pictures."""
         if not is_image(self._samples):
-            return []
+            return
         queries = () if self.found.query is None else fit_query(self.found.query, self._samples)
         # one at a time: in double precision, all of them would not fit beside each other
-        return [small_maps(mean_log_spectrum(each[None])[None])[0] for each in (*self._samples, *queries)]
+        for position, each in enumerate((*self._samples, *queries)):
+            self._spectra.append(small_maps(mean_log_spectrum(each[None])[None])[0])
+            show(min(position + 1, len(self.found)), "spectra")
 
     @cached_property
     def _range(self) -> tuple[float, float]:

@@ -39,7 +39,7 @@ def write_report(
         path: its folder, for what other commands left there.
         out: the file to write.
         cited: BibTeX entries of what the run used.
-        show: is told how many members are on the page so far.
+        show: is told how much is done, out of two for each member.
 
     Raises:
         RunFolderError: a file of the folder is damaged, or the page cannot be written.
@@ -63,7 +63,8 @@ def render(found: InvariantSet, path: Path, cited: Sequence[str], show: Show) ->
     methods = read_methods(path, len(found))
     keys = keys_of(found)
     drawer = Drawer(found, methods)
-    query, cards = drawer.query(), drawer.cards(keys, show)
+    cards = drawer.cards(keys, show)
+    query = drawer.query()
     command, note = again(found.info)
     title, subtitle = headline(found)
     others = [record for record in found.records if record.status != MEMBER]
