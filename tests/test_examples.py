@@ -23,7 +23,7 @@ from equidiff.testing import check_objective, check_plugin, load_plugins
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"
 TESTED = {
-    "circles.py", "custom_objective.py", "efficientnet_lite.py", "first_run.py", "lightningdit.py",
+    "circles.py", "custom_objective.py", "efficientnet_lite.py", "evaluate_run.py", "first_run.py", "lightningdit.py",
     "my_plugin.py", "probe.py", "rank_units.py",
 }  # fmt: skip
 
@@ -75,6 +75,13 @@ def test_custom_objective():
     target, *members = [json.loads(line.partition(": ")[2]) for line in lines]
     assert len(members) == 4
     assert all(abs(value - wanted) <= 0.11 for member in members for value, wanted in zip(member, target, strict=True))
+
+
+def test_evaluate_run():
+    lines = dict(line.split(": ", 1) for line in run("evaluate_run.py").splitlines())
+    assert len(lines) == 6
+    assert lines["slope"].startswith(lines["slope again"] + " (")
+    assert lines["vendi"].startswith(lines["Vendi score again, in pixels"] + " (")
 
 
 def test_my_plugin():

@@ -10,7 +10,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 import equidiff
-from equidiff.cli import cite, doctor, plugins, rank, report, run, show
+from equidiff.cli import cite, doctor, evaluate, plugins, rank, report, run, show
 from equidiff.cli.options import Plain, PluginFiles, State, Traceback
 from equidiff.console import Terminal
 from equidiff.errors import EquiDiffError, UsageError
@@ -23,6 +23,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 app.command()(run.run)
+app.command()(evaluate.evaluate)
 app.command()(rank.rank)
 app.command()(report.report)
 app.command()(plugins.plugins)

@@ -40,7 +40,7 @@ def build(argument: str | None, options: Options, context: BuildContext) -> Cust
     """
     if context.generator is None:
         raise UsageError("A custom objective needs a generator, whose samples it measures.")
-    function = _find(argument)
+    function = find_function(argument)
     return Custom(function, str(argument), context.generator.sample_shape, context.device)
 
 
@@ -124,11 +124,22 @@ class Custom(Objective):
         return PluginError(f"{self._name} does not return what an objective must.", given=given, expected=expected)
 
 
-def _find(argument: str | None) -> Function:
+def find_function(argument: str | None, what: str = "custom") -> Function:
+    """Import the function that the user named.
+
+    Args:
+        argument: `module:function` or `./file.py:function`.
+        what: the spec's name, for errors.
+
+    Raises:
+        EquiDiffError: the argument names no function, or the code cannot be imported.
+    """
     place, _, name = (argument or "").rpartition(":")
     if not place or not name:
-        raise UsageError("custom needs a function.", given=argument, expected=EXPECTED, hint="custom:./probe.py:score")
-    module = _import(place)
+        raise UsageError(
+            f"{what} needs a function.", given=argument, expected=EXPECTED, hint=f"{what}:./probe.py:score"
+        )
+    module = _import(place, what)
     function = getattr(module, name, None)
     if function is None:
         own = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
@@ -140,7 +151,7 @@ def _find(argument: str | None) -> Function:
     return function
 
 
-def _import(place: str) -> ModuleType:
+def _import(place: str, what: str) -> ModuleType:
     is_file = place.endswith(".py") or "/" in place
     if is_file and not Path(place).is_file():
         raise UsageError("The file does not exist.", given=Path(place).resolve(), expected="a Python file")
@@ -153,7 +164,7 @@ def _import(place: str) -> ModuleType:
             f"{place} cannot be imported: {type(error).__name__}: {error}",
             given=place,
             expected=EXPECTED,
-            hint=None if is_file else f"custom:./{place}.py:FUNCTION, if it is a file",
+            hint=None if is_file else f"{what}:./{place}.py:FUNCTION, if it is a file",
         ) from error
 
 

@@ -1,0 +1,71 @@
+"""`equidiff evaluate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from equidiff.cli.options import Json, Plain, PluginFiles, State, Traceback
+
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="The run folder.", show_default=False)]
+Features = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SPEC",
+        help="What samples are compared by: pixels[:SIZE], fashion, timm:NAME[,checkpoint=...,layer=...], "
+        "module:FILE.py:FUNCTION (its code is run), or inception:WEIGHTS.pth, which adds FID "
+        "(default: the generator's own network unless it is the one under test, else pixels).",
+    ),
+]
+Reference = Annotated[
+    Path | None,
+    typer.Option(metavar="FOLDER", help="Real images to compare with (default: plain samples of the generator)."),
+]
+Members = Annotated[
+    int | None, typer.Option(metavar="COUNT", min=1, help="Evaluate the first so many members (default: all).")
+]
+Batch = Annotated[int | None, typer.Option(metavar="COUNT", min=1, help="Samples in one pass (default: the run's).")]
+Seed = Annotated[
+    int | None, typer.Option(metavar="N", min=0, help="For plain samples and intervals (default: the run's).")
+]
+Device = Annotated[str, typer.Option(metavar="NAME", help="cpu, cuda, cuda:1, mps, or auto.")]
+Objective = Annotated[
+    str | None,
+    typer.Option("--objective", "-o", metavar="SPEC", help="The run's objective again, where it is code of yours."),
+]
+
+
+def evaluate(
+    context: typer.Context,
+    run: Run,
+    features: Features = None,
+    reference: Reference = None,
+    members: Members = None,
+    batch: Batch = None,
+    seed: Seed = None,
+    device: Device = "auto",
+    objective: Objective = None,
+    plugin: PluginFiles = None,
+    as_json: Json = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", metavar="", help="Nothing but the result.")] = False,
+    plain: Plain = False,
+    traceback: Traceback = False,
+) -> int:
+    """Measure the members of a run: do they hit the target, look real, differ from each other?
+
+    Each number stands beside that of plain samples of the same generator. Writes metrics.json into the run folder.
+    Exit code: 0 done, 1 error, 2 usage, 130 interrupted.
+    """
+    state: State = context.obj
+    state.terminal.quiet = quiet
+    with state.terminal.status("loading"):
+        from equidiff.cli.evaluating import perform
+        from equidiff.evaluation import Plan
+        from equidiff.finished import open_finished
+
+        plugins = state.plugins(plugin)
+        command = ("equidiff", "evaluate")
+        finished = open_finished(run, plugins, command, objective=objective, files=state.files, device=device)
+    return perform(finished, Plan(features, reference, members, batch, seed), state.terminal, as_json)

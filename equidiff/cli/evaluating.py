@@ -1,0 +1,97 @@
+"""Evaluating for a person who watches: progress, tables, and what to keep in mind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from equidiff.cli.run import INTERRUPTED
+from equidiff.console import Terminal
+from equidiff.errors import EquiDiffError
+from equidiff.evaluation import Plan, evaluate
+from equidiff.evaluation.measure import FILE, count_rows, write_metrics
+from equidiff.finished import Finished
+from equidiff.networks.checkpoints import first_line
+from equidiff.passes import is_out_of_memory
+from equidiff.runinfo import unwritable
+
+ALIKE = ("l1", "max")  # of a single output, the same as l2
+
+
+def perform(finished: Finished, plan: Plan, terminal: Terminal, as_json: bool) -> int:
+    """Measure, write, show, and return the exit code."""
+    try:
+        with terminal.progress(count_rows(finished, plan), 0, "evaluating") as show:
+            metrics = evaluate(finished, plan, show)
+    except KeyboardInterrupt:
+        terminal.note("Interrupted: nothing was written.")
+        return INTERRUPTED
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise EquiDiffError(
+            f"This does not fit into memory: {first_line(error)}",
+            given=f"{plan.batch or finished.session.settings.batch} samples in one pass",
+            expected="fewer of them, or fewer members",
+            hint=f"equidiff evaluate {finished.path} --batch 1",
+        ) from error
+    try:
+        path = write_metrics(finished.path, metrics)
+    except OSError as error:
+        raise unwritable(finished.path / FILE, error) from error
+    if as_json:
+        terminal.result(path.read_text(encoding="utf-8"))
+    else:
+        _show(metrics, len(finished.session.problem.objective.names) == 1, terminal)
+    for warning in metrics["warnings"]:
+        terminal.note(warning, "yellow")
+    terminal.facts([("written", path)])
+    return 0
+
+
+def _show(metrics: Mapping[str, Any], single: bool, terminal: Terminal) -> None:
+    """A table for each group, and what is absent."""
+    about = [
+        ("members", metrics["members"]),
+        ("plain", f"{metrics['plain']} plain samples of the generator"),
+        ("reference", metrics["reference"]["source"]),
+        ("features", f"{metrics['features']['space']}, {metrics['features']['size']} numbers a sample"),
+    ]
+    terminal.facts(about, result=True)
+    real = metrics["reference"]["real"]
+    for group, measured in metrics["groups"].items():
+        columns = (group, "members", "95 % interval", "plain", *(["real"] if real else []), "unit")
+        rows = list(_rows(measured, single, real))
+        terminal.table(columns, rows)
+    why: dict[str, list[str]] = {}
+    for name, reason in metrics["absent"].items():
+        why.setdefault(reason, []).append(name)
+    if why:
+        terminal.facts([(f"not measured: {_shorten(names)}", reason) for reason, names in why.items()], result=True)
+
+
+def _rows(measured: Mapping[str, Mapping[str, Any]], single: bool, real: bool) -> Iterator[tuple[str, ...]]:
+    for name, metric in measured.items():
+        norm = name.removeprefix("views_").removesuffix("_spreads")
+        if single and norm in ALIKE:
+            continue
+        label = metric["label"].removesuffix(", L2") if single else metric["label"]
+        interval = metric.get("interval")
+        yield (
+            label,
+            _number(metric["value"]),
+            "" if interval is None else f"{_number(interval[0])} to {_number(interval[1])}",
+            _number(metric.get("plain")),
+            *([_number(metric.get("reference"))] if real else []),
+            metric["unit"],
+        )
+
+
+def _shorten(names: list[str]) -> str:
+    return ", ".join(names) if len(names) < 4 else f"{', '.join(names[:2])} and {len(names) - 2} more"
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"

@@ -1,0 +1,246 @@
+"""What is compared: the members, plain samples of the same generator, and a reference."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import ImageOps
+from PIL.Image import Image, Resampling
+from torch import Tensor
+
+from equidiff.contracts import Generator, image_to_tensor
+from equidiff.errors import QueryError
+from equidiff.finished import Finished
+from equidiff.imagefolder import find_images, read_ahead
+from equidiff.metrics import band_powers, high_frequency_share, radial_spectrum, spectrum_slope
+from equidiff.metrics.features import FeatureSpace
+from equidiff.runfolder import is_image
+
+FEWEST_PLAIN = 64  # fewer would say little of how plain samples vary
+MOST_PICTURES = 2000  # of a reference folder: every pair of them is compared
+CONTROL, REFERENCE = 2, 3  # which stream plain samples come from; a run's own streams are numbered otherwise
+SMALLEST = 4  # pixels a side, below which there is no spectrum to speak of
+
+Show = Callable[[int, str], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is asked of an evaluation.
+
+    Attributes:
+        features: the space to compare samples in; the usual one when absent.
+        reference: a folder of real images; plain samples are the reference when absent.
+        members: evaluate the first so many; all when absent.
+        batch: samples in one pass; as in the run when absent.
+        seed: for plain samples and resampling; the run's when absent.
+    """
+
+    features: str | None = None
+    reference: Path | None = None
+    members: int | None = None
+    batch: int | None = None
+    seed: int | None = None
+
+
+@dataclass(frozen=True)
+class Spectra:
+    """The spectra of one set of images, row by row.
+
+    Attributes:
+        radial: `radial_spectrum`, `[rows, bins]`.
+        slopes: `spectrum_slope`, `[rows]`.
+        shares: `high_frequency_share`, `[rows]`.
+        bands: `band_powers`, `[rows, bands]`.
+    """
+
+    radial: Tensor
+    slopes: Tensor
+    shares: Tensor
+    bands: Tensor
+
+    @classmethod
+    def of(cls, samples: Tensor) -> Spectra:
+        """Those of one pass of images; on the CPU."""
+        functions = (radial_spectrum, spectrum_slope, high_frequency_share, band_powers)
+        return cls(*(function(samples).cpu() for function in functions))
+
+    @classmethod
+    def joined(cls, parts: Sequence[Spectra]) -> Spectra:
+        """Several sets as one."""
+        return cls(*(torch.cat([getattr(part, each.name) for part in parts]) for each in fields(cls)))
+
+
+@dataclass(frozen=True)
+class Described:
+    """One set of samples, described row by row.
+
+    Attributes:
+        features: `[rows, size]`.
+        spectra: None for points, and for the smallest images.
+    """
+
+    features: Tensor
+    spectra: Spectra | None = None
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+
+class Work:
+    """Takes rows through functions in passes, and counts them.
+
+    Args:
+        device: where the functions compute.
+        batch: rows in a pass.
+        total: rows that there will be.
+        show: is told how many are done, and what is being done.
+    """
+
+    def __init__(self, device: str, batch: int, total: int, show: Show) -> None:
+        self.batch = batch
+        self.device = device
+        self._show = show
+        self._done, self._total = 0, total
+
+    @torch.no_grad()
+    def through(self, function: Callable[[Tensor], Tensor], rows: Tensor, doing: str, axis: int = 0) -> Tensor:
+        """What a function makes of rows; the results are joined along an axis, on the CPU."""
+        pieces = []
+        for chunk in rows.split(self.batch):
+            pieces.append(function(chunk.to(self.device)).float().cpu())
+            self.count(len(chunk), doing)
+        return torch.cat(pieces, dim=axis)
+
+    def count(self, rows: int, doing: str) -> None:
+        """So many more rows are done."""
+        self._done = min(self._done + rows, self._total)
+        self._show(self._done, doing)
+
+
+@dataclass(frozen=True)
+class Material:
+    """Everything that metrics are computed from; tensors are on the CPU.
+
+    Attributes:
+        finished: the run.
+        indices: the members' own, as in `members.jsonl`.
+        samples: the members.
+        latents: theirs.
+        plain: plain samples, at least as many as members and `FEWEST_PLAIN`.
+        plain_latents: theirs.
+        space: in which samples are compared.
+        members: the members, described.
+        control: the plain samples, described.
+        reference: what both are compared with, described.
+        real: whether the reference is real images.
+        seed: for resampling.
+        work: takes rows through the objective.
+    """
+
+    finished: Finished
+    indices: tuple[int, ...]
+    samples: Tensor
+    latents: Tensor
+    plain: Tensor
+    plain_latents: Tensor
+    space: FeatureSpace
+    members: Described
+    control: Described
+    reference: Described
+    real: bool
+    seed: int
+    work: Work
+
+    @property
+    def images(self) -> bool:
+        """Whether the samples are images."""
+        return is_image(self.samples)
+
+
+def plain_latents(generator: Generator, count: int, seed: int, stream: int) -> Tensor:
+    """Latents of plain samples, `[count, *latent_shape]`; row i depends on `(seed, stream, i)` alone.
+
+    None of them is a latent that a run with this seed started from or looked at: those have streams of their own.
+    """
+    rows = []
+    for index in range(count):
+        state = np.random.SeedSequence((seed, index, 0, 0, stream)).generate_state(1, np.uint64)
+        random = torch.Generator().manual_seed(int(state[0] >> 1))
+        rows.append(torch.randn(1, *generator.latent_shape, generator=random))
+    return torch.cat(rows)
+
+
+def count_plain(members: int) -> int:
+    """How many plain samples are drawn beside so many members."""
+    return max(members, FEWEST_PLAIN)
+
+
+def describe(space: FeatureSpace, samples: Tensor) -> Described:
+    """One pass of samples `[batch, ...]`, on the device of the feature space."""
+    features = space.extract(samples).float().cpu()
+    spectral = is_image(samples) and min(samples.shape[-2:]) >= SMALLEST
+    return Described(features, Spectra.of(samples) if spectral else None)
+
+
+@torch.no_grad()
+def describe_all(space: FeatureSpace, samples: Tensor, work: Work) -> Described:
+    """Any number of samples, in passes."""
+    parts = []
+    for chunk in samples.split(work.batch):
+        parts.append(describe(space, chunk.to(work.device)))
+        work.count(len(chunk), "describing samples")
+    return _joined(parts)
+
+
+@torch.no_grad()
+def describe_folder(space: FeatureSpace, folder: Path, shape: tuple[int, ...], seed: int, work: Work) -> Described:
+    """The pictures in a folder, cropped and resized to the shape of the samples.
+
+    Raises:
+        QueryError: fewer than two can be read.
+    """
+    parts: list[Described] = []
+    pictures = _pictures(folder, shape, seed)
+    while chunk := list(islice(pictures, work.batch)):
+        parts.append(describe(space, torch.cat(chunk).to(work.device)))
+        work.count(len(chunk), "describing the reference")
+    count = sum(map(len, parts))
+    if count < 2:
+        raise QueryError(
+            "A reference needs at least two pictures that can be read.",
+            given=f"{folder}: {count}",
+            expected="2 or more",
+        )
+    return _joined(parts)
+
+
+def count_pictures(folder: Path) -> int:
+    """How many pictures of a folder will be the reference."""
+    return min(len(find_images(folder)), MOST_PICTURES)
+
+
+def _pictures(folder: Path, shape: tuple[int, ...], seed: int) -> Iterator[Tensor]:
+    files = find_images(folder)
+    if len(files) > MOST_PICTURES:
+        chosen = np.random.default_rng(seed).choice(len(files), MOST_PICTURES, replace=False)
+        files = [files[index] for index in sorted(chosen.tolist())]
+    channels, height, width = shape
+
+    def prepare(image: Image) -> Tensor:
+        fitted = ImageOps.fit(image.convert("L" if channels == 1 else "RGB"), (width, height), Resampling.BICUBIC)
+        return image_to_tensor(fitted)
+
+    for _, picture in read_ahead(folder, files, prepare):
+        if isinstance(picture, Tensor):
+            yield picture
+
+
+def _joined(parts: list[Described]) -> Described:
+    spectra = [part.spectra for part in parts if part.spectra is not None]
+    return Described(torch.cat([part.features for part in parts]), Spectra.joined(spectra) if spectra else None)

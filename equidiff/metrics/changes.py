@@ -1,0 +1,69 @@
+"""Small changes of a picture, such as any file goes through: 8 bits, JPEG, another size and back, a little noise."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor
+
+from equidiff.contracts import image_to_tensor
+from equidiff.runfolder import quantized, to_picture
+
+Images = Float[Tensor, "batch channels height width"]
+Change = Callable[[Images], Images]
+
+
+def compress(samples: Images, quality: int) -> Images:
+    """Write as JPEG and read again.
+
+    Args:
+        samples: grey or RGB images in [0, 1].
+        quality: 1 to 95, as Pillow has it.
+    """
+    return torch.cat([_through_jpeg(sample, quality) for sample in samples]).to(samples)
+
+
+def resize(samples: Images, factor: float) -> Images:
+    """Make smaller and as large as before again, bicubic and antialiased, in 8 bits.
+
+    Args:
+        samples: images in [0, 1].
+        factor: of each side, in (0, 1).
+    """
+    height, width = samples.shape[-2:]
+    smaller = (max(1, round(factor * height)), max(1, round(factor * width)))
+    small = quantized(F.interpolate(samples, smaller, mode="bicubic", antialias=True))
+    return quantized(F.interpolate(small, (height, width), mode="bicubic", antialias=True))
+
+
+def add_noise(samples: Images, deviation: float, seed: int = 0) -> Images:
+    """Add normal noise, the same to each image, and round to 8 bits.
+
+    Args:
+        samples: images in [0, 1].
+        deviation: its standard deviation, where 1 is the step from black to white.
+        seed: for the noise.
+    """
+    noise = torch.randn(samples.shape[1:], generator=torch.Generator().manual_seed(seed)).to(samples)
+    return quantized(samples + deviation * noise)
+
+
+CHANGES: Mapping[str, Change] = {
+    "jpeg_90": lambda samples: compress(samples, 90),
+    "jpeg_75": lambda samples: compress(samples, 75),
+    "resize_0.75": lambda samples: resize(samples, 0.75),
+    "resize_0.5": lambda samples: resize(samples, 0.5),
+    "noise_0.01": lambda samples: add_noise(samples, 0.01),
+    "noise_0.02": lambda samples: add_noise(samples, 0.02),
+}
+
+
+def _through_jpeg(sample: Tensor, quality: int) -> Tensor:
+    file = io.BytesIO()
+    to_picture(sample).save(file, format="jpeg", quality=quality)
+    return image_to_tensor(Image.open(file))

@@ -1,0 +1,209 @@
+"""Spaces in which samples are compared: what a network, a function of the user's or a small picture makes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor
+
+from equidiff.builtin import NetworkOptions
+from equidiff.components import read_options
+from equidiff.contracts import BuildContext, Generator, Samples, Weights
+from equidiff.descriptors import Descriptor
+from equidiff.errors import PluginError, UnsupportedError, UsageError, unknown_name
+from equidiff.networks import Units, load_network
+from equidiff.networks.checkpoints import hash_weights, read_weights
+from equidiff.networks.images import to_channels
+from equidiff.objectives.custom import find_function
+from equidiff.runfolder import quantized
+from equidiff.specs import Spec
+
+PIXELS = 32  # the longer side of the small picture, unless the user says otherwise
+EXPECTED = "pixels, fashion, timm:NAME, module:./FILE.py:FUNCTION, or inception:WEIGHTS.pth"
+PROBES = 2  # more than one, to see what a function makes of the batch axis
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureSpace:
+    """A map from samples to features, and what is to be said of it.
+
+    Attributes:
+        name: its spec in canonical form.
+        extract: samples `[batch, *sample_shape]`, images in [0, 1], to features `[batch, size]`.
+        weights: the weights files it uses.
+        inception: whether these are the features that FID and KID are defined on.
+    """
+
+    name: str
+    extract: Callable[[Samples], Tensor]
+    weights: tuple[Weights, ...] = ()
+    inception: bool = False
+
+
+class FeatureOptions(NetworkOptions):
+    """Options of `timm:NAME` and `fashion`."""
+
+    model: None = Field(None, exclude=True)
+    layer: str | None = Field(None, description="the layer; the input of the classifier's final one by default")
+    positions: Literal["mean", "max"] | None = Field(None, description="a channel of a feature map: mean or maximum")
+    tokens: Literal["mean", "max", "cls"] | None = Field(
+        None, description="a channel of a token sequence: mean, maximum, or the first token"
+    )
+
+
+def build_features(text: str, context: BuildContext) -> FeatureSpace:
+    """Build a feature space from what the user typed.
+
+    Args:
+        text: `pixels[:SIZE]`, `fashion`, `timm:NAME[,checkpoint=...,layer=...]`, `module:FILE.py:FUNCTION` or
+            `inception:WEIGHTS.pth`.
+        context: decides the device; its generator is whose samples are to be compared.
+
+    Raises:
+        UsageError: the text cannot be understood.
+        EquiDiffError: the network, its weights or the function cannot be had, or cannot see the samples.
+    """
+    spec = Spec.parse(text)
+    if spec.name not in BUILDERS:
+        raise unknown_name("feature space", spec.name, BUILDERS, hint=f"--features takes {EXPECTED}")
+    generator = context.generator
+    if generator is None:
+        raise UsageError("A feature space needs a generator, whose samples it compares.")
+    if len(generator.sample_shape) != 3:
+        raise UnsupportedError(
+            "This generator makes points, which are compared as they are.",
+            given=f"--features {text}",
+            expected="no feature space",
+        )
+    return BUILDERS[spec.name](spec, context, generator)
+
+
+def usual_features(context: BuildContext, under_test: frozenset[str]) -> tuple[FeatureSpace, str | None]:
+    """What to compare samples by where the user names nothing, and why.
+
+    The network that comes with the generator, unless it is the one under test: samples that were made to please a
+    network look good to it. Else small pictures. Points are compared as they are.
+
+    Args:
+        context: its generator is whose samples are to be compared.
+        under_test: SHA-256 of the weights files that the run loaded.
+    """
+    generator = context.generator
+    if generator is None or len(generator.sample_shape) != 3:
+        return FeatureSpace("coordinates", lambda samples: samples.flatten(1)), None
+    if generator.network is None:
+        return build_features(
+            "pixels", context
+        ), "pixels know little of what a picture shows; --features names a network"
+    own = BuildContext(context.device, context.dtype, generator, [])
+    network = load_network(generator.network, None, own)
+    if any(weights.sha256 in under_test for weights in own.weights):
+        why = f"{network.name}, the network at hand, is the one under test; --features names another"
+        return build_features("pixels", context), why
+    return _network_space(generator.network, network, None, own), None
+
+
+def _pixels(spec: Spec, context: BuildContext, generator: Generator) -> FeatureSpace:
+    read_options(Descriptor("pixels", "", ""), spec)
+    if spec.argument is not None and not (spec.argument.isdecimal() and int(spec.argument) >= 2):
+        raise UsageError("This is no size of a picture.", given=spec, expected="pixels:SIZE, with SIZE of at least 2")
+    size = PIXELS if spec.argument is None else int(spec.argument)
+    height, width = generator.sample_shape[-2:]
+    factor = min(1.0, size / max(height, width))
+    shape = (max(1, round(factor * height)), max(1, round(factor * width)))
+
+    def extract(samples: Samples) -> Tensor:
+        if samples.shape[-2:] != shape:
+            samples = F.interpolate(samples, shape, mode="bicubic", antialias=True)
+        return samples.flatten(1)
+
+    return FeatureSpace(str(spec), extract)
+
+
+def _network(spec: Spec, context: BuildContext, generator: Generator) -> FeatureSpace:
+    named = spec.argument if spec.name == "timm" else spec.name
+    if (spec.name == "timm") != (spec.argument is not None):
+        raise UsageError("The network is not named as it should be.", given=spec, expected=EXPECTED)
+    options = read_options(Descriptor(spec.name, "", "", options=FeatureOptions), spec).model_dump()
+    where = {key: options.pop(key) for key in ("layer", "positions", "tokens")}
+    own = BuildContext(context.device, context.dtype, generator, [])
+    return _network_space(str(spec), load_network(named, context=own, **options), where, own)
+
+
+def _network_space(name: str, network: Any, where: dict[str, Any] | None, context: BuildContext) -> FeatureSpace:
+    units = Units.at(network, **(where or {"layer": None}))
+    return FeatureSpace(
+        name, lambda samples: units.read_every(network.prepare(samples)).flatten(1), tuple(context.weights)
+    )
+
+
+def _module(spec: Spec, context: BuildContext, generator: Generator) -> FeatureSpace:
+    read_options(Descriptor("module", "", ""), spec)
+    function = find_function(spec.argument, "module")
+
+    def extract(samples: Samples) -> Tensor:
+        try:
+            values = function(samples)
+        except Exception as error:
+            raise PluginError(
+                f"{spec.argument} raised {type(error).__name__}: {error}",
+                given=f"samples of shape {tuple(samples.shape)}",
+                hint="--traceback shows where",
+            ) from error
+        if not isinstance(values, Tensor) or values.ndim < 2 or len(values) != len(samples):
+            given = f"shape {tuple(values.shape)}" if isinstance(values, Tensor) else type(values).__name__
+            raise PluginError(
+                f"{spec.argument} does not return features.",
+                given=f"{given} for {len(samples)} samples",
+                expected="a tensor of shape [batch, size]",
+            )
+        return values.flatten(1).float()
+
+    extract(torch.full((PROBES, *generator.sample_shape), 0.5, device=context.device))
+    return FeatureSpace(str(spec), extract)
+
+
+def _inception(spec: Spec, context: BuildContext, generator: Generator) -> FeatureSpace:
+    read_options(Descriptor("inception", "", ""), spec)
+    if spec.argument is None:
+        raise UsageError("The weights of Inception are not named.", given=spec, expected="inception:WEIGHTS.pth")
+    path = Path(spec.argument)
+    read_weights(path)  # refuses a file with code in it, which torch-fidelity would run
+    try:
+        from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+    except ImportError as error:
+        raise PluginError(
+            "Inception's features need torch-fidelity, which is not installed.",
+            given=spec,
+            hint='pip install "equidiff[fid]"',
+        ) from error
+    try:
+        module = FeatureExtractorInceptionV3("inception", ["2048"], feature_extractor_weights_path=str(path))
+    except RuntimeError as error:
+        raise UsageError(
+            "These are not the weights of torch-fidelity's Inception.",
+            given=path,
+            expected="pt_inception-2015-12-05-6726825d.pth, as its releases have it",
+        ) from error
+    module.to(context.device)
+
+    def extract(samples: Samples) -> Tensor:
+        (features,) = module((quantized(to_channels(samples, 3)) * 255).round().to(torch.uint8))
+        return features
+
+    return FeatureSpace(str(spec), extract, (hash_weights(path),), inception=True)
+
+
+BUILDERS: dict[str, Callable[[Spec, BuildContext, Generator], FeatureSpace]] = {
+    "pixels": _pixels,
+    "fashion": _network,
+    "timm": _network,
+    "module": _module,
+    "inception": _inception,
+}

@@ -1,0 +1,165 @@
+"""`equidiff evaluate`, through the command line."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from running import run_circles, run_cli
+
+from equidiff.engine import NEIGHBOURS
+from equidiff.evaluation.material import CONTROL, REFERENCE, plain_latents
+from equidiff.finished import open_finished
+from equidiff.invariant_set import InvariantSet
+from equidiff.metrics import compress, nearest_distances, percentiles, spectrum_slope
+from equidiff.plugins import Plugins
+
+PLAIN = 24
+FAST = ("--generator", "toy:fashion,steps=2", "--objective", "neuron:17")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_plain_samples():
+    """Time; how many there are is for statistics, not for being right."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("equidiff.evaluation.material.FEWEST_PLAIN", PLAIN)
+        yield
+
+
+@pytest.fixture(scope="module")
+def garments(tmp_path_factory):
+    """Four members of garments, made with two sampler steps."""
+    path = tmp_path_factory.mktemp("evaluate") / "run"
+    outcome = run_cli("run", *FAST, "--samples", 4, "--tolerance", 0.01, "--device", "cpu", "--out", path)
+    assert outcome.code == 0, outcome.stderr
+    return path
+
+
+@pytest.fixture(scope="module")
+def points(tmp_path_factory):
+    path = tmp_path_factory.mktemp("evaluate") / "points"
+    assert run_circles("--samples", 6, "--out", path).code == 0
+    return path
+
+
+@pytest.fixture(scope="module")
+def metrics(garments):
+    outcome = run_cli("evaluate", garments, "--json", "--device", "cpu")
+    assert outcome.code == 0, outcome.stderr
+    assert outcome.stdout == (garments / "metrics.json").read_text()
+    return json.loads(outcome.stdout)
+
+
+def test_every_group_is_measured_and_numbers_have_their_company(metrics):
+    assert metrics["schema_version"] == 1
+    assert (metrics["members"], metrics["plain"]) == (4, PLAIN)
+    assert list(metrics["groups"]) == ["fidelity", "spectral", "realism", "diversity"]
+    for group, name in [("fidelity", "l2"), ("spectral", "slope"), ("realism", "kid"), ("diversity", "vendi")]:
+        metric = metrics["groups"][group][name]
+        assert metric["n"] == 4
+        low, high = metric["interval"]
+        assert low <= high
+        assert {"value", "plain", "unit", "label"} <= metric.keys()
+    assert set(metrics["absent"]) >= {"fidelity.kl", "realism.fid"}
+    assert metrics["per_member"]["index"] == [0, 1, 2, 3]
+    assert {len(values) for values in metrics["per_member"].values()} == {4}
+
+
+def test_the_numbers_are_those_of_the_run(garments, metrics):
+    """What the run recorded, by other code."""
+    found = InvariantSet.load(garments)
+    off = (found.measurements - found.target).abs()[:, 0]
+    assert metrics["groups"]["fidelity"]["l2"]["value"] == pytest.approx(off.mean().item(), rel=1e-3)
+    saved = torch.tensor([record.measurement_saved for record in found.members])
+    off = (saved - found.target).abs()[:, 0]
+    assert metrics["groups"]["fidelity"]["saved_l2"]["value"] == pytest.approx(off.mean().item(), rel=1e-3)
+    slopes = spectrum_slope(found.samples)
+    assert metrics["groups"]["spectral"]["slope"]["value"] == pytest.approx(slopes.mean().item(), rel=1e-4)
+    norms = [record.latent_norm for record in found.members]
+    assert metrics["groups"]["realism"]["latent_norm"]["value"] == pytest.approx(sum(norms) / 4, rel=1e-4)
+
+
+def test_numbers_that_are_compared_with_plain_samples_are_made_by_hand_again(garments, metrics):
+    finished = open_finished(garments, Plugins(), (), device="cpu")
+    problem, found = finished.session.problem, finished.found
+    with torch.no_grad():
+        plain, reference = (
+            problem.generator.generate(plain_latents(problem.generator, PLAIN, 0, stream))
+            for stream in (CONTROL, REFERENCE)
+        )
+        measured = problem.objective.measure(plain)
+        jpeg = [problem.objective.measure(compress(rows, 75)) for rows in (found.samples, plain)]
+        before = [problem.objective.measure((rows.clamp(0, 1) * 255).round() / 255) for rows in (found.samples, plain)]
+    fidelity, realism = metrics["groups"]["fidelity"], metrics["groups"]["realism"]
+    off = (measured - found.target).abs().mean().item()
+    assert fidelity["l1"]["plain"] == pytest.approx(off, rel=1e-4)
+    spread = measured.std().item()
+    assert fidelity["l1_spreads"]["value"] == pytest.approx(fidelity["l1"]["value"] / spread, rel=1e-4)
+    shifts = [(now - then).abs().mean().item() for now, then in zip(jpeg, before, strict=True)]
+    assert fidelity["jpeg_75_shift"]["value"] == pytest.approx(shifts[0], rel=1e-3)
+    assert fidelity["jpeg_75_shift"]["plain"] == pytest.approx(shifts[1], rel=1e-3)
+    rows = [each.flatten(1) for each in (found.samples, plain, reference)]
+    ranks = percentiles(nearest_distances(rows[0], rows[2]), nearest_distances(rows[1], rows[2]))
+    assert realism["percentile"]["value"] == pytest.approx(ranks.mean().item(), rel=1e-4)
+
+
+def test_members_after_a_change_are_those_that_the_set_contains(garments, metrics):
+    found = InvariantSet.load(garments)
+    pictures = torch.stack(
+        [torch.from_numpy(np.array(Image.open(garments / str(each.image)))) for each in found.members]
+    )
+    inside = found.contains(compress(pictures[:, None].float() / 255, 90))
+    value = metrics["groups"]["fidelity"]["jpeg_90_members"]["value"]
+    assert value == pytest.approx(inside.double().mean().item())
+
+
+def test_plain_samples_are_none_of_the_runs_own_and_depend_on_their_index_alone(garments):
+    finished = open_finished(garments, Plugins(), (), device="cpu")
+    generator = finished.session.problem.generator
+    drawn = plain_latents(generator, 20, 0, CONTROL)
+    torch.testing.assert_close(drawn[:5], plain_latents(generator, 5, 0, CONTROL), rtol=0, atol=0)
+    assert not torch.equal(drawn[:5], plain_latents(generator, 5, 1, CONTROL))
+    assert not torch.equal(drawn[:5], plain_latents(generator, 5, 0, REFERENCE))
+    # nothing that a run with this seed begins with, or looks at
+    seen = []
+    problem = finished.session.problem
+
+    class Spy:
+        def __getattr__(self, name):
+            return getattr(problem, name)
+
+        def value(self, latents, steps=None):
+            seen.append(latents)
+            return problem.value(latents, steps)
+
+    session = replace(finished.session, problem=Spy(), budget=1.0)
+    for _ in session.run(range(NEIGHBOURS)):
+        pass
+    seen = torch.cat(seen).flatten(1)
+    assert len(seen) >= NEIGHBOURS
+    gaps = torch.cdist(drawn.flatten(1), seen)
+    assert gaps.min() > 1
+
+
+def test_the_same_seed_gives_the_same_numbers_whatever_the_batch(garments, metrics):
+    outcome = run_cli("evaluate", garments, "--json", "--device", "cpu", "--batch", 7)
+    again = json.loads(outcome.stdout)
+    for group, measured in metrics["groups"].items():
+        for name, metric in measured.items():
+            value = again["groups"][group][name]["value"]
+            assert value == pytest.approx(metric["value"], rel=1e-3, abs=1e-5), name
+    other = json.loads(run_cli("evaluate", garments, "--json", "--device", "cpu", "--seed", 5).stdout)
+    kid = [each["groups"]["realism"]["kid"]["value"] for each in (metrics, other)]
+    assert kid[0] != kid[1]
+
+
+def test_the_tables_say_what_is_what(garments):
+    outcome = run_cli("evaluate", garments, "--device", "cpu", "--members", 3)
+    assert outcome.code == 0
+    for words in ("95 % interval", "fidelity", "spectral", "realism", "diversity", "activation", "not measured"):
+        assert words in outcome.stdout
+    assert "Members: 3. Below 50" in outcome.stderr
+    assert "is the one under test" in outcome.stderr
+    assert "Traceback" not in outcome.stderr

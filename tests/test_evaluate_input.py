@@ -1,0 +1,209 @@
+"""`equidiff evaluate` with points, a reference of one's own, few members, and with what cannot be evaluated."""
+
+import json
+import shutil
+
+import pytest
+from PIL import Image
+from running import assert_one_error, run_circles, run_cli
+from safetensors.torch import load_file, save_file
+
+PIXELS = "def score(samples):\n    return samples.mean(dim=(1, 2, 3))\n"
+PLAIN = 16
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_plain_samples():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("equidiff.evaluation.material.FEWEST_PLAIN", PLAIN)
+        yield
+
+
+@pytest.fixture(scope="module")
+def points(tmp_path_factory):
+    path = tmp_path_factory.mktemp("input") / "points"
+    assert run_circles("--samples", 6, "--out", path).code == 0
+    return path
+
+
+@pytest.fixture(scope="module")
+def garments(tmp_path_factory):
+    """Three members whose objective costs nothing, of a generator of two steps."""
+    folder = tmp_path_factory.mktemp("input")
+    (folder / "probe.py").write_text(PIXELS)
+    outcome = run_cli(
+        "run", "-g", "toy:fashion,steps=1", "-o", f"custom:{folder / 'probe.py'}:score", "-r", "none", "-n", 3,
+        "--device", "cpu", "--query", 3, "--out", folder / "run",
+    )  # fmt: skip
+    assert outcome.code == 0, outcome.stderr
+    return folder
+
+
+def evaluate(garments, *more):
+    spec = f"custom:{garments / 'probe.py'}:score"
+    return run_cli("evaluate", garments / "run", "--objective", spec, "--device", "cpu", *more)
+
+
+@pytest.fixture
+def copy(points, tmp_path):
+    return shutil.copytree(points, tmp_path / "copy", ignore=shutil.ignore_patterns("metrics.json"))
+
+
+def test_points_are_measured_where_that_makes_sense(points):
+    outcome = run_cli("evaluate", points, "--json", "--device", "cpu")
+    assert outcome.code == 0, outcome.stderr
+    found = json.loads(outcome.stdout)
+    groups, absent = found["groups"], found["absent"]
+    assert found["features"] == {"space": "coordinates", "size": 2}
+    assert {"l1", "l2_spreads"} <= groups["fidelity"].keys()
+    assert {"percentile", "kid", "latent_norm", "latent_rejected"} <= groups["realism"].keys()
+    assert {"pairwise_distance", "coverage"} <= groups["diversity"].keys()
+    assert "spectral" not in groups
+    assert "points" in absent["spectral.slope"]
+    assert "points" in absent["fidelity.jpeg_90_shift"]
+    assert "no views" in absent["fidelity.views_l2"]
+    assert absent["realism.latent_flatness"].startswith("latents of 2 numbers")
+    assert "diversity.vendi" in absent
+
+
+def test_code_of_ones_own_is_named_again(garments):
+    outcome = run_cli("evaluate", garments / "run")
+    assert_one_error(outcome, 1, "would be executed", "equidiff evaluate", "--objective custom:")
+
+
+def test_one_member_leaves_out_what_needs_two(garments):
+    outcome = evaluate(garments, "--members", 1, "--json")
+    assert outcome.code == 0, outcome.stderr
+    found = json.loads(outcome.stdout)
+    assert found["members"] == 1
+    assert "2 members" in found["absent"]["realism.kid"]
+    assert "2 members" in found["absent"]["diversity.vendi"]
+    assert "diversity" not in found["groups"]
+    assert "interval" not in found["groups"]["fidelity"]["l2"]
+    assert 0 <= found["groups"]["realism"]["percentile"]["value"] <= 100
+    assert found["warnings"][-1].startswith("Members: 1.")
+
+
+def test_a_reference_of_ones_own(garments, tmp_path):
+    reference = tmp_path / "real"
+    reference.mkdir()
+    for number in range(8):
+        Image.radial_gradient("L").rotate(9 * number).resize((40, 30)).save(reference / f"{number}.png")
+    (reference / "broken.png").write_bytes(b"no picture")
+    outcome = evaluate(garments, "--reference", reference, "--json", "--batch", 3)
+    assert outcome.code == 0, outcome.stderr
+    found = json.loads(outcome.stdout)
+    assert found["reference"]["real"] is True
+    assert found["reference"]["n"] == 8
+    assert "reference" in found["groups"]["spectral"]["slope"]
+    assert "reference" in found["groups"]["spectral"]["band_0.3"]
+    assert len(found["curves"]["spectrum"]["reference"]) == 14
+    assert any("1 of 9" in warning for warning in found["warnings"])
+    # members and plain samples are both nothing like it
+    assert found["groups"]["realism"]["kid"]["value"] > 0
+    table = evaluate(garments, "--reference", reference)
+    assert "real" in table.stdout
+    assert f"8 pictures of {reference}" in table.stdout
+
+
+def test_features_of_ones_own_and_those_of_the_network_under_test(garments):
+    (garments / "mine.py").write_text("def rows(samples):\n    return samples.mean(dim=(1, 3))\n")
+    outcome = evaluate(garments, "--features", f"module:{garments / 'mine.py'}:rows", "--json", "-q")
+    found = json.loads(outcome.stdout)
+    assert found["features"]["size"] == 28
+    assert not any("compared by" in warning for warning in found["warnings"])
+
+
+@pytest.mark.parametrize(
+    ("more", "code", "words"),
+    [
+        (("--features", "pixel"), 1, ("pixel", "did you mean pixels?")),
+        (("--features", "module:./nowhere.py:f"), 2, ("does not exist",)),
+        (("--features", "pixels,,"), 2, ("key=value",)),
+        (("--reference", "./nowhere"), 1, ("does not exist", "nowhere")),
+        (("--members", "0"), 2, ("--members",)),
+        (("--batch", "0"), 2, ("--batch",)),
+        (("--seed", "-1"), 2, ("--seed",)),
+        (("--device", "toaster"), 2, ("toaster", "--device cpu")),
+    ],
+)
+def test_options_that_cannot_be_used(garments, more, code, words):
+    assert_one_error(
+        run_cli("evaluate", garments / "run", "-o", f"custom:{garments / 'probe.py'}:score", *more), code, *words
+    )
+
+
+def test_a_reference_without_pictures(garments, tmp_path):
+    assert_one_error(evaluate(garments, "--reference", tmp_path), 1, "The folder is empty")
+    (tmp_path / "one.png").write_bytes(b"no picture")
+    (tmp_path / "two.png").write_bytes(b"no picture")
+    assert_one_error(evaluate(garments, "--reference", tmp_path), 1, "at least two pictures")
+
+
+def test_points_have_no_pictures_to_be_compared_with(points, tmp_path):
+    assert_one_error(run_cli("evaluate", points, "--reference", tmp_path), 2, "points", "no --reference")
+    assert_one_error(run_cli("evaluate", points, "--features", "pixels"), 1, "points")
+
+
+def test_a_picture_that_is_gone_costs_what_needs_it(garments, tmp_path):
+    copied = shutil.copytree(garments / "run", tmp_path / "run")
+    (copied / "images" / "00001.png").unlink()
+    spec = f"custom:{garments / 'probe.py'}:score"
+    outcome = run_cli("evaluate", copied, "-o", spec, "--json", "--device", "cpu")
+    assert outcome.code == 0, outcome.stderr
+    found = json.loads(outcome.stdout)
+    assert "sample 1" in found["absent"]["fidelity.saved_l2"]
+    assert "l2" in found["groups"]["fidelity"]
+
+
+def change(path, **values):
+    info = json.loads((path / "run.json").read_text())
+    (path / "run.json").write_text(json.dumps(info | values))
+
+
+def test_a_run_that_has_not_ended(copy):
+    change(copy, status="running")
+    assert_one_error(run_cli("evaluate", copy), 1, "not ended", "--resume")
+
+
+def test_a_run_of_a_newer_version(copy):
+    change(copy, schema_version=2)
+    assert_one_error(run_cli("evaluate", copy), 1, "another version")
+
+
+def test_a_run_that_lacks_a_tensor(copy):
+    tensors = load_file(copy / "tensors.safetensors")
+    save_file({name: tensors[name] for name in ("samples", "measurements")}, copy / "tensors.safetensors")
+    assert_one_error(run_cli("evaluate", copy), 1, "not complete", "latents")
+
+
+def test_a_run_without_members(tmp_path):
+    outcome = run_circles("--samples", 2, "--target", 7, "--budget", 1, "--out", tmp_path / "none")
+    assert_one_error(run_cli("evaluate", outcome.path), 1, "no members", "--tolerance")
+
+
+def test_no_run_at_all(tmp_path):
+    assert_one_error(run_cli("evaluate", tmp_path / "none"), 1, "not a run folder")
+
+
+def test_nothing_half_written_is_left_when_it_is_interrupted(copy, monkeypatch):
+    def interrupt(*_args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("equidiff.evaluation.measure.measure_realism", interrupt)
+    outcome = run_cli("evaluate", copy)
+    assert outcome.code == 130
+    assert outcome.stdout == ""
+    assert "nothing was written" in outcome.stderr
+    assert not list(copy.glob("metrics.json*"))
+    (copy / "metrics.json").write_text("{}")
+    assert run_cli("evaluate", copy).code == 130
+    assert (copy / "metrics.json").read_text() == "{}"
+
+
+def test_out_of_memory_says_what_to_type(copy, monkeypatch):
+    def fail(*_args):
+        raise RuntimeError("CUDA out of memory. Tried to allocate 20 GiB")
+
+    monkeypatch.setattr("equidiff.evaluation.measure.measure_fidelity", fail)
+    assert_one_error(run_cli("evaluate", copy), 1, "out of memory", "--batch 1")
