@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from equidiff.invariant_set import InvariantSet
 from equidiff.report.again import again
 from equidiff.report.charts import histogram
-from equidiff.report.extras import tables, text_of
+from equidiff.report.extras import columns, tables, text_of
 from equidiff.report.numbers import keys_of
 from equidiff.report.page import render
 
@@ -240,7 +240,7 @@ def test_what_was_made_in_python_has_no_command():
 
 
 def test_metrics_become_tables_whatever_is_in_them():
-    leaf = {"value": 0.123456, "interval": [0.1, 0.2], "plain": 3, "n": 16, "unit": "nats", "warning": "few"}
+    leaf = {"label": "KL", "value": 0.123456, "interval": [0.1, 0.2], "plain": 3, "n": 16, "unit": "nats"}
     groups = {
         "fidelity": {"kl": leaf, "mean_l1": {"value": None}, "changes": {"jpeg": {"value": 1}, "blur": {"value": 2}}},
         "odd": {"a": 3, "b": [1, 2], "c": {}, "d": True},
@@ -249,12 +249,41 @@ def test_metrics_become_tables_whatever_is_in_them():
     found = tables({"groups": groups})
     assert list(found) == ["fidelity", "odd"]
     first, second, third, fourth = found["fidelity"]
-    assert (first.name, first.value, first.interval, first.plain) == ("kl", "0.1235", "0.1 to 0.2", "3")
-    assert (first.n, first.unit, first.note) == ("16", "nats", "few")
-    assert (second.name, second.value) == ("mean l1", "")
+    cells = {"value": "0.1235", "interval": "0.1 to 0.2", "plain": "3", "n": "16", "unit": "nats"}
+    assert (first.name, {name: text for name, text in first.cells.items() if text}) == ("KL", cells)
+    assert (second.name, second.cells["value"]) == ("mean l1", "")
     assert (third.name, fourth.name) == ("changes: jpeg", "changes: blur")
-    assert [(row.name, row.value) for row in found["odd"]] == [("a", "3"), ("d", "yes")]
+    assert [(row.name, row.cells["value"]) for row in found["odd"]] == [("a", "3"), ("d", "yes")]
+    assert columns(found["fidelity"]) == ["value", "interval", "plain", "n", "unit"]
     assert text_of(list(range(20))) == "0, 1, 2, 3, 4, 5, 6, 7, …"
+    for odd in ({}, {"groups": 3}, {"groups": [1]}, {"groups": {"a": None}}):
+        assert tables(odd) == {}
+
+
+def test_metrics_are_on_the_page(tmp_path):
+    found = made(count=3, others=1)
+    metrics = {
+        "schema_version": 1,
+        "groups": {"realism": {"kid": {"value": 0.5, "n": 3}}},
+        "warnings": ["3 members are few"],
+        "absent": {"realism.fid": "no weights"},
+        # the file may be of an earlier state of the run: members are found by their index
+        "per_member": {"index": [2, 0], "percentile": [75.0, 25.0]},
+    }
+    (tmp_path / "metrics.json").write_text(json.dumps(metrics))
+    text = page_of(found, tmp_path)
+    for words in ("kid", "3 members are few", "realism.fid", "no weights"):
+        assert words in text
+    assert [member["numbers"]["realism"] for member in data_of(text)["members"]] == [25.0, None, 75.0]
+
+
+def test_the_angle_that_a_run_recorded_is_a_distance():
+    found = made(count=2, others=1)
+    for record, angle in zip(found.records, (0.5, 1.5), strict=False):
+        object.__setattr__(record, "distance", angle)
+    keys = {key.name: key for key in keys_of(found)}
+    assert (keys["distance"].values, keys["distance"].unit) == ([0.5, 1.5], "rad")
+    assert keys["pixels"].values == {key.name: key for key in keys_of(made(count=2, others=1))}["distance"].values
 
 
 def test_maps_beside_the_member_they_are_of(tmp_path):

@@ -10,7 +10,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 import equidiff
-from equidiff.cli import cite, doctor, evaluate, plugins, rank, report, run, show
+from equidiff.cli import cite, doctor, evaluate, figure, plugins, rank, report, run, show
 from equidiff.cli.options import Plain, PluginFiles, State, Traceback
 from equidiff.console import Terminal
 from equidiff.errors import EquiDiffError, UsageError
@@ -24,8 +24,9 @@ app = typer.Typer(
 )
 app.command()(run.run)
 app.command()(evaluate.evaluate)
-app.command()(rank.rank)
 app.command()(report.report)
+app.command()(figure.figure)
+app.command()(rank.rank)
 app.command()(plugins.plugins)
 app.command()(show.show)
 app.command()(cite.cite)

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from equidiff.invariant_set import InvariantSet
 from equidiff.metrics.spectral import mean_log_spectrum
-from equidiff.pictures import show_values, shown_value
+from equidiff.pictures import fit_query, show_values, shown_value
 from equidiff.records import Record
 from equidiff.report.extras import Method
-from equidiff.report.numbers import Key, fit_query
+from equidiff.report.numbers import Key
 from equidiff.report.pixels import heat_uri, large_uri, small_maps, thumbnail_uri
 from equidiff.runfolder import is_image, to_picture
 

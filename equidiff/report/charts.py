@@ -5,14 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from equidiff.invariant_set import InvariantSet
-from equidiff.pictures import shown_value
-from equidiff.resume import is_custom
+from equidiff.pictures import shown_value, tolerated
 
 MOST_BINS = 24
 COST = "One is a forward and a backward pass through generator and objective."
@@ -66,19 +64,13 @@ def _values(found: InvariantSet) -> Chart:
     target, values = float(found.target[0]), [shown_value(record)[0] for record in members]
     label = f"{info['target']['names'][0]} ({info['target']['unit']})"
     whose = "the target" if found.query is None else "the query's value"
-    if is_custom(info["specs"]["objective"]) or info["specs"]["objective"].startswith("<"):
+    reach = tolerated(found)
+    if reach is None:
         return histogram(values, "Values of the members", label, f"Line: {whose}.", target)
-    reach = half_width(info)
     note = f"Line: {whose}. Band: what the tolerance allows."
     if members[0].measurement_saved:
         note += " Values are those of the 8-bit pictures, which may leave it by a little."
     return histogram(values, "Values of the members", label, note, target, (target - reach, target + reach))
-
-
-def half_width(info: dict[str, Any]) -> float:
-    """How far the tolerance lets a single value be from its target: the tolerance is on its square, times lambda."""
-    weight = (info["options"].get("solver") or {}).get("weight", 1.0)
-    return math.sqrt(info["tolerance"] / weight)
 
 
 def histogram(

@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from equidiff.errors import RunFolderError
+from equidiff.invariant_set import InvariantSet
 from equidiff.runinfo import read_description
 
 METRICS = "metrics.json"
@@ -22,17 +23,15 @@ SHOWN_DIGITS = 4
 MOST_SHOWN = 8  # of a list
 
 
+COLUMNS = ("value", "interval", "plain", "plain_interval", "reference", "n", "unit")
+
+
 @dataclass(frozen=True)
 class Row:
-    """One metric, as text: its name, and what a table says of it; empty where the file says nothing."""
+    """One metric: its name, and as text what the file says of it, by column."""
 
     name: str
-    value: str
-    interval: str = ""
-    plain: str = ""
-    n: str = ""
-    unit: str = ""
-    note: str = ""
+    cells: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -66,29 +65,54 @@ def read_metrics(path: Path) -> dict[str, Any]:
 
 
 def tables(metrics: dict[str, Any]) -> dict[str, list[Row]]:
-    """A table for each group of metrics."""
-    groups = metrics.get("groups", {})
-    pairs = groups.items() if isinstance(groups, dict) else enumerate(groups)
-    found = {str(name).replace("_", " "): list(_rows(group, "")) for name, group in pairs}
+    """A table for each group of metrics: those that have a value."""
+    found = {name.replace("_", " "): list(_rows(group, "")) for name, group in _items(metrics.get("groups"))}
     return {name: rows for name, rows in found.items() if rows}
 
 
+def columns(rows: list[Row]) -> list[str]:
+    """The columns that a table needs."""
+    return [name for name in COLUMNS if any(row.cells.get(name) for row in rows)]
+
+
+def absent(metrics: dict[str, Any]) -> list[tuple[str, str]]:
+    """What could not be measured, and why."""
+    return [(name.replace("_", " "), text_of(why)) for name, why in _items(metrics.get("absent"))]
+
+
+def warnings(metrics: dict[str, Any]) -> list[str]:
+    """What is to be kept in mind when reading the numbers."""
+    found = metrics.get("warnings")
+    return [text_of(each) for each in found] if isinstance(found, list) else []
+
+
+def realism(metrics: dict[str, Any], found: InvariantSet) -> list[float | None]:
+    """For each member, how unreal it looks, in per cent; all None where that was not measured."""
+    each = dict(_items(metrics.get("per_member")))
+    indices, values = each.get("index"), each.get("percentile")
+    if not isinstance(indices, list) or not isinstance(values, list):
+        return [None] * len(found)
+    known = {index: value for index, value in zip(indices, values, strict=False) if isinstance(value, int | float)}
+    return [known.get(record.index) for record in found.members]
+
+
+def _items(value: Any) -> list[tuple[str, Any]]:
+    return [(str(name), inner) for name, inner in value.items()] if isinstance(value, dict) else []
+
+
 def _rows(group: Any, prefix: str) -> Iterator[Row]:
-    """The leaves of nested objects: a leaf has a `value`, or is a plain number or text."""
-    if not isinstance(group, dict):
-        if isinstance(group, str | int | float):
-            yield Row(prefix, text_of(group))
-        return
-    if "value" in group:
-        known = {name: text_of(group.get(name)) for name in ("value", "interval", "plain", "n", "unit", "note")}
-        if isinstance(group.get("interval"), list):
-            known["interval"] = " to ".join(map(text_of, group["interval"]))
-        known["note"] = known["note"] or text_of(group.get("warning"))
-        yield Row(prefix, **known)
-        return
-    for name, inner in group.items():
-        if isinstance(inner, dict) or (prefix == "" and not isinstance(inner, list)):
+    """The leaves of nested objects: those with a `value`, and plain numbers and texts."""
+    if isinstance(group, dict) and "value" in group:
+        known = {name: text_of(group.get(name)) for name in COLUMNS}
+        for name in ("interval", "plain_interval"):
+            if isinstance(group.get(name), list):
+                known[name] = " to ".join(map(text_of, group[name]))
+        yield Row(text_of(group.get("label")) or prefix, known)
+    elif isinstance(group, dict):
+        for name, inner in _items(group):
             yield from _rows(inner, f"{prefix}: {name}".removeprefix(": ").replace("_", " "))
+    elif isinstance(group, str | int | float):
+        yield Row(prefix, {"value": text_of(group)})
 
 
 def text_of(value: Any) -> str:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate
 
 from equidiff.invariant_set import InvariantSet
-from equidiff.pictures import shown_value
+from equidiff.pictures import fit_query, shown_value
 from equidiff.runfolder import is_image, quantized
+
+REALISM = (
+    "rank of its distance from the nearest reference sample, among those of plain samples: near 50 is as real as they "
+    "are, 100 is further out than all of them"
+)
 
 
 @dataclass(frozen=True)
@@ -44,12 +48,12 @@ class Key:
         return f"{max(value for value in self.values if value is not None):.4g}"
 
 
-def keys_of(found: InvariantSet, more: Mapping[str, tuple[str, list[float | None]]] | None = None) -> list[Key]:
+def keys_of(found: InvariantSet, realism: Sequence[float | None] = ()) -> list[Key]:
     """What members can be sorted by, as far as it is known.
 
     Args:
         found: a run with members.
-        more: from `metrics.json`: for each name, what it means, and a value for each member.
+        realism: of each member, from `metrics.json`.
     """
     unit = found.info["target"]["unit"]
     keys = [
@@ -63,7 +67,7 @@ def keys_of(found: InvariantSet, more: Mapping[str, tuple[str, list[float | None
             [record.latent_norm for record in found.members],
         ),
         *_distances(found),
-        *(Key(name, name.replace("_", " "), "", about, values) for name, (about, values) in (more or {}).items()),
+        Key("realism", "realism percentile", "%", REALISM, list(realism)),
     ]
     finite = [replace(key, values=[_finite(value) for value in key.values]) for key in keys]
     return [key for key in finite if any(value is not None for value in key.values)]
@@ -88,14 +92,16 @@ def _errors(found: InvariantSet) -> list[float | None]:
 def _distances(found: InvariantSet) -> list[Key]:
     keys = []
     recorded = [getattr(record, "distance", None) for record in found.members]
+    if any(value is not None for value in recorded):
+        about = "angle between its latent and the query's own, as the run recorded it"
+        keys.append(Key("distance", "distance from the query", "rad", about, recorded))
     shown = as_shown(found.samples)
     word = "root mean square difference of pixels" if is_image(found.samples) else "root mean square difference"
-    if any(value is not None for value in recorded):
-        keys.append(Key("distance", "distance from the query", "", "as the run recorded it", recorded))
-    elif found.query is not None:
+    if found.query is not None:
         query = as_shown(fit_query(found.query, found.samples))
         values = (shown - query).flatten(1).square().mean(dim=1).sqrt().tolist()
-        keys.append(Key("distance", "distance from the query", "", f"{word}, values from 0 to 1", values))
+        name, label = ("pixels", "difference from the query") if keys else ("distance", "distance from the query")
+        keys.append(Key(name, label, "", word, values))
     if len(shown) > 1:
         flat = shown.flatten(1)
         apart = torch.cdist(flat, flat) / flat.shape[1] ** 0.5
@@ -108,15 +114,3 @@ def _distances(found: InvariantSet) -> list[Key]:
 def as_shown(samples: Tensor) -> Tensor:
     """Samples as a person sees them: pictures clamped and in 8 bits, points as they are."""
     return quantized(samples) if is_image(samples) else samples
-
-
-def fit_query(query: Tensor, samples: Tensor) -> Tensor:
-    """The query with the samples' channels and size, `[1, *sample_shape]`, so that the two can be compared."""
-    if query.shape[1:] == samples.shape[1:] or not is_image(query):
-        return query
-    channels, *size = samples.shape[1:]
-    if query.shape[1] != channels:
-        query = query.mean(dim=1, keepdim=True).expand(-1, channels, -1, -1)
-    if list(query.shape[2:]) == size:
-        return query
-    return interpolate(query, size=size, mode="bilinear", antialias=True, align_corners=False)

@@ -18,12 +18,21 @@ from equidiff.records import Record
 from equidiff.report.again import again
 from equidiff.report.cards import Card, Drawer
 from equidiff.report.charts import charts_of
-from equidiff.report.extras import Row, read_methods, read_metrics, tables
+from equidiff.report.extras import absent, columns, read_methods, read_metrics, realism, tables, warnings
 from equidiff.report.numbers import Key, keys_of
 from equidiff.runfolder import is_image
 from equidiff.runinfo import replace_text
 
 Show = Callable[[int, str], None]
+COLUMN_NAMES = {
+    "value": "members",
+    "interval": "interval",
+    "plain": "plain samples",
+    "plain_interval": "interval of plain",
+    "reference": "real images",
+    "n": "n",
+    "unit": "unit",
+}
 SPECTRUM = (
     "Log power: frequency zero in the middle, the Nyquist frequency at the edges, brighter is more; one scale for all."
 )
@@ -61,7 +70,7 @@ def render(found: InvariantSet, path: Path, cited: Sequence[str], show: Show) ->
     """The page as text."""
     metrics = read_metrics(path)
     methods = read_methods(path, len(found))
-    keys = keys_of(found)
+    keys = keys_of(found, realism(metrics, found))
     drawer = Drawer(found, methods)
     cards = drawer.cards(keys, show)
     query = drawer.query()
@@ -87,7 +96,10 @@ def render(found: InvariantSet, path: Path, cited: Sequence[str], show: Show) ->
         command=command,
         command_note=note,
         cited=cited,
-        used=_used,
+        columns=columns,
+        names=COLUMN_NAMES,
+        warnings=warnings(metrics),
+        absent=absent(metrics),
         css=_own("report.css"),
         script=_own("report.js"),
     )
@@ -145,11 +157,6 @@ def _data(found: InvariantSet, keys: Sequence[Key], query: Card | None, cards: S
         "query": None if query is None else query.data,
         "members": [card.data for card in cards],
     }
-
-
-def _used(rows: Sequence[Row]) -> set[str]:
-    """The columns that a table of metrics needs."""
-    return {name for row in rows for name, text in vars(row).items() if text}
 
 
 def _other(record: Record) -> dict[str, str]:
