@@ -13,6 +13,7 @@ from equidiff.metrics import (
     mean_interval,
     polynomial_kernel,
     resampling_weights,
+    share_interval,
 )
 from equidiff.metrics.diversity import pairwise_interval, pairwise_ratio_interval
 from equidiff.metrics.realism import mean_of_pairs
@@ -37,6 +38,15 @@ def test_the_interval_of_a_mean_covers_it_as_often_as_it_says(count):
         low, high = mean_interval(draw(count, seed=trial), seed=trial)
         inside += low < 0 < high
     assert 0.92 < inside / 400 < 0.98
+
+
+@pytest.mark.parametrize(("hits", "count"), [(0, 4), (3, 16), (16, 16), (1, 1)])
+def test_wilsons_interval_of_a_share_by_its_formula(hits, count):
+    z, p = 1.959964, hits / count
+    middle = (p + z**2 / (2 * count)) / (1 + z**2 / count)
+    reach = z / (1 + z**2 / count) * math.sqrt(p * (1 - p) / count + z**2 / (4 * count**2))
+    found = share_interval(torch.arange(count) < hits)
+    assert found == pytest.approx((middle - reach, middle + reach), abs=1e-6)
 
 
 def test_the_interval_of_a_mean_is_about_students():

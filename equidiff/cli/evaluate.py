@@ -23,6 +23,10 @@ Reference = Annotated[
     Path | None,
     typer.Option(metavar="FOLDER", help="Real images to compare with (default: plain samples of the generator)."),
 ]
+Lpips = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Weights of torchvision's AlexNet: adds LPIPS (default: it is not measured)."),
+]
 Members = Annotated[
     int | None, typer.Option(metavar="COUNT", min=1, help="Evaluate the first so many members (default: all).")
 ]
@@ -42,6 +46,7 @@ def evaluate(
     run: Run,
     features: Features = None,
     reference: Reference = None,
+    lpips: Lpips = None,
     members: Members = None,
     batch: Batch = None,
     seed: Seed = None,
@@ -68,4 +73,4 @@ def evaluate(
         plugins = state.plugins(plugin)
         command = ("equidiff", "evaluate")
         finished = open_finished(run, plugins, command, objective=objective, files=state.files, device=device)
-    return perform(finished, Plan(features, reference, members, batch, seed), state.terminal, as_json)
+    return perform(finished, Plan(features, reference, members, batch, seed, lpips), state.terminal, as_json)

@@ -58,8 +58,8 @@ def _show(metrics: Mapping[str, Any], single: bool, terminal: Terminal) -> None:
         ("features", f"{metrics['features']['space']}, {metrics['features']['size']} numbers a sample"),
     ]
     terminal.facts(about, result=True)
-    real = metrics["reference"]["real"]
     for group, measured in metrics["groups"].items():
+        real = any("reference" in metric for metric in measured.values())
         columns = (group, "members", "95 % interval", "plain", *(["real"] if real else []), "unit")
         rows = list(_rows(measured, single, real))
         terminal.table(columns, rows)

@@ -8,7 +8,7 @@ from torch import Tensor
 from equidiff.contracts import image_to_tensor
 from equidiff.errors import QueryError
 from equidiff.evaluation.material import Material
-from equidiff.evaluation.results import Results, mean_of
+from equidiff.evaluation.results import Results, mean_of, share_of
 from equidiff.metrics import CHANGES, as_distributions, deviations, kl_divergences, rank_correlations
 from equidiff.query import open_picture
 from equidiff.runfolder import quantized
@@ -121,7 +121,7 @@ def _add_saved(results: Results, material: Material, saved: Tensor) -> None:
     own, plain = (_judge(material, rows) for rows in (saved, quantized(material.plain)))
     off = deviations(own[0], target).l2
     results.add("fidelity", "saved_l2", mean_of("deviation as saved, L2", unit, off, deviations(plain[0], target).l2))
-    results.add("fidelity", "saved_members", mean_of("members as saved", "share", own[1], plain[1]))
+    results.add("fidelity", "saved_members", share_of("members as saved", own[1], plain[1]))
     results.keep("saved_deviation", off)
     stays = [own[1]]
     for name, change in CHANGES.items():
@@ -129,7 +129,7 @@ def _add_saved(results: Results, material: Material, saved: Tensor) -> None:
         shifts = [deviations(now[0], before[0]).l2 for now, before in zip(changed, (own, plain), strict=True)]
         what = LABELS[name]
         results.add("fidelity", f"{name}_shift", mean_of(f"shift by {what}, L2", unit, *shifts))
-        results.add("fidelity", f"{name}_members", mean_of(f"members after {what}", "share", changed[0][1]))
+        results.add("fidelity", f"{name}_members", share_of(f"members after {what}", changed[0][1]))
         stays.append(changed[0][1])
     results.keep("stays_member", torch.stack(stays).mean(dim=0))
 

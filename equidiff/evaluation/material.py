@@ -17,7 +17,7 @@ from equidiff.contracts import Generator, image_to_tensor
 from equidiff.errors import QueryError
 from equidiff.finished import Finished
 from equidiff.imagefolder import find_images, read_ahead
-from equidiff.metrics import band_powers, high_frequency_share, radial_spectrum, spectrum_slope
+from equidiff.metrics import PerceptualDistance, band_powers, high_frequency_share, radial_spectrum, spectrum_slope
 from equidiff.metrics.features import FeatureSpace
 from equidiff.runfolder import is_image
 
@@ -39,6 +39,7 @@ class Plan:
         members: evaluate the first so many; all when absent.
         batch: samples in one pass; as in the run when absent.
         seed: for plain samples and resampling; the run's when absent.
+        lpips: AlexNet's weights, for LPIPS; without them it is not measured.
     """
 
     features: str | None = None
@@ -46,6 +47,7 @@ class Plan:
     members: int | None = None
     batch: int | None = None
     seed: int | None = None
+    lpips: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -66,9 +68,9 @@ class Spectra:
 
     @classmethod
     def of(cls, samples: Tensor) -> Spectra:
-        """Those of one pass of images; on the CPU."""
+        """Those of one pass of images."""
         functions = (radial_spectrum, spectrum_slope, high_frequency_share, band_powers)
-        return cls(*(function(samples).cpu() for function in functions))
+        return cls(*(function(samples) for function in functions))
 
     @classmethod
     def joined(cls, parts: Sequence[Spectra]) -> Spectra:
@@ -140,6 +142,7 @@ class Material:
         reference: what both are compared with, described.
         real: whether the reference is real images.
         seed: for resampling.
+        lpips: the perceptual distance, where its weights are at hand.
         work: takes rows through the objective.
     """
 
@@ -155,6 +158,7 @@ class Material:
     reference: Described
     real: bool
     seed: int
+    lpips: PerceptualDistance | None
     work: Work
 
     @property
@@ -184,8 +188,9 @@ def count_plain(members: int) -> int:
 def describe(space: FeatureSpace, samples: Tensor) -> Described:
     """One pass of samples `[batch, ...]`, on the device of the feature space."""
     features = space.extract(samples).float().cpu()
+    # on the CPU: not every accelerator has float64
     spectral = is_image(samples) and min(samples.shape[-2:]) >= SMALLEST
-    return Described(features, Spectra.of(samples) if spectral else None)
+    return Described(features, Spectra.of(samples.cpu()) if spectral else None)
 
 
 @torch.no_grad()

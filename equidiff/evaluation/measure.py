@@ -10,7 +10,7 @@ import torch
 
 from equidiff.contracts import BuildContext
 from equidiff.errors import UsageError
-from equidiff.evaluation.diversity import measure_diversity
+from equidiff.evaluation.diversity import count_pairs, measure_diversity
 from equidiff.evaluation.fidelity import STEPS, measure_fidelity
 from equidiff.evaluation.material import (
     CONTROL,
@@ -29,6 +29,7 @@ from equidiff.evaluation.realism import measure_realism
 from equidiff.evaluation.results import Results
 from equidiff.evaluation.spectrum import measure_spectrum
 from equidiff.finished import Finished
+from equidiff.metrics import PerceptualDistance
 from equidiff.metrics.features import FeatureSpace, build_features, usual_features
 from equidiff.runinfo import replace_text, timestamp
 
@@ -89,7 +90,8 @@ def count_rows(finished: Finished, plan: Plan) -> int:
     members = _count_members(finished, plan)
     plain = count_plain(members)
     reference = plain * 2 if plan.reference is None else count_pictures(plan.reference)
-    return plain + reference + (members + plain) * (STEPS + 2)
+    pairs = 0 if plan.lpips is None else count_pairs(members)
+    return plain + reference + (members + plain) * (STEPS + 2) + pairs
 
 
 def gather(finished: Finished, plan: Plan, show: Show, results: Results) -> Material:
@@ -105,6 +107,7 @@ def gather(finished: Finished, plan: Plan, show: Show, results: Results) -> Mate
     work = Work(device, plan.batch or session.settings.batch, count_rows(finished, plan), show)
     context = BuildContext(device, session.settings.dtype, generator)
     space = _space(plan, context, finished, results)
+    lpips = None if plan.lpips is None else PerceptualDistance.load(plan.lpips, device)
     latents = plain_latents(generator, count_plain(count), seed, CONTROL)
     plain = work.through(generator.generate, latents, "drawing plain samples")
     samples = found.samples[:count]
@@ -121,7 +124,7 @@ def gather(finished: Finished, plan: Plan, show: Show, results: Results) -> Mate
     indices = tuple(record.index for record in found.members[:count])
     return Material(
         finished, indices, samples, found.latents[:count], plain, latents, space, members, control, reference,
-        plan.reference is not None, seed, work,
+        plan.reference is not None, seed, lpips, work,
     )  # fmt: skip
 
 

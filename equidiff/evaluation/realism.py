@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from equidiff.evaluation.material import Material
-from equidiff.evaluation.results import Metric, Results, mean_of
+from equidiff.evaluation.results import Metric, Results, mean_of, share_of
 from equidiff.metrics import (
     KernelDistance,
     correlation_p_values,
@@ -115,7 +115,7 @@ def _add_latents(material: Material, results: Results) -> None:
         for rows, each in zip(p_values, sets, strict=True):
             rows += [flatness_p_values(each), correlation_p_values(each)]
     rejected = [_any_rejects(rows) for rows in p_values]
-    results.add("realism", "latent_rejected", mean_of("latents unlike the prior (p < 0.01)", "share", *rejected))
+    results.add("realism", "latent_rejected", share_of("latents unlike the prior (p < 0.01)", *rejected))
     results.keep("latent_norm", norms[0])
     results.keep("latent_p", torch.stack(p_values[0]).amin(dim=0) * len(p_values[0]))
 

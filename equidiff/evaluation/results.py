@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from equidiff.metrics.intervals import Pair, mean_interval
+from equidiff.metrics.intervals import Pair, mean_interval, share_interval
 
 SCHEMA_VERSION = 1
 
@@ -49,12 +49,22 @@ def mean_of(
     label: str, unit: str, values: Tensor, plain: Tensor | None = None, reference: Tensor | None = None
 ) -> Metric:
     """The mean of a number that each sample has, with its interval where there are two samples or more."""
-    sides: list[tuple[float | None, Pair | None]] = [
-        (None, None) if rows is None else (float(rows.double().mean()), mean_interval(rows) if len(rows) > 1 else None)
-        for rows in (values, plain, reference)
-    ]
-    (value, interval), (other, other_interval), (real, _) = sides
-    return Metric(label, float(value or 0.0), unit, len(values), interval, other, other_interval, real)
+    metric = Metric(label, float(values.double().mean()), unit, len(values), _interval(values))
+    if plain is not None:
+        metric = replace(metric, plain=float(plain.double().mean()), plain_interval=_interval(plain))
+    return metric if reference is None else replace(metric, reference=float(reference.double().mean()))
+
+
+def _interval(values: Tensor) -> Pair | None:
+    return mean_interval(values) if len(values) > 1 else None
+
+
+def share_of(label: str, values: Tensor, plain: Tensor | None = None) -> Metric:
+    """The share of samples whose value is 1 and not 0, with its interval."""
+    metric = Metric(label, float(values.double().mean()), "share", len(values), share_interval(values))
+    if plain is None:
+        return metric
+    return replace(metric, plain=float(plain.double().mean()), plain_interval=share_interval(plain))
 
 
 @dataclass

@@ -68,6 +68,22 @@ def mean_interval(values: Float[Tensor, " count"], confidence: float = CONFIDENC
     )
 
 
+def share_interval(values: Float[Tensor, " count"], confidence: float = CONFIDENCE) -> Pair:
+    """Wilson's interval of a share, which has a width also where all values, even a single one, are alike.
+
+    Args:
+        values: 1 for each that is counted, 0 for the others.
+        confidence: as in `bootstrap_interval`.
+
+    References:
+        Brown, Cai and DasGupta (2001), "Interval Estimation for a Binomial Proportion".
+    """
+    from scipy.stats import binomtest
+
+    interval = binomtest(int(values.sum()), len(values)).proportion_ci(confidence, method="wilson")
+    return float(interval.low), float(interval.high)
+
+
 def jackknife_interval(
     statistic: Callable[[Tensor], float], count: int, confidence: float = CONFIDENCE
 ) -> tuple[float, float]:
