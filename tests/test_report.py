@@ -308,6 +308,26 @@ def test_maps_beside_the_member_they_are_of(tmp_path):
     assert "gradcam" in text
 
 
+def test_a_comparison_of_some_members_and_of_methods_that_did_not_fit(tmp_path):
+    found = made(count=3, others=1)
+    (tmp_path / "attributions").mkdir()
+    save_file({"members": torch.rand(2, 8, 8)}, tmp_path / "attributions" / "r.safetensors")
+    numbers = {"across": 0.5, "spread": {"across": 0.125}, "freedom_auc": None}
+    methods = [
+        {"name": "random", "spec": "random,seed=1", "status": "complete", "file": "r.safetensors", "numbers": numbers},
+        {"name": "gradcam", "spec": "gradcam", "status": "does_not_fit", "reason": "there is no convolution"},
+    ]
+    about = {"schema_version": 1, "members": [0, 2], "methods": methods}
+    (tmp_path / "attributions" / "attributions.json").write_text(json.dumps(about))
+    text = page_of(found, tmp_path)
+    shown = [[each["method"] for each in member["maps"]] for member in data_of(text)["members"]]
+    assert shown == [["random,seed=1"], [], ["random,seed=1"]]
+    assert data_of(text)["query"]["maps"] == []
+    assert "0.5 ± 0.125" in text
+    assert "does not fit: there is no convolution" in text
+    assert "freedom auc" not in text
+
+
 def picture(uri):
     with Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))) as image:
         return np.asarray(image.convert("RGB"))

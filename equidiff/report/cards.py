@@ -70,7 +70,7 @@ class Drawer:
         cards = []
         target = self.found.info["target"]["values"]
         for position, (record, sample) in enumerate(zip(self.found.members, self._samples, strict=True)):
-            maps = [None if method.members is None else method.members[position] for method in self.methods]
+            maps = [method.members.get(record.index) for method in self.methods]
             data = {
                 "title": f"sample {record.index}",
                 "numbers": {key.name: key.values[position] for key in keys},
@@ -133,7 +133,7 @@ class Drawer:
         if not self._spectra:
             return {"maps": []}
         drawn = [
-            {"method": method.name, "picture": picture, "about": about}
+            {"method": method.spec, "picture": picture, "about": about}
             for method, values in zip(self.methods, maps, strict=True)
             if values is not None
             for picture, about in [_attribution(values)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,19 +39,17 @@ class Method:
     """One attribution method.
 
     Attributes:
-        name: what people read.
-        spec: how it was asked for.
-        status: what became of it.
+        spec: how it was asked for, which is also its name.
+        status: what became of it, and why where it has no maps.
         query: `[1, height, width]`, its map on the query, where it has one.
-        members: `[members, height, width]`, its maps on the members, where it has any.
+        members: its maps `[height, width]`, by the member's index; a comparison may be of the first members only.
         numbers: what was computed of it, as text.
     """
 
-    name: str
     spec: str
     status: str
     query: Tensor | None = None
-    members: Tensor | None = None
+    members: dict[int, Tensor] = field(default_factory=dict)
     numbers: dict[str, str] = field(default_factory=dict)
 
 
@@ -133,36 +131,53 @@ def text_of(value: Any) -> str:
     return str(value)
 
 
-def read_methods(path: Path, members: int) -> list[Method]:
+def read_methods(path: Path, found: InvariantSet) -> list[Method]:
     """The attribution methods that `equidiff compare` ran, with their maps; none where it was not run.
 
     Args:
         path: the run folder.
-        members: how many maps there must be of each.
+        found: the run; where the file does not say whose the maps are, they are of all members.
 
     Raises:
         RunFolderError: a file is damaged, or of another version.
     """
-    listed = _read(path, ATTRIBUTIONS, "attributions folder", "compare", {"methods"}).get("methods", [])
-    return [_method(path, each, members) for each in listed if isinstance(each, dict)]
+    about = _read(path, ATTRIBUTIONS, "attributions folder", "compare", {"methods"})
+    indices = about.get("members")
+    if not isinstance(indices, list):
+        indices = [record.index for record in found.members]
+    return [_method(path, each, indices) for each in about.get("methods", []) if isinstance(each, dict)]
 
 
-def _method(path: Path, about: dict[str, Any], members: int) -> Method:
-    numbers = {str(n).replace("_", " "): text_of(v) for n, v in (about.get("numbers") or {}).items() if v is not None}
-    name = str(about.get("name", "?"))
-    method = Method(name, str(about.get("spec", name)), str(about.get("status", "?")), numbers=numbers)
+def _method(path: Path, about: dict[str, Any], indices: list[int]) -> Method:
+    spec = text_of(about.get("spec") or about.get("name") or "?")
+    said = [
+        text_of(about.get("status") or "?").replace("_", " "),
+        text_of(about.get("reason")),
+        text_of(about.get("notes")),
+    ]
+    method = Method(spec, ": ".join(filter(None, said)), numbers=_numbers(about.get("numbers")))
     if not about.get("file"):
         return method
     # the name comes from a file that may be somebody else's: never outside its folder
     file = path / "attributions" / Path(str(about["file"])).name
     try:
         maps = load_file(file)
-        query, each = maps.get("query"), maps["members"]
+        query, members = maps.get("query"), maps["members"]
     except (SafetensorError, OSError, KeyError) as error:
         raise _damaged(file, "compare") from error
-    if each.ndim != 3 or len(each) != members:
+    if members.ndim != 3 or len(members) != len(indices):
         raise _damaged(file, "compare")
-    return Method(method.name, method.spec, method.status, query, each, numbers)
+    return replace(method, query=query, members=dict(zip(indices, members, strict=True)))
+
+
+def _numbers(numbers: Any) -> dict[str, str]:
+    """Numbers as text, with the spread of those that are means over several draws."""
+    spreads = dict(_items(dict(_items(numbers)).get("spread")))
+    return {
+        name.replace("_", " "): text_of(value) + (f" ± {text_of(spreads[name])}" if name in spreads else "")
+        for name, value in _items(numbers)
+        if name != "spread" and value is not None
+    }
 
 
 def _read(path: Path, name: str, what: str, command: str, needed: set[str]) -> dict[str, Any]:

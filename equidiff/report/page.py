@@ -69,7 +69,7 @@ def write_report(
 def render(found: InvariantSet, path: Path, cited: Sequence[str], show: Show) -> str:
     """The page as text."""
     metrics = read_metrics(path)
-    methods = read_methods(path, len(found))
+    methods = read_methods(path, found)
     keys = keys_of(found, realism(metrics, found))
     drawer = Drawer(found, methods)
     cards = drawer.cards(keys, show)
