@@ -1,10 +1,19 @@
 """Runs that nobody made: members and others, with numbers that a test chooses."""
 
+import base64
+import io
+import json
+import re
+from pathlib import Path
+
+import numpy as np
 import torch
+from PIL import Image
 
 from equidiff.engine import FAILED, MEMBER, NOT_CONVERGED
 from equidiff.invariant_set import InvariantSet
 from equidiff.records import Record
+from equidiff.report.page import render
 
 EVIL = "<script>alert('x')</script>"
 
@@ -37,3 +46,16 @@ def made(count=6, size=8, channels=1, others=2, values=(0.5,), query=True, **inf
     }
     asked = torch.rand(1, channels, size, size, generator=random) if query else None
     return InvariantSet(known, tuple(records), rows, asked)
+
+
+def page_of(found, path="run", cited=()):
+    return render(found, Path(path), cited, lambda _done, _state: None)
+
+
+def data_of(text):
+    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)[1])
+
+
+def picture(uri):
+    with Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))) as image:
+        return np.asarray(image.convert("RGB"))

@@ -146,7 +146,7 @@ def _attribution(values: Tensor) -> tuple[str, str]:
     values = small_maps(values.float().reshape(1, *values.shape[-2:]))[0].nan_to_num()
     most = float(values.abs().max())
     if values.min() < 0:
-        return heat_uri(values, -most, most, SIGNED), "Purple raises the value, brown lowers it, white does neither."
+        return heat_uri(values, -most, most, SIGNED), "Purple is above zero, brown below; each map has its own scale."
     return heat_uri(values, 0, most, UNSIGNED), "The brighter, the more important; each map has its own scale."
 
 
