@@ -9,10 +9,12 @@ from dataclasses import dataclass
 import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from equidiff.invariant_set import InvariantSet
 from equidiff.planes import Marked, draw_plane
 from equidiff.records import Record
+from equidiff.resume import is_custom
 from equidiff.runfolder import is_image, to_picture
 
 CELL = 112
@@ -163,3 +165,28 @@ def fit(picture: Image.Image, side: int) -> Image.Image:
 def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     """The font of all pictures."""
     return ImageFont.load_default(size)
+
+
+def fit_query(query: Tensor, samples: Tensor) -> Tensor:
+    """The query with the samples' channels and size, `[1, *sample_shape]`, so that the two can be compared."""
+    if query.shape[1:] == samples.shape[1:] or not is_image(query):
+        return query
+    channels, *size = samples.shape[1:]
+    if query.shape[1] != channels:
+        query = query.mean(dim=1, keepdim=True).expand(-1, channels, -1, -1)
+    if list(query.shape[2:]) == size:
+        return query
+    return interpolate(query, size=size, mode="bilinear", antialias=True, align_corners=False)
+
+
+def tolerated(found: InvariantSet) -> float | None:
+    """How far the tolerance lets a single value be from its target; None for several, or where that is not known.
+
+    The tolerance is on lambda times the square of the residual, which only code of the user's own takes for something
+    else than the difference.
+    """
+    info = found.info
+    objective = info["specs"]["objective"]
+    if len(found.target) > 1 or objective.startswith("<") or is_custom(objective):
+        return None
+    return math.sqrt(info["tolerance"] / (info["options"].get("solver") or {}).get("weight", 1.0))

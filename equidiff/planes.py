@@ -12,6 +12,8 @@ from PIL import Image
 from torch import Tensor
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from equidiff.invariant_set import InvariantSet
 
 RESOLUTION = 240
@@ -37,6 +39,17 @@ class Marked:
 def draw_plane(
     found: InvariantSet, measure: Measure, titles: tuple[str, str], note: str, marked: Marked | None = None
 ) -> Image.Image:
+    """The map as a picture; see `plot_plane`."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    canvas = FigureCanvasAgg(plot_plane(found, measure, titles, note))
+    canvas.draw()
+    return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+
+
+def plot_plane(
+    found: InvariantSet, measure: Callable[[Tensor], Tensor], titles: tuple[str, str], note: str = ""
+) -> Figure:
     """Draw the map.
 
     Args:
@@ -47,12 +60,10 @@ def draw_plane(
         marked: points to be seen before all others.
     """
     # the object API: pyplot would keep state and may want a display
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     x, y, values = _map(found, measure)
     figure = Figure(figsize=(6.4, 5.8), dpi=150, layout="constrained")
-    canvas = FigureCanvasAgg(figure)
     axes = figure.add_subplot(xlabel=note, aspect="equal")
     axes.set_title(titles[0], fontsize=13, loc="left", pad=22)
     axes.text(0, 1.02, titles[1], fontsize=10, color="dimgrey", transform=axes.transAxes)
@@ -73,8 +84,7 @@ def draw_plane(
         style = {"marker": "*", "s": 230, "c": "white", "edgecolors": "black", "linewidths": 0.9}
         axes.scatter(*found.query[0].tolist(), **style, label="query", zorder=3)
     axes.legend(loc="upper right", fontsize=9)
-    canvas.draw()
-    return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+    return figure
 
 
 @torch.no_grad()

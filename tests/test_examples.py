@@ -24,7 +24,7 @@ ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"
 TESTED = {
     "circles.py", "custom_objective.py", "efficientnet_lite.py", "evaluate_run.py", "first_run.py", "lightningdit.py",
-    "my_plugin.py", "planted_shortcut.py", "probe.py", "rank_units.py",
+    "my_plugin.py", "planted_shortcut.py", "probe.py", "rank_units.py", "thesis.py",
 }  # fmt: skip
 
 
@@ -155,6 +155,46 @@ def test_rank_units(tmp_path):
     guesses = torch.cat(list(logits.folder.activations())).argmax(dim=1).tolist()
     labels = [CLASSES.index(file.label) for file in logits.folder.images]
     assert sum(guess == label for guess, label in zip(guesses, labels, strict=True)) >= 18
+
+
+def test_thesis(tmp_path, capsys):
+    thesis = runpy.run_path(str(EXAMPLES / "thesis.py"))
+    asked = [
+        ("neuron 17", "neuron:17"),
+        ("all classes", "classifier,output=distribution", "neuron 17"),
+        ("no", "nil:1"),
+    ]
+    scale = thesis["Scale"]("toy:fashion,steps=2", 2, 16, tuple(thesis["Experiment"](*each) for each in asked))
+    code = thesis["main"](scale, thesis["write_garments"](tmp_path / "garments"), tmp_path)
+    printed = capsys.readouterr().out
+    assert printed == (tmp_path / "table.md").read_text() + "\n"
+    head, _, *rows = [row.strip("| ").split(" | ") for row in printed.splitlines() if row.startswith("|")]
+    assert head[:3] == ["asked about", "members", "L2 deviation"]
+    neuron, classes = (json.loads((tmp_path / name / "run.json").read_text()) for name in ("neuron-17", "all-classes"))
+    assert neuron["counts"]["members"] == 2
+    assert rows[0][1] == "2 of 2"
+    assert rows[1][1] == f"{classes['counts']['members']} of 2"
+    assert rows[2][1] == "none"
+    assert classes["target"]["source"] == neuron["target"]["source"]
+    assert code == 3
+    assert "no: not done. There is no objective named 'nil'." in printed
+    found = equidiff.InvariantSet.load(tmp_path / "neuron-17")
+    assert rows[0][2].startswith(f"{(found.measurements - found.target).abs().mean().item():.3g} (")
+    made = {path.name for path in (tmp_path / "neuron-17").iterdir()}
+    assert {"figures", "metrics.json", "report.html"} <= made
+    assert len(list((tmp_path / "neuron-17" / "figures").iterdir())) == 4
+
+
+def test_thesis_says_what_it_did_not_reach_and_what_it_needs():
+    thesis = runpy.run_path(str(EXAMPLES / "thesis.py"))
+    line = thesis["Line"](thesis["Experiment"]("neuron 3", "neuron:3"), asked=8, unit="activation")
+    text = thesis["table"]([line])
+    assert "| neuron 3 | 0 of 8 |" in text
+    assert "neuron 3: no sample reached the target within its budget." in text
+    with pytest.raises(subprocess.CalledProcessError) as caught:
+        run("thesis.py", "--scale", "full")
+    assert caught.value.returncode == 2
+    assert "hustvl/lightningdit-xl-imagenet256-800ep" in caught.value.stderr
 
 
 def test_efficientnet_lite(tmp_path):

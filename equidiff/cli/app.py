@@ -10,7 +10,20 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 import equidiff
-from equidiff.cli import cite, compare, doctor, evaluate, path, plugins, rank, run, select, show
+from equidiff.cli import (
+    cite,
+    compare,
+    doctor,
+    evaluate,
+    figure,
+    path,
+    plugins,
+    rank,
+    report,
+    run,
+    select,
+    show,
+)
 from equidiff.cli.options import Plain, PluginFiles, State, Traceback
 from equidiff.console import Terminal
 from equidiff.errors import EquiDiffError, UsageError
@@ -23,13 +36,15 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 app.command()(run.run)
+app.command()(compare.compare)
 app.command()(evaluate.evaluate)
+app.command()(report.report)
+app.command()(figure.figure)
+app.command()(select.select)
 app.command()(path.path)
 app.command()(rank.rank)
-app.command()(compare.compare)
 app.command()(plugins.plugins)
 app.command()(show.show)
-app.command()(select.select)
 app.command()(cite.cite)
 app.command()(doctor.doctor)
 

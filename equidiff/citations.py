@@ -1,0 +1,43 @@
+"""What to cite for a run: EquiDiff, and what its components implement."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from equidiff.errors import EquiDiffError
+from equidiff.specs import Spec, parse_sum
+
+if TYPE_CHECKING:
+    from equidiff.descriptors import Reference
+    from equidiff.plugins import Plugins
+
+EQUIDIFF = """\
+@software{{equidiff,
+  author = {{{{The EquiDiff developers}}}},
+  title = {{EquiDiff: sampling the invariant sets of neural networks}},
+  version = {{{version}}},
+}}"""
+
+
+def citations(info: dict[str, Any], plugins: Plugins) -> tuple[list[str], list[str]]:
+    """BibTeX entries, each once, and the components that nothing is known about.
+
+    Args:
+        info: the content of `run.json`.
+        plugins: where components are looked up; none is loaded.
+    """
+    found: dict[str, Reference] = {}
+    missing = []
+    for kind, text in info["specs"].items():
+        if text.startswith("<"):
+            missing.append(f"the {kind} {text}: it was made in Python")
+            continue
+        for spec in [spec for _, spec in parse_sum(text)] if kind == "objective" else [Spec.parse(text)]:
+            try:
+                references = plugins.find(kind, spec.name).descriptor.references
+            except EquiDiffError as error:
+                missing.append(f"the {kind} {spec}: its plugin is no longer installed ({error.problem})")
+                continue
+            found |= {reference.key: reference for reference in references}
+    own = EQUIDIFF.format(version=info["versions"]["equidiff"])
+    return [own, *(reference.bibtex() for reference in found.values())], missing

@@ -1,0 +1,49 @@
+"""`equidiff figure`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from equidiff.cli.options import Plain, PluginFiles, State, Traceback
+
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
+Name = Annotated[
+    str, typer.Option(metavar="NAME", help="grid, logits, spectrum, cutoff, level-curves, or all that fit the run.")
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Where to write: png, svg or pdf, by its name; a folder for --name all. "
+        "(default: figures/NAME.png in the run folder)",
+    ),
+]
+Device = Annotated[str, typer.Option(metavar="NAME", help="cpu, cuda, cuda:1, mps, or auto.")]
+Objective = Annotated[
+    str | None,
+    typer.Option("--objective", "-o", metavar="SPEC", help="The run's objective again, where it is code of yours."),
+]
+
+
+def figure(
+    context: typer.Context,
+    run: Run,
+    name: Name,
+    out: Out = None,
+    device: Device = "auto",
+    objective: Objective = None,
+    plugin: PluginFiles = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", metavar="", help="Nothing but the result.")] = False,
+    plain: Plain = False,
+    traceback: Traceback = False,
+) -> int:
+    """Draw one of the thesis's figures of a run, or all that fit it. Prints the path of each."""
+    state: State = context.obj
+    state.files += plugin or []
+    state.terminal.quiet = quiet
+    from equidiff.cli.drawing import Wanted, perform
+
+    return perform(Wanted(run, name, out, device, objective), state)

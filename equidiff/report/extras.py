@@ -1,0 +1,197 @@
+"""What other commands left in the run folder: `metrics.json` and `attributions/`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from equidiff.errors import RunFolderError
+from equidiff.invariant_set import InvariantSet
+from equidiff.runinfo import read_description
+
+METRICS = "metrics.json"
+ATTRIBUTIONS = "attributions/attributions.json"
+VERSION = 1
+SHOWN_DIGITS = 4
+MOST_SHOWN = 8  # of a list
+
+
+COLUMNS = ("value", "interval", "plain", "plain_interval", "reference", "n", "unit")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One metric: its name, and as text what the file says of it, by column."""
+
+    name: str
+    cells: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Method:
+    """One attribution method.
+
+    Attributes:
+        spec: how it was asked for, which is also its name.
+        status: what became of it, and why where it has no maps.
+        query: `[1, height, width]`, its map on the query, where it has one.
+        members: its maps `[height, width]`, by the member's index; a comparison may be of the first members only.
+        numbers: what was computed of it, as text.
+    """
+
+    spec: str
+    status: str
+    query: Tensor | None = None
+    members: dict[int, Tensor] = field(default_factory=dict)
+    numbers: dict[str, str] = field(default_factory=dict)
+
+
+def read_metrics(path: Path) -> dict[str, Any]:
+    """The content of `metrics.json`; empty where `equidiff evaluate` was not run.
+
+    Raises:
+        RunFolderError: it is damaged, or of another version.
+    """
+    return _read(path, METRICS, "metrics.json", "evaluate", {"groups"})
+
+
+def tables(metrics: dict[str, Any]) -> dict[str, list[Row]]:
+    """A table for each group of metrics: those that have a value."""
+    found = {name.replace("_", " "): list(_rows(group, "")) for name, group in _items(metrics.get("groups"))}
+    return {name: rows for name, rows in found.items() if rows}
+
+
+def columns(rows: list[Row]) -> list[str]:
+    """The columns that a table needs."""
+    return [name for name in COLUMNS if any(row.cells.get(name) for row in rows)]
+
+
+def absent(metrics: dict[str, Any]) -> list[tuple[str, str]]:
+    """What could not be measured, and why."""
+    return [(name.replace("_", " "), text_of(why)) for name, why in _items(metrics.get("absent"))]
+
+
+def warnings(metrics: dict[str, Any]) -> list[str]:
+    """What is to be kept in mind when reading the numbers."""
+    found = metrics.get("warnings")
+    return [text_of(each) for each in found] if isinstance(found, list) else []
+
+
+def realism(metrics: dict[str, Any], found: InvariantSet) -> list[float | None]:
+    """For each member, how unreal it looks, in per cent; all None where that was not measured."""
+    each = dict(_items(metrics.get("per_member")))
+    indices, values = each.get("index"), each.get("percentile")
+    if not isinstance(indices, list) or not isinstance(values, list):
+        return [None] * len(found)
+    known = {index: value for index, value in zip(indices, values, strict=False) if isinstance(value, int | float)}
+    return [known.get(record.index) for record in found.members]
+
+
+def _items(value: Any) -> list[tuple[str, Any]]:
+    return [(str(name), inner) for name, inner in value.items()] if isinstance(value, dict) else []
+
+
+def _rows(group: Any, prefix: str) -> Iterator[Row]:
+    """The leaves of nested objects: those with a `value`, and plain numbers and texts."""
+    if isinstance(group, dict) and "value" in group:
+        known = {name: text_of(group.get(name)) for name in COLUMNS}
+        for name in ("interval", "plain_interval"):
+            if isinstance(group.get(name), list):
+                known[name] = " to ".join(map(text_of, group[name]))
+        yield Row(text_of(group.get("label")) or prefix, known)
+    elif isinstance(group, dict):
+        for name, inner in _items(group):
+            yield from _rows(inner, f"{prefix}: {name}".removeprefix(": ").replace("_", " "))
+    elif isinstance(group, str | int | float):
+        yield Row(prefix, {"value": text_of(group)})
+
+
+def text_of(value: Any) -> str:
+    """A value of a JSON file as people read it; nothing where there is none."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float):
+        return f"{value:.{SHOWN_DIGITS}g}" if math.isfinite(value) else str(value)
+    if isinstance(value, list):
+        shown = ", ".join(text_of(each) for each in value[:MOST_SHOWN])
+        return shown + (", …" if len(value) > MOST_SHOWN else "")
+    if isinstance(value, dict):
+        return text_of(value["value"]) if "value" in value else ", ".join(f"{k} {text_of(v)}" for k, v in value.items())
+    return str(value)
+
+
+def read_methods(path: Path, found: InvariantSet) -> list[Method]:
+    """The attribution methods that `equidiff compare` ran, with their maps; none where it was not run.
+
+    Args:
+        path: the run folder.
+        found: the run; where the file does not say whose the maps are, they are of all members.
+
+    Raises:
+        RunFolderError: a file is damaged, or of another version.
+    """
+    about = _read(path, ATTRIBUTIONS, "attributions folder", "compare", {"methods"})
+    indices = about.get("members")
+    if not isinstance(indices, list):
+        indices = [record.index for record in found.members]
+    return [_method(path, each, indices) for each in about.get("methods", []) if isinstance(each, dict)]
+
+
+def _method(path: Path, about: dict[str, Any], indices: list[int]) -> Method:
+    spec = text_of(about.get("spec") or about.get("name") or "?")
+    said = [
+        text_of(about.get("status") or "?").replace("_", " "),
+        text_of(about.get("reason")),
+        text_of(about.get("notes")),
+    ]
+    method = Method(spec, ": ".join(filter(None, said)), numbers=_numbers(about.get("numbers")))
+    if not about.get("file"):
+        return method
+    # the name comes from a file that may be somebody else's: never outside its folder
+    file = path / "attributions" / Path(str(about["file"])).name
+    try:
+        maps = load_file(file)
+        query, members = maps.get("query"), maps["members"]
+    except (SafetensorError, OSError, KeyError) as error:
+        raise _damaged(file, "compare") from error
+    if members.ndim != 3 or len(members) != len(indices):
+        raise _damaged(file, "compare")
+    return replace(method, query=query, members=dict(zip(indices, members, strict=True)))
+
+
+def _numbers(numbers: Any) -> dict[str, str]:
+    """Numbers as text, with the spread of those that are means over several draws."""
+    spreads = dict(_items(dict(_items(numbers)).get("spread")))
+    return {
+        name.replace("_", " "): text_of(value) + (f" ± {text_of(spreads[name])}" if name in spreads else "")
+        for name, value in _items(numbers)
+        if name != "spread" and value is not None
+    }
+
+
+def _read(path: Path, name: str, what: str, command: str, needed: set[str]) -> dict[str, Any]:
+    file = path / name
+    if not file.exists():
+        return {}
+    unread = _damaged(file, command)
+    return read_description(file, what, VERSION, needed, unread, unread)
+
+
+def _damaged(file: Path, command: str) -> RunFolderError:
+    return RunFolderError(
+        "This file of the run folder cannot be read, or does not fit the run.",
+        given=file,
+        expected=f"the file as equidiff {command} writes it",
+        hint=f"equidiff {command} RUN   # writes it again",
+    )

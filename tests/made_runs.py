@@ -1,0 +1,61 @@
+"""Runs that nobody made: members and others, with numbers that a test chooses."""
+
+import base64
+import io
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from equidiff.engine import FAILED, MEMBER, NOT_CONVERGED
+from equidiff.invariant_set import InvariantSet
+from equidiff.records import Record
+from equidiff.report.page import render
+
+EVIL = "<script>alert('x')</script>"
+
+
+def made(count=6, size=8, channels=1, others=2, values=(0.5,), query=True, **info):
+    """A run that nobody made: members, then samples that are none."""
+    random = torch.Generator().manual_seed(0)
+    samples = torch.rand(count + others, channels, size, size, generator=random)
+    records = []
+    for index in range(count + others):
+        status = MEMBER if index < count else NOT_CONVERGED if index < count + others - 1 else FAILED
+        value = [each + 0.01 * (index % 3) for each in values]
+        error = "broke" if status == FAILED else None
+        records.append(
+            Record(index, status, 3, 4.0 + index, 5, 6, 0.1, 1e-4, 6e-5, 4e-5, value, value, 1.0, error=error)
+        )
+    names = [f"unit {output}" for output in range(len(values))]
+    known = {
+        "specs": {"generator": "toy", "objective": "neuron:17", "regularizer": "lowpass", "solver": "auto"},
+        "options": {"samples": len(records), "batch": 16, "query": "3", "solver": {}},
+        "target": {"values": list(values), "names": names, "unit": "activation", "source": "own query 3"},
+        "seed": 0, "tolerance": 1e-3, "budget": 128, "device": "cpu", "dtype": "float32", "status": "complete",
+        "versions": {"equidiff": "0.1.0", "torch": "2"}, "weights": [{"name": "w", "sha256": "0" * 64}],
+        "counts": {"asked": len(records), "members": count, "not_converged": others - 1, "failed": 1}, "wall_s": 1.0,
+    } | info  # fmt: skip
+    rows = {
+        "latents": torch.zeros(len(records), 4),
+        "samples": samples,
+        "measurements": torch.tensor([record.measurement for record in records]),
+    }
+    asked = torch.rand(1, channels, size, size, generator=random) if query else None
+    return InvariantSet(known, tuple(records), rows, asked)
+
+
+def page_of(found, path="run", cited=()):
+    return render(found, Path(path), cited, lambda _done, _state: None)
+
+
+def data_of(text):
+    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)[1])
+
+
+def picture(uri):
+    with Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))) as image:
+        return np.asarray(image.convert("RGB"))

@@ -1,0 +1,283 @@
+"""The thesis's figures: what they show, on which runs, and in which files."""
+
+import json
+from types import SimpleNamespace
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+import torch
+from made_runs import made
+from matplotlib.container import BarContainer
+from PIL import Image
+from running import assert_one_error, read_run, run_circles, run_cli
+from safetensors.torch import load_file, save_file
+
+from equidiff.figures import FIGURES, Source, fitting, make
+from equidiff.finished import open_finished
+from equidiff.invariant_set import InvariantSet
+from equidiff.plugins import Plugins
+from equidiff.regularizers.lowpass import LowPass
+
+
+@pytest.fixture(scope="module")
+def plane(tmp_path_factory):
+    return run_circles("-n", 12, "--seed", 1, "--out", tmp_path_factory.mktemp("figures") / "plane").path
+
+
+@pytest.fixture(scope="module")
+def garments(tmp_path_factory):
+    """What the shipped network might have been asked."""
+    found = made(count=2, others=1, size=28, weights=[], started="now")
+    return found.save(tmp_path_factory.mktemp("figures") / "garments")
+
+
+def opened(path):
+    finished = open_finished(path, Plugins(), ("equidiff", "figure"), device="cpu")
+    return Source(finished.found, finished.session)
+
+
+def lines(axes):
+    return {line.get_label(): line for line in axes.get_lines()}
+
+
+def test_each_figure_of_a_run_of_pictures(garments, tmp_path):
+    outcome = run_cli("figure", garments, "--name", "all", "--out", tmp_path / "all")
+    assert outcome.code == 0, outcome.stderr
+    names = ["grid.png", "logits.png", "spectrum.png", "cutoff.png"]
+    assert outcome.stdout.splitlines() == [str(tmp_path / "all" / name) for name in names]
+    for name in names:
+        with Image.open(tmp_path / "all" / name) as image:
+            assert min(image.size) > 200
+    assert {path.name for path in (tmp_path / "all").iterdir()} == set(names)
+
+
+def test_each_figure_of_a_run_in_the_plane(plane):
+    outcome = run_cli("figure", plane, "--name", "all")
+    assert outcome.stdout.splitlines() == [str(plane / "figures" / name) for name in ("logits.png", "level-curves.png")]
+
+
+@pytest.mark.parametrize(("suffix", "start"), [("PNG", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")])
+def test_the_suffix_says_of_which_kind(plane, tmp_path, suffix, start):
+    out = tmp_path / "new" / f"figure.{suffix}"
+    assert run_cli("figure", plane, "--name", "logits", "--out", out).path == out
+    first = out.read_bytes()
+    assert first.startswith(start)
+    run_cli("figure", plane, "--name", "logits", "--out", out)
+    assert out.read_bytes() == first
+    if suffix == "svg":
+        assert "inner (probability)" in first.decode()  # text stays text
+
+
+def test_members_lie_on_the_level_curve(plane):
+    figure = FIGURES["level-curves"].draw(opened(plane))
+    axes = figure.axes[0]
+    members = next(each for each in axes.collections if each.get_label() == "members").get_offsets()
+    np.testing.assert_allclose(members, opened(plane).found.samples, atol=1e-6)
+    assert axes.get_xlabel().startswith("first coordinate")
+    assert figure.axes[1].get_ylabel() == "probability"
+
+
+def test_one_output_is_a_distribution_about_the_target():
+    found = made(count=9, values=(0.5,))
+    axes = FIGURES["logits"].draw(Source(found)).axes[0]
+    (bars,) = [each for each in axes.containers if isinstance(each, BarContainer)]
+    assert sum(bar.get_height() for bar in bars) == 9
+    assert lines(axes)["query"].get_xdata()[0] == 0.5
+    (band,) = [patch for patch in axes.patches if patch.get_label() == "allowed by the tolerance"]
+    reach = np.sqrt(found.info["tolerance"])
+    assert band.get_x() == pytest.approx(0.5 - reach)
+    assert band.get_width() == pytest.approx(2 * reach)
+    assert axes.get_xlabel() == "unit 0 (activation)"
+
+
+def test_a_few_outputs_have_their_names():
+    found = made(count=3, values=(1.0, 2.0, 3.0))
+    axes = FIGURES["logits"].draw(Source(found)).axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["unit 0", "unit 1", "unit 2"]
+    np.testing.assert_allclose(lines(axes)["query"].get_xdata(), [1, 2, 3])
+    drawn = [line.get_xdata() for line in axes.get_lines() if len(line.get_xdata()) == 3][:3]
+    np.testing.assert_allclose(drawn, found.measurements, rtol=1e-6)
+
+
+def test_many_outputs_are_lines_and_the_highest_have_names():
+    found = made(count=3, values=tuple(float(value) for value in range(40)))
+    left, right = FIGURES["logits"].draw(Source(found)).axes
+    np.testing.assert_allclose(lines(left)["query"].get_ydata(), range(40))
+    np.testing.assert_allclose(lines(left)["members, mean"].get_ydata(), found.measurements.mean(dim=0), rtol=1e-6)
+    assert [label.get_text() for label in right.get_yticklabels()][:2] == ["unit 39", "unit 38"]
+
+
+def test_the_grid_shows_members_alone():
+    found = made(count=10, others=3)
+    figure = FIGURES["grid"].draw(Source(found))
+    query, *members = [axes.images[0].get_array() for axes in figure.axes]
+    np.testing.assert_array_equal(query, (found.query[0, 0] * 255).round())
+    assert len(members) == 10
+    for shown, sample in zip(members, found.samples, strict=True):
+        np.testing.assert_array_equal(shown, (sample[0] * 255).round())
+    assert [axes.get_xlabel() for axes in figure.axes][:3] == ["query: 0.500", "0.500", "0.510"]
+    assert figure.get_supxlabel() == "Not shown: 3 that did not reach it."
+
+
+def log_power(picture):
+    """By the definition of the transform, frequency by frequency."""
+    size = len(picture)
+    place = np.arange(size)
+    power = np.empty((size, size))
+    for u in range(size):
+        for v in range(size):
+            wave = np.exp(-2j * np.pi * (u * place[:, None] + v * place[None]) / size)
+            power[u, v] = abs((picture * wave).sum()) ** 2 / size**2
+    return np.roll(np.log10(power + 1 / (12 * 255**2)), (size // 2, size // 2), (0, 1))
+
+
+class Plain:
+    """A generator of pictures that are their latents."""
+
+    latent_shape = sample_shape = (1, 8, 8)
+
+    def generate(self, latents):
+        return latents
+
+
+def with_parts(found, measure, regularizer=None):
+    """The run with parts that a test chooses."""
+    problem = SimpleNamespace(
+        generator=Plain(), objective=SimpleNamespace(measure=measure), regularizer=regularizer, target=found.target
+    )
+    settings = SimpleNamespace(batch=2)
+    return Source(found, SimpleNamespace(problem=problem, settings=settings, device="cpu"))
+
+
+def test_the_spectra_are_those_of_the_pictures():
+    found = made(count=3)
+    figure = FIGURES["spectrum"].draw(with_parts(found, None))
+    query, members, plain, difference = [axes.images[0].get_array() for axes in figure.axes[:4]]
+    np.testing.assert_allclose(query, log_power(found.query[0, 0].numpy()), atol=1e-4)
+    expected = np.mean([log_power(sample[0].numpy()) for sample in found.samples], axis=0)
+    np.testing.assert_allclose(members, expected, atol=1e-4)
+    np.testing.assert_allclose(difference, members - plain, atol=1e-5)
+    titles = [axes.get_title() for axes in figure.axes[:4]]
+    assert titles == ["query", "3 members", "3 plain samples", "members minus plain"]
+    radial = next(axes for axes in figure.axes if "3 members" in lines(axes))
+    assert lines(radial)["3 members"].get_xdata()[-1] == 1.0
+
+
+def test_the_cutoff_curve_is_the_measurement_of_filtered_pictures():
+    found = made(count=3)
+
+    def brightest(samples):
+        return samples.amax(dim=(1, 2, 3))[:, None]
+
+    axes = FIGURES["cutoff"].draw(with_parts(found, brightest, LowPass(0.5))).axes[0]
+    drawn = lines(axes)
+    cutoffs = [tenth / 10 for tenth in range(1, 10)]
+    np.testing.assert_allclose(drawn["query"].get_xdata(), cutoffs)
+    radius = np.hypot(np.fft.fftfreq(8)[:, None], np.fft.fftfreq(8)[None]) / 0.5
+    for name, pictures in (("query", found.query), ("members, mean", found.samples)):
+        spectra = np.fft.fft2(pictures[:, 0].numpy())
+        slow = [np.fft.ifft2(spectra * (radius <= cut)).real.max(axis=(1, 2)).mean() for cut in cutoffs]
+        np.testing.assert_allclose(drawn[name].get_ydata(), slow, atol=1e-5)
+    assert drawn["target"].get_ydata()[0] == 0.5
+    assert drawn["cut-off of the run's own filter"].get_xdata()[0] == 0.5
+
+
+def test_several_outputs_are_drawn_as_their_distance_from_the_target():
+    found = made(count=2, values=(0.0, 0.0))
+    source = with_parts(found, lambda samples: torch.tensor([[3.0, 4.0]]).expand(len(samples), 2))
+    axes = FIGURES["cutoff"].draw(source).axes[0]
+    np.testing.assert_allclose(lines(axes)["members, mean"].get_ydata(), [5.0] * 9)
+    assert axes.get_ylabel() == "distance from the target (activation)"
+
+
+@pytest.mark.parametrize(("count", "query"), [(1, True), (9, False), (20, True)])
+def test_any_number_of_members_with_and_without_a_query(tmp_path, count, query):
+    found = made(count=count, query=query)
+    source = with_parts(found, lambda samples: samples.mean(dim=(1, 2, 3))[:, None])
+    for name in ("grid", "logits", "spectrum", "cutoff"):
+        assert make(name, source, tmp_path / f"{name}.png").stat().st_size > 1000
+
+
+def test_drawing_leaves_no_settings_behind(tmp_path):
+    before = dict(mpl.rcParams)
+    make("logits", Source(made()), tmp_path / "a.png")
+    assert dict(mpl.rcParams) == before
+
+
+def test_names_are_no_formulas(tmp_path):
+    """Matplotlib would read text between dollar signs as mathematics."""
+    found = made(count=2, values=(1.0, 2.0))
+    target = found.info["target"] | {"names": ["$\\frac{", "a_$b$"], "unit": "$\\oops$"}
+    specs = found.info["specs"] | {"objective": "custom:./$\\nothing$.py:f"}
+    odd = InvariantSet(found.info | {"target": target, "specs": specs}, found.records, found.rows, found.query)
+    for name in ("grid", "logits"):
+        assert make(name, Source(odd), tmp_path / f"{name}.png").exists()
+
+
+# ---- bad input
+
+
+def test_names_and_files_that_cannot_be_drawn(plane, tmp_path):
+    assert_one_error(run_cli("figure", plane, "--name", "logit"), 1, "no figure named 'logit'", "did you mean logits?")
+    assert_one_error(run_cli("figure", plane), 2, "--name")
+    assert_one_error(
+        run_cli("figure", plane, "--name", "logits", "--out", "a.gif"), 2, ".png, .svg, .pdf", "--out a.png"
+    )
+    assert_one_error(run_cli("figure", plane, "--name", "all", "--out", "a.png"), 2, "a folder", "--out a")
+    (tmp_path / "file").write_text("")
+    out = tmp_path / "file" / "a.png"
+    assert_one_error(
+        run_cli("figure", plane, "--name", "logits", "--out", out), 1, "cannot be written", "--out logits.png"
+    )
+
+
+@pytest.mark.parametrize("name", ["grid", "spectrum", "cutoff"])
+def test_figures_of_pictures_do_not_fit_points(plane, name):
+    words = ("no pictures", "logits, level-curves", "--name logits")
+    assert_one_error(run_cli("figure", plane, "--name", name), 1, *words)
+
+
+def test_level_curves_do_not_fit_pictures(garments):
+    outcome = run_cli("figure", garments, "--name", "level-curves")
+    assert_one_error(outcome, 1, "no points in the plane", "--name grid")
+
+
+def test_samples_that_are_neither():
+    found = made(count=2)
+    rows = {**found.rows, "samples": torch.zeros(len(found.records), 5)}
+    assert fitting(InvariantSet(found.info, found.records, rows, None)) == ["logits"]
+    tiny = {**found.rows, "samples": torch.zeros(len(found.records), 1, 2, 2)}
+    assert "spectrum" not in fitting(InvariantSet(found.info, found.records, tiny, None))
+
+
+def test_runs_that_cannot_be_drawn(plane, tmp_path):
+    draw = ("figure", "--name", "all")
+    assert_one_error(run_cli(*draw, tmp_path), 1, "not a run folder")
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    for file in ("run.json", "members.jsonl", "tensors.safetensors"):
+        (broken / file).write_bytes((plane / file).read_bytes())
+    info = read_run(broken)
+    (broken / "run.json").write_text(json.dumps(info | {"status": "running"}))
+    assert_one_error(run_cli(*draw, broken), 1, "not ended", "--resume")
+    (broken / "run.json").write_text(json.dumps(info | {"schema_version": 2}))
+    assert_one_error(run_cli(*draw, broken), 1, "another version")
+    (broken / "run.json").write_text(json.dumps(info))
+    tensors = load_file(broken / "tensors.safetensors")
+    save_file({"latents": tensors["latents"]}, broken / "tensors.safetensors")
+    assert_one_error(run_cli(*draw, broken), 1, "not complete")
+    none = run_circles("-n", 1, "--target", 7, "--budget", 1, "--out", tmp_path / "none").path
+    assert_one_error(run_cli(*draw, none), 1, "no members")
+
+
+def test_code_of_the_users_own_is_named_again(tmp_path):
+    probe = tmp_path / "probe.py"
+    probe.write_text("def height(points):\n    return points[:, 1]\n")
+    spec = f"custom:{probe}:height"
+    path = tmp_path / "run"
+    assert run_cli("run", "-g", "toy:circles", "-o", spec, "-n", 2, "--out", path).code == 0
+    assert run_cli("figure", path, "--name", "logits").code == 0  # runs no code
+    refused = run_cli("figure", path, "--name", "level-curves")
+    assert_one_error(refused, 1, "would be executed", "--name level-curves", "--objective custom:")
+    assert run_cli("figure", path, "--name", "level-curves", "-o", spec).code == 0
