@@ -42,13 +42,17 @@ def draw_plane(
     """The map as a picture; see `plot_plane`."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    canvas = FigureCanvasAgg(plot_plane(found, measure, titles, note))
+    canvas = FigureCanvasAgg(plot_plane(found, measure, titles, note, marked))
     canvas.draw()
     return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
 
 
 def plot_plane(
-    found: InvariantSet, measure: Callable[[Tensor], Tensor], titles: tuple[str, str], note: str = ""
+    found: InvariantSet,
+    measure: Measure,
+    titles: tuple[str, str],
+    note: str = "",
+    marked: Marked | None = None,
 ) -> Figure:
     """Draw the map.
 
