@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from equidiff.contracts import Generator as Generator
+    from equidiff.contracts import Law as Law
     from equidiff.contracts import Objective as Objective
     from equidiff.contracts import Regularizer as Regularizer
     from equidiff.contracts import Solver as Solver
@@ -24,13 +25,14 @@ _HOMES = {
     "EquiDiffError": "equidiff.errors",
     "Generator": "equidiff.contracts",
     "InvariantSet": "equidiff.invariant_set",
+    "Law": "equidiff.contracts",
     "Objective": "equidiff.contracts",
     "Regularizer": "equidiff.contracts",
     "Solver": "equidiff.contracts",
     "sample": "equidiff.invariant_set",
 }
 
-__all__ = ["EquiDiffError", "Generator", "InvariantSet", "Objective", "Regularizer", "Solver", "sample"]
+__all__ = ["EquiDiffError", "Generator", "InvariantSet", "Law", "Objective", "Regularizer", "Solver", "sample"]
 __version__ = "0.1.0"
 
 

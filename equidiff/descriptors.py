@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from pydantic import BaseModel, ConfigDict
 
-KINDS = ("generator", "objective", "regularizer", "solver")
+KINDS = ("generator", "objective", "regularizer", "solver", "law")
 
 
 class Options(BaseModel):

@@ -44,3 +44,8 @@ def equidiff_regularizers() -> Iterable[Descriptor]:  # type: ignore[empty-body]
 @hookspec
 def equidiff_solvers() -> Iterable[Descriptor]:  # type: ignore[empty-body]
     """Solvers: methods that drive the residual to zero from a start latent."""
+
+
+@hookspec
+def equidiff_laws() -> Iterable[Descriptor]:  # type: ignore[empty-body]
+    """Laws: how members are to be distributed, by moves that follow the search for each of them."""

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from equidiff.contracts import Generator, Objective, Regularizer, Solver
+from equidiff.contracts import Generator, Law, Objective, Regularizer, Solver
 from equidiff.engine import FAILED, MEMBER, StepRecord
 from equidiff.errors import RunFolderError
 from equidiff.plugins import Plugins
@@ -165,6 +165,7 @@ def sample(
     seed: int = 0,
     device: str = "auto",
     dtype: str = "float32",
+    law: str | Law = "solve",
     plugins: Plugins | None = None,
     observer: Observer | None = None,
 ) -> InvariantSet:
@@ -184,6 +185,8 @@ def sample(
         seed: sample i depends on `(seed, i)` alone.
         device: a torch device, or "auto".
         dtype: "float32", or "bfloat16" for autocast inside generators that have it.
+        law: "solve" for members as the solver finds them, "conditional" for the prior given that they are members; a
+            spec string or a Law. What its moves cost is not held against the budget.
         plugins: where spec strings are looked up; the installed plugins when absent.
         observer: is told of each step and each finished sample.
 
@@ -194,8 +197,9 @@ def sample(
         EquiDiffError: a spec, an option, the query or the target cannot be used.
     """
     settings = Settings(
-        generator, objective, regularizer, solver, query, target, samples, budget, tolerance, batch, seed, device, dtype
-    )
+        generator, objective, regularizer, solver, query, target,
+        samples, budget, tolerance, batch, seed, device, dtype, law,
+    )  # fmt: skip
     session = prepare(settings, plugins or Plugins())
     memory = _Memory()
     execute(session, memory, range(samples), observer)

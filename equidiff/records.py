@@ -20,7 +20,7 @@ class Record:
     Attributes:
         index: which sample of the run.
         status: "member", "not_converged" or "failed".
-        steps: the solver's iterations.
+        steps: the solver's iterations, and the law's.
         evaluations: what they cost; one is a forward and a backward pass.
         forwards: forward passes through generator and objective; a share of those that neighbours share.
         backwards: backward passes.
@@ -33,6 +33,8 @@ class Record:
         latent_norm: |z| / sqrt(d); 1 is typical of the prior.
         image: the picture's path inside the run folder.
         error: why the sample failed.
+        moves: moves along the set that the law proposed; absent where it makes none.
+        accepted: moves that were made.
     """
 
     index: int
@@ -50,6 +52,8 @@ class Record:
     latent_norm: float | None = None
     image: str | None = None
     error: str | None = None
+    moves: int | None = None
+    accepted: int | None = None
 
     @classmethod
     def of(cls, result: Result, saved: Tensor | None = None) -> Record:
@@ -73,6 +77,8 @@ class Record:
             **known,
             measurement_saved=None if saved is None else saved.tolist(),
             error=result.error,
+            moves=None if result.moves is None else result.moves.made,
+            accepted=None if result.moves is None else result.moves.accepted,
         )
 
     @classmethod

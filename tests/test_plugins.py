@@ -48,6 +48,11 @@ class Sound:
     def equidiff_solvers():
         return one("sound")
 
+    @staticmethod
+    @hookimpl
+    def equidiff_laws():
+        return one("sound")
+
 
 class Raises:
     """Its hook raises."""

@@ -21,7 +21,7 @@ BOUNDS = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveM
 
 def show(
     context: typer.Context,
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="generator, objective, regularizer or solver.")],
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="generator, objective, regularizer, solver or law.")],
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One of that kind; all without it.")] = None,
     model: Annotated[
         str | None, typer.Option(metavar="NAME", help="With `objective neuron`: the layers of this network.")
