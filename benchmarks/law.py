@@ -13,7 +13,10 @@ import argparse
 import json
 import math
 import time
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 import contourpy
@@ -112,7 +115,7 @@ def reject(problem: Problem, count: int, width: float) -> np.ndarray:
 def main() -> None:
     """Print a line for each seed, then the summary; write the numbers and the plot."""
     arguments = parse()
-    torch.set_num_threads(arguments.threads)
+    torch.set_num_threads(1)
     settings = Settings("toy:circles", arguments.objective, query=arguments.query)
     problem = prepare(settings, Plugins()).problem
     curve = trace(problem)
@@ -124,11 +127,12 @@ def main() -> None:
     )
     print("seed  law          members  evaluations  seconds  D       p (rejection)  p (integration)")
     rows, places = [], {name: [] for name in LAWS}
-    for seed in range(arguments.seeds):
-        for name in LAWS:
-            row, where = measure(arguments, name, seed, curve, truth)
+    seeds = [(seed, name) for seed in range(arguments.seeds) for name in LAWS]
+    with ProcessPoolExecutor(arguments.workers, get_context("spawn")) as workers:
+        for row, where in workers.map(partial(measure, arguments, curve, truth), *zip(*seeds, strict=True)):
+            print(line(row), flush=True)
             rows.append(row)
-            places[name].append(where)
+            places[str(row["law"])].append(where)
     print(summary(rows, arguments))
     if arguments.out:
         arguments.out.mkdir(parents=True, exist_ok=True)
@@ -143,18 +147,19 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--query", type=int, default=2, help="0: inside, 1: at the edge, 2: outside")
     parser.add_argument("--samples", type=int, default=2000)
     parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--moves", type=int, default=16)
+    parser.add_argument("--law", default="conditional", help="the law that is compared with solve")
     parser.add_argument("--reference", type=int, default=20_000, help="samples by rejection")
-    parser.add_argument("--width", type=float, default=0.003, help="of the tube for rejection, to either side")
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--width", type=float, default=0.001, help="of the tube for rejection, to either side")
+    parser.add_argument("--workers", type=int, default=1, help="processes, of one thread each")
     parser.add_argument("--out", type=Path, default=None, help="a folder for law.json and law.png")
     return parser.parse_args()
 
 
 def measure(
-    arguments: argparse.Namespace, name: str, seed: int, curve: Curve, truth: np.ndarray
+    arguments: argparse.Namespace, curve: Curve, truth: np.ndarray, seed: int, name: str
 ) -> tuple[dict[str, object], np.ndarray]:
     """One run under a law, and where its members lie on the curve."""
+    torch.set_num_threads(1)
     started = time.process_time()
     found = equidiff.sample(
         "toy:circles",
@@ -163,19 +168,22 @@ def measure(
         samples=arguments.samples,
         batch=arguments.samples,
         seed=seed,
-        law=name if name == "solve" else f"{name},moves={arguments.moves}",
+        law=arguments.law if name == "conditional" else name,
     )
     seconds = time.process_time() - started
     places = curve.place(found.latents.double().numpy())
     one, two = ks_1samp(places, curve.distribution), ks_2samp(places, truth)
     cost = found.info["evaluations"] / arguments.samples
-    print(
-        f"{seed:4}  {name:11}  {len(found):7}  {cost:11.1f}  {seconds:7.1f}  {one.statistic:.4f}  "
-        f"{two.pvalue:13.2g}  {one.pvalue:15.2g}",
-        flush=True,
-    )
     row = {"seed": seed, "law": name, "members": len(found), "evaluations": cost, "seconds": seconds}
     return {**row, "d": one.statistic, "p_rejection": two.pvalue, "p_integration": one.pvalue}, places
+
+
+def line(row: dict[str, object]) -> str:
+    """A row of the table."""
+    return (
+        "{seed:4}  {law:11}  {members:7}  {evaluations:11.1f}  {seconds:7.1f}  {d:.4f}  {p_rejection:13.2g}  "
+        "{p_integration:15.2g}"
+    ).format(**row)
 
 
 def summary(rows: list[dict[str, object]], arguments: argparse.Namespace) -> str:
