@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from equidiff.contracts import Generator as Generator
+    from equidiff.contracts import Law as Law
     from equidiff.contracts import Objective as Objective
     from equidiff.contracts import Regularizer as Regularizer
     from equidiff.contracts import Solver as Solver
@@ -28,6 +29,7 @@ _HOMES = {
     "Explained": "equidiff.explained",
     "Generator": "equidiff.contracts",
     "InvariantSet": "equidiff.invariant_set",
+    "Law": "equidiff.contracts",
     "Objective": "equidiff.contracts",
     "Regularizer": "equidiff.contracts",
     "Solver": "equidiff.contracts",
@@ -40,6 +42,7 @@ __all__ = [
     "Explained",
     "Generator",
     "InvariantSet",
+    "Law",
     "Objective",
     "Regularizer",
     "Solver",

@@ -30,6 +30,13 @@ BEN_HAMU = Reference(
     2024,
     "https://arxiv.org/abs/2402.14017",
 )
+GRAHAM = Reference(
+    "graham2017constrained",
+    "Graham, Matthew M. and Storkey, Amos J.",
+    "Asymptotically exact inference in differentiable generative models",
+    2017,
+    "https://arxiv.org/abs/1605.07826",
+)
 GUPTA = Reference(
     "gupta2018shampoo",
     "Gupta, Vineet and Koren, Tomer and Singer, Yoram",
@@ -44,12 +51,26 @@ LIPMAN = Reference(
     2023,
     "https://arxiv.org/abs/2210.02747",
 )
+LELIEVRE = Reference(
+    "lelievre2019hybrid",
+    "Lelièvre, Tony and Rousset, Mathias and Stoltz, Gabriel",
+    "Hybrid Monte Carlo methods for sampling probability measures on submanifolds",
+    2019,
+    "https://arxiv.org/abs/1807.02356",
+)
 XIAO = Reference(
     "xiao2017fashion",
     "Xiao, Han and Rasul, Kashif and Vollgraf, Roland",
     "Fashion-MNIST: a Novel Image Dataset for Benchmarking Machine Learning Algorithms",
     2017,
     "https://arxiv.org/abs/1708.07747",
+)
+ZAPPA = Reference(
+    "zappa2018manifolds",
+    "Zappa, Emilio and Holmes-Cerfon, Miranda and Goodman, Jonathan",
+    "Monte Carlo on manifolds: sampling densities and integrating functions",
+    2018,
+    "https://arxiv.org/abs/1702.08446",
 )
 
 
@@ -130,6 +151,14 @@ class AutoOptions(Options):
     coarse: int | None = Field(
         None, ge=1, description="search with so many sampler steps first, then go on with all of them"
     )
+
+
+class ConditionalOptions(Options):
+    """Options of `conditional`."""
+
+    moves: int = Field(48, ge=1, le=100_000, description="moves along the set that each sample makes")
+    angle: float = Field(0.2, gt=0, le=1.57, description="how far the first move turns, in radians; then it adapts")
+    persistence: float = Field(0.9, ge=0, lt=1, description="share of its momentum that each move keeps")
 
 
 @hookimpl
@@ -253,3 +282,25 @@ def equidiff_solvers() -> list[Descriptor]:
 def equidiff_attributions() -> list[Descriptor]:
     """Captum's methods, and a random map."""
     return METHODS
+
+
+@hookimpl
+def equidiff_laws() -> list[Descriptor]:
+    """None in particular, and the prior given that the measurement is the target."""
+    return [
+        Descriptor(
+            "solve",
+            "equidiff.laws.solve:build",
+            "Members as the solver finds them: their frequencies say how it searches, not what is likely.",
+            examples=("solve",),
+        ),
+        Descriptor(
+            "conditional",
+            "equidiff.laws.conditional:build",
+            "The prior, given that the residual is zero: each member moves along the set, by constrained Hamiltonian "
+            "dynamics with a Metropolis step. For up to about ten residuals.",
+            options=ConditionalOptions,
+            references=(GRAHAM, ZAPPA, LELIEVRE),
+            examples=("conditional", "conditional,moves=200"),
+        ),
+    ]

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from equidiff.contracts import BuildContext, Generator, Objective, Regularizer, Solver
+from equidiff.contracts import BuildContext, Generator, Law, Objective, Regularizer, Solver
 from equidiff.descriptors import Descriptor, Options
 from equidiff.errors import EquiDiffError, PluginError, SpecError, nearest
 from equidiff.explained import Attribution
@@ -20,6 +20,7 @@ CONTRACTS: dict[str, type] = {
     "objective": Objective,
     "regularizer": Regularizer,
     "solver": Solver,
+    "law": Law,
 }
 
 

@@ -208,12 +208,16 @@ class Answer:
 
     def rows(self, start: int, stop: int) -> Answer:
         """The rows from `start` up to `stop`, as an answer of their own."""
-        return self.pick(range(start, stop))
+        # a copy: a part of a tensor would keep all of it in memory
+        return self._each(lambda value: value[start:stop].clone())
 
     def pick(self, rows: Sequence[int]) -> Answer:
         """These rows, in this order, as an answer of their own."""
+        return self._each(lambda value: value[list(rows)])
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Answer:
         return Answer(
-            **{name: value[list(rows)] if isinstance(value, Tensor) else value for name, value in vars(self).items()}
+            **{name: change(value) if isinstance(value, Tensor) else value for name, value in vars(self).items()}
         )
 
 
@@ -332,6 +336,41 @@ class Solver(ABC):
         """
 
 
+@dataclass(frozen=True)
+class Moves:
+    """What a law did to one sample.
+
+    Attributes:
+        made: moves proposed.
+        accepted: moves that were made.
+    """
+
+    made: int
+    accepted: int
+
+
+class Law(ABC):
+    """How members are to be distributed: what follows the search for each of them.
+
+    Attributes:
+        exact: it is about `c(z) = 0` itself, so that a penalty, which is none of the equation, or arithmetic too coarse
+            to tell when it holds, must be refused.
+    """
+
+    exact: bool = False
+
+    @abstractmethod
+    def move(self, start: Step, residual: ResidualFunction) -> Coroutine[Request | Step, Any, Moves | None]:
+        """Yield a `Step` for each move, and return how many there were; None where the law makes none.
+
+        The answer of the last step is the sample's result. What moves cost is counted, and not held against the budget.
+
+        Args:
+            start: the last step of the solver, a member.
+            residual: computes losses, gradients and Jacobians; its `draw` is the only source of randomness.
+        """
+
+
 def image_to_tensor(image: Image) -> Float[Tensor, "1 channels height width"]:
     """A picture of mode "L" or "RGB" as float32 in [0, 1]."""
     import numpy as np
@@ -342,6 +381,7 @@ def image_to_tensor(image: Image) -> Float[Tensor, "1 channels height width"]:
 
 
 __all__ = [
-    "Answer", "BuildContext", "Finding", "Generator", "Latents", "Measurements", "Objective", "PerSample",
-    "Regularizer", "Request", "ResidualFunction", "Samples", "Solver", "Step", "Weights", "image_to_tensor",
+    "Answer", "BuildContext", "Finding", "Generator", "Latents", "Law", "Measurements", "Moves", "Objective",
+    "PerSample", "Regularizer", "Request", "ResidualFunction", "Samples", "Solver", "Step", "Weights",
+    "image_to_tensor",
 ]  # fmt: skip

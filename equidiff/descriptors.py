@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from pydantic import BaseModel, ConfigDict
 
-KINDS = ("generator", "objective", "regularizer", "solver", "attribution")
+KINDS = ("generator", "objective", "regularizer", "solver", "law", "attribution")
 
 
 class Options(BaseModel):

@@ -6,6 +6,7 @@ gives each its share; a finished sample leaves, a waiting one takes its place, s
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import Generator as Coroutine
@@ -18,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from equidiff.contracts import Answer, Request, ResidualFunction, Solver, Step
+from equidiff.contracts import Answer, Law, Moves, Request, ResidualFunction, Solver, Step
 from equidiff.passes import BatchReduced, Passes
 from equidiff.problem import Problem
 from equidiff.start import Start
@@ -72,6 +73,7 @@ class Result:
         answer: where the solver ended, one row, on the CPU; None where it failed before its first step.
         wall_s: seconds between its start and its end, shared with the samples that ran beside it.
         error: why it failed.
+        moves: what the law did; None where it made no moves.
     """
 
     index: int
@@ -81,6 +83,7 @@ class Result:
     answer: Answer | None
     wall_s: float
     error: str | None = None
+    moves: Moves | None = None
 
 
 def _stream(*key: int) -> torch.Generator:
@@ -147,35 +150,32 @@ class _Dealer:
 class _Task:
     """One sample under way."""
 
-    def __init__(
-        self,
-        index: int,
-        solver: Solver,
-        problem: Problem,
-        seed: int,
-        budget: float,
-        tolerance: float,
-        start: Start | None = None,
-    ) -> None:
-        residual = _Residual(problem, tolerance, seed, index, start)
+    def __init__(self, index: int, solver: Solver, law: Law | None, residual: _Residual, budget: float) -> None:
         self.index = index
         self.request: Request | None = None
         self.cost = Cost()
-        self._tolerance, self._budget = tolerance, budget
+        self._tolerance, self._budget = residual.tolerance, budget
         self._last: Step | None = None
-        self._steps: Coroutine[Request | Step, Any, None] = solver.solve(residual.draw(1), residual, budget)
+        self._moves: Moves | None = None
+        self._course = self._begin(solver, law, residual)
         self._started = time.monotonic()
+
+    def _begin(self, solver: Solver, law: Law | None, residual: _Residual) -> Coroutine[Request | Step, Any, None]:
+        yield from solver.solve(residual.draw(1), residual, self._budget)
+        if law is not None and self._last is not None and self._is_member(self._last.answer):
+            self._budget = math.inf  # how many moves there are, the law was told: they are counted, not limited
+            self._moves = yield from law.move(self._last, residual)
 
     def advance(self, answer: Answer | None) -> Iterator[StepRecord | Result]:
         """Give the coroutine its answer and run it to its next request, or to its end."""
         self.request = None
         try:
             while True:
-                item = self._steps.send(answer)
+                item = self._course.send(answer)
                 answer = None
                 if isinstance(item, Request):
                     if self.cost.charged >= self._budget:
-                        self._steps.close()
+                        self._course.close()
                         break
                     self.request = item
                     return
@@ -188,16 +188,19 @@ class _Task:
             return
         yield self._result(None)
 
+    def _is_member(self, answer: Answer) -> bool:
+        return answer.loss.item() < self._tolerance
+
     def _result(self, error: str | None) -> Result:
         answer = None if self._last is None else _on_cpu(self._last.answer)
         if error is None and (answer is None or not bool(answer.loss.isfinite())):
             error = "the solver made no step" if answer is None else "the loss is not finite"
-        if error is not None or answer is None:
-            status = FAILED
-        else:
-            status = MEMBER if answer.loss.item() < self._tolerance else NOT_CONVERGED
+        status = FAILED
+        if error is None and answer is not None:
+            status = MEMBER if self._is_member(answer) else NOT_CONVERGED
         steps = 0 if self._last is None else self._last.number
-        return Result(self.index, status, steps, self.cost, answer, time.monotonic() - self._started, error)
+        wall_s = time.monotonic() - self._started
+        return Result(self.index, status, steps, self.cost, answer, wall_s, error, self._moves)
 
 
 def solve(
@@ -210,6 +213,7 @@ def solve(
     budget: float,
     tolerance: float,
     start: Start | None = None,
+    law: Law | None = None,
 ) -> Iterator[StepRecord | Result | BatchReduced]:
     """Solve samples, `batch` of them at a time, and yield their steps and results as they come.
 
@@ -221,9 +225,10 @@ def solve(
         indices: which samples, each a number >= 0.
         seed: of the run.
         batch: rows in one pass through generator and objective.
-        budget: evaluations each sample may cost.
+        budget: evaluations each sample may cost, not counting the law's.
         tolerance: loss below which a sample is a member.
         start: where samples start; from the prior when absent.
+        law: what follows the search for each member; nothing when absent.
     """
     indices = list(indices)
     passes = Passes(batch)
@@ -236,7 +241,8 @@ def solve(
             yield from task.advance(answers[task.index])
         active = [task for task in active if task.request is not None]
         while len(active) < batch and (index := next(waiting, None)) is not None:
-            task = _Task(index, solver, problem, seed, budget, tolerance, start)
+            residual = _Residual(problem, tolerance, seed, index, start)
+            task = _Task(index, solver, law, residual, budget)
             yield from task.advance(None)
             if task.request is not None:
                 active.append(task)

@@ -47,5 +47,10 @@ def equidiff_solvers() -> Iterable[Descriptor]:  # type: ignore[empty-body]
 
 
 @hookspec
+def equidiff_laws() -> Iterable[Descriptor]:  # type: ignore[empty-body]
+    """Laws: how members are to be distributed, by moves that follow the search for each of them."""
+
+
+@hookspec
 def equidiff_attributions() -> Iterable[Descriptor]:  # type: ignore[empty-body]
     """Attribution methods: maps of which pixels of a sample its measurement comes from."""

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from equidiff.contracts import Generator, Objective, Regularizer, Solver
+from equidiff.contracts import Generator, Law, Objective, Regularizer, Solver
 from equidiff.engine import FAILED, MEMBER, StepRecord
 from equidiff.errors import RunFolderError
 from equidiff.plugins import Plugins
@@ -169,6 +169,7 @@ def sample(
     device: str = "auto",
     dtype: str = "float32",
     start: str = "prior",
+    law: str | Law = "solve",
     plugins: Plugins | None = None,
     observer: Observer | None = None,
 ) -> InvariantSet:
@@ -190,6 +191,8 @@ def sample(
         dtype: "float32", or "bfloat16" for autocast inside generators that have it.
         start: "prior", or "query": from the query's own latent, samples near it and far from it alike. Needs a
             generator that inverts samples.
+        law: "solve" for members as the solver finds them, "conditional" for the prior given that they are members; a
+            spec string or a Law. What its moves cost is not held against the budget.
         plugins: where spec strings are looked up; the installed plugins when absent.
         observer: is told of each step and each finished sample.
 
@@ -200,8 +203,8 @@ def sample(
         EquiDiffError: a spec, an option, the query or the target cannot be used.
     """
     settings = Settings(
-        generator, objective, regularizer, solver, query, target, samples, budget, tolerance, batch, seed, device,
-        dtype, start
+        generator, objective, regularizer, solver, query, target,
+        samples, budget, tolerance, batch, seed, device, dtype, start, law,
     )  # fmt: skip
     session = prepare(settings, plugins or Plugins())
     if session.inversion is not None and session.inversion.doubt is not None:

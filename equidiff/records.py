@@ -21,7 +21,7 @@ class Record:
     Attributes:
         index: which sample of the run.
         status: "member", "not_converged" or "failed".
-        steps: the solver's iterations.
+        steps: the solver's iterations, and the law's.
         evaluations: what they cost; one is a forward and a backward pass.
         forwards: forward passes through generator and objective; a share of those that neighbours share.
         backwards: backward passes.
@@ -36,6 +36,8 @@ class Record:
         start_angle: the angle at which the sample started.
         image: the picture's path inside the run folder.
         error: why the sample failed.
+        moves: moves along the set that the law proposed; absent where it makes none.
+        accepted: moves that were made.
     """
 
     index: int
@@ -55,6 +57,8 @@ class Record:
     start_angle: float | None = None
     image: str | None = None
     error: str | None = None
+    moves: int | None = None
+    accepted: int | None = None
 
     @classmethod
     def of(cls, result: Result, saved: Tensor | None = None, start: QueryStart | None = None) -> Record:
@@ -82,6 +86,8 @@ class Record:
             **known,
             measurement_saved=None if saved is None else saved.tolist(),
             error=result.error,
+            moves=None if result.moves is None else result.moves.made,
+            accepted=None if result.moves is None else result.moves.accepted,
         )
 
     @classmethod

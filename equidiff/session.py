@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from equidiff.components import Built, build
-from equidiff.contracts import BuildContext, Generator, Objective, Regularizer, Solver
+from equidiff.contracts import BuildContext, Generator, Law, Objective, Regularizer, Solver
 from equidiff.engine import Result, StepRecord, solve
 from equidiff.errors import UsageError, nearest
 from equidiff.inversion import Inversion, invert_query
@@ -46,6 +46,7 @@ class Settings:
     device: str = "auto"
     dtype: str = "float32"
     start: str = "prior"
+    law: str | Law = "solve"
 
     def __post_init__(self) -> None:
         for name, good, expected in (
@@ -88,6 +89,7 @@ class Session:
             budget=self.budget,
             tolerance=self.tolerance,
             start=self.start,
+            law=self.built["law"].component,
         )
 
     def describe(self) -> dict[str, Any]:
@@ -143,9 +145,11 @@ def prepare(settings: Settings, plugins: Plugins, *, usual_query: bool = False) 
         "objective": build(plugins, "objective", settings.objective, context),
         "regularizer": build(plugins, "regularizer", regularizer, context),
         "solver": build(plugins, "solver", settings.solver, alone),
+        "law": build(plugins, "law", settings.law, alone),
     }
     objective, solver = built["objective"].component, built["solver"].component
     _check_coarse(solver, generator.component)
+    _check_exact(built["law"], built["regularizer"], settings.dtype)
     if usual_query and settings.query is None and settings.target is None:
         settings = replace(settings, query=default_query(generator.component))
     settings = replace(settings, query=resolve_top(settings.query, built["objective"], weights))
@@ -212,6 +216,25 @@ def _check_coarse(solver: Solver, generator: Generator) -> None:
         expected="a generator with sampler steps" if usual is None else f"fewer than the generator's {usual} steps",
         hint="--solver auto" if usual is None or usual < 2 else f"--solver auto,coarse={usual // 2}",
     )
+
+
+def _check_exact(law: Built, regularizer: Built, dtype: str) -> None:
+    if not law.component.exact:
+        return
+    if dtype != "float32":
+        raise UsageError(
+            f"The law {law.spec} cannot tell in {dtype} when a residual is zero.",
+            given=f"dtype {dtype}",
+            expected="float32",
+            hint="--dtype float32, or --law solve",
+        )
+    if type(regularizer.component).penalty is not Regularizer.penalty:
+        raise UsageError(
+            f"The law {law.spec} is about an equation, and a penalty is none.",
+            given=f"--regularizer {regularizer.spec}",
+            expected="a regularizer without a penalty",
+            hint="--regularizer none, or --law solve",
+        )
 
 
 def _target(

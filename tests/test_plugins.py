@@ -54,6 +54,11 @@ class Sound:
     def equidiff_attributions():
         return one("sound")
 
+    @staticmethod
+    @hookimpl
+    def equidiff_laws():
+        return one("sound")
+
 
 class Raises:
     """Its hook raises."""

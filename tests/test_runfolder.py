@@ -53,7 +53,7 @@ def test_every_field_of_the_schema(tmp_path):
     assert info.keys() == RUN
     assert info["schema_version"] == 1
     assert info["status"] == "complete"
-    assert info["specs"].keys() == {"generator", "objective", "regularizer", "solver"}
+    assert info["specs"].keys() == {"generator", "objective", "regularizer", "solver", "law"}
     assert info["target"].keys() == {"values", "names", "unit", "source"}
     assert info["counts"] == {"asked": 3, "members": 3, "not_converged": 0, "failed": 0}
     assert {"equidiff", "torch"} <= info["versions"].keys()

@@ -19,7 +19,7 @@ INTERRUPTED = 130  # what a shell reports for Ctrl-C
 NOT_ALL_MEMBERS = 3
 SETTINGS = (
     "generator", "objective", "regularizer", "solver", "query", "target", "samples", "budget", "tolerance", "batch",
-    "seed", "device", "dtype", "start",
+    "seed", "device", "dtype", "start", "law",
 )  # fmt: skip
 
 
@@ -39,6 +39,10 @@ Regularizer = Annotated[
     _option("--regularizer", "-r", default="lowpass; none for points", metavar="SPEC", help="Where else it must hold"),
 ]
 Solver = Annotated[str | None, _option("--solver", "-s", default="auto", metavar="SPEC", help="The method of search")]
+Law = Annotated[
+    str | None,
+    _option("--law", default="solve", metavar="SPEC", help="How members are to be distributed: solve, or conditional"),
+]
 Query = Annotated[
     str | None,
     _option(
@@ -96,6 +100,7 @@ def run(
     objective: Objective = None,
     regularizer: Regularizer = None,
     solver: Solver = None,
+    law: Law = None,
     query: Query = None,
     target: Target = None,
     samples: Samples = None,

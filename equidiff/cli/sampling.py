@@ -128,6 +128,10 @@ def _conclusion(folder: RunFolder, members: list[Record], picture: Path | None) 
     rows: list[tuple[str, object]] = [("members", ", ".join([found, *others]))]
     if members:
         rows.append(("cost", f"{statistics.median(each.evaluations for each in members):.1f} evaluations, median"))
+    moved = [record for record in members if record.moves]
+    if moved:
+        made, accepted = (sum(getattr(each, name) or 0 for each in moved) for name in ("moves", "accepted"))
+        rows.append(("law", f"{made // len(moved)} moves a member, {accepted / made:.0%} accepted"))
     rows.append(("time", f"{folder.info['wall_s']:.1f} s"))
     if picture:
         rows.append(("picture", picture))

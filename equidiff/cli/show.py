@@ -22,7 +22,7 @@ BOUNDS = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveM
 def show(
     context: typer.Context,
     kind: Annotated[
-        str, typer.Argument(metavar="KIND", help="generator, objective, regularizer, solver or attribution.")
+        str, typer.Argument(metavar="KIND", help="generator, objective, regularizer, solver, law or attribution.")
     ],
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One of that kind; all without it.")] = None,
     model: Annotated[

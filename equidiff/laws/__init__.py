@@ -1,0 +1,1 @@
+"""Laws: how members are to be distributed within the invariant set."""
