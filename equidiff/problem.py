@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from equidiff.contracts import Answer, Generator, Objective, Regularizer, Weigh
+from equidiff.contracts import Answer, Generator, Objective, Regularizer
+from equidiff.residual import Weigh
 
 
 @dataclass(frozen=True)
