@@ -161,7 +161,7 @@ def test_plugins():
     assert re.search(r"builtin +0\.1\.0 +generator toy; objective neuron, classifier, custom;", outcome.stdout)
     builtin = json.loads(run_cli("plugins", "--json").stdout)[0]
     assert builtin["name"] == "builtin"
-    assert builtin["offers"]["solver"] == ["auto", "infinite"]
+    assert builtin["offers"]["solver"] == ["auto", "infinite", "lbfgs", "imagespace", "rejection"]
 
 
 def test_a_broken_plugin_costs_one_line(monkeypatch):

@@ -172,7 +172,7 @@ def test_not_even_one_sample_fits(narrow, error):
 
 
 def test_what_was_finished_is_kept_when_memory_runs_out(narrow):
-    outcome = narrow(OUT_OF_MEMORY[0], "8/150", "-n", "20", "--batch", "1", "--out", "run")
+    outcome = narrow(OUT_OF_MEMORY[0], "8/110", "-n", "20", "--batch", "1", "--out", "run")
     assert_one_error(outcome, 1, "Not even one sample fits")
     info = read_run(Path("run"))
     assert info["status"] == "failed"
