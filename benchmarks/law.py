@@ -134,6 +134,9 @@ def main() -> None:
             rows.append(row)
             places[str(row["law"])].append(where)
     print(summary(rows, arguments))
+    for name in LAWS:
+        test = ks_1samp(np.concatenate(places[name]), curve.distribution)
+        print(f"{name:11}: all seeds together D {test.statistic:.4f}, p (integration) {test.pvalue:.2g}")
     if arguments.out:
         arguments.out.mkdir(parents=True, exist_ok=True)
         (arguments.out / "law.json").write_text(json.dumps({"query": arguments.query, "rows": rows}, indent=2) + "\n")

@@ -18,7 +18,7 @@ COLOURS = (
     "#CC79A7",
     "#7F7F7F",
     "#F0E442",
-)  # Okabe, Ito
+)
 MARKERS = "osD^vPX*h"
 
 
