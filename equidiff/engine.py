@@ -95,7 +95,7 @@ class _Residual(ResidualFunction):
     """c(z) of one sample: its tolerance and its own stream of latents."""
 
     def __init__(self, problem: Problem, tolerance: float, seed: int, index: int, start: Start | None = None) -> None:
-        self.tolerance = tolerance
+        self.tolerance, self.size = tolerance, problem.size
         self._index, self._start = index, start
         self._shape = problem.generator.latent_shape
         self._device = problem.target.device

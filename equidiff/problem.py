@@ -87,6 +87,15 @@ class Problem:
         return _detached(answer, gradient=gradient, sensitivity=sensitivity, weights=weights)
 
     @cached_property
+    def size(self) -> int:
+        """The number of residuals, found by a look at a grey sample."""
+        device = self.target.device
+        latents = torch.zeros(1, *self.generator.latent_shape, device=device)
+        with torch.no_grad():
+            grey = torch.full((1, *self.generator.sample_shape), 0.5, device=device)
+            return self._compare(latents, grey).residuals.shape[1]
+
+    @cached_property
     def objective_share(self) -> float:
         """What one look of the objective at a sample costs, as a share of a whole pass, in matrix operations."""
         latents = torch.zeros(1, *self.generator.latent_shape, device=self.target.device)

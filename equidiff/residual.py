@@ -93,9 +93,11 @@ class ResidualFunction(ABC):
 
     Attributes:
         tolerance: the sample is a member when its loss is below this.
+        size: number of residuals, those of filtered views and of a penalty included.
     """
 
     tolerance: float
+    size: int
 
     def value(self, latents: Latents, steps: int | None = None) -> Coroutine[Request | Step, Any, Answer]:
         """Loss and residuals at each row: one forward pass a row.

@@ -64,9 +64,11 @@ class Auto(Solver):
         self, latents: Latents, residual: ResidualFunction, budget: float
     ) -> Coroutine[Request | Step, Any, None]:
         numbers = itertools.count()
+        cards = min(FEW, self.pool) if residual.size == 1 else self.pool
         while True:
-            cards = yield from self._deal(residual)
-            for here in cards:
+            hand = yield from residual.pool(cards, self.coarse)
+            for card in range(cards):
+                here = hand.rows(card, card + 1)
                 if self.coarse is not None:
                     yield Step(next(numbers), (yield from residual.value(here.latents)))
                     rough = self.search(here, _Coarse(residual, self.coarse), itertools.count())
@@ -75,16 +77,6 @@ class Auto(Solver):
                 yield Step(next(numbers), here)
                 if here.loss.item() < residual.tolerance or (yield from self.search(here, residual, numbers)):
                     return
-
-    def _deal(self, residual: ResidualFunction) -> Coroutine[Request | Step, Any, list[Answer]]:
-        """Plain samples to start from, the best first."""
-        few = min(FEW, self.pool)
-        hand = yield from residual.pool(few, self.coarse)
-        cards = [hand.rows(card, card + 1) for card in range(few)]
-        if self.pool > few and hand.residuals.shape[1] > 1:
-            more = yield from residual.pool(self.pool - few, self.coarse)
-            cards += [more.rows(card, card + 1) for card in range(self.pool - few)]
-        return sorted(cards, key=lambda card: card.loss.item())
 
     def search(self, here: Answer, residual: ResidualFunction, numbers: itertools.count[int]) -> Search:
         """Moves from here until solved (True) or stalled (False)."""
@@ -130,7 +122,7 @@ class _Coarse(ResidualFunction):
     """The same residual with fewer sampler steps."""
 
     def __init__(self, residual: ResidualFunction, steps: int) -> None:
-        self.tolerance = residual.tolerance
+        self.tolerance, self.size = residual.tolerance, residual.size
         self._residual, self._steps = residual, steps
 
     def value(self, latents: Latents, steps: int | None = None) -> Coroutine[Request | Step, Any, Answer]:
