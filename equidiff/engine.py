@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from equidiff.contracts import Answer, Law, Moves, Request, ResidualFunction, Solver, Step
 from equidiff.passes import BatchReduced, Passes
+from equidiff.prior import stream
 from equidiff.problem import Problem
 from equidiff.start import Start
 
@@ -86,11 +86,6 @@ class Result:
     moves: Moves | None = None
 
 
-def _stream(*key: int) -> torch.Generator:
-    state = np.random.SeedSequence(key).generate_state(1, np.uint64)
-    return torch.Generator().manual_seed(int(state[0] >> 1))
-
-
 class _Residual(ResidualFunction):
     """c(z) of one sample: its tolerance and its own stream of latents."""
 
@@ -99,7 +94,7 @@ class _Residual(ResidualFunction):
         self._index, self._start = index, start
         self._shape = problem.generator.latent_shape
         self._device = problem.target.device
-        self._random = _stream(seed, index)
+        self._random = stream(seed, index)
 
     def draw(self, count: int) -> Tensor:
         # drawn on the CPU: the same latents on every device
@@ -139,7 +134,7 @@ class _Dealer:
         return self._sorted(self._noise(NEIGHBOURS * deck[2], *deck, 1), steps)
 
     def _noise(self, rows: int, *key: int) -> Tensor:
-        return torch.randn(rows, *self._problem.generator.latent_shape, generator=_stream(self._seed, *key))
+        return torch.randn(rows, *self._problem.generator.latent_shape, generator=stream(self._seed, *key))
 
     def _sorted(self, latents: Tensor, steps: int | None) -> Answer:
         method = partial(self._problem.value, steps=steps)

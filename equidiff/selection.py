@@ -6,17 +6,17 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from equidiff.contracts import BuildContext, Generator, PerSample
+from equidiff.contracts import BuildContext, PerSample
 from equidiff.errors import UsageError, unknown_name
 from equidiff.invariant_set import InvariantSet
 from equidiff.metrics import gaussian_kernel, median_distance
 from equidiff.metrics.features import FeatureSpace, build_features, usual_features
 from equidiff.metrics.realism import distances
+from equidiff.prior import plain_latents
 from equidiff.query import Query, as_sample
 from equidiff.runfolder import is_image, quantized, to_picture
 from equidiff.session import Session
@@ -216,19 +216,9 @@ class _Eye:
     def see_plain(self, count: int) -> Features:
         """Features of plain samples."""
         generator = self._session.problem.generator
-        latents = plain_latents(generator, count, self._session.settings.seed)
+        latents = plain_latents(generator, count, self._session.settings.seed, STREAM)
         rows = latents.to(self._session.device).split(self._session.settings.batch)
         return torch.cat([self.see(generator.generate(chunk), "making plain samples") for chunk in rows])
-
-
-def plain_latents(generator: Generator, count: int, seed: int) -> Tensor:
-    """Latents `[count, *latent_shape]` that no run with this seed starts from; row i depends on `(seed, i)` alone."""
-    rows: list[Tensor] = []
-    for index in range(count):
-        state = np.random.SeedSequence((seed, index, 0, 0, STREAM)).generate_state(1, np.uint64)
-        random = torch.Generator().manual_seed(int(state[0] >> 1))
-        rows.append(torch.randn(1, *generator.latent_shape, generator=random))
-    return torch.cat(rows)
 
 
 def _space(session: Session, features: str | None) -> tuple[FeatureSpace, str | None]:

@@ -10,11 +10,12 @@ from PIL import Image
 from running import run_circles, run_cli
 
 from equidiff.engine import NEIGHBOURS
-from equidiff.evaluation.material import CONTROL, REFERENCE, plain_latents
+from equidiff.evaluation.material import CONTROL, REFERENCE
 from equidiff.finished import open_finished
 from equidiff.invariant_set import InvariantSet
 from equidiff.metrics import compress, nearest_distances, percentiles, spectrum_slope
 from equidiff.plugins import Plugins
+from equidiff.prior import plain_latents
 
 PLAIN = 24
 FAST = ("--generator", "toy:fashion,steps=2", "--objective", "neuron:17")

@@ -13,11 +13,12 @@ from running import assert_one_error, run_circles, run_cli
 
 import equidiff
 from equidiff.metrics import median_distance
+from equidiff.prior import plain_latents
 from equidiff.selection import (
+    STREAM,
     has_typical_length,
     novelty,
     pick_diverse,
-    plain_latents,
     select,
     typicality,
 )
@@ -101,9 +102,9 @@ def test_ninety_nine_of_a_hundred_lengths_are_typical(size):
 
 
 def test_plain_latents_depend_on_seed_and_index_alone():
-    few, many = plain_latents(Shape(), 3, 7), plain_latents(Shape(), 9, 7)
+    few, many = plain_latents(Shape(), 3, 7, STREAM), plain_latents(Shape(), 9, 7, STREAM)
     assert torch.equal(few, many[:3])
-    assert not torch.equal(few, plain_latents(Shape(), 3, 8))
+    assert not torch.equal(few, plain_latents(Shape(), 3, 8, STREAM))
 
 
 class Shape:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from equidiff.cli.options import Json, Plain, PluginFiles, State, Traceback
+from equidiff.cli.options import Again, Json, Plain, PluginFiles, State, Traceback
 from equidiff.cli.run import INTERRUPTED
 from equidiff.specs import parse_list
 
@@ -29,10 +29,7 @@ def compare(
         int | None,
         typer.Option(metavar="COUNT", min=1, help="Explain so many members, the first ones (default: 16)"),
     ] = None,
-    objective: Annotated[
-        str | None,
-        typer.Option("--objective", "-o", metavar="SPEC", help="The run's objective again, where it is code of yours."),
-    ] = None,
+    objective: Again = None,
     batch: Annotated[int, typer.Option(metavar="COUNT", min=1, help="Samples in one pass")] = 16,
     device: Annotated[str, typer.Option(metavar="NAME", help="cpu, cuda, cuda:1, mps, or auto")] = "auto",
     plugin: PluginFiles = None,

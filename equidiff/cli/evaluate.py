@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from equidiff.cli.options import Json, Plain, PluginFiles, State, Traceback
+from equidiff.cli.options import Again, Device, Json, Plain, PluginFiles, State, Traceback
 
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="The run folder.", show_default=False)]
 Features = Annotated[
@@ -34,11 +34,6 @@ Batch = Annotated[int | None, typer.Option(metavar="COUNT", min=1, help="Samples
 Seed = Annotated[
     int | None, typer.Option(metavar="N", min=0, help="For plain samples and intervals (default: the run's).")
 ]
-Device = Annotated[str, typer.Option(metavar="NAME", help="cpu, cuda, cuda:1, mps, or auto.")]
-Objective = Annotated[
-    str | None,
-    typer.Option("--objective", "-o", metavar="SPEC", help="The run's objective again, where it is code of yours."),
-]
 
 
 def evaluate(
@@ -51,7 +46,7 @@ def evaluate(
     batch: Batch = None,
     seed: Seed = None,
     device: Device = "auto",
-    objective: Objective = None,
+    objective: Again = None,
     plugin: PluginFiles = None,
     as_json: Json = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", metavar="", help="Nothing but the result.")] = False,

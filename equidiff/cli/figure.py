@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from equidiff.cli.options import Plain, PluginFiles, State, Traceback
+from equidiff.cli.options import Again, Device, Plain, PluginFiles, State, Traceback
 
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
 Name = Annotated[
@@ -21,11 +21,6 @@ Out = Annotated[
         "(default: figures/NAME.png in the run folder)",
     ),
 ]
-Device = Annotated[str, typer.Option(metavar="NAME", help="cpu, cuda, cuda:1, mps, or auto.")]
-Objective = Annotated[
-    str | None,
-    typer.Option("--objective", "-o", metavar="SPEC", help="The run's objective again, where it is code of yours."),
-]
 
 
 def figure(
@@ -34,7 +29,7 @@ def figure(
     name: Name,
     out: Out = None,
     device: Device = "auto",
-    objective: Objective = None,
+    objective: Again = None,
     plugin: PluginFiles = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", metavar="", help="Nothing but the result.")] = False,
     plain: Plain = False,

@@ -21,6 +21,12 @@ PluginFiles = Annotated[
 Plain = Annotated[bool, typer.Option("--plain", metavar="", help="Plain lines: no colour, no frames, no motion.")]
 Traceback = Annotated[bool, typer.Option("--traceback", metavar="", help="Show where an error came from.")]
 Json = Annotated[bool, typer.Option("--json", metavar="", help="Print JSON on stdout.")]
+# of the commands that build a run's parts again
+Device = Annotated[str, typer.Option(metavar="NAME", help="cpu, cuda, cuda:1, mps, or auto.")]
+Again = Annotated[
+    str | None,
+    typer.Option("--objective", "-o", metavar="SPEC", help="The run's objective again, where it is code of yours."),
+]
 
 
 @dataclass

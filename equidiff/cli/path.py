@@ -7,18 +7,13 @@ from typing import Annotated
 
 import typer
 
-from equidiff.cli.options import Json, Plain, PluginFiles, State, Traceback
+from equidiff.cli.options import Again, Device, Json, Plain, PluginFiles, State, Traceback
 
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="The run folder.", show_default=False)]
 First = Annotated[int, typer.Argument(metavar="FIRST", help="Where to begin: a member's index.", show_default=False)]
 Second = Annotated[int, typer.Argument(metavar="SECOND", help="Where to end: another one's.", show_default=False)]
 Frames = Annotated[int, typer.Option(metavar="COUNT", min=3, max=999, help="Frames, both ends included.")]
 Gif = Annotated[bool, typer.Option("--gif", metavar="", help="Write an animation too, there and back again.")]
-Device = Annotated[str, typer.Option(metavar="NAME", help="cpu, cuda, cuda:1, mps, or auto.")]
-Objective = Annotated[
-    str | None,
-    typer.Option("--objective", "-o", metavar="SPEC", help="The run's objective again, where it is code of yours."),
-]
 
 
 def path(
@@ -29,7 +24,7 @@ def path(
     frames: Frames = 9,
     gif: Gif = False,
     device: Device = "auto",
-    objective: Objective = None,
+    objective: Again = None,
     plugin: PluginFiles = None,
     as_json: Json = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", metavar="", help="Nothing but the result.")] = False,

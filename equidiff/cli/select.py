@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from equidiff.cli.options import Json, Plain, PluginFiles, State, Traceback
+from equidiff.cli.options import Again, Device, Json, Plain, PluginFiles, State, Traceback
 
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="The run folder.", show_default=False)]
 Count = Annotated[int, typer.Option("--count", "-n", metavar="COUNT", help="How many members to select.")]
@@ -28,11 +28,6 @@ Features = Annotated[
         "(default: the generator's own network unless it is the one under test, else pixels).",
     ),
 ]
-Device = Annotated[str, typer.Option(metavar="NAME", help="cpu, cuda, cuda:1, mps, or auto.")]
-Objective = Annotated[
-    str | None,
-    typer.Option("--objective", "-o", metavar="SPEC", help="The run's objective again, where it is code of yours."),
-]
 
 
 def select(
@@ -42,7 +37,7 @@ def select(
     by: By = "diversity",
     features: Features = None,
     device: Device = "auto",
-    objective: Objective = None,
+    objective: Again = None,
     plugin: PluginFiles = None,
     as_json: Json = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", metavar="", help="Nothing but the result.")] = False,

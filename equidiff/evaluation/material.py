@@ -13,7 +13,7 @@ from PIL import ImageOps
 from PIL.Image import Image, Resampling
 from torch import Tensor
 
-from equidiff.contracts import Generator, image_to_tensor
+from equidiff.contracts import image_to_tensor
 from equidiff.errors import QueryError
 from equidiff.finished import Finished
 from equidiff.imagefolder import find_images, read_ahead
@@ -165,19 +165,6 @@ class Material:
     def images(self) -> bool:
         """Whether the samples are images."""
         return is_image(self.samples)
-
-
-def plain_latents(generator: Generator, count: int, seed: int, stream: int) -> Tensor:
-    """Latents of plain samples, `[count, *latent_shape]`; row i depends on `(seed, stream, i)` alone.
-
-    None of them is a latent that a run with this seed started from or looked at: those have streams of their own.
-    """
-    rows = []
-    for index in range(count):
-        state = np.random.SeedSequence((seed, index, 0, 0, stream)).generate_state(1, np.uint64)
-        random = torch.Generator().manual_seed(int(state[0] >> 1))
-        rows.append(torch.randn(1, *generator.latent_shape, generator=random))
-    return torch.cat(rows)
 
 
 def count_plain(members: int) -> int:

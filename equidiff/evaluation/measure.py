@@ -23,7 +23,6 @@ from equidiff.evaluation.material import (
     count_plain,
     describe_all,
     describe_folder,
-    plain_latents,
 )
 from equidiff.evaluation.realism import measure_realism
 from equidiff.evaluation.results import Results
@@ -31,6 +30,7 @@ from equidiff.evaluation.spectrum import measure_spectrum
 from equidiff.finished import Finished
 from equidiff.metrics import PerceptualDistance
 from equidiff.metrics.features import FeatureSpace, build_features, usual_features
+from equidiff.prior import plain_latents
 from equidiff.runinfo import replace_text, timestamp
 
 FEW = 50  # members, below which intervals are wide and what is computed of pairs is rough

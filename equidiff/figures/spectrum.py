@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 
-from equidiff.evaluation.material import CONTROL, plain_latents
+from equidiff.evaluation.material import CONTROL
 from equidiff.figures.source import MEMBER, PLAIN, QUERY, Source
 from equidiff.invariant_set import InvariantSet
 from equidiff.metrics.spectral import ROUNDING, mean_log_spectrum, radial_frequencies, radial_spectrum
+from equidiff.prior import plain_latents
 from equidiff.runfolder import is_image
 
 if TYPE_CHECKING:
