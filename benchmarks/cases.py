@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from equidiff.components import build
-from equidiff.contracts import BuildContext, Generator, Objective
+from equidiff.contracts import BuildContext, Generator, Objective, Regularizer
 from equidiff.networks import load_network
 from equidiff.plugins import Plugins
 from equidiff.problem import Problem
@@ -38,6 +38,21 @@ class Scaled(Objective):
     def residual(self, measurements: Tensor, target: Tensor) -> Tensor:
         """In spreads."""
         return (measurements - target) / self._spread
+
+
+class Both(Regularizer):
+    """The views of one regularizer and the penalty of another."""
+
+    def __init__(self, seen: Regularizer, bounded: Regularizer) -> None:
+        self._seen, self._bounded = seen, bounded
+
+    def views(self, samples: Tensor) -> list[Tensor]:
+        """Of the first."""
+        return self._seen.views(samples)
+
+    def penalty(self, samples: Tensor, latents: Tensor) -> Tensor:
+        """Of the second."""
+        return self._bounded.penalty(samples, latents)
 
 
 class Layer(Objective):
@@ -91,6 +106,13 @@ class Case:
         regularizer = build(Plugins(), "regularizer", "lowpass" if self.lowpass else "none", self._context).component
         scaled = Scaled(objective, spread)
         return [Problem(self.generator, scaled, regularizer, values[index]) for index in chosen]
+
+    @cached_property
+    def in_pixels(self) -> list[Problem]:
+        """The same without a prior: pixels in the place of the generator, and a limit on their total variation."""
+        pixels = _generator("pixels:28")
+        limit = build(Plugins(), "regularizer", "tv", BuildContext(generator=pixels)).component
+        return [Problem(pixels, p.objective, Both(p.regularizer, limit), p.target) for p in self.problems]
 
     @cached_property
     def generator(self) -> Generator:

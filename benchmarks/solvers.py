@@ -22,7 +22,7 @@ from typing import Any
 
 import torch
 from cases import OBJECTIVES, Case, plain
-from without_latents import guided, in_pixels
+from without_latents import guided
 
 from equidiff.components import build
 from equidiff.contracts import BuildContext, Solver
@@ -30,10 +30,12 @@ from equidiff.engine import MEMBER, Result, solve
 from equidiff.metrics.diversity import mean_pairwise_distance
 from equidiff.metrics.realism import mean_percentile_interval, nearest_distances, percentiles
 from equidiff.plugins import Plugins
+from equidiff.problem import Problem
 from equidiff.runfolder import quantized
 
 CASES = ("circles", "neuron", "neuron+lowpass", "neuron:rare", "probability+lowpass", "logits", "map", "layer")
 SOLVERS = ("auto", "rejection", "lbfgs", "imagespace", "sgd", "adam", "guided", "pixels")
+PIXELS = "infinite,optimizer=adam,lr=0.2"  # of `pixels`, where it moves a pixel by about 0.02
 RATES = {"sgd": (0.3, 3.0, 30.0), "adam": (0.01, 0.05, 0.2)}
 COLUMNS = (
     "case", "m", "solver", "members", "S", "S/member", "forward", "backward", "wall", "|z|/sqrt(d)", "realism %",
@@ -99,8 +101,10 @@ def seconds_of_a_plain_sample(case: Case) -> float:
 def measured(case: Case, solver: str, unit: float, arguments: argparse.Namespace) -> dict[str, Any]:
     """One line of the table."""
     started = time.monotonic()
-    if solver in {"guided", "pixels"}:
-        return _without_latents(case, solver, unit, started, arguments)
+    if solver == "guided":
+        return _without_latents(case, unit, started, arguments)
+    if solver == "pixels":
+        return _in_pixels(case, unit, started, arguments)
     note = ""
     if solver in RATES:
         solver, note = tuned(case, solver, arguments)
@@ -129,19 +133,29 @@ def tolerance_of(case: Case, arguments: argparse.Namespace) -> float:
     return arguments.tolerance * (residuals if arguments.per_output else 1)
 
 
-def solved(case: Case, solver: str, count: int, arguments: argparse.Namespace) -> list[Result]:
-    """Results of all samples, in order, shared out among the case's targets."""
+def solved(
+    case: Case,
+    solver: str,
+    count: int,
+    arguments: argparse.Namespace,
+    problems: list[Problem] | None = None,
+    share: float = 1,
+) -> list[Result]:
+    """Results of all samples, in order, shared out among the case's targets.
+
+    With other problems than the case's own, whose evaluations cost a share of the case's.
+    """
     method: Solver = build(Plugins(), "solver", solver, BuildContext()).component
     shares = _which(case, count)
     results: list[Result] = []
-    for number, problem in enumerate(case.problems):
+    for number, problem in enumerate(problems or case.problems):
         events = solve(
             problem,
             method,
             range(shares.count(number)),
             seed=number,
             batch=16,
-            budget=arguments.budget,
+            budget=arguments.budget / share,
             tolerance=tolerance_of(case, arguments),
         )
         results += sorted((e for e in events if isinstance(e, Result)), key=lambda result: result.index)
@@ -159,20 +173,34 @@ def tuned(case: Case, optimizer: str, arguments: argparse.Namespace) -> tuple[st
     return min(tried)[2], f"the grid cost {sum(cost for _, cost, _ in tried):.0f} S"
 
 
-def _without_latents(
-    case: Case, method: str, unit: float, started: float, arguments: argparse.Namespace
-) -> dict[str, Any]:
-    make = {"guided": guided, "pixels": in_pixels}[method]
+def _in_pixels(case: Case, unit: float, started: float, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Without a prior. A pass is what the objective takes of one, for the sample and its view."""
+    share = case.problems[0].objective_share * (2 if case.lowpass else 1)
+    results = solved(case, PIXELS, arguments.samples, arguments, case.in_pixels, share)
+    found = [result.answer.samples for result in results if result.status == MEMBER and result.answer is not None]
+    costs = [3 * share * result.cost.charged for result in results]
+    row = {
+        "solver": "pixels", "S": median(costs), "S/member": sum(costs) / len(found) if found else None,
+        "forward": share * mean(result.cost.forwards for result in results),
+        "backward": share * mean(result.cost.backwards for result in results),
+        "wall": (time.monotonic() - started) / len(results) / unit, "note": PIXELS,
+    }  # fmt: skip
+    targets = [i for i, result in zip(_which(case, len(results)), results, strict=True) if result.status == MEMBER]
+    samples = torch.cat(found) if found else None
+    return _judged(case, row, samples, targets, len(results), tolerance_of(case, arguments), case.in_pixels)
+
+
+def _without_latents(case: Case, unit: float, started: float, arguments: argparse.Namespace) -> dict[str, Any]:
     shares = _which(case, arguments.samples)
     made = [
-        make(problem, shares.count(number), tolerance_of(case, arguments), seed=number)
+        guided(problem, shares.count(number), tolerance_of(case, arguments), seed=number)
         for number, problem in enumerate(case.problems)
     ]
     cost = mean(each for _, _, each in made)
     done = torch.cat([each for _, each, _ in made])
     samples = torch.cat([each for each, _, _ in made])[done]
     row = {
-        "solver": method, "S": cost, "S/member": cost * len(done) / int(done.sum()) if done.any() else None,
+        "solver": "guided", "S": cost, "S/member": cost * len(done) / int(done.sum()) if done.any() else None,
         "wall": (time.monotonic() - started) / len(done) / unit,
     }  # fmt: skip
     targets = [number for number, kept in zip(shares, done.tolist(), strict=True) if kept]
@@ -185,7 +213,13 @@ def _which(case: Case, count: int) -> list[int]:
 
 
 def _judged(
-    case: Case, row: dict[str, Any], samples: torch.Tensor | None, targets: list[int], asked: int, tolerance: float
+    case: Case,
+    row: dict[str, Any],
+    samples: torch.Tensor | None,
+    targets: list[int],
+    asked: int,
+    tolerance: float,
+    problems: list[Problem] | None = None,
 ) -> dict[str, Any]:
     """The row with what the members are like, beside plain samples."""
     row |= {"case": case.text, "m": len(case.problems[0].target), "members": f"{len(targets)}/{asked}"}
@@ -198,17 +232,16 @@ def _judged(
         row["realism %"] = f"{percentiles(near, usual).mean().item():.0f} ({low:.0f}-{high:.0f})"
         row["diversity"] = mean_pairwise_distance(samples.flatten(1)) / mean_pairwise_distance(others)
         if samples.ndim == 4:
-            row["8-bit"] = f"{_saved(case, samples, targets, tolerance)}/{len(samples)}"
+            row["8-bit"] = f"{_saved(problems or case.problems, samples, targets, tolerance)}/{len(samples)}"
     return {name: row.get(name) for name in COLUMNS} | {"note": row.get("note", "")}
 
 
 @torch.no_grad()
-def _saved(case: Case, samples: torch.Tensor, targets: list[int], tolerance: float) -> int:
+def _saved(problems: list[Problem], samples: torch.Tensor, targets: list[int], tolerance: float) -> int:
     """Members that are still within tolerance as 8-bit pictures."""
     kept = 0
     for sample, number in zip(quantized(samples), targets, strict=True):
-        _, unfiltered, filtered = case.problems[number].measure(sample[None])
-        kept += bool((unfiltered if filtered is None else unfiltered + filtered) < tolerance)
+        kept += bool(problems[number].judge(sample[None])[1] < tolerance)
     return kept
 
 

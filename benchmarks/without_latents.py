@@ -1,6 +1,6 @@
-"""Two methods that make samples without a latent, so that they are no solvers: to be compared with, not to be used.
+"""A method that makes samples without a latent, so that it is no solver: to be compared with, not to be used.
 
-Both aim at the target and end somewhere near it; what is within tolerance is counted, as for solvers.
+It aims at the target and ends somewhere near it; what is within tolerance is counted, as for solvers.
 """
 
 from itertools import pairwise
@@ -11,41 +11,7 @@ from torch import Tensor
 from equidiff.generators.fashion import FashionFlow
 from equidiff.problem import Problem
 
-STEPS = 256  # of activation maximisation
-VARIATION = 0.05  # weight of the total variation of neighbouring pixels
 GUIDANCE = 4  # image-space gradient steps in each sampler step
-
-
-def in_pixels(problem: Problem, count: int, tolerance: float, seed: int = 0) -> tuple[Tensor, Tensor, float]:
-    """Gradient descent on pixels with a total-variation penalty, from grey noise: the classical way.
-
-    Returns:
-        Samples, which of them are within tolerance, and the cost of each in plain samples.
-
-    References:
-        Mahendran and Vedaldi (2015), "Understanding deep image representations by inverting them".
-    """
-    random = torch.Generator().manual_seed(seed)
-    start = 0.5 + 0.1 * torch.randn(count, *problem.generator.sample_shape, generator=random)
-    pixels = torch.nn.Parameter(start)
-    optimizer = torch.optim.Adam([pixels], lr=0.02)
-    done = torch.zeros(count, dtype=torch.bool)
-    kept, steps = start.clone(), torch.zeros(count)
-    for _ in range(STEPS):
-        loss = _loss(problem, pixels)
-        fresh = (loss.detach() < tolerance) & ~done
-        kept[fresh], done = pixels.detach()[fresh], done | fresh
-        steps[~done] += 1
-        if done.all():
-            break
-        across, down = pixels.diff(dim=-1), pixels.diff(dim=-2)
-        variation = across.abs().flatten(1).mean(dim=1) + down.abs().flatten(1).mean(dim=1)
-        optimizer.zero_grad()
-        (loss + VARIATION * variation).sum().backward()
-        optimizer.step()
-    kept[~done] = pixels.detach()[~done]
-    views = 1 + len(problem.regularizer.views(kept[:1]))
-    return kept, done, 3 * views * problem.objective_share * steps.mean().item()
 
 
 def guided(problem: Problem, count: int, tolerance: float, seed: int = 0) -> tuple[Tensor, Tensor, float]:

@@ -58,6 +58,13 @@ LELIEVRE = Reference(
     2019,
     "https://arxiv.org/abs/1807.02356",
 )
+MAHENDRAN = Reference(
+    "mahendran2015understanding",
+    "Mahendran, Aravindh and Vedaldi, Andrea",
+    "Understanding deep image representations by inverting them",
+    2015,
+    "https://arxiv.org/abs/1412.0035",
+)
 XIAO = Reference(
     "xiao2017fashion",
     "Xiao, Han and Rasul, Kashif and Vollgraf, Roland",
@@ -82,6 +89,14 @@ class ToyOptions(Options):
 
     steps: int | None = Field(None, ge=1, le=1000, description="sampler steps (fashion only)")
     checkpoint: bool = Field(False, description="recompute each sampler step in the backward pass: less memory")
+
+
+class PixelsOptions(Options):
+    """Options of `pixels`."""
+
+    contrast: float = Field(
+        0.1, gt=0, le=1, description="standard deviation of a plain sample's pixels; from black to white is 1"
+    )
 
 
 class NetworkOptions(Options):
@@ -163,7 +178,7 @@ class ConditionalOptions(Options):
 
 @hookimpl
 def equidiff_generators() -> list[Descriptor]:
-    """The toys: a flow model of garments, and the plane."""
+    """The toys (a flow model of garments, and the plane), and pictures without a prior."""
     return [
         Descriptor(
             "toy",
@@ -173,7 +188,16 @@ def equidiff_generators() -> list[Descriptor]:
             options=ToyOptions,
             references=(LIPMAN, XIAO),
             examples=("toy", "toy:fashion,steps=20", "toy:circles"),
-        )
+        ),
+        Descriptor(
+            "pixels",
+            "equidiff.generators.pixels:build",
+            "No prior over pictures: a latent is a picture, but for brightness and contrast.",
+            argument="SIZE (a grey square), HEIGHTxWIDTH (grey) or HEIGHTxWIDTHxCHANNELS, CHANNELS 1 or 3",
+            options=PixelsOptions,
+            references=(MAHENDRAN,),
+            examples=("pixels:28", "pixels:224x224x3", "pixels:28,contrast=0.2"),
+        ),
     ]
 
 
@@ -220,7 +244,7 @@ def equidiff_objectives() -> list[Descriptor]:
 
 @hookimpl
 def equidiff_regularizers() -> list[Descriptor]:
-    """The thesis's low-pass view, and nothing."""
+    """The thesis's low-pass view, a bound on total variation, and nothing."""
     return [
         Descriptor(
             "lowpass",
@@ -229,6 +253,14 @@ def equidiff_regularizers() -> list[Descriptor]:
             argument="cut-off as a fraction of the Nyquist frequency, above 0, at most 1 (default 0.5)",
             options=LowPassOptions,
             examples=("lowpass", "lowpass:0.3", "lowpass:0.5,edge=smooth"),
+        ),
+        Descriptor(
+            "tv",
+            "equidiff.regularizers.tv:build",
+            "A penalty on total variation above a limit: how much neighbouring pixels differ.",
+            argument="the limit, above 0, for pixels in [0, 1] (default 0.15, the median of Fashion-MNIST)",
+            references=(MAHENDRAN,),
+            examples=("tv", "tv:0.08"),
         ),
         Descriptor("none", "equidiff.regularizers.none:build", "No view and no penalty.", examples=("none",)),
     ]

@@ -71,7 +71,9 @@ class InvariantSet:
         return len(self.members)
 
     def contains(self, samples: Tensor) -> Tensor:
-        """Whether samples belong to the set: the loss of each, its views included, is below the tolerance.
+        """Whether samples belong to the set: the loss of each is below the tolerance.
+
+        Its views count, and so does a penalty, unless that is of the latents, which samples do not tell.
 
         Args:
             samples: `[batch, *sample_shape]`, for instance members, or images of your own.
@@ -84,8 +86,7 @@ class InvariantSet:
         """
         problem = (self._session or self._rebuild()).problem
         with torch.no_grad():
-            _, unfiltered, filtered = problem.measure(samples.to(problem.target.device))
-        loss = unfiltered if filtered is None else unfiltered + filtered
+            _, loss = problem.judge(samples.to(problem.target.device))
         return (loss < self.info["tolerance"]).cpu()
 
     def save(self, path: str | Path) -> Path:

@@ -116,9 +116,24 @@ class Problem:
         unfiltered, *filtered = (self.weight * part.square().sum(dim=1) for part in (residual, *views))
         return measurements, unfiltered, torch.stack(filtered).sum(dim=0) if filtered else None
 
+    def judge(self, samples: Tensor) -> tuple[Tensor, Tensor]:
+        """Measurements `[batch, m]` and loss `[batch]` of given samples: below the tolerance they are members.
+
+        A penalty counts where samples alone tell it; one of their latents, which are not known here, does not.
+
+        Args:
+            samples: `[batch, *sample_shape]`.
+        """
+        measurements, unfiltered, filtered = self.measure(samples)
+        loss = unfiltered if filtered is None else unfiltered + filtered
+        if self._penalises:
+            unknown = samples.new_full((len(samples), *self.generator.latent_shape), torch.nan)
+            loss = loss + self.weight * self.regularizer.penalty(samples, unknown).nan_to_num(nan=0.0)
+        return measurements, loss
+
     @property
     def _penalises(self) -> bool:
-        """Whether there can be a penalty; looking at the numbers would make an accelerator wait."""
+        """Whether there is a penalty: the regularizer's class says so, not its numbers."""
         return type(self.regularizer).penalty is not Regularizer.penalty
 
     def _forward(self, latents: Tensor, steps: int | None) -> Answer:
@@ -131,7 +146,7 @@ class Problem:
         losses = [self.weight * part.square().sum(dim=1) for part in parts]
         filtered = torch.stack(losses[1:]).sum(dim=0) if len(losses) > 1 else None
         penalty = self.regularizer.penalty(samples, latents)
-        if self._penalises and (penalty.requires_grad or bool(penalty.any())):
+        if self._penalises:  # zero or not: how many residuals there are may not depend on where a sample is
             # the clamp keeps the root differentiable where the penalty is zero
             parts.append(penalty.clamp(min=1e-12).sqrt()[:, None])
             losses.append(self.weight * penalty)

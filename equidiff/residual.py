@@ -23,7 +23,7 @@ class Answer:
         latents: `[rows, *latent_shape]`, as asked.
         samples: `[rows, *sample_shape]`.
         measurements: `[rows, m]`.
-        residuals: `[rows, r]`: unfiltered, then each view, then the root of the penalty where there is one.
+        residuals: `[rows, r]`: unfiltered, then each view, then the root of the penalty, if the regularizer has one.
         loss: `[rows]`: `weight` times the sum of all squared residuals.
         loss_unfiltered: `[rows]`: the share of the sample itself.
         loss_filtered: `[rows]`: the share of its views; None without views.

@@ -42,17 +42,22 @@ class Linear(Objective):
 
 
 class Halved(Regularizer):
-    """One view, half of the sample; optionally a penalty on the sample's first entry."""
+    """One view, half of the sample."""
 
-    def __init__(self, penalty: float = 0.0) -> None:
-        self.amount = penalty
+    def views(self, samples: Tensor) -> list[Tensor]:
+        return [samples / 2]
+
+
+class Penalised(Regularizer):
+    """The same view, and a penalty on the sample's first entry."""
+
+    def __init__(self, amount: float) -> None:
+        self.amount = amount
 
     def views(self, samples: Tensor) -> list[Tensor]:
         return [samples / 2]
 
     def penalty(self, samples: Tensor, latents: Tensor) -> Tensor:
-        if self.amount == 0:
-            return samples.new_zeros(len(samples))
         return self.amount * samples.flatten(1)[:, 0].square()
 
 

@@ -9,7 +9,7 @@ import mici
 import numpy as np
 import pytest
 import torch
-from analytic import Halved, Identity, Linear, linear_problem
+from analytic import Identity, Linear, Penalised, linear_problem
 from running import assert_one_error, run_cli
 from scipy.stats import kstest, norm
 
@@ -126,7 +126,7 @@ def test_a_law_that_is_not_defined_is_an_error_of_its_sample(weights, problem):
 
 def test_a_penalty_is_refused():
     with pytest.raises(UsageError, match="penalty is none"):
-        equidiff.sample(Identity(4), Linear(torch.ones(1, 4)), Halved(1.0), target=1.0, samples=1, law="conditional")
+        equidiff.sample(Identity(4), Linear(torch.ones(1, 4)), Penalised(1.0), target=1.0, samples=1, law="conditional")
 
 
 class Square(Objective):

@@ -1,16 +1,22 @@
 import pytest
 import torch
-from analytic import Curved, Halved, Linear
+from analytic import Curved, Halved, Linear, Penalised
 from torch.testing import assert_close
 
+from equidiff.contracts import Regularizer
+from equidiff.engine import Result, solve
+from equidiff.passes import Passes
 from equidiff.problem import Problem
+from equidiff.solvers.auto import Auto
+from equidiff.solvers.infinite import Infinite
+from equidiff.solvers.lbfgs import Lbfgs
 
 W = torch.tensor([[0.5, -1.0, 0.25], [1.0, 0.0, 2.0]])
 TARGET = torch.tensor([0.3, -0.2])
 
 
 def problem(penalty: float = 0.0, weight: float = 1.0) -> Problem:
-    return Problem(Curved(3), Linear(W), Halved(penalty), TARGET, weight)
+    return Problem(Curved(3), Linear(W), Penalised(penalty) if penalty else Halved(), TARGET, weight)
 
 
 def by_hand(z: torch.Tensor, penalty: float = 0.0, weight: float = 1.0) -> torch.Tensor:
@@ -94,3 +100,52 @@ def test_a_pull_is_the_gradient_of_the_weighted_residuals(penalty):
     assert_close(torch.stack([residuals for residuals, _ in seen]), this.value(z).residuals)
     assert_close(torch.stack([each for _, each in seen]), this.sensitivity(z).sensitivity)
     assert_close(answer.weights, 2 * answer.residuals)
+
+
+class Hinge(Regularizer):
+    """A penalty that is zero in half of the space, of the sample or of the latent."""
+
+    def __init__(self, of_latents: bool = False) -> None:
+        self.of_latents = of_latents
+
+    def penalty(self, samples, latents):
+        return (latents if self.of_latents else samples)[:, 0].clamp(min=0).square()
+
+
+def test_there_are_as_many_residuals_where_the_penalty_is_zero():
+    """For each kind of answer, so that passes of one row, with and without a penalty, can be put together."""
+    this = Problem(Curved(3), Linear(W), Hinge(), TARGET)
+    z = torch.tensor([[-1.0, 0.5, 0.2], [1.0, 0.5, 0.2]])
+    assert this.size == 3
+    for row in z.split(1):
+        answers = (this.value(row), this.gradient(row), this.jacobian(row), this.sensitivity(row))
+        pulled = this.pull(row, [lambda residuals, sensitivity: residuals])
+        assert [each.residuals.shape for each in (*answers, pulled)] == [(1, 3)] * 5
+    parts = Passes(1).compute(this.value, z)
+    assert_close(parts.residuals, this.value(z).residuals)
+    inside = this.jacobian(z[:1])
+    assert inside.residuals[0, 2].item() == pytest.approx(0, abs=2e-6)
+    assert inside.jacobian[0, 2].tolist() == [0, 0, 0]
+    assert_close(inside.loss, inside.loss_unfiltered)
+
+
+@pytest.mark.parametrize("solver", [Auto(), Infinite(0.1, "adam"), Lbfgs()])
+def test_solvers_take_a_penalty_that_comes_and_goes(solver):
+    this = Problem(Curved(3), Linear(W), Hinge(), TARGET)
+    found = list(solve(this, solver, range(6), seed=0, batch=4, budget=300, tolerance=1e-4))
+    results = [each for each in found if isinstance(each, Result)]
+    assert [each.status for each in results] == ["member"] * 6
+    for each in results:
+        x = each.answer.samples[0]
+        loss = (W @ x - TARGET).square().sum() + x[0].clamp(min=0).square()
+        assert each.answer.loss.item() == pytest.approx(loss.item(), abs=1e-6)
+        assert loss < 1e-4
+
+
+def test_given_samples_are_judged_by_their_penalty_but_not_by_one_of_latents():
+    samples = torch.tensor([[-1.0, 0.5, 0.2], [2.0, 0.5, 0.2]])
+    plain = (samples @ W.T - TARGET).square().sum(dim=1)
+    for of_latents, expected in ((False, plain + torch.tensor([0.0, 4.0])), (True, plain)):
+        measurements, loss = Problem(Curved(3), Linear(W), Hinge(of_latents), TARGET).judge(samples)
+        assert_close(measurements, samples @ W.T)
+        assert_close(loss, expected)

@@ -7,9 +7,12 @@ from torch.testing import assert_close
 
 from equidiff.builtin import LowPassOptions
 from equidiff.contracts import BuildContext
+from equidiff.descriptors import Options
 from equidiff.errors import EquiDiffError, SpecError
 from equidiff.generators.circles import Circles
 from equidiff.regularizers.lowpass import LowPass, build
+from equidiff.regularizers.tv import TotalVariation, total_variation
+from equidiff.regularizers.tv import build as build_tv
 
 
 def by_definition(image, cutoff):
@@ -82,3 +85,64 @@ def test_a_cutoff_outside_of_0_to_1_is_refused(argument):
 def test_points_have_no_frequencies():
     with pytest.raises(EquiDiffError, match="needs images"):
         build("0.5", LowPassOptions(), BuildContext(generator=Circles()))
+
+
+def variation_by_loops(image):
+    """The mean difference to the right neighbour, plus that to the lower one, of `[channels, height, width]`."""
+    channels, height, width = image.shape
+    across, down = [], []
+    for c in range(channels):
+        for y in range(height):
+            for x in range(width):
+                if x + 1 < width:
+                    across.append(abs(image[c, y, x + 1].item() - image[c, y, x].item()))
+                if y + 1 < height:
+                    down.append(abs(image[c, y + 1, x].item() - image[c, y, x].item()))
+    return sum((sum(each) / len(each) for each in (across, down) if each), 0.0)
+
+
+@pytest.mark.parametrize("shape", [(1, 4, 7), (3, 5, 2), (1, 6, 1), (1, 1, 1)])
+def test_total_variation_is_the_loop(shape):
+    images = torch.rand(3, *shape)
+    assert_close(total_variation(images), torch.tensor([variation_by_loops(each) for each in images]))
+
+
+def test_total_variation_is_that_of_known_pictures():
+    checks = (torch.arange(6)[:, None] + torch.arange(6)) % 2 * 1.0
+    ramp = torch.linspace(0, 1, 5).expand(5, 5)
+    assert total_variation(checks[None, None]).item() == 2  # the most there is
+    assert total_variation(ramp[None, None]).item() == pytest.approx(0.25)
+    assert total_variation(torch.full((1, 1, 4, 4), 0.3)).item() == 0
+
+
+def test_the_penalty_is_zero_within_the_limit_and_the_squared_relative_excess_above():
+    images = torch.rand(4, 1, 6, 6, generator=torch.Generator().manual_seed(0))
+    for limit in (0.4, 0.6, 0.7, 0.8, 1.5):
+        excess = [max(0.0, variation_by_loops(each) - limit) / limit for each in images]
+        found = TotalVariation(limit).penalty(images, torch.zeros(4, 2))
+        assert_close(found, torch.tensor([each**2 for each in excess]), atol=1e-6, rtol=1e-4)
+        assert [bool(amount == 0) for amount in found] == [each == 0 for each in excess]
+    assert TotalVariation(0.5).views(images) == []
+
+
+def test_the_gradient_of_total_variation_matches_finite_differences():
+    images = torch.rand(2, 3, 4, 5, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda x: TotalVariation(0.2).penalty(x, x), images)
+
+
+def test_a_flat_picture_has_a_gradient():
+    """It lies on every kink at once; the penalty is zero there, and so is its slope."""
+    image = torch.full((1, 1, 4, 4), 0.5, requires_grad=True)
+    (slope,) = torch.autograd.grad(TotalVariation(0.1).penalty(image, image).sum(), image)
+    assert slope.tolist() == torch.zeros(1, 1, 4, 4).tolist()
+
+
+@pytest.mark.parametrize("argument", ["0", "-0.1", "inf", "nan", "little"])
+def test_a_limit_that_is_none_is_refused(argument):
+    with pytest.raises(SpecError, match="limit of 'tv'"):
+        build_tv(argument, Options(), BuildContext())
+
+
+def test_points_have_no_total_variation():
+    with pytest.raises(EquiDiffError, match="needs images"):
+        build_tv(None, Options(), BuildContext(generator=Circles()))

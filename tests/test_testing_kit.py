@@ -220,7 +220,7 @@ def built(kind, spec, generator_spec="toy:circles"):
     return source if kind == "generator" else build(plugins, kind, spec, BuildContext(generator=source)).component
 
 
-@pytest.mark.parametrize("spec", ["toy:circles", "toy:fashion", "toy:fashion,steps=4,checkpoint=true"])
+@pytest.mark.parametrize("spec", ["toy:circles", "toy:fashion", "toy:fashion,steps=4,checkpoint=true", "pixels:5x7x3"])
 def test_builtin_generators_keep_their_contract(spec):
     check_generator(built("generator", spec, spec))
 
@@ -240,7 +240,7 @@ def test_builtin_objectives_of_garments_keep_their_contract(spec):
     check_objective(built("objective", spec, "toy:fashion"), samples)
 
 
-@pytest.mark.parametrize("spec", ["lowpass", "lowpass:0.3,edge=smooth", "none"])
+@pytest.mark.parametrize("spec", ["lowpass", "lowpass:0.3,edge=smooth", "none", "tv", "tv:3"])
 def test_builtin_regularizers_keep_their_contract(spec):
     plugins = load_plugins("equidiff.builtin")
     check_regularizer(build(plugins, "regularizer", spec, BuildContext()).component, IMAGES, LATENTS)

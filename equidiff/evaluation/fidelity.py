@@ -139,8 +139,7 @@ def _judge(material: Material, samples: Tensor) -> tuple[Tensor, Tensor]:
     session = material.finished.session
 
     def judge(chunk: Tensor) -> Tensor:
-        measurements, unfiltered, filtered = session.problem.measure(chunk)
-        loss = unfiltered if filtered is None else unfiltered + filtered
+        measurements, loss = session.problem.judge(chunk)
         return torch.cat([measurements, (loss < session.tolerance).float()[:, None]], dim=1)
 
     judged = material.work.through(judge, samples, "measuring after small changes")

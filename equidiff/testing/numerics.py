@@ -118,7 +118,7 @@ def _check_rows(function: Function, inputs: Tensor, result: Tensor, what: str) -
 
 
 def _per_row(values: Tensor) -> Tensor:
-    return values.double().flatten(1).sum(dim=1)
+    return values.double().reshape(len(values), -1).sum(dim=1)
 
 
 def _unit(values: Tensor) -> Tensor:
