@@ -204,6 +204,10 @@ class Solver(ABC):
             budget: evaluations that this sample may cost; the run ends the solver when they are spent.
         """
 
+    def choice(self, residuals: int) -> str | None:
+        """Which of its methods it takes for so many residuals, as `run.json` says it; None where it has only one."""
+        return None
+
 
 @dataclass(frozen=True)
 class Moves:

@@ -95,6 +95,7 @@ class Session:
     def describe(self) -> dict[str, Any]:
         """What `run.json` says before the first sample is made."""
         objective = self.problem.objective
+        choice = self.solver.choice(self.problem.size)
         return {
             "specs": {kind: built.spec for kind, built in self.built.items()},
             "options": {
@@ -111,6 +112,7 @@ class Session:
                 "source": "--target" if self.query is None else self.query.source,
             },
             **({} if self.inversion is None else {"inversion": self.inversion.describe()}),
+            **({} if choice is None else {"search": choice}),
             "seed": self.settings.seed,
             "tolerance": self.tolerance,
             "budget": self.budget,

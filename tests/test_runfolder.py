@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
-from running import read_lines, read_run, run_circles
+from running import read_lines, read_run, run_circles, run_cli
 from safetensors.torch import load_file
 
 import equidiff
@@ -18,7 +18,7 @@ from equidiff.runinfo import check_free, free_path, read_info
 
 RUN = {
     "schema_version", "status", "specs", "options", "target", "seed", "tolerance", "budget", "device", "dtype",
-    "started", "finished", "wall_s", "versions", "weights", "counts", "evaluations",
+    "started", "finished", "wall_s", "versions", "weights", "counts", "evaluations", "search",
 }  # fmt: skip
 MEMBER = {
     "index", "status", "steps", "evaluations", "forwards", "backwards", "loss", "loss_unfiltered", "measurement",
@@ -70,6 +70,16 @@ def test_every_field_of_the_schema(tmp_path):
     assert {value.dtype for value in tensors.values()} == {torch.float32}
     assert [len(tensors[name]) for name in ("latents", "samples", "measurements", "query")] == [3, 3, 3, 1]
     assert info["evaluations"] == pytest.approx(sum(line["evaluations"] for line in members), abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("objective", "solver", "search"),
+    [("neuron:17", "auto", "Newton moves"), ("classifier", "auto", "L-BFGS"), ("neuron:17", "lbfgs", None)],
+)
+def test_which_search_was_chosen(tmp_path, objective, solver, search):
+    path = tmp_path / "run"
+    run_cli("run", "-o", objective, "-s", solver, "--query", "3", "-n", "1", "--budget", "2", "--out", path)
+    assert read_run(path).get("search") == search
 
 
 def test_pictures_are_lossless(folder):

@@ -135,6 +135,7 @@ def _asked(info: dict[str, Any]) -> list[tuple[str, str]]:
         ("target", wanted),
         ("tolerance", f"{info['tolerance']:g} on the loss, a sum of squared differences"),
         ("budget", f"{info['budget']:g} evaluations a sample"),
+        *([("search", info["search"])] if "search" in info else []),
         ("seed", str(info["seed"])),
         ("samples", f"{counts['asked']} asked for, {counts['members']} members"),
         ("status", info["status"]),

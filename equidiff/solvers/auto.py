@@ -47,7 +47,7 @@ class Auto(Solver):
 
     Args:
         pool: plain samples to start from: the best first, then the next where the search stalls. A single residual is
-            near its target so often that no more than three are looked at.
+            near its target so often that no more than three are looked at, and new ones where the best of them fails.
         radius: the first trust radius, as a fraction of the root of the latent's size.
         coarse: sampler steps to search with first; all of them from the start when absent.
     """
@@ -67,7 +67,8 @@ class Auto(Solver):
         cards = min(FEW, self.pool) if residual.size == 1 else self.pool
         while True:
             hand = yield from residual.pool(cards, self.coarse)
-            for card in range(cards):
+            # with a single residual new cards are cheaper than going on from a hand's second best
+            for card in range(1 if residual.size == 1 else cards):
                 here = hand.rows(card, card + 1)
                 if self.coarse is not None:
                     yield Step(next(numbers), (yield from residual.value(here.latents)))
@@ -78,9 +79,13 @@ class Auto(Solver):
                 if here.loss.item() < residual.tolerance or (yield from self.search(here, residual, numbers)):
                     return
 
+    def choice(self, residuals: int) -> str:
+        """Newton moves for few residuals, L-BFGS for more."""
+        return "Newton moves" if residuals <= JACOBIAN_OUTPUTS else "L-BFGS"
+
     def search(self, here: Answer, residual: ResidualFunction, numbers: itertools.count[int]) -> Search:
         """Moves from here until solved (True) or stalled (False)."""
-        return (self._newton if here.residuals.shape[1] <= JACOBIAN_OUTPUTS else _descend)(here, residual, numbers)
+        return (self._newton if residual.size <= JACOBIAN_OUTPUTS else _descend)(here, residual, numbers)
 
     def _newton(self, here: Answer, residual: ResidualFunction, numbers: itertools.count[int]) -> Search:
         radius = self._first_radius(here)
