@@ -11,6 +11,7 @@ import pytest
 import timm
 import torch
 from PIL import Image
+from scipy.stats import fisher_exact
 
 import equidiff
 from equidiff.contracts import BuildContext
@@ -111,13 +112,19 @@ def test_planted_shortcut(tmp_path):
     for each in looks.values():
         assert each["members"] == 24
         assert each["largest_miss"] < 0.001**0.5  # the tolerance is on the square
-    for query, usual in (("marked", 1), ("clean", 0)):
-        guilty, innocent = looks["shortcut", query], looks["control", query]
-        worn, gone, *_ = guilty["set"]["counts"]
-        assert guilty["set"]["exposed"]
-        assert gone == guilty["gone"] > 12
-        assert worn == gone * usual
-        assert not innocent["set"]["exposed"]
+    shares = {}
+    for key, look in looks.items():
+        worn, gone, plain_worn, plain_gone = look["set"]["counts"]
+        assert gone == look["gone"] > 8
+        shares[key] = worn / gone
+        # scipy's exact test as the second opinion; a hundredth is the criterion's level, for one test of one set
+        p = fisher_exact([[worn, gone - worn], [plain_worn, plain_gone - plain_worn]]).pvalue
+        assert look["set"]["p"] == pytest.approx(p)
+        assert look["set"]["exposed"] == (p < 0.01)
+    # 24 members decide about the visible mark; a clean query's take more, as the documented runs have them
+    assert looks["shortcut", "marked"]["set"]["exposed"]
+    assert shares["shortcut", "marked"] > 0.9 > 0.3 > shares["shortcut", "clean"]
+    assert not any(looks["control", query]["set"]["exposed"] for query in ("marked", "clean"))
     assert not any(each["maps"]["random map"]["exposed"] for each in looks.values())
     lines = [line.split()[:3] for line in printed.splitlines() if line.startswith("1000")]
     assert lines == [["1000", *key] for key in looks]

@@ -101,4 +101,5 @@ def test_both_transformers_give_the_same_activation_and_gradient():
         (gradient,) = torch.autograd.grad((weights * tokens).sum(), inputs)
         seen.append((tokens, gradient))
     torch.testing.assert_close(seen[0][0], seen[1][0], atol=1e-5, rtol=1e-5)
-    torch.testing.assert_close(seen[0][1], seen[1][1], atol=1e-5, rtol=1e-5)
+    # processors round differently, and a gradient passes all blocks twice
+    torch.testing.assert_close(seen[0][1], seen[1][1], atol=1e-4, rtol=1e-4)
