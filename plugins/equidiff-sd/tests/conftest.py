@@ -12,33 +12,40 @@ from diffusers import (
     DDIMScheduler,
     DDPMPipeline,
     DDPMScheduler,
+    EulerAncestralDiscreteScheduler,
     EulerDiscreteScheduler,
     StableDiffusionPipeline,
+    StableDiffusionXLPipeline,
     UNet2DConditionModel,
     UNet2DModel,
 )
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+from equidiff_sd.build import build
+from equidiff_sd.plugin import SdOptions
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
+
+from equidiff.contracts import BuildContext
 
 TOKENS = 16
 WIDTH = 16
 BETAS = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
 
 
-def tokenizer(folder):
+def tokenizer(folder, **changes):
     """Letters only, each a token of its own: a vocabulary that CLIP's tokenizer accepts, made offline."""
     letters = "abcdefghijklmnopqrstuvwxyz"
     words = [*letters, *(letter + "</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
     folder.mkdir(parents=True)
     (folder / "vocab.json").write_text(json.dumps({word: index for index, word in enumerate(words)}))
     (folder / "merges.txt").write_text("#version: 0.2\n")
-    (folder / "tokenizer_config.json").write_text(json.dumps({"model_max_length": TOKENS}))
+    (folder / "tokenizer_config.json").write_text(json.dumps({"model_max_length": TOKENS, **changes}))
     return CLIPTokenizer.from_pretrained(folder)
 
 
-def text_encoder(words):
+def text_encoder(words, model_class=CLIPTextModel, **changes):
     sizes = {"hidden_size": WIDTH, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
     ends = {"bos_token_id": words.bos_token_id, "eos_token_id": words.eos_token_id}
-    return CLIPTextModel(CLIPTextConfig(vocab_size=len(words), max_position_embeddings=TOKENS, **sizes, **ends))
+    shared = {"vocab_size": len(words), "max_position_embeddings": TOKENS}
+    return model_class(CLIPTextConfig(**{**shared, **sizes, **ends, **changes}))
 
 
 def text_unet(**changes):
@@ -60,6 +67,21 @@ def text_unet(**changes):
         for name, values in unet.named_parameters():
             if "attn2.to_" in name:
                 values *= 5
+    return unet
+
+
+def xl_unet(**changes):
+    """A UNet told of two texts of `WIDTH`, a pooled one of 8, and six numbers, all of which count."""
+    unet = text_unet(
+        cross_attention_dim=2 * WIDTH,
+        addition_embed_type="text_time",
+        addition_time_embed_dim=4,
+        projection_class_embeddings_input_dim=8 + 6 * 4,
+        **changes,
+    )
+    with torch.no_grad():
+        for values in unet.add_embedding.parameters():
+            values *= 5
     return unet
 
 
@@ -121,12 +143,44 @@ def save_text_pipeline(folder, schedule=None, unet=None, vae=None):
     return pipeline
 
 
+def save_xl_pipeline(folder, zeros=True, schedule=None, **parts):
+    """A Stable Diffusion XL pipeline of 16-pixel pictures, made as SDXL-Turbo's is; returns the pipeline."""
+    torch.manual_seed(0)
+    words = tokenizer(folder.with_name(folder.name + "-words"))
+    other_words = tokenizer(folder.with_name(folder.name + "-other-words"), pad_token="a")
+    second = text_encoder(words, CLIPTextModelWithProjection, num_hidden_layers=3, projection_dim=8)
+    made = {
+        "vae": autoencoder(),
+        "text_encoder": text_encoder(words),
+        "text_encoder_2": second,
+        "tokenizer": words,
+        "tokenizer_2": other_words,
+        "unet": xl_unet(),
+        "scheduler": schedule or EulerAncestralDiscreteScheduler(**BETAS, steps_offset=1, timestep_spacing="trailing"),
+        **parts,
+    }
+    pipeline = StableDiffusionXLPipeline(**made, force_zeros_for_empty_prompt=zeros, add_watermarker=False)
+    pipeline.save_pretrained(folder)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
 def save_pixel_pipeline(folder, schedule=None, unet=None):
     """An unconditional DDPM pipeline of 8-pixel pictures; returns the pipeline."""
     torch.manual_seed(0)
     pipeline = DDPMPipeline(unet=unet or pixel_unet(), scheduler=schedule or DDPMScheduler(clip_sample=False))
     pipeline.save_pretrained(folder)
     return pipeline
+
+
+def reachable(folder, **options):
+    """The median score of sixteen plain samples: half of the samples are above it."""
+    generator = build(str(folder), SdOptions(**options), BuildContext())
+    latents = torch.randn(16, *generator.latent_shape, generator=torch.Generator().manual_seed(5))
+    with torch.no_grad():
+        samples = generator.generate(latents)
+    middle = samples.shape[2] // 2
+    return 100 * (samples[:, :, :middle].mean((1, 2, 3)) - samples[:, :, middle:].mean((1, 2, 3))).median().item()
 
 
 @pytest.fixture(scope="session")
@@ -139,6 +193,7 @@ def tiny():
 def _saved(tmp_path_factory):
     root = tmp_path_factory.mktemp("pipelines")
     save_text_pipeline(root / "text")
+    save_xl_pipeline(root / "xl")
     save_pixel_pipeline(root / "pixels")
     return root
 
@@ -153,6 +208,18 @@ def text(_saved):
 def pixels(_saved):
     """Folder of a DDPM pipeline; read it, do not change it."""
     return _saved / "pixels"
+
+
+@pytest.fixture
+def xl(_saved):
+    """Folder of a Stable Diffusion XL pipeline; read it, do not change it."""
+    return _saved / "xl"
+
+
+@pytest.fixture
+def xl_copy(xl, tmp_path):
+    """Folder of a Stable Diffusion XL pipeline, to be spoilt."""
+    return shutil.copytree(xl, tmp_path / "xl")
 
 
 @pytest.fixture

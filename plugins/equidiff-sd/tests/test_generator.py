@@ -27,6 +27,10 @@ def noise(generator, rows=2, seed=0):
     return torch.randn(rows, *generator.latent_shape, generator=torch.Generator().manual_seed(seed))
 
 
+def told(dtype=torch.float32):
+    return {"encoder_hidden_states": torch.randn(1, 5, 16, dtype=dtype)}
+
+
 def gradient(generator, latents):
     leaf = latents.clone().requires_grad_()
     weights = torch.randn(2, *generator.sample_shape, generator=torch.Generator().manual_seed(3))
@@ -66,7 +70,7 @@ def test_tiny_autoencoder_keeps_its_contract(tiny, tmp_path, text):
 @pytest.mark.parametrize("recompute", [True, False])
 def test_gradients_by_finite_differences_in_float64(tiny, method, recompute):
     torch.manual_seed(0)
-    conditions = [(weight, torch.randn(1, 5, 16, dtype=torch.float64)) for weight in (-2.0, 3.0)]
+    conditions = [(weight, told(torch.float64)) for weight in (-2.0, 3.0)]
     config = dict(tiny.scheduler().config)
     generator = Diffusion(
         Denoiser(tiny.text_unet().double(), conditions),
@@ -184,7 +188,7 @@ class Folding(nn.Module):
 @pytest.mark.parametrize("method", ["ddim", "euler"])
 def test_latent_models_invert_where_the_autoencoder_does(tiny, method):
     torch.manual_seed(0)
-    denoiser = Denoiser(tiny.text_unet(), [(1.0, torch.randn(1, 5, 16))])
+    denoiser = Denoiser(tiny.text_unet(), [(1.0, told())])
     sampler = Sampler(method, dict(tiny.scheduler().config))
     generator = Diffusion(denoiser, sampler, (4, 8, 8), 3, Autoencoder(Folding()))
     check_generator(generator)

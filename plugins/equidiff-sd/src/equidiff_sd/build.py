@@ -2,27 +2,55 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from diffusers import AutoencoderKL, AutoencoderTiny, UNet2DConditionModel, UNet2DModel
-from torch import Tensor
 
 from equidiff.contracts import BuildContext, Generator
 from equidiff.errors import UnsupportedError, UsageError
+from equidiff_sd import text, xl
 from equidiff_sd.find import find_model, find_tiny
-from equidiff_sd.folder import PIXELS, Folder
+from equidiff_sd.folder import PIXELS, TEXT, XL, Folder
 from equidiff_sd.generator import Autoencoder, Denoiser, Diffusion
-from equidiff_sd.load import encode_prompts, load_model
+from equidiff_sd.load import load_model
 from equidiff_sd.sampler import Sampler
+from equidiff_sd.text import Conditioning
 
 if TYPE_CHECKING:
     from equidiff_sd.plugin import SdOptions
 
-STEPS = {"turbo": 1}  # where it is not the usual number
+STEPS = {"turbo": 1, "sdxl-turbo": 1}  # where it is not the usual number
 USUAL_STEPS = 20
 TEXT_ONLY = ("prompt", "guidance", "size", "vae", "tiny")
-# what a UNet may need beside state, time and text; none of the supported pipelines gives it
-CONDITIONS = ("class_embed_type", "num_class_embeds", "addition_embed_type", "time_cond_proj_dim", "encoder_hid_dim")
+EULER = ("EulerDiscreteScheduler", "EulerAncestralDiscreteScheduler")  # the second one is run without its noise
+# what a UNet may need beside state, time and text; only SDXL gives one of these
+ADDITION = "addition_embed_type"
+CONDITIONS = ("class_embed_type", "num_class_embeds", ADDITION, "time_cond_proj_dim", "encoder_hid_dim")
+
+
+@dataclass(frozen=True)
+class Family:
+    """In what the families of text-to-image models differ.
+
+    Attributes:
+        condition: from folder, prompts, size of the picture and context to what the UNet is told.
+        addition: the UNet's `addition_embed_type`.
+        tiny: hub id of the tiny autoencoder.
+        schedule: entries that the family's pipeline sets in its scheduler's configuration.
+    """
+
+    condition: Callable[..., list[Conditioning]]
+    addition: str | None
+    tiny: str
+    schedule: dict[str, Any]
+
+
+FAMILIES = {
+    TEXT: Family(text.condition, None, "madebyollin/taesd", {"steps_offset": 1}),  # old configurations lack it
+    XL: Family(xl.condition, "text_time", "madebyollin/taesdxl", {}),
+}
 
 
 def build(argument: str | None, options: SdOptions, context: BuildContext) -> Generator:
@@ -39,8 +67,10 @@ def build(argument: str | None, options: SdOptions, context: BuildContext) -> Ge
     with_vae = options.vae == "full"
     folder = find_model(name, with_vae)
     kind = folder.require(with_vae)
-    build_kind = _build_pixels if kind == PIXELS else _build_text
-    return build_kind(folder, options, options.steps or STEPS.get(name, USUAL_STEPS), context)
+    steps = options.steps or STEPS.get(name, USUAL_STEPS)
+    if kind == PIXELS:
+        return _build_pixels(folder, options, steps, context)
+    return _build_text(folder, FAMILIES[kind], options, steps, context)
 
 
 def _check_options(options: SdOptions) -> None:
@@ -68,19 +98,18 @@ def _build_pixels(folder: Folder, options: SdOptions, steps: int, context: Build
             given=", ".join(f"{option}={getattr(options, option)}" for option in given),
             expected="a Stable Diffusion model, or none of these options",
         )
-    channels, height, width = _check_unet(folder)
+    channels, height, width = _check_unet(folder, None)
     sampler = _sampler(folder, options, steps, context, {})
     unet = load_model(folder, "unet", UNet2DModel, context).to(context.device)
-    denoiser = Denoiser(unet, None, context.dtype)
+    denoiser = Denoiser(unet, dtype=context.dtype)
     return Diffusion(denoiser, sampler, (channels, height, width), steps, None, options.checkpoint)
 
 
-def _build_text(folder: Folder, options: SdOptions, steps: int, context: BuildContext) -> Diffusion:
+def _build_text(folder: Folder, family: Family, options: SdOptions, steps: int, context: BuildContext) -> Diffusion:
     # the largest network comes last: what is wrong is said before it is loaded
-    channels, height, width = _check_unet(folder)
-    # StableDiffusionPipeline, too, sets this entry, which old configurations lack
-    sampler = _sampler(folder, options, steps, context, {"steps_offset": 1})
-    autoencoder = _load_autoencoder(folder, options, context)
+    channels, height, width = _check_unet(folder, family.addition)
+    sampler = _sampler(folder, options, steps, context, family.schedule)
+    autoencoder = _load_autoencoder(folder, options.tiny or family.tiny, options, context)
     if autoencoder.latent_channels != channels:
         raise folder.error(
             f"UNet and autoencoder do not fit: {channels} channels and {autoencoder.latent_channels}.",
@@ -88,51 +117,59 @@ def _build_text(folder: Folder, options: SdOptions, steps: int, context: BuildCo
         )
     if options.size is not None:
         height = width = _latent_side(options.size, autoencoder.factor)
-    conditions = _conditions(folder, options, context)
+    picture = (height * autoencoder.factor, width * autoencoder.factor)
+    conditions = _conditions(folder, family, picture, options, context)
     unet = load_model(folder, "unet", UNet2DConditionModel, context).to(context.device)
     denoiser = Denoiser(unet, conditions, context.dtype)
     return Diffusion(denoiser, sampler, (channels, height, width), steps, autoencoder, options.checkpoint)
 
 
-def _check_unet(folder: Folder) -> tuple[int, int, int]:
+def _check_unet(folder: Folder, addition: str | None) -> tuple[int, int, int]:
     """Channels, height and width of what the UNet works on, from its configuration."""
-    config = folder.read((folder.part("unet") / "config.json").relative_to(folder.path).as_posix())
+    config = folder.config("unet")
     channels, out, size = (config.get(name) for name in ("in_channels", "out_channels", "sample_size"))
     height, width = size if isinstance(size, list) and len(size) == 2 else (size, size)
     if not isinstance(channels, int) or not isinstance(height, int) or not isinstance(width, int):
         raise folder.error("The UNet's config.json does not say what it works on.", "in_channels and sample_size")
-    asked = [name for name in CONDITIONS if config.get(name) is not None]
+    asked = [name for name in CONDITIONS if config.get(name) != (addition if name == ADDITION else None)]
     if asked or channels != out:
         raise UnsupportedError(
-            "This UNet needs, or makes, more than a plain denoiser.",
-            given=", ".join(f"{name}={config[name]}" for name in asked) or f"{channels} channels in, {out} out",
-            expected="a network of state, time and text that predicts one tensor of the state's shape",
+            "This UNet is no plain denoiser for this kind of pipeline.",
+            given=", ".join(f"{name}={config.get(name)}" for name in asked) or f"{channels} channels in, {out} out",
+            expected="a network of state, time and text that predicts one tensor of the state's shape"
+            + (f", with {ADDITION}={addition}" if addition else ""),
         )
     return channels, height, width
 
 
 def _sampler(folder: Folder, options: SdOptions, steps: int, context: BuildContext, changes: dict[str, Any]) -> Sampler:
-    place = folder.part("scheduler").relative_to(folder.path)
-    config = folder.read((place / "scheduler_config.json").as_posix()) | changes
-    own = "euler" if config.get("_class_name") == "EulerDiscreteScheduler" else "ddim"
+    config = folder.config("scheduler", "scheduler_config.json") | changes
+    own = "euler" if config.get("_class_name") in EULER else "ddim"
     sampler = Sampler(options.scheduler or own, config, context.device)
     sampler.plan(steps)  # refuses now what it would refuse in the middle of a run
     return sampler
 
 
-def _conditions(folder: Folder, options: SdOptions, context: BuildContext) -> list[tuple[float, Tensor]]:
-    prompt, guidance = options.prompt or "", options.guidance
-    weighted = {prompt: 1.0} if guidance == 1 else {"": 1 - guidance, prompt: guidance}
-    embeddings = encode_prompts(folder, list(weighted), context)
-    return [(weight, text.to(context.device)) for weight, text in zip(weighted.values(), embeddings, strict=True)]
+def _conditions(
+    folder: Folder, family: Family, size: tuple[int, int], options: SdOptions, context: BuildContext
+) -> list[tuple[float, Conditioning]]:
+    prompt, guidance = options.prompt, options.guidance
+    weighted = {prompt: 1.0} if guidance == 1 else {None: 1 - guidance, prompt: guidance}
+    return list(zip(weighted.values(), family.condition(folder, list(weighted), size, context), strict=True))
 
 
-def _load_autoencoder(folder: Folder, options: SdOptions, context: BuildContext) -> Autoencoder:
+def _load_autoencoder(folder: Folder, tiny: str, options: SdOptions, context: BuildContext) -> Autoencoder:
     if options.vae == "tiny":
-        model = load_model(find_tiny(options.tiny), "tiny autoencoder", AutoencoderTiny, context)
+        model = load_model(find_tiny(tiny), "tiny autoencoder", AutoencoderTiny, context)
     else:
-        tiny = folder.classes()["vae"] == "AutoencoderTiny"
-        model = load_model(folder, "vae", AutoencoderTiny if tiny else AutoencoderKL, context)
+        shipped = folder.classes()["vae"] == "AutoencoderTiny"
+        model = load_model(folder, "vae", AutoencoderTiny if shipped else AutoencoderKL, context)
+    if getattr(model.config, "latents_mean", None) is not None:
+        raise UnsupportedError(
+            "This autoencoder's latents have a mean of their own, which is not supported.",
+            given=f"latents_mean={model.config.latents_mean}",
+            expected="latents that are scaled by one number",
+        )
     return Autoencoder(model.to(context.device))
 
 

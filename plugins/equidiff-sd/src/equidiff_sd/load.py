@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from equidiff.contracts import BuildContext
-from equidiff.errors import UsageError
 from equidiff.networks.checkpoints import first_line, hash_weights, read_weights
-from equidiff_sd.folder import Folder
+from equidiff_sd.folder import TEXT_ENCODERS, Folder
 
 WRONG = ("missing", "unexpected", "mismatched")
 IGNORED = "position_ids"  # a table of 0, 1, 2, ... that old files hold, and no network reads
@@ -23,7 +19,7 @@ def load_model(folder: Folder, part: str, model_class: Any, context: BuildContex
 
     Args:
         folder: has the part's files.
-        part: "unet", "vae" or "text_encoder"; anything else lies at the top of the folder.
+        part: "unet", "vae", "text_encoder" or "text_encoder_2"; anything else lies at the top of the folder.
         model_class: class of diffusers or transformers that the index names.
         context: gets the record.
 
@@ -33,7 +29,7 @@ def load_model(folder: Folder, part: str, model_class: Any, context: BuildContex
     file = folder.weights(part)
     if file.suffix == ".bin":
         read_weights(file)  # refuses a pickle with code in it, whatever the library's own reader does
-    options: dict[str, Any] = {} if part == "text_encoder" else {"low_cpu_mem_usage": False}
+    options: dict[str, Any] = {} if part in TEXT_ENCODERS else {"low_cpu_mem_usage": False}
     options |= {"use_safetensors": file.suffix != ".bin", "local_files_only": True, "output_loading_info": True}
     try:
         with _quiet():
@@ -49,34 +45,6 @@ def load_model(folder: Folder, part: str, model_class: Any, context: BuildContex
     if record not in context.weights:
         context.weights.append(record)
     return model.float()
-
-
-def encode_prompts(folder: Folder, prompts: Sequence[str], context: BuildContext) -> list[Tensor]:
-    """The text embedding `[1, tokens, width]` of each prompt; the text encoder is not kept.
-
-    Raises:
-        UsageError: a prompt is longer than the text encoder reads.
-        WeightsError: tokenizer or text encoder cannot be loaded.
-    """
-    from transformers import CLIPTextModel, CLIPTokenizer
-
-    try:
-        tokenizer = CLIPTokenizer.from_pretrained(folder.part("tokenizer"), local_files_only=True)
-    except Exception as error:  # the library raises what its readers raise
-        raise folder.error(f"The tokenizer cannot be loaded: {first_line(error)}") from error
-    encoder = load_model(folder, "text_encoder", CLIPTextModel, context).eval()
-    most = encoder.config.max_position_embeddings
-    rows = [tokenizer(prompt, padding="max_length", max_length=most, return_tensors="pt") for prompt in prompts]
-    for prompt, row in zip(prompts, rows, strict=True):
-        if row.input_ids.shape[1] > most:
-            raise UsageError(
-                "The prompt is longer than the model reads.",
-                given=f"{row.input_ids.shape[1]} tokens: {prompt}",
-                expected=f"at most {most} tokens",
-            )
-    masked = getattr(encoder.config, "use_attention_mask", False)
-    with torch.no_grad():
-        return [encoder(row.input_ids, attention_mask=row.attention_mask if masked else None)[0] for row in rows]
 
 
 def _keys(keys: Any) -> list[str]:

@@ -15,6 +15,14 @@ ROMBACH = Reference(
     2022,
     "https://arxiv.org/abs/2112.10752",
 )
+PODELL = Reference(
+    "podell2023sdxl",
+    "Podell, Dustin and English, Zion and Lacey, Kyle and Blattmann, Andreas and Dockhorn, Tim and Müller, Jonas"
+    " and Penna, Joe and Rombach, Robin",
+    "SDXL: Improving Latent Diffusion Models for High-Resolution Image Synthesis",
+    2023,
+    "https://arxiv.org/abs/2307.01952",
+)
 SONG = Reference(
     "song2021ddim",
     "Song, Jiaming and Meng, Chenlin and Ermon, Stefano",
@@ -53,15 +61,17 @@ class SdOptions(Options):
     scheduler: Literal["ddim", "euler"] | None = Field(
         None, description="ddim or euler; ddim by default, euler for models that come with it, such as turbo"
     )
-    steps: int | None = Field(None, ge=1, le=1000, description="sampler steps; 20 by default, 1 for turbo")
+    steps: int | None = Field(
+        None, ge=1, le=1000, description="sampler steps; 20 by default, 1 for turbo and sdxl-turbo"
+    )
     size: int | None = Field(
         None, ge=8, le=4096, description="side of the picture in pixels, a multiple of 8; the model's own by default"
     )
     vae: Literal["full", "tiny"] = Field(
-        "full", description="full: the model's own autoencoder; tiny: TAESD, which is coarser, and far smaller"
+        "full", description="full: the model's own autoencoder; tiny: TAESD or TAESDXL, coarser and far smaller"
     )
     tiny: str | None = Field(
-        None, description="where the tiny autoencoder is: a folder, or a hub id (default: madebyollin/taesd)"
+        None, description="where the tiny autoencoder is: a folder, or a hub id (default: madebyollin/taesd or taesdxl)"
     )
     checkpoint: bool = Field(
         True, description="recompute each sampler step in the backward pass: less memory, more time"
@@ -75,11 +85,17 @@ def equidiff_generators() -> list[Descriptor]:
         Descriptor(
             "sd",
             "equidiff_sd.build:build",
-            "Stable Diffusion 1.5, 2.1 and Turbo, and unconditional diffusers pipelines (DDPM, DDIM).",
-            argument="1.5 (default), 2.1 or turbo; a local diffusers folder; or a hub id, ORG/REPO",
+            "Stable Diffusion 1.5, 2.1, XL and Turbo, and unconditional diffusers pipelines (DDPM, DDIM).",
+            argument="1.5 (default), 2.1, turbo or sdxl-turbo; a local diffusers folder; or a hub id, ORG/REPO",
             options=SdOptions,
-            references=(ROMBACH, SONG, KARRAS, HO, SAUER),
+            references=(ROMBACH, PODELL, SONG, KARRAS, HO, SAUER),
             needs=("diffusers", "transformers"),
-            examples=("sd", "sd:turbo,vae=tiny", "sd:2.1,prompt=zebra,guidance=7.5", "sd:google/ddpm-cifar10-32"),
+            examples=(
+                "sd",
+                "sd:turbo,vae=tiny",
+                "sd:sdxl-turbo,prompt=zebra",
+                "sd:2.1,prompt=zebra,guidance=7.5",
+                "sd:google/ddpm-cifar10-32",
+            ),
         )
     ]
