@@ -117,10 +117,10 @@ def test_planted_shortcut(tmp_path):
         worn, gone, plain_worn, plain_gone = look["set"]["counts"]
         assert gone == look["gone"] > 8
         shares[key] = worn / gone
-        # scipy's exact test as the second opinion; a hundredth is the criterion's level, for one test of one set
+        # scipy's exact test as the second opinion; a hundredth is shared among the four looks
         p = fisher_exact([[worn, gone - worn], [plain_worn, plain_gone - plain_worn]]).pvalue
         assert look["set"]["p"] == pytest.approx(p)
-        assert look["set"]["exposed"] == (p < 0.01)
+        assert look["set"]["exposed"] == (p < 0.01 / len(looks))
     # 24 members decide about the visible mark; a clean query's take more, as the documented runs have them
     assert looks["shortcut", "marked"]["set"]["exposed"]
     assert shares["shortcut", "marked"] > 0.9 > 0.3 > shares["shortcut", "clean"]
