@@ -9,7 +9,7 @@ from equidiff.contracts import Generator, Solver
 from equidiff.engine import Result, solve
 from equidiff.problem import Problem
 from equidiff.regularizers.none import NoRegularizer
-from equidiff.solvers.auto import Auto, broyden, newton_move, typical
+from equidiff.solvers.auto import Auto, broyden, newton_move, stretch, typical
 from equidiff.solvers.infinite import Infinite
 
 
@@ -59,6 +59,13 @@ def test_the_newton_move_is_the_shortest_that_zeroes_the_linearised_residual():
     jacobian = answer.jacobian[0].double()
     expected = torch.linalg.lstsq(jacobian, -answer.residuals[0].double()[:, None]).solution[:, 0]
     assert_close(newton_move(answer.residuals[0], jacobian).double(), expected, rtol=5e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize(("share", "factor"), [(0.001, 1), (0.02, 1), (0.03, 1.5), (0.05, 2.5), (3, 2.5)])
+def test_long_moves_of_a_single_residual_aim_beyond(share, factor):
+    direction = torch.nn.functional.normalize(torch.randn(100), dim=0)
+    assert_close(stretch(10 * share * direction, 1), 10 * share * factor * direction)
+    assert_close(stretch(10 * share * direction, 2), 10 * share * direction)
 
 
 def test_broydens_correction_explains_the_move_and_changes_nothing_across_it():

@@ -36,6 +36,7 @@ FEW = 3  # plain samples that a single residual needs
 JACOBIAN_OUTPUTS = 4  # with up to so many residuals a Jacobian is worth its backward passes
 PATIENCE = 20  # evaluations in which L-BFGS may fail to halve the loss
 GOOD, POOR = 0.3, 0.8  # ratios of the loss after and before a move: longer moves, shorter moves
+NEAR, BEYOND = 0.02, 2.5  # moves up to this share of sqrt(d) are trusted; longer ones are stretched, at most so far
 TYPICAL = 2.576  # standard deviations: a latent stays within the central 99 % of the prior's lengths
 
 Search = Coroutine[Request | Step, Any, bool]
@@ -95,7 +96,8 @@ class Auto(Solver):
             assert here.jacobian is not None  # it was asked for
             jacobian, fresh = here.jacobian[0].flatten(1).double(), True
             while True:
-                move, length = shorten(newton_move(here.residuals[0], jacobian).reshape(here.latents.shape), radius)
+                move = stretch(newton_move(here.residuals[0], jacobian), len(jacobian)).reshape(here.latents.shape)
+                move, length = shorten(move, radius)
                 if length == 0:
                     return False
                 there = yield from residual.value(typical(here.latents + move))
@@ -192,6 +194,19 @@ def newton_move(residuals: Tensor, jacobian: Tensor) -> Tensor:
     damping = 1e-3 * gram.diagonal().mean().clamp(min=1e-30)
     gram = gram + damping * torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
     return (-jacobian.T @ torch.linalg.solve(gram, residuals.double())).float()
+
+
+def stretch(move: Tensor, residuals: int) -> Tensor:
+    """Aim beyond a far target: the slope of a single residual wears off along a long move.
+
+    With several residuals, whose slopes wear off unequally, it does harm.
+
+    Args:
+        move: `[d]`.
+        residuals: how many it is to zero.
+    """
+    far = float(move.norm()) / (NEAR * math.sqrt(move.numel()))
+    return move * min(max(far, 1.0), BEYOND) if residuals == 1 else move
 
 
 def broyden(jacobian: Tensor, before: Answer, after: Answer) -> Tensor:
