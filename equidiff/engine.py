@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections import Counter
 from collections.abc import Generator as Coroutine
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -19,12 +18,12 @@ import torch
 from torch import Tensor
 
 from equidiff.contracts import Answer, Law, Moves, Request, ResidualFunction, Solver, Step
+from equidiff.decks import Dealer
 from equidiff.passes import BatchReduced, Passes
 from equidiff.prior import stream
 from equidiff.problem import Problem
 from equidiff.start import Start
 
-NEIGHBOURS = 16  # samples that share plain samples
 MEMBER, NOT_CONVERGED, FAILED = "member", "not_converged", "failed"
 
 
@@ -100,46 +99,6 @@ class _Residual(ResidualFunction):
         # drawn on the CPU: the same latents on every device
         prior = torch.randn(count, *self._shape, generator=self._random)
         return (prior if self._start is None else self._start.bend(prior, self._index)).to(self._device)
-
-
-class _Dealer:
-    """Shares plain samples among neighbours; see `ResidualFunction.pool`."""
-
-    def __init__(
-        self, problem: Problem, indices: list[int], seed: int, passes: Passes, start: Start | None = None
-    ) -> None:
-        self._problem, self._seed, self._passes, self._start = problem, seed, passes, start
-        self._neighbours = Counter(index // NEIGHBOURS for index in indices)
-        self._decks: dict[tuple[int, int, int, int | None], Answer] = {}
-        self._rounds: Counter[tuple[int, int]] = Counter()
-
-    def deal(self, index: int, count: int, steps: int | None) -> tuple[Answer, float]:
-        """The hand of one sample, and its share of the forward passes."""
-        block, seat = divmod(index, NEIGHBOURS)
-        turn = self._rounds[index, count]
-        self._rounds[index, count] += 1
-        if self._start is not None:  # neighbours start from other places, and have nothing to share
-            noise = self._noise(count, index, turn, count, 2)
-            return self._sorted(self._start.bend(noise, index), steps), count
-        deck = (block, turn, count, steps)
-        if deck not in self._decks:
-            self._decks[deck] = self._shuffle((block, turn, count), steps)
-        # back and forth, and another first seat with each deck: nobody always gets the worst
-        seat = (seat + 5 * turn) % NEIGHBOURS
-        hand = [NEIGHBOURS * card + (NEIGHBOURS - 1 - seat if card % 2 else seat) for card in range(count)]
-        return self._decks[deck].pick(hand), NEIGHBOURS * count / self._neighbours[block]
-
-    def _shuffle(self, deck: tuple[int, int, int], steps: int | None) -> Answer:
-        # the last number keeps these streams apart from those of the samples, which have two
-        return self._sorted(self._noise(NEIGHBOURS * deck[2], *deck, 1), steps)
-
-    def _noise(self, rows: int, *key: int) -> Tensor:
-        return torch.randn(rows, *self._problem.generator.latent_shape, generator=stream(self._seed, *key))
-
-    def _sorted(self, latents: Tensor, steps: int | None) -> Answer:
-        method = partial(self._problem.value, steps=steps)
-        answer = self._passes.compute(method, latents.to(self._problem.target.device))
-        return answer.pick(answer.loss.nan_to_num(nan=torch.inf).argsort(stable=True).tolist())
 
 
 class _Task:
@@ -227,7 +186,7 @@ def solve(
     """
     indices = list(indices)
     passes = Passes(batch)
-    dealer = _Dealer(problem, indices, seed, passes, start)
+    dealer = Dealer(problem, indices, seed, passes, start)
     waiting = iter(indices)
     active: list[_Task] = []
     answers: dict[int, Answer] = {}
@@ -248,7 +207,7 @@ def solve(
         passes.news.clear()
 
 
-def _answer_all(problem: Problem, tasks: list[_Task], passes: Passes, dealer: _Dealer) -> dict[int, Answer]:
+def _answer_all(problem: Problem, tasks: list[_Task], passes: Passes, dealer: Dealer) -> dict[int, Answer]:
     """Compute all pending requests, those of one kind together."""
     compute = {
         "value": problem.value,

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from running import run_circles, run_cli
 
-from equidiff.engine import NEIGHBOURS
+from equidiff.decks import NEIGHBOURS
 from equidiff.evaluation.material import CONTROL, REFERENCE
 from equidiff.finished import open_finished
 from equidiff.invariant_set import InvariantSet

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import timm
 import torch
+from hubs import COMMIT, put_in_cache, use_cache
 from PIL import Image
 from safetensors.torch import save_file
 
@@ -84,25 +85,21 @@ def test_a_fine_tuned_checkpoint_keeps_its_classes(tmp_path):
 @pytest.fixture
 def hub(tmp_path, monkeypatch):
     """An empty hub cache, and no hub."""
-    constants = pytest.importorskip("huggingface_hub.constants")
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    return tmp_path
+    use_cache(monkeypatch, tmp_path / "cache")
 
 
-def test_pretrained_weights_come_from_the_hub_cache(hub):
-    snapshot = hub / "models--timm--test_vit.r160_in1k" / "snapshots" / ("a" * 40)
-    snapshot.mkdir(parents=True)
-    (hub / "models--timm--test_vit.r160_in1k" / "refs").mkdir()
-    (hub / "models--timm--test_vit.r160_in1k" / "refs" / "main").write_text("a" * 40)
-    model = save_timm("test_vit", snapshot / "model.safetensors")
+@pytest.mark.usefixtures("hub")
+def test_pretrained_weights_come_from_the_hub_cache(tmp_path):
+    (tmp_path / "files").mkdir()
+    model = save_timm("test_vit", tmp_path / "files" / "model.safetensors")
+    put_in_cache("timm/test_vit.r160_in1k", tmp_path / "files")
     context = BuildContext()
     network = load_network("test_vit", None, context)
     samples = torch.rand(1, 3, 160, 160)
     assert torch.equal(network.module(samples), model(samples))
     (record,) = context.weights
-    digest = hashlib.sha256((snapshot / "model.safetensors").read_bytes()).hexdigest()
-    assert (record.name, record.sha256, record.revision) == ("timm/test_vit.r160_in1k", digest, "a" * 40)
+    digest = hashlib.sha256((tmp_path / "files" / "model.safetensors").read_bytes()).hexdigest()
+    assert (record.name, record.sha256, record.revision) == ("timm/test_vit.r160_in1k", digest, COMMIT)
 
 
 @pytest.mark.usefixtures("hub")

@@ -12,6 +12,7 @@ from equidiff.contracts import BuildContext, Samples, Weights
 from equidiff.errors import UsageError, WeightsError, unknown_name
 from equidiff.networks.checkpoints import first_line, hash_weights, put_weights, read_weights
 from equidiff.networks.classes import imagenet_names
+from equidiff.networks.hub import find_file
 from equidiff.networks.images import to_channels
 from equidiff.networks.network import Network
 
@@ -107,34 +108,20 @@ def _load_pretrained(name: str, arguments: dict[str, Any]) -> tuple[nn.Module, W
         raise WeightsError(
             f"The hub has no weights for {name}.", expected="a local weights file", hint=f"model={name},checkpoint=PATH"
         )
+    path = find_file(repository, HUB_FILES, hint=f"model={name},checkpoint=PATH")
     try:
-        path = _find_on_hub(repository)
         overlay = {"file": str(path), "custom_load": False}
         module = _create(name, {**arguments, "pretrained": True, "pretrained_cfg_overlay": overlay})
     except UsageError:
         raise
-    except Exception as error:  # whatever the hub, the connection or timm raises, the weights are not there
+    except Exception as error:  # whatever timm raises, the weights are of no use
         raise WeightsError(
-            f"The pretrained weights of {name} cannot be had: {first_line(error)}",
-            given=f"model={name} without checkpoint",
-            expected=f"{repository} on a reachable model hub, or a local weights file",
+            f"The pretrained weights of {name} cannot be loaded: {first_line(error)}",
+            given=path,
+            expected=f"the file of {repository} as its authors published it, or a local weights file",
             hint=f"model={name},checkpoint=PATH",
         ) from error
     return module, hash_weights(path, repository, revision=path.parent.name)
-
-
-def _find_on_hub(repository: str) -> Path:
-    """The weights file in the hub's local cache, downloaded if it is not there yet."""
-    from huggingface_hub import HfApi, hf_hub_download, try_to_load_from_cache
-
-    for file in HUB_FILES:
-        cached = try_to_load_from_cache(repository, file)
-        if isinstance(cached, str):
-            return Path(cached)
-    # asked first because it fails at once where a download would retry for a minute
-    siblings = HfApi().model_info(repository, timeout=10).siblings or []
-    there = {sibling.rfilename for sibling in siblings}
-    return Path(hf_hub_download(repository, next(file for file in HUB_FILES if file in there)))
 
 
 def _load_local(module: Any, path: Path) -> Weights:

@@ -1,6 +1,5 @@
 """`equidiff run -g lightningdit:FOLDER` with tiny files in the published layouts, and what users get wrong."""
 
-import errno
 import os
 import pickle
 
@@ -8,9 +7,9 @@ import pytest
 import torch
 from equidiff_lightningdit import load_autoencoder, load_latent_stats, load_transformer
 from golden_files import load_golden, state_dict_of, write_folder
+from hubs import COMMIT, serve, use_cache
 from running import assert_one_error, read_lines, read_run, run_cli
 
-from equidiff.networks import hub
 from equidiff.plugin import EquiDiffError
 
 PROBE = '''
@@ -181,52 +180,23 @@ def test_without_a_network_the_panel_says_how_to_fetch_by_hand(tmp_path, objecti
     assert_one_error(outcome, 1, "cannot be had", f"hf download {repository} {file}", "--generator lightningdit:")
 
 
-def test_a_full_disk(tmp_path, objective, monkeypatch):
-    import huggingface_hub
-
-    def fill(*args, **kwargs):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(huggingface_hub, "hf_hub_download", fill)
-    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", lambda self, *args, **kwargs: None)
-    monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda *args, **kwargs: None)
-    assert_one_error(run_tiny("lightningdit", objective, tmp_path / "run"), 1, "the disk is full", "HF_HOME")
-
-
 def test_published_files_come_from_the_hub_with_their_revision(tmp_path, folder, objective, monkeypatch):
-    """The hub's cache is a folder of snapshots; tiny files stand in for the published ones."""
+    """Tiny files stand in for the published ones."""
+    use_cache(monkeypatch, tmp_path / "cache")
     names = {
         "lightningdit-xl-imagenet256-800ep.pt": "transformer.pt",
         "vavae-imagenet256-f16d32-dinov2.pt": "autoencoder.pt",
         "latents_stats.pt": "latents_stats.pt",
     }
-    snapshot = tmp_path / "snapshots" / "0123abc"
-    snapshot.mkdir(parents=True)
     for published, own in names.items():
-        (folder / own).rename(snapshot / published)
-    import huggingface_hub
-
-    monkeypatch.setattr(
-        huggingface_hub, "try_to_load_from_cache", lambda repository, file, revision=None: str(snapshot / file)
-    )
+        (folder / own).rename(folder / published)
+    downloads = serve(monkeypatch, folder)
     outcome = run_tiny("lightningdit,steps=4", objective, tmp_path / "run")
     assert outcome.code == 0, outcome.stderr
     weights = read_run(outcome.path)["weights"]
-    assert [record["revision"] for record in weights] == ["0123abc"] * 3
+    assert [record["revision"] for record in weights] == [COMMIT] * 3
     assert weights[0]["name"] == "hustvl/lightningdit-xl-imagenet256-800ep/lightningdit-xl-imagenet256-800ep.pt"
-
-
-def test_the_hub_is_asked_for_that_file(monkeypatch, tmp_path):
-    import huggingface_hub
-
-    asked = []
-    monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda *args, **kwargs: None)
-    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", lambda self, *args, **kwargs: None)
-    monkeypatch.setattr(
-        huggingface_hub, "hf_hub_download", lambda *args, **kwargs: asked.append((args, kwargs)) or str(tmp_path / "x")
-    )
-    assert hub.find_on_hub("a/b", "c.pt", "use", "rev") == tmp_path / "x"
-    assert asked == [(("a/b", "c.pt"), {"revision": "rev"})]
+    assert [asked for _, _, asked in downloads] == [[name] for name in names]
 
 
 def test_loaders_in_python_say_what_is_wrong(tmp_path, folder):

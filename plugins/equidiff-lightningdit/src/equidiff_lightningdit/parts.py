@@ -13,7 +13,7 @@ from torch import Tensor
 from equidiff.contracts import Weights
 from equidiff.errors import UnknownNameError, WeightsError, nearest
 from equidiff.networks.checkpoints import hash_weights
-from equidiff.networks.hub import find_on_hub
+from equidiff.networks.hub import find_file
 from equidiff_lightningdit.autoencoder import build_autoencoder
 from equidiff_lightningdit.checkpoints import (
     ROLES,
@@ -178,19 +178,21 @@ def _read(path: Path, records: list[Weights]) -> _File:
 
 
 def _fetch(published: HubFile, records: list[Weights]) -> _File:
-    path = find_on_hub(published.repository, published.file, _use(published), published.revision)
+    path = find_file(published.repository, [published.file], _hint(published), published.revision)
     records.append(hash_weights(path, f"{published.repository}/{published.file}", revision=path.parent.name))
     return _File(path, read_checkpoint(path))
 
 
-def _use(published: HubFile) -> str:
-    if published in TRANSFORMERS.values():
-        return "--generator lightningdit:{folder}"
-    option = "stats" if published == SHARED[STATS] else "autoencoder"
-    return f"--generator lightningdit:FOLDER   # with the file in it, or {option}={{folder}}/{published.file}"
+def _hint(published: HubFile) -> str:
+    folder = published.repository.rpartition("/")[2]
+    use = f"--generator lightningdit:{folder}"
+    if published not in TRANSFORMERS.values():
+        option = "stats" if published == SHARED[STATS] else "autoencoder"
+        use = f"--generator lightningdit:FOLDER   # with the file in it, or {option}={folder}/{published.file}"
+    return f"{_by_hand(published, folder)}   # where there is a network\n{use}"
 
 
-def _by_hand(published: HubFile, folder: Path) -> str:
+def _by_hand(published: HubFile, folder: Path | str) -> str:
     return f"hf download {published.repository} {published.file} --local-dir {folder}"
 
 

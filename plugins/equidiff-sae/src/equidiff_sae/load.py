@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from equidiff.errors import WeightsError
+from equidiff.networks.hub import find_snapshot
 from equidiff_sae import layouts
 from equidiff_sae.autoencoder import SparseAutoencoder
 from equidiff_sae.catalog import Entry, entries, find_entry, unknown_entry
@@ -106,7 +107,7 @@ def find(text: str) -> Source:
     """
     path = Path(text).expanduser()
     if path.is_dir():
-        file = choose(path, (entry.name for entry in path.iterdir()))
+        file = _choose_in(path)
         return Source(file, file.name)
     if path.is_file():
         return Source(path, path.name)
@@ -135,6 +136,10 @@ def choose(folder: Path, names: Iterable[str]) -> Path:
         expected=EXPECTED,
         hint=f"sae={folder / candidates[0]}" if candidates else None,
     )
+
+
+def _choose_in(folder: Path) -> Path:
+    return choose(folder, (entry.name for entry in folder.iterdir()))
 
 
 def read_source(source: Source) -> SparseAutoencoder:
@@ -188,41 +193,23 @@ def _tensors(content: Any, path: Path) -> dict[str, Tensor]:
 
 def _from_hub(repo: str, folder: str, revision: str | None) -> Source:
     """The weights file in the hub's local cache, downloaded with its settings if it is not there yet."""
-    from huggingface_hub import snapshot_download
-
-    try:
-        try:
-            root = Path(snapshot_download(repo, revision=revision, local_files_only=True))
-            file = choose(root / folder, (entry.name for entry in (root / folder).iterdir()))
-        except Exception:  # not in the cache, or not all of it
-            root, file = _download(repo, folder, revision)
-    except Exception as error:  # whatever the hub or the connection raises, the files are not there
-        raise unreachable(repo, error) from error
-    return Source(file, repo, root.name)
-
-
-def _download(repo: str, folder: str, revision: str | None) -> tuple[Path, Path]:
-    from huggingface_hub import HfApi, hf_hub_download
-
-    # asked first because it fails at once where a download would retry for a minute
-    found = HfApi().model_info(repo, revision=revision, timeout=10)
     prefix = f"{folder}/" if folder else ""
-    names = [sibling.rfilename.removeprefix(prefix) for sibling in found.siblings or []]
-    file = choose(Path(prefix), (name for name in names if "/" not in name))
-    for settings in {"config.json", "cfg.json"} & set(names):
-        hf_hub_download(repo, f"{prefix}{settings}", revision=found.sha)
-    local = Path(hf_hub_download(repo, f"{prefix}{file.name}", revision=found.sha))
-    return local.parents[len(Path(folder).parts)], local
 
+    def wanted(there: Sequence[str]) -> list[str]:
+        names = [name.removeprefix(prefix) for name in there if name.startswith(prefix)]
+        weights = choose(Path(repo, folder), (name for name in names if "/" not in name))
+        return [prefix + name for name in names if name in ("config.json", "cfg.json", weights.name)]
 
-def unreachable(repo: str, error: Exception) -> WeightsError:
-    """The error for an autoencoder that the hub does not give: what to fetch by hand, and what to type then."""
-    reason = next(iter(str(error).splitlines()), type(error).__name__)
+    def complete(root: Path) -> bool:
+        try:
+            return _choose_in(root / folder).is_file()
+        except (OSError, WeightsError):
+            return False
+
     name = repo.rpartition("/")[2]
-    return WeightsError(
-        f"The autoencoder cannot be had from the hub: {reason}",
-        given=repo,
-        expected=f"a reachable hub, or the files of https://huggingface.co/{repo} in a folder of that name: "
-        "the weights (.pt or .safetensors) and config.json or cfg.json",
-        hint=f"sae=./{name},checkpoint=VIT_WEIGHTS",
+    hint = (
+        f"https://huggingface.co/{repo}: weights (.pt or .safetensors), and config.json or cfg.json, into ./{name}\n"
+        f"sae=./{name},checkpoint=VIT_WEIGHTS"
     )
+    root = find_snapshot(repo, wanted, complete, hint, revision)
+    return Source(_choose_in(root / folder), repo, root.name)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from equidiff.errors import UsageError, WeightsError, unknown_name
+from equidiff.networks.hub import find_snapshot
 from equidiff_sd.folder import INDEX, SUPPORTED, TEXT_ENCODERS, TEXT_WEIGHTS, WEIGHTS, Folder
-from equidiff_sd.hub import fetch
 
 # Stability AI withdrew its stable-diffusion-2-1 in November 2025; the community keeps the same files
 KNOWN = {
@@ -97,9 +97,14 @@ def _tiny_lacks(folder: Folder) -> list[str]:
 def _from_hub(
     repository: str, files: tuple[list[str], list[str]], complete: Callable[[Folder], bool], use: str
 ) -> Folder:
-    """A repository's folder; `files` are patterns for the hub, the second ones for what the first ones leave out."""
+    """A repository's folder; `files` are patterns for the hub, the second ones where a folder has none of the first."""
+
+    def wanted(there: Sequence[str]) -> list[str]:
+        safe = {Path(name).parent for name in files[0] if name.endswith(".safetensors") and name in there}
+        return [*files[0], *(name for name in files[1] if Path(name).parent not in safe)]
+
     local = repository.rpartition("/")[2]
     named = " ".join(f"'{each}'" if "*" in each else each for each in files[0])
     hint = f"hf download {repository} {named} --local-dir {local}\nthen {use.format(local)}"
-    path = fetch(repository, files, lambda path: complete(Folder(path, repository)), hint)
+    path = find_snapshot(repository, wanted, lambda path: complete(Folder(path, repository)), hint)
     return Folder(path, repository, revision=path.name, hint=hint)
