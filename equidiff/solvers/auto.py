@@ -36,7 +36,7 @@ FEW = 3  # plain samples that a single residual needs
 JACOBIAN_OUTPUTS = 4  # with up to so many residuals a Jacobian is worth its backward passes
 PATIENCE = 20  # evaluations in which L-BFGS may fail to halve the loss
 GOOD, POOR = 0.3, 0.8  # ratios of the loss after and before a move: longer moves, shorter moves
-NEAR, BEYOND = 0.02, 2.5  # moves up to this share of sqrt(d) are trusted; longer ones are stretched, at most so far
+NEAR, BEYOND = 0.5, 2.5  # moves of half the prior's deviation are trusted; longer ones are stretched, so far at most
 TYPICAL = 2.576  # standard deviations: a latent stays within the central 99 % of the prior's lengths
 
 Search = Coroutine[Request | Step, Any, bool]
@@ -205,8 +205,7 @@ def stretch(move: Tensor, residuals: int) -> Tensor:
         move: `[d]`.
         residuals: how many it is to zero.
     """
-    far = float(move.norm()) / (NEAR * math.sqrt(move.numel()))
-    return move * min(max(far, 1.0), BEYOND) if residuals == 1 else move
+    return move * min(max(float(move.norm()) / NEAR, 1.0), BEYOND) if residuals == 1 else move
 
 
 def broyden(jacobian: Tensor, before: Answer, after: Answer) -> Tensor:
