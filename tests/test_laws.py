@@ -18,7 +18,7 @@ from equidiff.contracts import Objective, ResidualFunction, Solver, Step
 from equidiff.engine import Result, solve
 from equidiff.errors import UsageError
 from equidiff.laws import conditional, projection
-from equidiff.laws.conditional import Conditional, energy, propose
+from equidiff.laws.conditional import LONGEST, WANTED, Angle, Conditional, energy, propose
 from equidiff.problem import Problem
 from equidiff.regularizers.none import NoRegularizer
 from equidiff.resume import settings_of
@@ -157,7 +157,7 @@ def test_one_move_is_that_of_mici():
     residual = SimpleNamespace(
         tolerance=1e-3, **{kind: partial(ResidualFunction.__dict__[kind], None) for kind in ("value", "jacobian")}
     )
-    end, after = answered(propose(point, momentum, 0.3, -math.inf, residual), problem)
+    (end, after), likely = answered(propose(point, momentum, 0.3, -math.inf, residual), problem)
 
     system = mici.systems.GaussianDenseConstrainedEuclideanMetricSystem(
         neg_log_dens=lambda _: 0.0,
@@ -171,7 +171,26 @@ def test_one_move_is_that_of_mici():
     np.testing.assert_allclose(end.latent, there.pos, atol=1e-4)
     np.testing.assert_allclose(after, there.mom, atol=1e-4)
     # the Hamiltonian itself: mici's log det is that of the Gram matrix's root, too
-    assert energy(end, after) - energy(point, momentum) == pytest.approx(system.h(there) - system.h(state), abs=1e-4)
+    gained = system.h(there) - system.h(state)
+    assert energy(end, after) - energy(point, momentum) == pytest.approx(gained, abs=1e-4)
+    assert likely == pytest.approx(min(1, math.exp(-gained)), abs=1e-4)
+
+
+def test_the_angle_adapts_to_the_share_wanted_and_is_frozen_then():
+    angle = Angle(0.05, 400)
+    for _ in range(400):
+        angle.note(math.exp(-angle.now))
+    frozen = angle.now
+    assert math.exp(-frozen) == pytest.approx(WANTED, abs=0.01)
+    angle.note(0.0)
+    assert angle.now == frozen
+
+
+def test_the_angle_where_all_is_accepted_is_the_longest():
+    angle = Angle(0.2, 100)
+    for _ in range(100):
+        angle.note(1.0)
+    assert angle.now == LONGEST
 
 
 def test_the_command_line_records_the_law_and_a_resumed_run_keeps_it(tmp_path):

@@ -17,13 +17,17 @@ gained is paid by a Metropolis step, so the gradient of the determinant is never
 dimensions H does not change at all, whatever the angle: it is the curvature that limits it, not the dimension.
 
 The momentum is renewed by a part before each move and turned around where a move is refused (Horowitz 1991), so that a
-chain keeps its direction for a while. The angle adapts during the first third of the moves and is frozen then.
+chain keeps its direction for a while. The angle adapts during the first fifth of the moves and is frozen then. While it
+adapts it depends on where the chain is, and what that does to the law has to be forgotten: so it is early, slight, and
+frozen at a mean, which differs little from chain to chain.
 
 References:
     Graham and Storkey (2017), "Asymptotically exact inference in differentiable generative models".
         https://arxiv.org/abs/1605.07826
     Zappa, Holmes-Cerfon and Goodman (2018), "Monte Carlo on manifolds: sampling densities and integrating functions".
         https://arxiv.org/abs/1702.08446
+    Hoffman and Gelman (2014), "The No-U-Turn sampler", section 3.2: adapting to a mean of what was tried.
+        https://arxiv.org/abs/1111.4246
     Lelievre, Rousset and Stoltz (2019), "Hybrid Monte Carlo methods for sampling probability measures on submanifolds".
         https://arxiv.org/abs/1807.02356
 """
@@ -42,8 +46,8 @@ from equidiff.contracts import Answer, BuildContext, Law, Moves, Request, Residu
 from equidiff.errors import EquiDiffError, SpecError
 from equidiff.laws.projection import Array, Point, as_array, project, step_onto
 
-WARM_UP = 1 / 3  # share of the moves during which the angle adapts
-WANTED = 0.8  # share of moves accepted
+WARM_UP = 1 / 5  # share of the moves during which the angle adapts
+WANTED = 0.7  # share of moves accepted
 LONGEST = math.pi / 2  # a quarter turn forgets where it came from
 RETURNED = 1e-3  # of sqrt(d): the way back must end so near to where it began
 
@@ -71,38 +75,65 @@ class Conditional(Law):
             raise EquiDiffError(f"{len(here.jacobian)} residuals leave a latent of {len(here.latent)} nowhere to move.")
         yield Step(start.number + 1, here.answer)
         momentum = here.tangent(as_array(residual.draw(1)).ravel())
-        angle, accepted = self.angle, 0
+        angle, accepted = Angle(self.angle, int(self.moves * WARM_UP)), 0
         for number in range(1, self.moves + 1):
             fresh, chance = as_array(residual.draw(2)).reshape(2, -1)
             momentum = self.persistence * momentum + math.sqrt(1 - self.persistence**2) * here.tangent(fresh)
-            moved = yield from propose(here, momentum, angle, _log_uniform(chance[0]), residual)
+            moved, likely = yield from propose(here, momentum, angle.now, _log_uniform(chance[0]), residual)
             # turned around where refused: only so the chain, which keeps a part of its momentum, keeps the law
             here, momentum = (here, -momentum) if moved is None else moved
             accepted += moved is not None
-            if number <= self.moves * WARM_UP:
-                angle = min(angle * math.exp(((moved is not None) - WANTED) / math.sqrt(number)), LONGEST)
+            angle.note(likely)
             yield Step(start.number + 1 + number, here.answer)
         return Moves(self.moves, accepted)
 
 
+@final
+class Angle:
+    """How far a move turns: changed after each of the first moves, then frozen at the mean of its logarithms.
+
+    Args:
+        first: of the first move, in radians.
+        moves: how many moves change it.
+    """
+
+    def __init__(self, first: float, moves: int) -> None:
+        self.now = first
+        self._moves, self._made, self._mean = moves, 0, 0.0
+
+    def note(self, likely: float) -> None:
+        """Note how likely the last move was to be accepted, in [0, 1]."""
+        self._made += 1
+        if self._made > self._moves:
+            return
+        logarithm = math.log(self.now) + (likely - WANTED) / math.sqrt(self._made)
+        self._mean += 2 / (self._made + 1) * (logarithm - self._mean)  # the k-th weighs k
+        self.now = min(math.exp(self._mean if self._made == self._moves else logarithm), LONGEST)
+
+
 def propose(
     start: Point, momentum: Array, angle: float, log_uniform: float, residual: ResidualFunction
-) -> Coroutine[Request | Step, Any, tuple[Point, Array] | None]:
-    """A move, or None where it is refused: it fails, the Metropolis step says no, or the way back leads elsewhere."""
+) -> Coroutine[Request | Step, Any, tuple[tuple[Point, Array] | None, float]]:
+    """A move, or None where it is refused, and how likely the Metropolis step was to accept it.
+
+    Where it cannot be made, or the way back leads elsewhere, that is 0.
+    """
     found = yield from _turn(start, momentum, angle, residual)
     if found is None:
-        return None
+        return None, 0.0
     end = Point.of((yield from residual.jacobian(found[0].latents)))
     if end is None:
-        return None
+        return None, 0.0
     after = end.tangent(found[1])
-    if not log_uniform < energy(start, momentum) - energy(end, after):
-        return None
+    gained = energy(end, after) - energy(start, momentum)
+    likely = math.exp(min(-gained, 0.0))
+    if not log_uniform < -gained:
+        return None, likely
     back = yield from _turn(end, -after, angle, residual)
     if back is None:
-        return None
+        return None, 0.0
     missed = float(np.linalg.norm(as_array(back[0].latents).ravel() - start.latent))
-    return (end, after) if missed < RETURNED * math.sqrt(start.latent.size) else None
+    return ((end, after), likely) if missed < RETURNED * math.sqrt(start.latent.size) else (None, 0.0)
 
 
 def energy(point: Point, momentum: Array) -> float:

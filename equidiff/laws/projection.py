@@ -20,7 +20,7 @@ from equidiff.errors import EquiDiffError
 Array = NDArray[np.float64]
 
 EXACT = 1e-6  # a loss of this share of the tolerance counts as zero: residuals a thousandth of what a member may have
-TRIES = 10  # passes that a projection may take
+TRIES = 20  # passes that a projection may take: with half as many, chains stay where the set is bent
 NEWTON_MOVES, HALVINGS = 30, 8
 FULL_RANK = 1e-10  # smallest eigenvalue of J J^T beside the largest; below it, float32 cannot tell it from zero
 
