@@ -19,10 +19,12 @@ from equidiff.engine import Result, solve
 from equidiff.errors import UsageError
 from equidiff.laws import conditional, projection
 from equidiff.laws.conditional import LONGEST, WANTED, Angle, Conditional, energy, propose
+from equidiff.plugins import Plugins
 from equidiff.problem import Problem
 from equidiff.regularizers.none import NoRegularizer
 from equidiff.resume import settings_of
 from equidiff.runinfo import read_info
+from equidiff.session import Settings, prepare
 from equidiff.solvers.auto import Auto
 
 
@@ -150,13 +152,16 @@ def answered(course, problem):
         answer = getattr(problem, request.kind)(request.latents)
 
 
+# what a law may ask, without a run
+residual = SimpleNamespace(
+    tolerance=1e-3, **{kind: partial(ResidualFunction.__dict__[kind], None) for kind in ("value", "jacobian")}
+)
+
+
 def test_one_move_is_that_of_mici():
     problem = Problem(Identity(3), Square(), NoRegularizer(), torch.tensor([2.0]))
     point = projection.Point.of(problem.jacobian(torch.tensor([[1.0, 1.0, 0.0]])))
     momentum = point.tangent(np.array([0.3, -0.5, 0.4]))
-    residual = SimpleNamespace(
-        tolerance=1e-3, **{kind: partial(ResidualFunction.__dict__[kind], None) for kind in ("value", "jacobian")}
-    )
     (end, after), likely = answered(propose(point, momentum, 0.3, -math.inf, residual), problem)
 
     system = mici.systems.GaussianDenseConstrainedEuclideanMetricSystem(
@@ -174,6 +179,17 @@ def test_one_move_is_that_of_mici():
     gained = system.h(there) - system.h(state)
     assert energy(end, after) - energy(point, momentum) == pytest.approx(gained, abs=1e-4)
     assert likely == pytest.approx(min(1, math.exp(-gained)), abs=1e-4)
+
+
+def test_a_move_over_a_bend_of_the_set_is_made():
+    # the set turns sharply there: the projection needs ten passes on the way out, more on the way back
+    problem = prepare(Settings("toy:circles", "classifier:inner", query=2), Plugins()).problem
+    point = answered(projection.step_onto(problem.value(torch.tensor([[1.3009, -0.8051]])), residual), problem)
+    momentum = point.tangent(np.array([0.709, 1.22]))
+    found, likely = answered(propose(point, momentum, 0.5075, -math.inf, residual), problem)
+    assert found is not None
+    assert likely > 0
+    assert problem.value(torch.from_numpy(found[0].latent).float()[None]).loss.item() < 1e-9
 
 
 def test_the_angle_adapts_to_the_share_wanted_and_is_frozen_then():
