@@ -67,7 +67,7 @@ def main() -> None:
     print(f"accepted {accepted / made:.0%} of {made} moves; {(cost[1] - cost[0]) / made:.1f} evaluations a move")
     chains = torch.stack([torch.stack(chain) for chain in law.chains if len(chain) == arguments.moves + 1])
     print("moves  cosine with the start  distance from it / sqrt(d)")
-    for count in [count for count in (1, 2, 4, 8, 16, 32, 48, 64, 80, 96, 128, 192, 256) if count <= arguments.moves]:
+    for count in [count for count in (1, 2, 4, 8, 16, 32, 48, 64, 96, 128, 192, 256) if count <= arguments.moves]:
         away = (chains[:, count] - chains[:, 0]).square().mean(dim=1).sqrt().mean()
         print(f"{count:5}  {cosine_similarity(chains[:, count], chains[:, 0]).mean():21.3f}  {away:26.3f}", flush=True)
 
