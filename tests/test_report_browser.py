@@ -6,6 +6,7 @@ import shutil
 import pytest
 import torch
 from made_runs import EVIL, made
+from playwright.sync_api import expect, sync_playwright
 from safetensors.torch import save_file
 
 from equidiff.report import write_report
@@ -21,8 +22,6 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def browser():
-    from playwright.sync_api import sync_playwright
-
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield browser
@@ -98,7 +97,7 @@ def test_members_are_filtered(page):
     assert titles(page) == [1, 4, 7, 10]
     assert page.inner_text("#shown") == "4 of 12 members shown"
     page.click("#filters button[type=reset]")
-    page.wait_for_function("document.querySelector('#shown').textContent.startsWith('12 of 12')")
+    expect(page.locator("#shown")).to_have_text("12 of 12 members shown")
     assert titles(page) == list(range(12))
 
 
@@ -194,5 +193,5 @@ def test_names_are_text(page):
 
 def test_the_command_can_be_copied(page):
     page.click("#copy")
-    page.wait_for_function("document.querySelector('#copy').textContent !== 'Copy'")
+    expect(page.locator("#copy")).not_to_have_text("Copy")
     assert page.inner_text("#command").startswith("equidiff run --generator toy ")
