@@ -54,11 +54,11 @@ def main() -> None:
     parser.add_argument("--tolerance", type=float, default=0.01)
     parser.add_argument("--per-output", action="store_true", help="the tolerance is for the mean over residuals")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--plot", type=Path)
+    parser.add_argument("--json", type=Path, help="lines are added to those that are there, or take their place")
+    parser.add_argument("--plot", type=Path, help="of all lines in the JSON")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    rows = []
+    rows = json.loads(arguments.json.read_text()) if arguments.json and arguments.json.exists() else []
     print("  ".join(name.ljust(width(name)) for name in COLUMNS), flush=True)
     for case in map(Case, arguments.cases):
         unit = seconds_of_a_plain_sample(case)
@@ -66,7 +66,7 @@ def main() -> None:
             if solver in {"guided", "pixels"} and case.name == "circles":
                 continue
             row = measured(case, solver, unit, arguments)
-            rows.append(row)
+            rows = [old for old in rows if (old["case"], old["solver"]) != (row["case"], row["solver"])] + [row]
             print("  ".join(show(row[name]).ljust(width(name)) for name in COLUMNS), row.get("note", ""), flush=True)
             if arguments.json:  # after each line: the table takes long
                 arguments.json.write_text(json.dumps(rows, indent=1) + "\n")

@@ -18,6 +18,7 @@ from PIL.Image import Image
 from torch import Tensor, nn
 
 from equidiff.errors import UnsupportedError
+from equidiff.midway import Midway
 from equidiff.residual import Answer, Latents, Request, ResidualFunction, Step
 
 Samples = Float[Tensor, "batch *sample"]
@@ -97,6 +98,10 @@ class Generator(ABC):
             UnsupportedError: this generator cannot invert.
         """
         raise UnsupportedError(f"{type(self).__name__} cannot invert samples.")
+
+    def midway(self) -> Midway | None:
+        """Its sampler in two halves, for solvers that search between them; None where it has none."""
+        return None
 
     def queries(self) -> list[Image] | Samples:
         """The generator's own query samples, which `--query INDEX` picks from: pictures, or points. None by default."""
@@ -204,8 +209,13 @@ class Solver(ABC):
             budget: evaluations that this sample may cost; the run ends the solver when they are spent.
         """
 
-    def choice(self, residuals: int) -> str | None:
-        """Which of its methods it takes for so many residuals, as `run.json` says it; None where it has only one."""
+    def choice(self, residuals: int, midway: bool) -> str | None:
+        """Which of its methods it takes, as `run.json` says it; None where it has only one.
+
+        Args:
+            residuals: how many there are.
+            midway: whether the generator's sampler can be stopped on its way.
+        """
         return None
 
 
@@ -254,7 +264,7 @@ def image_to_tensor(image: Image) -> Float[Tensor, "1 channels height width"]:
 
 
 __all__ = [
-    "Answer", "BuildContext", "Finding", "Generator", "Latents", "Law", "Measurements", "Moves", "Objective",
+    "Answer", "BuildContext", "Finding", "Generator", "Latents", "Law", "Measurements", "Midway", "Moves", "Objective",
     "PerSample", "Regularizer", "Request", "ResidualFunction", "Samples", "Solver", "Step", "Weights",
     "image_to_tensor",
 ]  # fmt: skip

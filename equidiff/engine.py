@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Generator as Coroutine
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -19,12 +19,14 @@ from torch import Tensor
 
 from equidiff.contracts import Answer, Law, Moves, Request, ResidualFunction, Solver, Step
 from equidiff.decks import Dealer
-from equidiff.passes import BatchReduced, Passes
+from equidiff.passes import BatchReduced, Method, Passes
 from equidiff.prior import stream
 from equidiff.problem import Problem
 from equidiff.start import Start
 
 MEMBER, NOT_CONVERGED, FAILED = "member", "not_converged", "failed"
+# what goes along with each row of a request of such a kind
+ALONG: dict[str, Callable[[Request], Any]] = {"pull": lambda request: request.weigh, "retrace": lambda r: r.moved}
 
 
 @dataclass
@@ -89,7 +91,7 @@ class _Residual(ResidualFunction):
     """c(z) of one sample: its tolerance and its own stream of latents."""
 
     def __init__(self, problem: Problem, tolerance: float, seed: int, index: int, start: Start | None = None) -> None:
-        self.tolerance, self.size = tolerance, problem.size
+        self.tolerance, self.size, self.midway = tolerance, problem.size, problem.rest is not None
         self._index, self._start = index, start
         self._shape = problem.generator.latent_shape
         self._device = problem.target.device
@@ -209,36 +211,38 @@ def solve(
 
 def _answer_all(problem: Problem, tasks: list[_Task], passes: Passes, dealer: Dealer) -> dict[int, Answer]:
     """Compute all pending requests, those of one kind together."""
-    compute = {
-        "value": problem.value,
-        "gradient": problem.gradient,
-        "jacobian": problem.jacobian,
-        "sensitivity": problem.sensitivity,
-        "pull": problem.pull,
-    }
     answers: dict[int, Answer] = {}
+    alike: dict[tuple[str, int | None, bool], list[tuple[_Task, Request]]] = {}
     for task in tasks:
-        if task.request and task.request.kind == "pool":
-            answers[task.index], share = dealer.deal(task.index, task.request.count, task.request.steps)
-            depth = _depth(problem, task.request.steps)
+        request = task.request
+        if request is None:
+            continue
+        if request.kind == "pool":
+            answers[task.index], share = dealer.deal(task.index, request.count, request.steps)
+            depth = _depth(problem, request)
             task.cost.forwards += depth * share
-            task.cost.unshared += depth * (share - task.request.count)
-    asked = {(task.request.kind, task.request.steps) for task in tasks if task.request}
-    for kind, steps in sorted(asked, key=str):
-        if kind in compute:
-            asking = [
-                (task, task.request)
-                for task in tasks
-                if task.request and (task.request.kind, task.request.steps) == (kind, steps)
-            ]
-            latents = torch.cat([request.latents for _, request in asking])
-            along = [request.weigh for _, request in asking for _ in request.latents] if kind == "pull" else None
-            answer = passes.compute(partial(compute[kind], steps=steps), latents, along)
-            answers |= _hand_out(kind, answer, asking, problem)
+            task.cost.unshared += depth * (share - request.count)
+        else:
+            alike.setdefault((request.kind, request.steps, request.midway), []).append((task, request))
+    for (kind, steps, midway), asking in sorted(alike.items(), key=lambda item: str(item[0])):
+        latents = torch.cat([request.latents for _, request in asking])
+        along = [ALONG[kind](request) for _, request in asking for _ in request.latents] if kind in ALONG else None
+        answer = passes.compute(_method(problem, kind, steps, midway), latents, along)
+        answers |= _hand_out(answer, asking, problem)
     return answers
 
 
-def _hand_out(kind: str, answer: Answer, asking: list[tuple[_Task, Request]], problem: Problem) -> dict[int, Answer]:
+def _method(problem: Problem, kind: str, steps: int | None, midway: bool) -> Method:
+    """What computes the answers to such requests."""
+    if kind in {"begin", "retrace"}:
+        return getattr(problem, kind)
+    if midway:
+        assert problem.rest is not None  # solvers were told whether there is
+        return getattr(problem.rest, kind)
+    return partial(getattr(problem, kind), steps=steps)
+
+
+def _hand_out(answer: Answer, asking: list[tuple[_Task, Request]], problem: Problem) -> dict[int, Answer]:
     """To each task its rows, and what they cost."""
     shares: dict[int, Answer] = {}
     start = 0
@@ -247,19 +251,23 @@ def _hand_out(kind: str, answer: Answer, asking: list[tuple[_Task, Request]], pr
         share = shares[task.index] = answer.rows(start, start + rows)
         start += rows
         outputs = share.residuals.shape[1]
-        whole = {"gradient": 1, "jacobian": outputs, "pull": 1}.get(kind, 0)
-        depth = _depth(problem, request.steps)
+        whole = {"gradient": 1, "jacobian": outputs, "pull": 1}.get(request.kind, 0)
+        depth = _depth(problem, request)
         task.cost.forwards += depth * rows
         task.cost.backwards += depth * rows * whole
-        if kind in {"sensitivity", "pull"}:
+        if request.kind in {"sensitivity", "pull"}:
             task.cost.backwards += rows * outputs * problem.objective_share
+        if request.kind == "retrace":
+            task.cost.forwards += rows * problem.shares[1]
     return shares
 
 
-def _depth(problem: Problem, steps: int | None) -> float:
-    """What a pass with so many sampler steps costs, as a share of one with the generator's own number."""
+def _depth(problem: Problem, request: Request) -> float:
+    """What a pass costs, as a share of one through the whole sampler with the generator's own number of steps."""
+    if request.midway:
+        return problem.shares[0]
     usual = problem.generator.steps
-    return 1.0 if steps is None or usual is None else steps / usual
+    return 1.0 if request.steps is None or usual is None else request.steps / usual
 
 
 def _on_cpu(answer: Answer) -> Answer:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, final
 
 import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from equidiff.contracts import Answer, Generator, Objective, Regularizer
+from equidiff.contracts import Answer, Generator, Midway, Objective, Regularizer, Samples
 from equidiff.residual import Weigh
 
 
@@ -86,6 +86,56 @@ class Problem:
                 gradient = gradient + torch.autograd.grad(answer.residuals, latents, weights, materialize_grads=True)[0]
         return _detached(answer, gradient=gradient, sensitivity=sensitivity, weights=weights)
 
+    def begin(self, latents: Tensor) -> Answer:
+        """The same as `value`, with the states midway."""
+        with torch.no_grad():
+            states = self._halves.begin(latents)
+        assert self.rest is not None  # there are halves
+        return replace(self.rest.value(states), latents=latents, states=states)
+
+    def retrace(self, latents: Tensor, moved: Sequence[tuple[Tensor, Tensor]]) -> Answer:
+        """The same as `begin`, at latents of the same length that lead to moved states, nearly.
+
+        Args:
+            latents: `[rows, *latent_shape]`.
+            moved: for each row, from which state to which, each `[1, parts, *latent_shape]`.
+        """
+        before, after = (torch.cat(each) for each in zip(*moved, strict=True))
+        with torch.no_grad():
+            found = self._halves.retrace(latents, before, after)
+        # a standard normal has hardly any other length: where it was typical, it stays so
+        lengths = [each.flatten(1).norm(dim=1).clamp(min=1e-12) for each in (latents, found)]
+        return self.begin(found * (lengths[0] / lengths[1]).reshape(-1, *[1] * (latents.ndim - 1)))
+
+    @cached_property
+    def rest(self) -> Problem | None:
+        """The same equation for states midway; None where the sampler cannot be stopped, or a penalty is of latents."""
+        halves = self.generator.midway()
+        if halves is None or self._penalises_latents:
+            return None
+        return replace(self, generator=_SecondHalf(halves, self.generator))
+
+    @property
+    def _halves(self) -> Midway:
+        halves = self.generator.midway()
+        assert halves is not None  # who asks has looked
+        return halves
+
+    @cached_property
+    def shares(self) -> tuple[float, float]:
+        """What finishing from midway, and retracing from there, cost: shares of a pass, in matrix operations."""
+        latents = torch.zeros(1, *self.generator.latent_shape, device=self.target.device)
+        with torch.no_grad(), FlopCounterMode(display=False) as whole:
+            self._forward(latents, None)
+        with torch.no_grad():
+            states = self._halves.begin(latents)
+        with torch.no_grad(), FlopCounterMode(display=False) as finish:
+            self._compare(latents, self._halves.finish(states))
+        with torch.no_grad(), FlopCounterMode(display=False) as retrace:
+            self._halves.retrace(latents, states, states)
+        total = max(whole.get_total_flops(), 1)
+        return finish.get_total_flops() / total, retrace.get_total_flops() / total
+
     @cached_property
     def size(self) -> int:
         """The number of residuals, found by a look at a grey sample."""
@@ -132,6 +182,15 @@ class Problem:
         return measurements, loss
 
     @property
+    def _penalises_latents(self) -> bool:
+        """Whether there is a penalty that cannot be told from the sample alone."""
+        device = self.target.device
+        unknown = torch.full((1, *self.generator.latent_shape), torch.nan, device=device)
+        grey = torch.full((1, *self.generator.sample_shape), 0.5, device=device)
+        with torch.no_grad():
+            return bool(self.regularizer.penalty(grey, unknown).isnan().any())
+
+    @property
     def _penalises(self) -> bool:
         """Whether there is a penalty: the regularizer's class says so, not its numbers."""
         return type(self.regularizer).penalty is not Regularizer.penalty
@@ -159,6 +218,18 @@ class Problem:
             loss_unfiltered=losses[0],
             loss_filtered=filtered,
         )
+
+
+@final
+class _SecondHalf(Generator):
+    """From a state midway to the sample: a generator whose latents are states."""
+
+    def __init__(self, halves: Midway, generator: Generator) -> None:
+        self.latent_shape, self.sample_shape = generator.latent_shape, generator.sample_shape
+        self._halves = halves
+
+    def generate(self, latents: Tensor, steps: int | None = None) -> Samples:
+        return self._halves.finish(latents)
 
 
 def _columns(residuals: Tensor, by: Tensor) -> Tensor:

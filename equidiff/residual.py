@@ -31,6 +31,7 @@ class Answer:
         jacobian: `[rows, r, *latent_shape]`: of the residuals, where it was asked for.
         sensitivity: `[rows, r, *sample_shape]`: the derivative of the residuals by the sample, where it was asked for.
         weights: `[rows, r]`: what was chosen by `weigh`, where it was asked for.
+        states: `[rows, parts, *latent_shape]`: the sampler midway, where it was asked for.
     """
 
     latents: Tensor
@@ -44,6 +45,7 @@ class Answer:
     jacobian: Tensor | None = None
     sensitivity: Tensor | None = None
     weights: Tensor | None = None
+    states: Tensor | None = None
 
     def rows(self, start: int, stop: int) -> Answer:
         """The rows from `start` up to `stop`, as an answer of their own."""
@@ -75,13 +77,25 @@ class Step:
 
 @dataclass(frozen=True)
 class Request:
-    """What a solver asks the run to compute; see `ResidualFunction`."""
+    """What a solver asks the run to compute; see `ResidualFunction`.
+
+    Attributes:
+        kind: the method that was called.
+        latents: rows; with `midway`, states.
+        count: of plain samples.
+        steps: of the sampler.
+        weigh: chooses weights.
+        midway: compute from the sampler's middle on.
+        moved: from which state to which, each one row.
+    """
 
     kind: str
     latents: Tensor
     count: int = 0
     steps: int | None = None
     weigh: Weigh | None = None
+    midway: bool = False
+    moved: tuple[Tensor, Tensor] | None = None
 
 
 class ResidualFunction(ABC):
@@ -94,10 +108,12 @@ class ResidualFunction(ABC):
     Attributes:
         tolerance: the sample is a member when its loss is below this.
         size: number of residuals, those of filtered views and of a penalty included.
+        midway: whether the sampler can be stopped on its way, and `begin` and `retrace` be asked for.
     """
 
     tolerance: float
     size: int
+    midway: bool = False
 
     def value(self, latents: Latents, steps: int | None = None) -> Coroutine[Request | Step, Any, Answer]:
         """Loss and residuals at each row: one forward pass a row.
@@ -142,6 +158,54 @@ class ResidualFunction(ABC):
         """
         return (yield Request("pool", self.draw(0), count, steps))
 
+    def begin(self, latents: Latents) -> Coroutine[Request | Step, Any, Answer]:
+        """The same as `value`, with the states in which the sampler was midway."""
+        return (yield Request("begin", latents))
+
+    def retrace(self, here: Answer, moved: Tensor) -> Coroutine[Request | Step, Any, Answer]:
+        """As `begin`, at a latent of the same length that leads to a moved state, nearly.
+
+        One forward pass, and what the way back costs.
+
+        Args:
+            here: one row, with its state.
+            moved: `[1, parts, *latent_shape]`.
+        """
+        assert here.states is not None  # it is from `begin`, or from here
+        return (yield Request("retrace", here.latents, moved=(here.states, moved)))
+
     @abstractmethod
     def draw(self, count: int) -> Latents:
         """Fresh latents from the prior, from this sample's own random stream, `[count, *latent_shape]`."""
+
+
+class FromMidway(ResidualFunction):
+    """c of what the sampler makes of a state: searched like c(z), with states in place of latents.
+
+    Args:
+        residual: c(z).
+        tolerance: below this the state is good enough.
+    """
+
+    def __init__(self, residual: ResidualFunction, tolerance: float) -> None:
+        self.tolerance, self.size = tolerance, residual.size
+
+    def value(self, latents: Latents, steps: int | None = None) -> Coroutine[Request | Step, Any, Answer]:
+        """As `ResidualFunction.value`, of states: what is left of a forward pass."""
+        return (yield Request("value", latents, midway=True))
+
+    def gradient(self, latents: Latents, steps: int | None = None) -> Coroutine[Request | Step, Any, Answer]:
+        """As `ResidualFunction.gradient`, of states; what the sampler remembers stays as it was."""
+        answer = yield Request("gradient", latents, midway=True)
+        answer.gradient[:, 1:] = 0
+        return answer
+
+    def jacobian(self, latents: Latents, steps: int | None = None) -> Coroutine[Request | Step, Any, Answer]:
+        """As `ResidualFunction.jacobian`, of states; what the sampler remembers stays as it was."""
+        answer = yield Request("jacobian", latents, midway=True)
+        answer.jacobian[:, :, 1:] = 0
+        return answer
+
+    def draw(self, count: int) -> Latents:
+        """There is no prior of states."""
+        raise NotImplementedError("states are not drawn")

@@ -95,7 +95,7 @@ class Session:
     def describe(self) -> dict[str, Any]:
         """What `run.json` says before the first sample is made."""
         objective = self.problem.objective
-        choice = self.solver.choice(self.problem.size)
+        choice = self.solver.choice(self.problem.size, self.problem.rest is not None)
         return {
             "specs": {kind: built.spec for kind, built in self.built.items()},
             "options": {

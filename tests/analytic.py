@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from equidiff.contracts import Generator, Objective, Regularizer
+from equidiff.contracts import Generator, Midway, Objective, Regularizer
 from equidiff.problem import Problem
 from equidiff.regularizers.none import NoRegularizer
 
@@ -26,6 +26,49 @@ class Curved(Generator):
 
     def generate(self, latents: Tensor, steps: int | None = None) -> Tensor:
         return latents + latents.sin() / 2
+
+
+class Staged(Generator, Midway):
+    """Four stages `s + 0.3 tanh(W s)`, and a tenth of what the second one left: a sampler that remembers its way."""
+
+    steps = 4
+
+    def __init__(self, size: int, sweeps: int = 2) -> None:
+        self.latent_shape = self.sample_shape = (size,)
+        self.sweeps = sweeps
+        random = torch.Generator().manual_seed(3)
+        self.matrices = torch.randn(4, size, size, generator=random) / size**0.5
+        self.finished: list[Tensor] = []
+
+    def generate(self, latents: Tensor, steps: int | None = None) -> Tensor:
+        return self._finish(self.begin(latents))
+
+    def midway(self) -> Midway:
+        return self
+
+    def begin(self, latents: Tensor) -> Tensor:
+        states = [latents]
+        for matrix in self.matrices[:3]:
+            states.append(states[-1] + 0.3 * (states[-1] @ matrix).tanh())
+        return torch.stack([states[3], states[2]], dim=1)
+
+    def finish(self, states: Tensor) -> Tensor:
+        self.finished.append(states.detach())
+        return self._finish(states)
+
+    def _finish(self, states: Tensor) -> Tensor:
+        state, remembered = states.unbind(dim=1)
+        return state + 0.3 * (state @ self.matrices[3]).tanh() + 0.1 * remembered
+
+    def retrace(self, latents: Tensor, states: Tensor, moved: Tensor) -> Tensor:
+        return latents + self._back(moved[:, 0]) - self._back(states[:, 0])
+
+    def _back(self, state: Tensor) -> Tensor:
+        for matrix in self.matrices[:3].flip(0):
+            after = state
+            for _ in range(self.sweeps):
+                state = after - 0.3 * (state @ matrix).tanh()
+        return state
 
 
 class Linear(Objective):

@@ -74,7 +74,11 @@ def test_every_field_of_the_schema(tmp_path):
 
 @pytest.mark.parametrize(
     ("objective", "solver", "search"),
-    [("neuron:17", "auto", "Newton moves"), ("classifier", "auto", "L-BFGS"), ("neuron:17", "lbfgs", None)],
+    [
+        ("neuron:17", "auto", "Newton moves; midway where the target is far"),
+        ("classifier", "auto", "L-BFGS midway"),
+        ("neuron:17", "lbfgs", None),
+    ],
 )
 def test_which_search_was_chosen(tmp_path, objective, solver, search):
     path = tmp_path / "run"

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from equidiff.components import build
-from equidiff.contracts import BuildContext, Generator, Objective, Regularizer, Solver, Step
+from equidiff.contracts import BuildContext, Generator, Midway, Objective, Regularizer, Solver, Step
 from equidiff.errors import UnsupportedError
 from equidiff.testing import (
     ContractError,
@@ -70,6 +70,34 @@ def rounded(z):
     ],
 )
 def test_a_broken_generator_is_caught(broken, message):
+    with pytest.raises(ContractError, match=message):
+        check_generator(broken)
+
+
+def halves(**members):
+    """A generator of 2 z whose first half does nothing, but for what is given here."""
+    sound = {
+        "begin": lambda self, z: z[:, None],
+        "finish": lambda self, s: 2 * s[:, 0],
+        "retrace": lambda self, z, s, moved: moved[:, 0],
+    }
+    parts = component(Midway, **{**sound, **members})
+    return generator(lambda self, z, steps=None: 2 * z, midway=lambda self: parts)
+
+
+@pytest.mark.parametrize(
+    ("broken", "message"),
+    [
+        (generator(lambda self, z, steps=None: z * 2, midway=lambda self: 6), "is no Midway"),
+        (halves(begin=lambda self, z: z), "begin gives shape"),
+        (halves(finish=lambda self, s: 2.1 * s[:, 0]), "differs from generate"),
+        (halves(finish=lambda self, s: 2 * s[:, 0].detach()), "finish loses the graph"),
+        (halves(retrace=lambda self, z, s, moved: z), "retrace is off"),
+        (halves(retrace=lambda self, z, s, moved: moved), "retrace gives shape"),
+    ],
+)
+def test_a_broken_middle_is_caught(broken, message):
+    check_generator(halves())
     with pytest.raises(ContractError, match=message):
         check_generator(broken)
 

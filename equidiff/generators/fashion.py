@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from importlib.resources import files
-from itertools import pairwise
 from typing import TYPE_CHECKING, final
 
 import torch
@@ -17,15 +16,18 @@ from safetensors.torch import load
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from equidiff.contracts import BuildContext, Generator, Latents, Samples, Weights
+from equidiff.contracts import BuildContext, Generator, Latents, Midway, Samples, Weights
 from equidiff.errors import UnsupportedError
 from equidiff.generators.unet import UNet
+from equidiff.midway import States, integrate_back, retrace_flow
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
 STEPS = 8
 WARP = 1.5  # times are (k / steps)^1.5: what it is to become is decided early, where steps are shorter
+
+MIDWAY = 0.75  # of the steps
 
 # of the inverse
 CLEANUPS, CLEANUP = 5, 0.8  # moves of the last state, before it is denoised; more of them would leave the prior
@@ -92,18 +94,30 @@ class FashionFlow(Generator):
             latents[here] = self._refine(latents[here], samples[here])
         return latents
 
+    def midway(self) -> Midway | None:
+        steps = self.steps or STEPS
+        return FashionMidway(self, steps) if steps > 1 else None
+
     def queries(self) -> list[Image.Image]:
         return load_queries()
 
-    def _integrate(self, latents: Tensor, times: list[float]) -> Tensor:
-        state, clean, before = latents, latents, 0.0
-        for now, after in pairwise(times):
+    def walk(self, states: States, times: list[float], first: int, last: int) -> States:
+        """Go on from step `first` to step `last`; states, and the clean images that the steps before them expected."""
+        state, clean = states.unbind(dim=1)
+        for k in range(first, last):
+            step = (state, clean, times[max(k - 1, 0)], times[k], times[k + 1])
             if self.recompute and torch.is_grad_enabled():
-                state, clean = checkpoint(self._step, state, clean, before, now, after, use_reentrant=False)
+                state, clean = checkpoint(self._step, *step, use_reentrant=False)
             else:
-                state, clean = self._step(state, clean, before, now, after)
-            before = now
-        return state
+                state, clean = self._step(*step)
+        return torch.stack([state, clean], dim=1)
+
+    def slope(self, state: Tensor, time: float) -> Tensor:
+        """Of the flow, where the time is below 1."""
+        return (self._denoise(state, time) - state) / (1 - time)
+
+    def _integrate(self, latents: Tensor, times: list[float]) -> Tensor:
+        return self.walk(torch.stack([latents, latents], dim=1), times, 0, len(times) - 1)[:, 0]
 
     def _before_denoising(self, clean: Tensor, time: float) -> Tensor:
         """A state at this time, with as much noise as is usual then, that is denoised to `clean`, nearly."""
@@ -115,12 +129,7 @@ class FashionFlow(Generator):
 
     def _integrate_back(self, state: Tensor, time: float) -> Tensor:
         """From a state at this time to the noise that it began with, by Heun's method."""
-        for now, before in pairwise(time * (1 - k / BACKWARD) for k in range(BACKWARD + 1)):
-            slope = (self._denoise(state, now) - state) / (1 - now)
-            guess = state + (before - now) * slope
-            slope = (slope + (self._denoise(guess, before) - guess) / (1 - before)) / 2
-            state = state + (before - now) * slope
-        return state
+        return integrate_back(self.slope, state, [time * (1 - k / BACKWARD) for k in range(BACKWARD + 1)])
 
     def _refine(self, latent: Tensor, sample: Tensor) -> Tensor:
         """A latent nearby whose sample is nearer to this one; both of one row."""
@@ -159,6 +168,30 @@ class FashionFlow(Generator):
     def _denoise(self, state: Tensor, time: float) -> Tensor:
         with torch.autocast(state.device.type, torch.bfloat16, enabled=self.dtype == "bfloat16"):
             return self.flow(state, state.new_full((len(state),), time)).float()
+
+
+@final
+class FashionMidway(Midway):
+    """The sampler at three quarters of its steps, where about a third of the state is noise.
+
+    Args:
+        flow: the generator.
+        steps: of its sampler, at least 2.
+    """
+
+    def __init__(self, flow: FashionFlow, steps: int) -> None:
+        self._flow, self._steps = flow, steps
+        self._times = _times(steps)
+        self._step = min(round(MIDWAY * steps), steps - 1)
+
+    def begin(self, latents: Latents) -> States:
+        return self._flow.walk(torch.stack([latents, latents], dim=1), self._times, 0, self._step)
+
+    def finish(self, states: States) -> Samples:
+        return (self._flow.walk(states, self._times, self._step, self._steps)[:, 0] + 1) / 2
+
+    def retrace(self, latents: Latents, states: States, moved: States) -> Latents:
+        return retrace_flow(self._flow.slope, latents, states[:, 0], moved[:, 0], self._times[self._step])
 
 
 def _times(steps: int) -> list[float]:

@@ -8,6 +8,10 @@ With few residuals the linearisation is their Jacobian, corrected after each mov
 most moves cost a forward pass alone. With many, a Jacobian would cost more than it gains: then it is quasi-Newton
 descent of the loss (L-BFGS) over latents of the start's own length.
 
+Where the sampler has a middle (`Generator.midway`), far targets and many residuals are searched for among its states
+there: what is left of the sampler is cheap and hardly bent. The latent that leads to what was found is retraced,
+nearly, and the search goes on from what it really leads to.
+
 A sampler may be made coarse for most of the search: fewer of its steps, which cost less, bring the latent near; the
 rest is done with all of them, and only that counts.
 
@@ -21,6 +25,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Generator as Coroutine
+from dataclasses import replace
 from typing import Any, final
 
 import torch
@@ -29,14 +34,19 @@ from torch import Tensor
 from equidiff.builtin import AutoOptions
 from equidiff.contracts import Answer, BuildContext, Latents, Request, ResidualFunction, Solver, Step
 from equidiff.errors import SpecError
+from equidiff.residual import FromMidway
 from equidiff.solvers.callback import drive
-from equidiff.solvers.lbfgs import minimize_on_sphere
+from equidiff.solvers.lbfgs import minimize, minimize_on_sphere
 
 FEW = 3  # plain samples that a single residual needs
 JACOBIAN_OUTPUTS = 4  # with up to so many residuals a Jacobian is worth its backward passes
 PATIENCE = 20  # evaluations in which L-BFGS may fail to halve the loss
 GOOD, POOR = 0.3, 0.8  # ratios of the loss after and before a move: longer moves, shorter moves
 NEAR, BEYOND = 0.5, 2.5  # moves of half the prior's deviation are trusted; longer ones are stretched, so far at most
+FAR = 2.0  # a longer move is made midway, where there is such
+NEARER = 0.003  # part of the loss that is left midway before it is retraced, which is no more exact
+AGAIN = 0.7  # part of the loss that may be left by a turn, for another one to be worth it
+MIDWAY_PATIENCE = 15  # evaluations in which L-BFGS may fail to halve the loss there
 TYPICAL = 2.576  # standard deviations: a latent stays within the central 99 % of the prior's lengths
 
 Search = Coroutine[Request | Step, Any, bool]
@@ -80,15 +90,46 @@ class Auto(Solver):
                 if here.loss.item() < residual.tolerance or (yield from self.search(here, residual, numbers)):
                     return
 
-    def choice(self, residuals: int) -> str:
+    def choice(self, residuals: int, midway: bool) -> str:
         """Newton moves for few residuals, L-BFGS for more."""
-        return "Newton moves" if residuals <= JACOBIAN_OUTPUTS else "L-BFGS"
+        if residuals <= JACOBIAN_OUTPUTS:
+            return "Newton moves; midway where the target is far" if midway else "Newton moves"
+        return "L-BFGS midway" if midway else "L-BFGS"
 
     def search(self, here: Answer, residual: ResidualFunction, numbers: itertools.count[int]) -> Search:
         """Moves from here until solved (True) or stalled (False)."""
-        return (self._newton if residual.size <= JACOBIAN_OUTPUTS else _descend)(here, residual, numbers)
+        if residual.size <= JACOBIAN_OUTPUTS:
+            here = yield from self._newton(here, residual, numbers)
+        elif not residual.midway:
+            return (yield from _descend(here, residual, numbers))
+        if residual.midway and here.loss.item() >= residual.tolerance:
+            here = yield from self._midway(here, residual, numbers)
+        return here.loss.item() < residual.tolerance
 
-    def _newton(self, here: Answer, residual: ResidualFunction, numbers: itertools.count[int]) -> Search:
+    def _midway(
+        self, here: Answer, residual: ResidualFunction, numbers: itertools.count[int]
+    ) -> Coroutine[Request | Step, Any, Answer]:
+        """Searches among the states midway and retraces what is found, by turns; returns the best that it saw."""
+        here = yield from residual.begin(here.latents)
+        while True:
+            assert here.states is not None  # it was asked for
+            rest = FromMidway(residual, max(residual.tolerance / 4, NEARER * here.loss.item()))
+            start = replace(here, latents=here.states)
+            if residual.size <= JACOBIAN_OUTPUTS:
+                found = yield from _quietly(self._newton(start, rest, itertools.count()), start)
+            else:
+                found = yield from _quietly(_descend_freely(start, rest), start)
+            there = yield from residual.retrace(here, found.latents)
+            ratio = there.loss.item() / here.loss.item()
+            here = there if ratio < 1 else here
+            yield Step(next(numbers), here)
+            if here.loss.item() < residual.tolerance or not ratio < AGAIN:
+                return here
+
+    def _newton(
+        self, here: Answer, residual: ResidualFunction, numbers: itertools.count[int]
+    ) -> Coroutine[Request | Step, Any, Answer]:
+        """Newton moves until solved, stalled, or far from the target where there is a better way; returns the best."""
         radius = self._first_radius(here)
         progress = Progress(here, patience=2)
         while not progress.stalled:
@@ -97,23 +138,25 @@ class Auto(Solver):
             jacobian, fresh = here.jacobian[0].flatten(1).double(), True
             while True:
                 move = stretch(newton_move(here.residuals[0], jacobian), len(jacobian)).reshape(here.latents.shape)
+                if residual.midway and float(move.norm()) > FAR:
+                    return here
                 move, length = shorten(move, radius)
                 if length == 0:
-                    return False
-                there = yield from residual.value(typical(here.latents + move))
+                    return here
+                there = yield from residual.value(_bounded(here.latents + move, residual))
                 ratio = there.loss.item() / here.loss.item()
                 radius = next_radius(radius, length, ratio)
                 jacobian = broyden(jacobian, here, there)
                 here = there if ratio < 1 else here
                 yield Step(next(numbers), here)
                 if here.loss.item() < residual.tolerance:
-                    return True
+                    return here
                 # a corrected Jacobian is good for as long as it serves; a fresh one gets a second, shorter try
                 if not (ratio < POOR or fresh):
                     break
                 fresh = False
             progress.note(here)
-        return False
+        return here
 
     def _first_radius(self, here: Answer) -> float:
         return self.radius * math.sqrt(here.latents[0].numel())
@@ -122,6 +165,11 @@ class Auto(Solver):
 def _descend(here: Answer, residual: ResidualFunction, numbers: itertools.count[int]) -> Search:
     """Moves by L-BFGS until solved (True) or stalled (False)."""
     return drive(lambda ask: minimize_on_sphere(ask, typical(here.latents), PATIENCE), residual, numbers)
+
+
+def _descend_freely(here: Answer, residual: ResidualFunction) -> Search:
+    """The same among states, which may be of any length."""
+    return drive(lambda ask: minimize(ask, here.latents, MIDWAY_PATIENCE), residual, itertools.count())
 
 
 @final
@@ -145,7 +193,7 @@ class _Coarse(ResidualFunction):
         return self._residual.draw(count)
 
 
-def _quietly(search: Search, here: Answer) -> Coroutine[Request | Step, Any, Answer]:
+def _quietly(search: Coroutine[Request | Step, Any, Any], here: Answer) -> Coroutine[Request | Step, Any, Answer]:
     """Run a search, keep its steps to ourselves, and return where it ended."""
     answer = None
     while True:
@@ -232,6 +280,11 @@ def next_radius(radius: float, length: float, ratio: float) -> float:
     if ratio < GOOD:
         return max(radius, 2 * length)
     return radius if ratio < POOR else length / 3
+
+
+def _bounded(latents: Tensor, residual: ResidualFunction) -> Tensor:
+    """Latents of a typical length; states, of which none is known, as they are."""
+    return latents if isinstance(residual, FromMidway) else typical(latents)
 
 
 def typical(latents: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from equidiff.builtin import LbfgsOptions
-from equidiff.contracts import BuildContext, Latents, Request, ResidualFunction, Solver, Step
+from equidiff.contracts import Answer, BuildContext, Latents, Request, ResidualFunction, Solver, Step
 from equidiff.errors import SpecError
 from equidiff.solvers.callback import Ask, drive
 
@@ -44,14 +44,29 @@ class Lbfgs(Solver):
             latents = residual.draw(1)
 
     def _minimize(self, ask: Ask, start: Latents) -> None:
-        z = torch.nn.Parameter(start.clone())
+        minimize(ask, start, history=self.history)
 
-        def closure() -> Tensor:
-            answer = ask(z.detach().clone())
-            z.grad = answer.gradient
-            return answer.loss[0]
 
-        _optimizer(z, self.history).step(closure)
+def minimize(ask: Ask, start: Latents, patience: int | None = None, history: int = 20) -> None:
+    """L-BFGS with strong Wolfe line search.
+
+    Args:
+        ask: answers with loss and gradient.
+        start: `[1, *latent_shape]`.
+        patience: ends after so many evaluations in which the loss did not halve; never for that reason when absent.
+        history: moves that the curvature is estimated from.
+    """
+    z = torch.nn.Parameter(start.clone())
+    going = _Going(patience)
+
+    def closure() -> Tensor:
+        answer = ask(z.detach().clone())
+        going.note(answer)
+        z.grad = answer.gradient
+        return answer.loss[0]
+
+    with suppress(StopIteration):
+        _optimizer(z, history).step(closure)
 
 
 def minimize_on_sphere(ask: Ask, start: Latents, patience: int, history: int = 20) -> None:
@@ -66,23 +81,33 @@ def minimize_on_sphere(ask: Ask, start: Latents, patience: int, history: int = 2
         history: moves that the curvature is estimated from.
     """
     w, radius = torch.nn.Parameter(start.clone()), start.norm()
-    mark, since = float("inf"), 0
+    going = _Going(patience)
 
     def closure() -> Tensor:
-        nonlocal mark, since
         direction = w.detach() / w.detach().norm()
         answer = ask(radius * direction)
         assert answer.gradient is not None  # it is what is asked for
-        loss = answer.loss.item()
-        mark, since = (loss, 0) if loss < mark / 2 else (mark, since + 1)
-        if since > patience:
-            raise StopIteration
+        going.note(answer)
         along = (answer.gradient * direction).sum()
         w.grad = radius / w.detach().norm() * (answer.gradient - along * direction)
         return answer.loss[0]
 
     with suppress(StopIteration):
         _optimizer(w, history).step(closure)
+
+
+class _Going:
+    """Ends an optimizer after `patience` evaluations in which the loss did not halve."""
+
+    def __init__(self, patience: int | None) -> None:
+        self._mark, self._since, self._patience = float("inf"), 0, patience
+
+    def note(self, answer: Answer) -> None:
+        """Note an evaluation; raises StopIteration where it is enough."""
+        loss = answer.loss.item()
+        self._mark, self._since = (loss, 0) if loss < self._mark / 2 else (self._mark, self._since + 1)
+        if self._patience is not None and self._since > self._patience:
+            raise StopIteration
 
 
 def _optimizer(latents: torch.nn.Parameter, history: int) -> torch.optim.LBFGS:

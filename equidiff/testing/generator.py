@@ -6,19 +6,21 @@ import torch
 from PIL.Image import Image
 from torch import Tensor
 
-from equidiff.contracts import Generator
+from equidiff.contracts import Generator, Midway
 from equidiff.errors import UnsupportedError
 from equidiff.testing.failure import require
 from equidiff.testing.numerics import check_map, check_tensor
 
 INVERSION_TOLERANCE = 0.1
+HALVES_TOLERANCE = 1e-3  # standard deviations
+RETRACING = 0.5
 
 
 def check_generator(generator: Generator, *, rows: int = 3, device: str = "cpu") -> None:
     """Check that a generator keeps its contract.
 
     Shapes and dtype, determinism, gradients against finite differences, independence of rows, the coarser sampler,
-    the generator's own queries, and its inverse where it has one.
+    the generator's own queries, its inverse where it has one, and its two halves where it has such.
 
     Args:
         generator: what to check.
@@ -46,6 +48,9 @@ def check_generator(generator: Generator, *, rows: int = 3, device: str = "cpu")
     check_tensor(coarse, (rows, *generator.sample_shape), f"{name}.generate(..., steps=2)")
     _check_queries(generator, name)
     _check_inverse(generator, samples, name)
+    halves = generator.midway()
+    if halves is not None:
+        _check_halves(halves, latents, samples, f"{name}.midway()")
 
 
 def _check_shape(shape: object, what: str) -> None:
@@ -77,3 +82,25 @@ def _check_inverse(generator: Generator, samples: Tensor, name: str) -> None:
     asked = "latents that `generate` maps back to the samples, or UnsupportedError"
     problem = f"{name}.invert is off: what its latents generate differs by {off:.2g} standard deviations"
     require(off < INVERSION_TOLERANCE, problem, asked)
+
+
+def _check_halves(halves: Midway, latents: Tensor, samples: Tensor, name: str) -> None:
+    require(isinstance(halves, Midway), f"{name} is no Midway", "a subclass of equidiff.contracts.Midway, or None")
+    other = latents + 0.1 * latents.roll(1, dims=0)
+    with torch.no_grad():
+        states, towards = halves.begin(latents), halves.begin(other)
+    check_tensor(states, (len(latents), *states.shape[1:2], *latents.shape[1:]), f"{name}.begin")
+    whole = check_map(halves.finish, states, tuple(samples.shape[1:]), f"{name}.finish")
+    off = float((whole - samples).square().mean().sqrt() / samples.std().clamp(min=1e-6))
+    problem = f"{name}: finish(begin(z)) differs from generate(z) by {off:.2g} standard deviations"
+    require(off < HALVES_TOLERANCE, problem, "the same samples")
+    moved = torch.cat([towards[:, :1], states[:, 1:]], dim=1)
+    with torch.no_grad():
+        found = halves.retrace(latents, states, moved)
+        check_tensor(found, tuple(latents.shape), f"{name}.retrace")
+        left = float((halves.begin(found) - moved)[:, 0].norm() / (states - moved)[:, 0].norm().clamp(min=1e-12))
+    require(
+        left < RETRACING,
+        f"{name}.retrace is off: what its latents lead to is {left:.2g} of the move away from the moved states",
+        f"less than {RETRACING} of it",
+    )

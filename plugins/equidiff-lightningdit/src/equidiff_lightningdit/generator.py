@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, final
 
 import torch
@@ -9,8 +10,9 @@ from PIL.Image import Image
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from equidiff.contracts import BuildContext, Generator, Latents, Samples
+from equidiff.contracts import BuildContext, Generator, Latents, Midway, Samples
 from equidiff.errors import UnknownNameError, UsageError
+from equidiff.midway import States, retrace_flow
 from equidiff_lightningdit.parts import FASHION, Parts, load_parts
 from equidiff_lightningdit.sampler import (
     CHECKPOINT,
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 STEPS = 50
 FASHION_STEPS = 25
+MIDWAY = 0.6  # time
 
 
 @final
@@ -95,11 +98,7 @@ class LightningDiTGenerator(Generator):
 
     def generate(self, latents: Latents, steps: int | None = None) -> Samples:
         """Map start noise to images; see the contract. `steps` are network evaluations."""
-        times = self._grid(steps or self._steps)
-        clean = integrate(self._velocity(len(latents), latents.device), latents, times, self._method, self.recompute)
-        if self.recompute and torch.is_grad_enabled():
-            return checkpoint(self._decode, clean, **CHECKPOINT)
-        return self._decode(clean)
+        return self.decode(self.integrate(latents, self._grid(steps or self._steps)))
 
     @torch.no_grad()
     def invert(self, samples: Samples) -> Latents:
@@ -110,14 +109,31 @@ class LightningDiTGenerator(Generator):
         """
         images = 2 * samples - 1
         mean = self._autoencoder.encode(images).latent_dist.mean
-        velocity = self._velocity(len(samples), samples.device)
+        velocity = self.velocity(len(samples), samples.device)
         return integrate_back(velocity, self._stats.normalise(mean), self._grid(self._steps))
+
+    def midway(self) -> Midway | None:
+        """None for dopri5, which chooses its own steps, and where there is one step."""
+        times = self._grid(self._steps)
+        return None if self._method == "dopri5" or len(times) < 3 else FlowMidway(self, times)
 
     def queries(self) -> list[Image]:
         """The query images it was given."""
         return self._queries
 
-    def _velocity(self, rows: int, device: torch.device) -> Velocity:
+    def integrate(self, latents: Tensor, times: Sequence[float]) -> Tensor:
+        """From the first of these times to the last."""
+        velocity = self.velocity(len(latents), latents.device)
+        return integrate(velocity, latents, times, self._method, self.recompute)
+
+    def decode(self, clean: Tensor) -> Samples:
+        """Images of what the flow ends with."""
+        if self.recompute and torch.is_grad_enabled():
+            return checkpoint(self._decode, clean, **CHECKPOINT)
+        return self._decode(clean)
+
+    def velocity(self, rows: int, device: torch.device) -> Velocity:
+        """Of the flow, for so many rows."""
         labels = torch.full((rows,), self._label, device=device)
         return velocity_of(self._transformer, labels, self._null, self._guidance, self._dtype)
 
@@ -128,6 +144,35 @@ class LightningDiTGenerator(Generator):
 
     def _decode(self, latents: Tensor) -> Samples:
         return (self._autoencoder.decode(self._stats.denormalise(latents)).sample + 1) / 2
+
+
+@final
+class FlowMidway(Midway):
+    """The flow, stopped where somewhat more than a third of it is noise.
+
+    Args:
+        generator: the flow.
+        times: of its sampler, at least three.
+    """
+
+    def __init__(self, generator: LightningDiTGenerator, times: Sequence[float]) -> None:
+        self._generator = generator
+        inner = range(1, len(times) - 1)
+        step = next((k for k in inner if times[k] >= MIDWAY), inner[-1])
+        self._before, self._after = times[: step + 1], times[step:]
+
+    def begin(self, latents: Latents) -> States:
+        """Integrate from the noise; there is one part."""
+        return self._generator.integrate(latents, self._before)[:, None]
+
+    def finish(self, states: States) -> Samples:
+        """Integrate to the end, and decode."""
+        return self._generator.decode(self._generator.integrate(states[:, 0], self._after))
+
+    def retrace(self, latents: Latents, states: States, moved: States) -> Latents:
+        """Integrate both backwards in a few steps; see `equidiff.midway.retrace_flow`."""
+        velocity = self._generator.velocity(2 * len(latents), latents.device)
+        return retrace_flow(velocity, latents, states[:, 0], moved[:, 0], self._after[0])
 
 
 def _narrow(transformer: nn.Module, dtype: torch.dtype) -> None:

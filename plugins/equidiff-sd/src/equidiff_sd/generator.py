@@ -10,11 +10,14 @@ from diffusers import AutoencoderTiny
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from equidiff.contracts import Generator, Latents, Samples
+from equidiff.contracts import Generator, Latents, Midway, Samples
 from equidiff.errors import UnsupportedError
-from equidiff_sd.sampler import Sampler
+from equidiff.midway import States
+from equidiff_sd.sampler import Plan, Sampler, Step
 from equidiff_sd.text import Conditioning
 
+MIDWAY = 0.75  # of the steps
+FEWEST = 8  # steps: with fewer, a look back is too rough
 INVERSION_LIMIT = 0.1  # standard deviations: what EquiDiff's contract asks of an inverse
 
 
@@ -127,10 +130,7 @@ class Diffusion(Generator):
     def generate(self, latents: Latents, steps: int | None = None) -> Samples:
         """Run the sampler from `latents`, `[batch, *latent_shape]`, and decode; see `Generator.generate`."""
         plan = self._sampler.plan(self.steps if steps is None else steps)
-        states = plan.start * latents
-        for step in plan.steps:
-            states = self._recomputed(step.do, states, self._denoiser)
-        return self._recomputed(self._decode, states)
+        return self.decode(self.walk(plan.start * latents, plan.steps))
 
     @torch.no_grad()
     def invert(self, samples: Samples) -> Latents:
@@ -147,6 +147,27 @@ class Diffusion(Generator):
         for step in reversed(plan.steps):
             states = step.undo(states, self._denoiser)
         return states / plan.start
+
+    def midway(self) -> Midway | None:
+        """None where there are too few steps to stop between."""
+        plan = self._sampler.plan(self.steps)
+        return DiffusionMidway(self, plan) if len(plan.steps) >= FEWEST else None
+
+    def walk(self, states: Tensor, steps: Sequence[Step]) -> Tensor:
+        """The states after these steps."""
+        for step in steps:
+            states = self._recomputed(step.do, states, self._denoiser)
+        return states
+
+    def look_back(self, states: Tensor, steps: Sequence[Step]) -> Tensor:
+        """Roughly the states before these steps."""
+        for step in reversed(steps):
+            states = step.look_back(states, self._denoiser)
+        return states
+
+    def decode(self, states: Tensor) -> Samples:
+        """Pictures of what the sampler ends with."""
+        return self._recomputed(self._decode, states)
 
     def _decode(self, states: Tensor) -> Tensor:
         return states / 2 + 0.5 if self._autoencoder is None else self._autoencoder.decode(states)
@@ -170,3 +191,32 @@ class Diffusion(Generator):
             # nothing here draws random numbers, so their state need not be kept
             return checkpoint(function, states, *others, use_reentrant=False, preserve_rng_state=False)
         return function(states, *others)
+
+
+@final
+class DiffusionMidway(Midway):
+    """The sampler at three quarters of its steps.
+
+    Args:
+        generator: the diffusion.
+        plan: all steps of its sampler.
+    """
+
+    def __init__(self, generator: Diffusion, plan: Plan) -> None:
+        self._generator, self._start = generator, plan.start
+        step = round(MIDWAY * len(plan.steps))
+        self._before, self._after = plan.steps[:step], plan.steps[step:]
+
+    def begin(self, latents: Latents) -> States:
+        """Run the first steps; there is one part."""
+        return self._generator.walk(self._start * latents, self._before)[:, None]
+
+    def finish(self, states: States) -> Samples:
+        """Run the others, and decode."""
+        return self._generator.decode(self._generator.walk(states[:, 0], self._after))
+
+    def retrace(self, latents: Latents, states: States, moved: States) -> Latents:
+        """What differs between the states, looked back upon, is added to the latents: most of the error cancels."""
+        both = torch.cat([states[:, 0], moved[:, 0]])
+        back, wanted = self._generator.look_back(both, self._before).chunk(2)
+        return latents + (wanted - back) / self._start

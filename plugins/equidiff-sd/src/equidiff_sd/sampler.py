@@ -44,6 +44,11 @@ class Step:
         """The state after this step."""
         return self.keep * state + self.add * predict(self.scale * state, self.time)
 
+    def look_back(self, after: Tensor, predict: Predict) -> Tensor:
+        """Roughly the state that this step maps to `after`, from one evaluation there (DDIM's inversion)."""
+        state = after / self.keep
+        return (after - self.add * predict(self.scale * state, self.time)) / self.keep
+
     def undo(self, after: Tensor, predict: Predict) -> Tensor:
         """The state that this step maps to `after`, `[batch, ...]`, by fixed-point iteration.
 
