@@ -45,6 +45,7 @@ GOOD, POOR = 0.3, 0.8  # ratios of the loss after and before a move: longer move
 NEAR, BEYOND = 0.5, 2.5  # moves of half the prior's deviation are trusted; longer ones are stretched, so far at most
 FAR = 2.0  # a longer move is made midway, where there is such
 NEARER = 0.003  # part of the loss that is left midway before it is retraced, which is no more exact
+SHARES = (1.0, 0.5)  # of what was found midway; a part of it where the whole does not do once it is retraced
 AGAIN = 0.7  # part of the loss that may be left by a turn, for another one to be worth it
 MIDWAY_PATIENCE = 15  # evaluations in which L-BFGS may fail to halve the loss there
 TYPICAL = 2.576  # standard deviations: a latent stays within the central 99 % of the prior's lengths
@@ -119,11 +120,17 @@ class Auto(Solver):
                 found = yield from _quietly(self._newton(start, rest, itertools.count()), start)
             else:
                 found = yield from _quietly(_descend_freely(start, rest), start)
-            there = yield from residual.retrace(here, found.latents)
-            ratio = there.loss.item() / here.loss.item()
-            here = there if ratio < 1 else here
-            yield Step(next(numbers), here)
-            if here.loss.item() < residual.tolerance or not ratio < AGAIN:
+            if found.loss.item() >= AGAIN * here.loss.item():
+                return here
+            before = here
+            for share in SHARES:
+                moved = start.latents + share * (found.latents - start.latents)
+                there = yield from residual.retrace(before, moved)
+                here = there if there.loss.item() < here.loss.item() else here
+                yield Step(next(numbers), here)
+                if here.loss.item() < max(residual.tolerance, AGAIN * before.loss.item()):
+                    break
+            if here.loss.item() < residual.tolerance or here.loss.item() >= AGAIN * before.loss.item():
                 return here
 
     def _newton(
