@@ -65,6 +65,8 @@ def predict(work: Pass, latent_shape: tuple[int, ...], rows: int, device: str = 
 def predict_pass(problem: Problem, rows: int, device: str = "cpu") -> Memory:
     """Predict the costliest pass that the default solver makes: a Jacobian where there are few residuals.
 
+    Many residuals may be searched for midway, where passes are shorter: then this is an upper bound.
+
     A sampler of many steps is followed for 4 and for 8 of them; what it needs beyond grows with each step alike.
     """
     generator = problem.generator

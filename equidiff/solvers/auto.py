@@ -137,7 +137,7 @@ class Auto(Solver):
         self, here: Answer, residual: ResidualFunction, numbers: itertools.count[int]
     ) -> Coroutine[Request | Step, Any, Answer]:
         """Newton moves until solved, stalled, or far from the target where there is a better way; returns the best."""
-        radius = self._first_radius(here)
+        radius = self._first_radius(here, residual)
         progress = Progress(here, patience=2)
         while not progress.stalled:
             here = yield from residual.jacobian(here.latents)
@@ -165,8 +165,9 @@ class Auto(Solver):
             progress.note(here)
         return here
 
-    def _first_radius(self, here: Answer) -> float:
-        return self.radius * math.sqrt(here.latents[0].numel())
+    def _first_radius(self, here: Answer, residual: ResidualFunction) -> float:
+        moving = here.latents[0, 0] if isinstance(residual, FromMidway) else here.latents[0]
+        return self.radius * math.sqrt(moving.numel())
 
 
 def _descend(here: Answer, residual: ResidualFunction, numbers: itertools.count[int]) -> Search:
