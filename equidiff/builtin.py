@@ -88,8 +88,8 @@ class LbfgsOptions(Options):
 class AutoOptions(Options):
     """Options of `auto`."""
 
-    pool: int = Field(
-        8, ge=1, le=1024, description="plain samples to start from, the best first; 3 for a single residual"
+    pool: int | None = Field(
+        None, ge=1, le=1024, description="plain samples to start from, the best first; 3 for up to 4 residuals, else 8"
     )
     radius: float = Field(0.5, gt=0, le=2, description="longest first move, as a fraction of sqrt(latent size)")
     coarse: int | None = Field(

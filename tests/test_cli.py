@@ -203,7 +203,8 @@ def test_show_types_and_defaults():
     text = run_cli("show", "solver", "infinite").stdout
     assert re.search(r"^lr +number > 0 +10\.0 ", text, re.MULTILINE)
     assert re.search(r"^optimizer +sgd \| adam \| shampoo +sgd ", text, re.MULTILINE)
-    assert re.search(r"^pool +integer >= 1 <= 1024 +8 ", run_cli("show", "solver", "auto").stdout, re.MULTILINE)
+    text = run_cli("show", "solver", "lbfgs").stdout
+    assert re.search(r"^history +integer >= 1 <= 1000 +20 ", text, re.MULTILINE)
 
 
 def test_show_layers():

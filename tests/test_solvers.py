@@ -123,6 +123,12 @@ def test_auto_starts_again_where_there_is_no_slope():
     assert all(result.status == "member" for result in found)
 
 
+@pytest.mark.parametrize(("outputs", "pool", "looked"), [(2, None, 3), (8, None, 8), (2, 5, 5), (8, 5, 5)])
+def test_auto_looks_at_three_plain_samples_for_few_residuals_and_eight_for_many(outputs, pool, looked):
+    found = solved(linear_problem(outputs=outputs, target=9.0), Auto(pool), count=16, budget=0.5)
+    assert {result.cost.forwards for result in found} == {looked}
+
+
 class Stepped(Generator):
     """x = z + sin(z) / 2, which fewer than ten steps only approach; notes the steps of each row."""
 

@@ -38,7 +38,7 @@ from equidiff.residual import FromMidway
 from equidiff.solvers.callback import drive
 from equidiff.solvers.lbfgs import minimize, minimize_on_sphere
 
-FEW = 3  # plain samples that a single residual needs
+FEW, MANY = 3, 8  # plain samples to start from, for few and for many residuals
 JACOBIAN_OUTPUTS = 4  # with up to so many residuals a Jacobian is worth its backward passes
 PATIENCE = 20  # evaluations in which L-BFGS may fail to halve the loss
 GOOD, POOR = 0.3, 0.8  # ratios of the loss after and before a move: longer moves, shorter moves
@@ -58,8 +58,8 @@ class Auto(Solver):
     """Minimum-norm Newton moves with a trust radius and restarts.
 
     Args:
-        pool: plain samples to start from: the best first, then the next where the search stalls. A single residual is
-            near its target so often that no more than three are looked at, and new ones where the best of them fails.
+        pool: plain samples to start from, the best first, then the next where the search stalls: 3 where there are few
+            residuals, which are near their target often, and new ones where the best of them fails; else 8.
         radius: the first trust radius, as a fraction of the root of the latent's size.
         coarse: sampler steps to search with first; all of them from the start when absent.
     """
@@ -67,7 +67,7 @@ class Auto(Solver):
     budget = 128
     tolerance = 1e-3
 
-    def __init__(self, pool: int = 8, radius: float = 0.5, coarse: int | None = None) -> None:
+    def __init__(self, pool: int | None = None, radius: float = 0.5, coarse: int | None = None) -> None:
         self.pool = pool
         self.radius = radius
         self.coarse = coarse
@@ -76,11 +76,12 @@ class Auto(Solver):
         self, latents: Latents, residual: ResidualFunction, budget: float
     ) -> Coroutine[Request | Step, Any, None]:
         numbers = itertools.count()
-        cards = min(FEW, self.pool) if residual.size == 1 else self.pool
+        few = residual.size <= JACOBIAN_OUTPUTS
+        cards = self.pool or (FEW if few else MANY)
         while True:
             hand = yield from residual.pool(cards, self.coarse)
-            # with a single residual new cards are cheaper than going on from a hand's second best
-            for card in range(1 if residual.size == 1 else cards):
+            # with few residuals new cards are cheaper than going on from a hand's second best
+            for card in range(1 if few else cards):
                 here = hand.rows(card, card + 1)
                 if self.coarse is not None:
                     yield Step(next(numbers), (yield from residual.value(here.latents)))
