@@ -258,14 +258,14 @@ def _hand_out(answer: Answer, asking: list[tuple[_Task, Request]], problem: Prob
         if request.kind in {"sensitivity", "pull"}:
             task.cost.backwards += rows * outputs * problem.objective_share
         if request.kind == "retrace":
-            task.cost.forwards += rows * problem.shares[1]
+            task.cost.forwards += rows * problem.retrace_share
     return shares
 
 
 def _depth(problem: Problem, request: Request) -> float:
     """What a pass costs, as a share of one through the whole sampler with the generator's own number of steps."""
     if request.midway:
-        return problem.shares[0]
+        return problem.rest_share
     usual = problem.generator.steps
     return 1.0 if request.steps is None or usual is None else request.steps / usual
 

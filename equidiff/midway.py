@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import pairwise
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-Latents = Float[Tensor, "batch *latent"]
+from equidiff.residual import Latents
+
 States = Float[Tensor, "batch parts *latent"]
 Samples = Float[Tensor, "batch *sample"]
 
@@ -71,15 +72,16 @@ class Midway(ABC):
         """
 
 
-def integrate_back(slope: Slope, state: Tensor, times: Sequence[float]) -> Tensor:
-    """Integrate `dx/dt = slope(x, t)` by Heun's method, from the first of these times to the last.
+def integrate_back(slope: Slope, state: Tensor, time: float, steps: int) -> Tensor:
+    """Integrate `dx/dt = slope(x, t)` by Heun's method, from a time back to 0.
 
     Args:
         slope: maps states and one time to their derivative.
-        state: `[batch, ...]`, at the first time.
-        times: at least two.
+        state: `[batch, ...]`, at `time`.
+        time: above 0.
+        steps: equal ones, of two evaluations each.
     """
-    for now, after in pairwise(times):
+    for now, after in pairwise(time * (1 - k / steps) for k in range(steps + 1)):
         here = slope(state, now)
         there = slope(state + (after - now) * here, after)
         state = state + (after - now) * (here + there) / 2
@@ -98,6 +100,5 @@ def retrace_flow(slope: Slope, latents: Latents, state: Tensor, moved: Tensor, t
         moved: where they are to lead.
         time: of both.
     """
-    times = [time * (1 - k / BACK) for k in range(BACK + 1)]
-    back, wanted = integrate_back(slope, torch.cat([state, moved]), times).chunk(2)
+    back, wanted = integrate_back(slope, torch.cat([state, moved]), time, BACK).chunk(2)
     return latents + (wanted - back)

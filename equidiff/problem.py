@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, final
@@ -88,9 +88,10 @@ class Problem:
 
     def begin(self, latents: Tensor) -> Answer:
         """The same as `value`, with the states midway."""
+        assert self.halves is not None  # who asks has looked
+        assert self.rest is not None  # so has halves
         with torch.no_grad():
-            states = self._halves.begin(latents)
-        assert self.rest is not None  # there are halves
+            states = self.halves.begin(latents)
         return replace(self.rest.value(states), latents=latents, states=states)
 
     def retrace(self, latents: Tensor, moved: Sequence[tuple[Tensor, Tensor]]) -> Answer:
@@ -100,41 +101,23 @@ class Problem:
             latents: `[rows, *latent_shape]`.
             moved: for each row, from which state to which, each `[1, parts, *latent_shape]`.
         """
+        assert self.halves is not None  # who asks has looked
         before, after = (torch.cat(each) for each in zip(*moved, strict=True))
         with torch.no_grad():
-            found = self._halves.retrace(latents, before, after)
+            found = self.halves.retrace(latents, before, after)
         # a standard normal has hardly any other length: where it was typical, it stays so
         lengths = [each.flatten(1).norm(dim=1).clamp(min=1e-12) for each in (latents, found)]
         return self.begin(found * (lengths[0] / lengths[1]).reshape(-1, *[1] * (latents.ndim - 1)))
 
     @cached_property
-    def rest(self) -> Problem | None:
-        """The same equation for states midway; None where the sampler cannot be stopped, or a penalty is of latents."""
-        halves = self.generator.midway()
-        if halves is None or self._penalises_latents:
-            return None
-        return replace(self, generator=_SecondHalf(halves, self.generator))
-
-    @property
-    def _halves(self) -> Midway:
-        halves = self.generator.midway()
-        assert halves is not None  # who asks has looked
-        return halves
+    def halves(self) -> Midway | None:
+        """The generator's sampler in two halves; None where it cannot be stopped, or a penalty is of latents."""
+        return None if self._penalises_latents else self.generator.midway()
 
     @cached_property
-    def shares(self) -> tuple[float, float]:
-        """What finishing from midway, and retracing from there, cost: shares of a pass, in matrix operations."""
-        latents = torch.zeros(1, *self.generator.latent_shape, device=self.target.device)
-        with torch.no_grad(), FlopCounterMode(display=False) as whole:
-            self._forward(latents, None)
-        with torch.no_grad():
-            states = self._halves.begin(latents)
-        with torch.no_grad(), FlopCounterMode(display=False) as finish:
-            self._compare(latents, self._halves.finish(states))
-        with torch.no_grad(), FlopCounterMode(display=False) as retrace:
-            self._halves.retrace(latents, states, states)
-        total = max(whole.get_total_flops(), 1)
-        return finish.get_total_flops() / total, retrace.get_total_flops() / total
+    def rest(self) -> Problem | None:
+        """The same equation for states midway; None without halves."""
+        return None if self.halves is None else replace(self, generator=_SecondHalf(self.halves, self.generator))
 
     @cached_property
     def size(self) -> int:
@@ -148,12 +131,37 @@ class Problem:
     @cached_property
     def objective_share(self) -> float:
         """What one look of the objective at a sample costs, as a share of a whole pass, in matrix operations."""
-        latents = torch.zeros(1, *self.generator.latent_shape, device=self.target.device)
-        with torch.no_grad(), FlopCounterMode(display=False) as whole:
-            samples = self._forward(latents, None).samples
-        with torch.no_grad(), FlopCounterMode(display=False) as objective:
-            self.objective.compare(samples, self.target)
-        return objective.get_total_flops() / max(whole.get_total_flops(), 1)
+        with torch.no_grad():
+            samples = self.generator.generate(self._origin)
+        return self._share(lambda: self.objective.compare(samples, self.target))
+
+    @cached_property
+    def rest_share(self) -> float:
+        """What a pass from midway on costs, likewise."""
+        rest, states = self.rest, self.begin(self._origin).states
+        assert rest is not None  # else there were no states
+        assert states is not None  # they were asked for
+        return self._share(lambda: rest.value(states))
+
+    @cached_property
+    def retrace_share(self) -> float:
+        """What finding the latents that lead to a state costs, likewise."""
+        halves, states = self.halves, self.begin(self._origin).states
+        assert halves is not None  # else there were no states
+        assert states is not None  # they were asked for
+        return self._share(lambda: halves.retrace(self._origin, states, states))
+
+    def _share(self, work: Callable[[], object]) -> float:
+        return _flops(work) / max(self._flops, 1)
+
+    @cached_property
+    def _flops(self) -> int:
+        return _flops(lambda: self._forward(self._origin, None))
+
+    @cached_property
+    def _origin(self) -> Tensor:
+        """One latent, where costs are counted."""
+        return torch.zeros(1, *self.generator.latent_shape, device=self.target.device)
 
     def measure(self, samples: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         """Measurements, unfiltered loss and filtered loss (None without views) of given samples.
@@ -230,6 +238,13 @@ class _SecondHalf(Generator):
 
     def generate(self, latents: Tensor, steps: int | None = None) -> Samples:
         return self._halves.finish(latents)
+
+
+def _flops(work: Callable[[], object]) -> int:
+    """Matrix operations that are done."""
+    with torch.no_grad(), FlopCounterMode(display=False) as count:
+        work()
+    return count.get_total_flops()
 
 
 def _columns(residuals: Tensor, by: Tensor) -> Tensor:

@@ -129,7 +129,7 @@ class FashionFlow(Generator):
 
     def _integrate_back(self, state: Tensor, time: float) -> Tensor:
         """From a state at this time to the noise that it began with, by Heun's method."""
-        return integrate_back(self.slope, state, [time * (1 - k / BACKWARD) for k in range(BACKWARD + 1)])
+        return integrate_back(self.slope, state, time, BACKWARD)
 
     def _refine(self, latent: Tensor, sample: Tensor) -> Tensor:
         """A latent nearby whose sample is nearer to this one; both of one row."""

@@ -37,6 +37,7 @@ from equidiff.errors import SpecError
 from equidiff.residual import FromMidway
 from equidiff.solvers.callback import drive
 from equidiff.solvers.lbfgs import minimize, minimize_on_sphere
+from equidiff.solvers.progress import Progress
 
 FEW, MANY = 3, 8  # plain samples to start from, for few and for many residuals
 JACOBIAN_OUTPUTS = 4  # with up to so many residuals a Jacobian is worth its backward passes
@@ -121,7 +122,7 @@ class Auto(Solver):
                 found = yield from _quietly(self._newton(start, rest, itertools.count()), start)
             else:
                 found = yield from _quietly(_descend_freely(start, rest), start)
-            if found.loss.item() >= AGAIN * here.loss.item():
+            if not found.loss.item() < AGAIN * here.loss.item():
                 return here
             before = here
             for share in SHARES:
@@ -131,7 +132,7 @@ class Auto(Solver):
                 yield Step(next(numbers), here)
                 if here.loss.item() < max(residual.tolerance, AGAIN * before.loss.item()):
                     break
-            if here.loss.item() < residual.tolerance or here.loss.item() >= AGAIN * before.loss.item():
+            if here.loss.item() < residual.tolerance or not here.loss.item() < AGAIN * before.loss.item():
                 return here
 
     def _newton(
@@ -139,7 +140,7 @@ class Auto(Solver):
     ) -> Coroutine[Request | Step, Any, Answer]:
         """Newton moves until solved, stalled, or far from the target where there is a better way; returns the best."""
         radius = self._first_radius(here, residual)
-        progress = Progress(here, patience=2)
+        progress = Progress(patience=1, loss=here.loss.item())
         while not progress.stalled:
             here = yield from residual.jacobian(here.latents)
             assert here.jacobian is not None  # it was asked for
@@ -215,25 +216,6 @@ def _quietly(search: Coroutine[Request | Step, Any, Any], here: Answer) -> Corou
             here = item.answer
         else:
             answer = yield item
-
-
-class Progress:
-    """Says when a search has stalled: the loss did not halve within `patience` notes."""
-
-    def __init__(self, here: Answer, patience: int) -> None:
-        self._mark, self._since, self._patience = here.loss.item(), 0, patience
-
-    def note(self, here: Answer) -> None:
-        """Note where the search stands."""
-        if here.loss.item() < 0.5 * self._mark:
-            self._mark, self._since = here.loss.item(), 0
-        else:
-            self._since += 1
-
-    @property
-    def stalled(self) -> bool:
-        """Whether to give up."""
-        return self._since >= self._patience
 
 
 def newton_move(residuals: Tensor, jacobian: Tensor) -> Tensor:

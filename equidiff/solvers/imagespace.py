@@ -19,6 +19,7 @@ from equidiff.contracts import Answer, BuildContext, Latents, Request, ResidualF
 from equidiff.descriptors import Options
 from equidiff.errors import SpecError, UnsupportedError
 from equidiff.solvers.auto import newton_move, shorten, typical
+from equidiff.solvers.progress import Progress
 
 SHORTEST = 1e-3  # of the whole move; after that a fresh start
 PATIENCE = 20  # moves that may be made without halving the loss
@@ -42,7 +43,7 @@ class ImageSpace(Solver):
         self, latents: Latents, residual: ResidualFunction, numbers: itertools.count[int]
     ) -> Coroutine[Request | Step, Any, bool]:
         here = yield from residual.sensitivity(latents)
-        share, mark, since = 1.0, here.loss.item(), 0
+        share, progress = 1.0, Progress(PATIENCE, here.loss.item())
         while True:
             yield Step(next(numbers), here)
             if here.loss.item() < residual.tolerance:
@@ -50,10 +51,8 @@ class ImageSpace(Solver):
             there = yield from residual.sensitivity(self._moved(here, share))
             better = there.loss.item() < here.loss.item()
             here, share = (there, min(1.0, 1.5 * share)) if better else (here, share / 2)
-            since += 1
-            if here.loss.item() < mark / 2:
-                mark, since = here.loss.item(), 0
-            if share < SHORTEST or since > PATIENCE:
+            progress.note(here)
+            if share < SHORTEST or progress.stalled:
                 return False
 
     def _moved(self, here: Answer, share: float) -> Latents:

@@ -19,6 +19,7 @@ from equidiff.builtin import LbfgsOptions
 from equidiff.contracts import Answer, BuildContext, Latents, Request, ResidualFunction, Solver, Step
 from equidiff.errors import SpecError
 from equidiff.solvers.callback import Ask, drive
+from equidiff.solvers.progress import Progress
 
 ITERATIONS = 200  # before it gives up on a start; a line search that fails ends it sooner
 
@@ -57,11 +58,11 @@ def minimize(ask: Ask, start: Latents, patience: int | None = None, history: int
         history: moves that the curvature is estimated from.
     """
     z = torch.nn.Parameter(start.clone())
-    going = _Going(patience)
+    progress = Progress(patience)
 
     def closure() -> Tensor:
         answer = ask(z.detach().clone())
-        going.note(answer)
+        _note(progress, answer)
         z.grad = answer.gradient
         return answer.loss[0]
 
@@ -81,13 +82,13 @@ def minimize_on_sphere(ask: Ask, start: Latents, patience: int, history: int = 2
         history: moves that the curvature is estimated from.
     """
     w, radius = torch.nn.Parameter(start.clone()), start.norm()
-    going = _Going(patience)
+    progress = Progress(patience)
 
     def closure() -> Tensor:
         direction = w.detach() / w.detach().norm()
         answer = ask(radius * direction)
         assert answer.gradient is not None  # it is what is asked for
-        going.note(answer)
+        _note(progress, answer)
         along = (answer.gradient * direction).sum()
         w.grad = radius / w.detach().norm() * (answer.gradient - along * direction)
         return answer.loss[0]
@@ -96,18 +97,11 @@ def minimize_on_sphere(ask: Ask, start: Latents, patience: int, history: int = 2
         _optimizer(w, history).step(closure)
 
 
-class _Going:
-    """Ends an optimizer after `patience` evaluations in which the loss did not halve."""
-
-    def __init__(self, patience: int | None) -> None:
-        self._mark, self._since, self._patience = float("inf"), 0, patience
-
-    def note(self, answer: Answer) -> None:
-        """Note an evaluation; raises StopIteration where it is enough."""
-        loss = answer.loss.item()
-        self._mark, self._since = (loss, 0) if loss < self._mark / 2 else (self._mark, self._since + 1)
-        if self._patience is not None and self._since > self._patience:
-            raise StopIteration
+def _note(progress: Progress, answer: Answer) -> None:
+    """Note an evaluation; raises StopIteration, which ends the optimizer, where it is enough."""
+    progress.note(answer)
+    if progress.stalled:
+        raise StopIteration
 
 
 def _optimizer(latents: torch.nn.Parameter, history: int) -> torch.optim.LBFGS:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any, final
 
 import torch
@@ -46,8 +46,7 @@ class Step:
 
     def look_back(self, after: Tensor, predict: Predict) -> Tensor:
         """Roughly the state that this step maps to `after`, from one evaluation there (DDIM's inversion)."""
-        state = after / self.keep
-        return (after - self.add * predict(self.scale * state, self.time)) / self.keep
+        return self._before(after, after / self.keep, predict)
 
     def undo(self, after: Tensor, predict: Predict) -> Tensor:
         """The state that this step maps to `after`, `[batch, ...]`, by fixed-point iteration.
@@ -58,10 +57,9 @@ class Step:
         if abs(self.keep) < FORGOTTEN:
             raise UnsupportedError("The sampler's last step does not depend on its state, so it cannot be undone.")
 
-        def backwards(state: Tensor) -> Tensor:
-            return (after - self.add * predict(self.scale * state, self.time)) / self.keep
-
-        state, off = solve_fixed_point(backwards, after / self.keep, UNDO_ITERATIONS, UNDO_CHANGE)
+        state, off = solve_fixed_point(
+            partial(self._before, after, predict=predict), after / self.keep, UNDO_ITERATIONS, UNDO_CHANGE
+        )
         left = ~(off < UNDO_CHANGE)
         if left.any():
             raise UnsupportedError(
@@ -70,6 +68,10 @@ class Step:
                 expected=f"less than {UNDO_CHANGE:g} after {UNDO_ITERATIONS} iterations",
             )
         return state
+
+    def _before(self, after: Tensor, guess: Tensor, predict: Predict) -> Tensor:
+        """The state that leads to `after` if the network predicts there what it does at a guess."""
+        return (after - self.add * predict(self.scale * guess, self.time)) / self.keep
 
 
 @dataclass(frozen=True)
