@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from equidiff.query import open_picture
+from equidiff.images.read import open_picture
 from equidiff.rank import Plan, begin
 
 PARTS = ("forward", "decode", "rank")

@@ -13,12 +13,13 @@ from torch._subclasses.fake_tensor import DataDependentOutputException
 from equidiff.components import build
 from equidiff.contracts import BuildContext, Finding, Generator, Objective, Weights
 from equidiff.errors import EquiDiffError, UnsupportedError
-from equidiff.imagefolder import find_images
+from equidiff.images.convert import fit_picture
+from equidiff.images.folder import find_images
+from equidiff.images.read import open_picture
 from equidiff.memory import Memory, Nothing, predict_pass
 from equidiff.networks.checkpoints import first_line
 from equidiff.plugins import Plugins
 from equidiff.problem import Problem
-from equidiff.query import fit_picture, open_picture
 from equidiff.regularizers.none import NoRegularizer
 from equidiff.session import Settings, choose_device, usual_regularizer
 

@@ -12,12 +12,12 @@ from collections.abc import Generator as Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
 from jaxtyping import Float
 from PIL.Image import Image
 from torch import Tensor, nn
 
 from equidiff.errors import UnsupportedError
+from equidiff.images.convert import image_to_tensor
 from equidiff.midway import Midway
 from equidiff.residual import Answer, Latents, Request, ResidualFunction, Step
 
@@ -254,17 +254,7 @@ class Law(ABC):
         """
 
 
-def image_to_tensor(image: Image) -> Float[Tensor, "1 channels height width"]:
-    """A picture of mode "L" or "RGB" as float32 in [0, 1]."""
-    import numpy as np
-
-    pixels = torch.from_numpy(np.array(image, dtype=np.uint8))
-    pixels = pixels[None] if pixels.ndim == 2 else pixels.permute(2, 0, 1)
-    return pixels[None].float() / 255
-
-
 __all__ = [
     "Answer", "BuildContext", "Finding", "Generator", "Latents", "Law", "Measurements", "Midway", "Moves", "Objective",
     "PerSample", "Regularizer", "Request", "ResidualFunction", "Samples", "Solver", "Step", "Weights",
-    "image_to_tensor",
 ]  # fmt: skip

@@ -7,23 +7,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from equidiff.images.canvas import ACCENT, CAPTION, CELL, FAINT, GAP, INK, MARGIN, fit, font
+from equidiff.images.convert import is_image, to_picture
 from equidiff.invariant_set import InvariantSet
 from equidiff.planes import Marked, draw_plane
 from equidiff.records import Record
 from equidiff.resume import is_custom
-from equidiff.runfolder import is_image, to_picture
 
-CELL = 112
-GAP = 12
-CAPTION = 22
-MARGIN = 24
 COLUMNS = 8
 MOST = 64  # members in one picture
-INK, FAINT, ACCENT = "#1f2328", "#6e7781", "#c2410c"
 
 
 @dataclass(frozen=True)
@@ -148,23 +144,6 @@ def _put(canvas: Image.Image, picture: Image.Image, corner: tuple[int, int], sid
 def _caption(record: Record, found: InvariantSet, choice: Choice | None) -> str:
     value = show_values(shown_value(record), found.info["target"]["values"])
     return f"{record.index}: {value}" if choice else value
-
-
-def fit(picture: Image.Image, side: int) -> Image.Image:
-    """The picture as large as fits in a square: small ones in whole pixels, large ones smoothed."""
-    longest = max(picture.size)
-    if longest <= side:
-        factor = side / longest if longest * 2 > side else side // longest
-        size = (round(picture.width * factor), round(picture.height * factor))
-        return picture.resize(size, Image.Resampling.NEAREST)
-    picture = picture.copy()
-    picture.thumbnail((side, side), Image.Resampling.LANCZOS)
-    return picture
-
-
-def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """The font of all pictures."""
-    return ImageFont.load_default(size)
 
 
 def fit_query(query: Tensor, samples: Tensor) -> Tensor:

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
-from equidiff.contracts import Generator, Objective, image_to_tensor
+from equidiff.contracts import Generator, Objective
 from equidiff.errors import QueryError, UsageError
+from equidiff.images.convert import fit_picture, image_to_tensor
+from equidiff.images.read import EXPECTED, open_picture, to_grey_or_rgb
 
-EXPECTED = "an 8-bit grey or RGB picture, the index of one of the generator's own queries, or top:FOLDER"
 USUAL = 3  # the index of the query that a generator is asked about when the user names none
 
 
@@ -49,7 +50,7 @@ def load_query(query: str | int | Path | Image.Image | Tensor, generator: Genera
         return _from_tensor(query, generator)
     if isinstance(query, Image.Image):
         _require_images(generator, "a picture")
-        image = _checked(query, "the picture given")
+        image = to_grey_or_rgb(query, "the picture given")
         return Query("a picture given in Python", image_to_tensor(image), image)
     if isinstance(query, int) or str(query).lstrip("-").isdecimal():
         return _own(int(str(query)), generator)
@@ -79,20 +80,6 @@ def as_sample(query: Query, generator: Generator) -> Tensor:
             expected=f"shape {tuple(shape)}",
         )
     return query.sample
-
-
-def fit_picture(picture: Image.Image, shape: tuple[int, ...]) -> Tensor:
-    """A picture as a sample `[1, *shape]`: cropped about its middle, resized (bicubic), made grey or RGB.
-
-    Args:
-        picture: mode "L" or "RGB".
-        shape: (1 or 3, height, width).
-    """
-    channels, height, width = shape
-    fitted = picture
-    if picture.size != (width, height):
-        fitted = ImageOps.fit(picture, (width, height), Image.Resampling.BICUBIC)
-    return image_to_tensor(fitted.convert("L" if channels == 1 else "RGB"))
 
 
 def default_query(generator: Generator) -> int | None:
@@ -169,7 +156,7 @@ def _own(index: int, generator: Generator) -> Query:
     source = f"the generator's own query {index}"
     if isinstance(chosen, Tensor):
         return Query(source, chosen[None].float(), None)
-    image = _checked(chosen, source)
+    image = to_grey_or_rgb(chosen, source)
     return Query(source, image_to_tensor(image), image)
 
 
@@ -192,45 +179,3 @@ def _one_file(text: str) -> Path:
         problem = f"{len(matches)} files match the query." if matches else "The query does not exist."
         raise QueryError(problem, given=text, expected=EXPECTED, hint=f"--query {matches[0] if matches else '0'}")
     return Path(matches[0])
-
-
-def open_picture(path: Path) -> Image.Image:
-    """The picture in a file, in mode "L" or "RGB".
-
-    Raises:
-        QueryError: it is no picture, damaged, or has an alpha channel or more than 8 bits a channel.
-    """
-    try:
-        with path.open("rb") as file:
-            if path.stat().st_size == 0:
-                raise QueryError("The picture is an empty file.", given=path, expected=EXPECTED)
-            image = Image.open(file)
-            # Pillow reads 16-bit colour as 8-bit without a word
-            deep = any(";16" in str(tile.args) for tile in getattr(image, "tile", []))
-            image.load()
-    except UnidentifiedImageError:
-        raise QueryError("This is not a picture.", given=path, expected=EXPECTED) from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise QueryError(f"The picture cannot be read: {error}", given=path, expected=EXPECTED) from error
-    return _checked(image, str(path), deep)
-
-
-def _checked(image: Image.Image, source: str, deep: bool = False) -> Image.Image:
-    """The picture in mode "L" or "RGB"; whatever would need a choice of the user's is refused."""
-    if image.has_transparency_data:
-        raise QueryError(
-            "The picture has an alpha channel, and what lies behind it is not known.",
-            given=f"{source} (mode {image.mode})",
-            expected=EXPECTED,
-            hint="convert IN.png -background white -flatten OUT.png",
-        )
-    if deep or image.mode.startswith(("I", "F")):
-        raise QueryError(
-            "The picture has more than 8 bits a channel, and which of its range to keep is not known.",
-            given=f"{source} (mode {image.mode})",
-            expected=EXPECTED,
-            hint="convert IN.png -auto-level -depth 8 OUT.png",
-        )
-    if image.mode in {"L", "RGB"}:
-        return image
-    return image.convert("L" if image.mode == "1" else "RGB")

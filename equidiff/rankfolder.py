@@ -30,7 +30,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from equidiff.errors import RunFolderError
-from equidiff.imagefolder import ImageFile
+from equidiff.images.folder import ImageFile
 from equidiff.rankunits import Unit
 from equidiff.runinfo import COMPLETE, RUNNING, check_free, read_description, replace_text, timestamp, unwritable
 

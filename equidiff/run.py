@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from equidiff.engine import FAILED, Result, StepRecord
+from equidiff.images.convert import is_image, quantized
 from equidiff.passes import BatchReduced
 from equidiff.records import Record
-from equidiff.runfolder import is_image, quantized
 from equidiff.runinfo import COMPLETE, INTERRUPTED, RUN_FAILED
 from equidiff.session import Session
 

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from equidiff.engine import FAILED, MEMBER, NOT_CONVERGED, StepRecord
 from equidiff.errors import RunFolderError
+from equidiff.images.convert import is_image, save_png
 from equidiff.records import Record
 from equidiff.runinfo import (
     RUN_FAILED,
@@ -249,28 +250,6 @@ def read_query(path: Path) -> dict[str, Tensor]:
     partial = path / "partial" / "query.safetensors"
     tensors = load_file(partial) if partial.exists() else read_tensors(path)
     return {name: tensors[name] for name in OF_QUERY if name in tensors}
-
-
-def is_image(samples: Tensor) -> bool:
-    """Whether these samples, `[batch, ...]`, can be written as pictures."""
-    return samples.ndim == 4 and samples.shape[1] in {1, 3}
-
-
-def quantized(samples: Tensor) -> Tensor:
-    """The samples as an 8-bit file keeps them: clamped (only here) to [0, 1] and rounded to 1/255."""
-    return (samples.clamp(0, 1) * 255).round() / 255
-
-
-def to_picture(sample: Tensor) -> Image.Image:
-    """`[channels, height, width]` as an 8-bit picture."""
-    pixels = (quantized(sample.detach().cpu()) * 255).round().to(torch.uint8)
-    array = pixels[0] if len(pixels) == 1 else pixels.permute(1, 2, 0)
-    return Image.fromarray(array.numpy())
-
-
-def save_png(path: Path, sample: Tensor) -> None:
-    """Write `[channels, height, width]` as 8-bit PNG."""
-    to_picture(sample).save(path)
 
 
 def _save_tensors(path: Path, tensors: dict[str, Tensor]) -> None:

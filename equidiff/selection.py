@@ -12,13 +12,13 @@ from torch import Tensor
 
 from equidiff.contracts import BuildContext, PerSample
 from equidiff.errors import UsageError, unknown_name
+from equidiff.images.convert import is_image, quantized, to_picture
 from equidiff.invariant_set import InvariantSet
 from equidiff.metrics import gaussian_kernel, median_distance
 from equidiff.metrics.features import FeatureSpace, build_features, usual_features
 from equidiff.metrics.realism import distances
 from equidiff.prior import plain_latents
 from equidiff.query import Query, as_sample
-from equidiff.runfolder import is_image, quantized, to_picture
 from equidiff.session import Session
 
 WAYS = ("diversity", "novelty", "typicality")

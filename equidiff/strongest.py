@@ -14,7 +14,7 @@ from equidiff.builtin import NeuronOptions
 from equidiff.components import Built
 from equidiff.contracts import Weights
 from equidiff.errors import QueryError
-from equidiff.imagefolder import find_images, read_ahead
+from equidiff.images.folder import find_images, read_ahead
 from equidiff.rankfolder import RankFolder
 from equidiff.specs import Spec
 

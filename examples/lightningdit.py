@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 import equidiff
-from equidiff.runfolder import save_png
+from equidiff.images.convert import save_png
 
 BAG = 8  # in the order of equidiff.networks.fashion.CLASSES
 

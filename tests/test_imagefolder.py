@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from equidiff.errors import QueryError
-from equidiff.imagefolder import AHEAD, ImageFile, find_images, read_ahead
+from equidiff.images.folder import AHEAD, ImageFile, find_images, read_ahead
 
 
 def make(folder, *paths):

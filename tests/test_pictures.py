@@ -7,8 +7,9 @@ import pytest
 import torch
 from PIL import Image
 
+from equidiff.images.canvas import ACCENT, CELL, fit
 from equidiff.invariant_set import InvariantSet
-from equidiff.pictures import ACCENT, CELL, draw_grid, fit, footnote, headline, show_values
+from equidiff.pictures import draw_grid, footnote, headline, show_values
 from equidiff.records import Record
 
 

@@ -10,10 +10,10 @@ from running import read_lines, read_run, run_circles, run_cli
 from safetensors.torch import load_file
 
 import equidiff
-from equidiff.contracts import image_to_tensor
 from equidiff.errors import RunFolderError
+from equidiff.images.convert import image_to_tensor, quantized
 from equidiff.records import Record
-from equidiff.runfolder import RunFolder, quantized, read_records, read_tensors
+from equidiff.runfolder import RunFolder, read_records, read_tensors
 from equidiff.runinfo import check_free, free_path, read_info
 
 RUN = {

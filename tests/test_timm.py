@@ -11,8 +11,9 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from equidiff.components import read_options
-from equidiff.contracts import BuildContext, image_to_tensor
+from equidiff.contracts import BuildContext
 from equidiff.errors import UnknownNameError, UsageError, WeightsError
+from equidiff.images.convert import image_to_tensor
 from equidiff.networks import find_class, load_network
 from equidiff.objectives import neuron
 from equidiff.specs import Spec

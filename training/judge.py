@@ -23,9 +23,9 @@ from torch import Tensor
 
 from equidiff.components import build
 from equidiff.contracts import BuildContext, Generator
+from equidiff.images.convert import quantized, save_png
 from equidiff.networks.fashion import FashionNet
 from equidiff.plugins import Plugins
-from equidiff.runfolder import quantized, save_png
 
 SURE = 0.9
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import fashion_mnist
 
-from equidiff.runfolder import save_png
+from equidiff.images.convert import save_png
 
 # trouser, pullover, dress, bag, coat, sandal, shirt, sneaker, t-shirt, ankle boot
 ORDER = (1, 2, 3, 8, 4, 5, 6, 7, 0, 9)

@@ -104,7 +104,8 @@ def _bare_network(model: str) -> Network:
     """A network for looking at its layers, which do not depend on its weights: these may be large, or unreachable."""
     import timm
 
-    from equidiff.contracts import BuildContext, image_to_tensor
+    from equidiff.contracts import BuildContext
+    from equidiff.images.convert import image_to_tensor
     from equidiff.networks import Network, load_network
 
     if not timm.is_model(model):

@@ -7,11 +7,11 @@ from equidiff.console import Show, Terminal
 from equidiff.engine import MEMBER, StepRecord
 from equidiff.errors import UnsupportedError
 from equidiff.finished import Finished
+from equidiff.images.convert import is_image
 from equidiff.passes import BatchReduced
 from equidiff.path import SetPath, find_path
 from equidiff.pathfolder import write_path
 from equidiff.records import Record
-from equidiff.runfolder import is_image
 
 
 class _Watch:

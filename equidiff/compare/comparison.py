@@ -23,9 +23,9 @@ from equidiff.contracts import Samples
 from equidiff.errors import EquiDiffError, UnknownNameError, UnsupportedError
 from equidiff.explained import Attribution, Explained
 from equidiff.finished import Finished
+from equidiff.images.convert import is_image
 from equidiff.passes import is_out_of_memory
 from equidiff.plugins import Plugins
-from equidiff.runfolder import is_image
 from equidiff.specs import Spec
 
 CONTROL = "random"

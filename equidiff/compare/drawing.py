@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from equidiff.compare.freedom import LATENT
-from equidiff.runfolder import to_picture
+from equidiff.images.convert import to_picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -5,13 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from equidiff.contracts import image_to_tensor
 from equidiff.errors import QueryError
 from equidiff.evaluation.material import Material
 from equidiff.evaluation.results import Results, mean_of, share_of
+from equidiff.images.convert import image_to_tensor, quantized
+from equidiff.images.read import open_picture
 from equidiff.metrics import CHANGES, as_distributions, deviations, kl_divergences, rank_correlations
-from equidiff.query import open_picture
-from equidiff.runfolder import quantized
 
 NORMS = {"l1": "L1", "l2": "L2", "max": "largest"}
 SPREADS = "spreads"

@@ -9,10 +9,10 @@ import torch
 from matplotlib.figure import Figure
 
 from equidiff.figures.source import MEMBER, QUERY, TARGET, Source, unit_label
+from equidiff.images.convert import is_image
 from equidiff.invariant_set import InvariantSet
 from equidiff.metrics.spectral import CUTOFFS, cutoff_curve
 from equidiff.regularizers.lowpass import LowPass
-from equidiff.runfolder import is_image
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from matplotlib.figure import Figure
 
 from equidiff.figures.source import MEMBER, Source
+from equidiff.images.convert import is_image, to_picture
 from equidiff.invariant_set import InvariantSet
 from equidiff.pictures import COLUMNS, MOST, footnote, headline, show_values, shown_value
-from equidiff.runfolder import is_image, to_picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,10 +8,10 @@ from matplotlib.figure import Figure
 
 from equidiff.evaluation.material import CONTROL
 from equidiff.figures.source import MEMBER, PLAIN, QUERY, Source
+from equidiff.images.convert import is_image
 from equidiff.invariant_set import InvariantSet
 from equidiff.metrics.spectral import ROUNDING, mean_log_spectrum, radial_frequencies, radial_spectrum
 from equidiff.prior import plain_latents
-from equidiff.runfolder import is_image
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

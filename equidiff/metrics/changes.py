@@ -11,8 +11,7 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from equidiff.contracts import image_to_tensor
-from equidiff.runfolder import quantized, to_picture
+from equidiff.images.convert import image_to_tensor, quantized, to_picture
 
 Images = Float[Tensor, "batch channels height width"]
 Change = Callable[[Images], Images]

@@ -17,11 +17,11 @@ from equidiff.components import read_options
 from equidiff.contracts import BuildContext, Generator, Samples, Weights
 from equidiff.descriptors import Descriptor
 from equidiff.errors import PluginError, UnsupportedError, UsageError, unknown_name
+from equidiff.images.convert import quantized
 from equidiff.networks import Units, load_network
 from equidiff.networks.checkpoints import hash_weights, read_weights
 from equidiff.networks.images import to_channels
 from equidiff.objectives.custom import find_function
-from equidiff.runfolder import quantized
 from equidiff.specs import Spec
 
 PIXELS = 32  # the longer side of the small picture, unless the user says otherwise

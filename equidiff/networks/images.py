@@ -7,8 +7,8 @@ from jaxtyping import Float
 from PIL.Image import Image, Resampling
 from torch import Tensor
 
-from equidiff.contracts import image_to_tensor
 from equidiff.errors import UnsupportedError
+from equidiff.images.convert import image_to_tensor
 
 # ITU-R 601, as Pillow converts RGB to grey
 LUMINANCE = (0.299, 0.587, 0.114)

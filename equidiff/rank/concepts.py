@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from equidiff.contracts import Weights
 from equidiff.descriptors import Options
 from equidiff.errors import EquiDiffError, PluginError, QueryError, UsageError, WeightsError, unknown_name
-from equidiff.imagefolder import read_ahead
+from equidiff.images.folder import read_ahead
 from equidiff.networks.checkpoints import first_line, hash_weights, put_weights, read_weights
 from equidiff.rank.ranking import Ranking
 from equidiff.rank.scan import Show

@@ -8,8 +8,8 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from equidiff.errors import QueryError
-from equidiff.pictures import ACCENT, CAPTION, CELL, FAINT, GAP, INK, MARGIN, fit
-from equidiff.query import open_picture
+from equidiff.images.canvas import ACCENT, CAPTION, CELL, FAINT, GAP, INK, MARGIN, fit
+from equidiff.images.read import open_picture
 from equidiff.rankunits import TopImage, Unit
 
 SIDE = 200  # what stands left of a unit's images

@@ -12,7 +12,7 @@ from typing import Any, final
 
 from equidiff.contracts import BuildContext
 from equidiff.errors import QueryError, RunFolderError, UnknownNameError, UnsupportedError, UsageError, unknown_name
-from equidiff.imagefolder import ImageFile, find_images
+from equidiff.images.folder import ImageFile, find_images
 from equidiff.networks import Network, Units, find_class
 from equidiff.rank.scan import Show, scan
 from equidiff.rank.specs import find_units

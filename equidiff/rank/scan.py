@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from equidiff.errors import QueryError
-from equidiff.imagefolder import ImageFile, read_ahead
+from equidiff.images.folder import ImageFile, read_ahead
 from equidiff.networks import Units
 from equidiff.rankfolder import RankFolder
 

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from equidiff.images.convert import is_image, to_picture
 from equidiff.invariant_set import InvariantSet
 from equidiff.metrics.spectral import mean_log_spectrum
 from equidiff.pictures import fit_query, show_values, shown_value
@@ -17,7 +18,6 @@ from equidiff.records import Record
 from equidiff.report.extras import Method
 from equidiff.report.numbers import Key
 from equidiff.report.pixels import heat_uri, large_uri, small_maps, thumbnail_uri
-from equidiff.runfolder import is_image, to_picture
 
 SPECTRUM_COLOURS = "viridis"
 SIGNED, UNSIGNED = "PuOr", "magma"

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from equidiff.contracts import Objective, Samples
-from equidiff.runfolder import is_image, quantized
+from equidiff.images.convert import is_image, quantized
 from equidiff.testing.failure import require
 from equidiff.testing.numerics import check_map, check_tensor
 

@@ -9,8 +9,9 @@ from equidiff_sae.vit import Vision, load_vit
 from PIL import Image
 from safetensors.torch import save_file
 
-from equidiff.contracts import BuildContext, image_to_tensor
+from equidiff.contracts import BuildContext
 from equidiff.errors import UnknownNameError, UnsupportedError, WeightsError
+from equidiff.images.convert import image_to_tensor
 
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 

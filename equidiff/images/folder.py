@@ -16,7 +16,7 @@ from typing import TypeVar
 from PIL.Image import Image
 
 from equidiff.errors import QueryError
-from equidiff.query import open_picture
+from equidiff.images.read import open_picture
 
 SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 EXPECTED = f"a folder with pictures in it ({', '.join(sorted(SUFFIXES))})"

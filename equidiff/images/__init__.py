@@ -1,0 +1,1 @@
+"""Images: reading them, converting them to and from samples, drawing on them."""
