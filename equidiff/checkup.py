@@ -12,16 +12,16 @@ from torch._subclasses.fake_tensor import DataDependentOutputException
 
 from equidiff.components import build
 from equidiff.contracts import BuildContext, Finding, Generator, Objective, Weights
-from equidiff.errors import EquiDiffError, UnsupportedError
+from equidiff.devices import choose_device, device_memory
+from equidiff.errors import EquiDiffError, UnsupportedError, first_line
 from equidiff.images.convert import fit_picture
 from equidiff.images.folder import find_images
 from equidiff.images.read import open_picture
 from equidiff.memory import Memory, Nothing, predict_pass
-from equidiff.networks.checkpoints import first_line
 from equidiff.plugins import Plugins
 from equidiff.problem import Problem
 from equidiff.regularizers.none import NoRegularizer
-from equidiff.session import Settings, choose_device, usual_regularizer
+from equidiff.session import Settings, usual_regularizer
 
 GIB = 2**30
 INVERTED = 16  # images whose round trip is measured
@@ -148,20 +148,6 @@ def _judge(what: str, found: Memory, free: int | None, rows: int) -> Finding:
     if found.peak <= room:
         return Finding(what, state)
     return Finding(what, f"{state}. Does not fit" + (f": --batch {fits}" if fits else ", not even one"), broken=True)
-
-
-def device_memory(device: str) -> tuple[int, int] | None:
-    """Bytes that are free on a device, and all it has; None where it does not tell."""
-    if device.startswith("cuda"):
-        return torch.cuda.mem_get_info(device)
-    if device != "cpu":
-        return None
-    try:
-        with open("/proc/meminfo", encoding="ascii") as file:
-            sizes = {line.split(":")[0]: int(line.split()[1]) * 1024 for line in file if "kB" in line}
-        return sizes["MemAvailable"], sizes["MemTotal"]
-    except (OSError, KeyError):  # only Linux says it there
-        return None
 
 
 def _size(count: int) -> str:

@@ -11,9 +11,10 @@ from importlib.metadata import PackageNotFoundError, version
 import torch
 
 import equidiff
-from equidiff.checkup import GIB, device_memory
+from equidiff.checkup import GIB
 from equidiff.components import build
 from equidiff.contracts import BuildContext, Finding
+from equidiff.devices import device_memory
 from equidiff.errors import EquiDiffError
 from equidiff.plugins import Plugin, Plugins
 

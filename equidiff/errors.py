@@ -87,3 +87,8 @@ def nearest(given: str, known: Iterable[str]) -> list[str]:
         folded.setdefault(name.casefold(), name)
     hits = difflib.get_close_matches(given.casefold(), folded, n=3, cutoff=0.6)
     return [folded[hit] for hit in hits]
+
+
+def first_line(error: Exception) -> str:
+    """The first line of another library's message, or its type where it says nothing."""
+    return next(iter(str(error).splitlines()), type(error).__name__)

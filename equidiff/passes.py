@@ -10,11 +10,9 @@ import torch
 from torch import Tensor
 
 from equidiff.contracts import Answer
+from equidiff.devices import is_out_of_memory
 
 ROWS = 4  # kernels sum in another order for other numbers of rows, but for multiples of this they mostly agree
-# CUDA and MPS; the CPU on Linux; the CPU elsewhere; cuBLAS and cuDNN
-WANT = ("out of memory", "can't allocate memory", "not enough memory", "status_alloc_failed")
-
 Method = Callable[..., Answer]  # of latents, and of what goes along with each of their rows
 
 
@@ -82,14 +80,6 @@ class Passes:
         self.news.append(BatchReduced(rows, self.batch))
         if torch.cuda.is_available():
             torch.cuda.empty_cache()  # what is cached in pieces of the old size may not serve the new one
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether this is what torch, on any device, or Python raise for want of memory."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    text = str(error).lower()
-    return isinstance(error, RuntimeError) and any(words in text for words in WANT)
 
 
 def _padded(method: Method, latents: Tensor, along: Sequence[Any] | None, batch: int) -> Answer:

@@ -30,9 +30,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from equidiff.errors import RunFolderError
+from equidiff.folders import COMPLETE, RUNNING, check_free, read_description, replace_text, timestamp, unwritable
 from equidiff.images.folder import ImageFile
 from equidiff.rankunits import Unit
-from equidiff.runinfo import COMPLETE, RUNNING, check_free, read_description, replace_text, timestamp, unwritable
 
 SCHEMA_VERSION = 1
 CHUNK = 256  # images a file: what a killed scan may lose

@@ -23,18 +23,10 @@ from torch import Tensor
 
 from equidiff.engine import FAILED, MEMBER, NOT_CONVERGED, StepRecord
 from equidiff.errors import RunFolderError
+from equidiff.folders import RUN_FAILED, RUNNING, check_free, replace_text, timestamp, unwritable
 from equidiff.images.convert import is_image, save_png
 from equidiff.records import Record
-from equidiff.runinfo import (
-    RUN_FAILED,
-    RUNNING,
-    SCHEMA_VERSION,
-    check_free,
-    read_info,
-    replace_text,
-    timestamp,
-    unwritable,
-)
+from equidiff.runinfo import SCHEMA_VERSION, read_info
 
 ROWS = ("latents", "samples", "measurements")
 OF_QUERY = ("query", "query_latent")

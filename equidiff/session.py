@@ -14,6 +14,7 @@ import torch
 
 from equidiff.components import Built, build
 from equidiff.contracts import BuildContext, Generator, Law, Objective, Regularizer, Solver
+from equidiff.devices import choose_device
 from equidiff.engine import Result, StepRecord, solve
 from equidiff.errors import UsageError, nearest
 from equidiff.inversion import Inversion, invert_query
@@ -175,24 +176,6 @@ def prepare(settings: Settings, plugins: Plugins, *, usual_query: bool = False) 
 def usual_regularizer(generator: Generator) -> str:
     """The low-pass view, wherever there are frequencies to pass."""
     return "lowpass" if len(generator.sample_shape) == 3 else "none"
-
-
-def choose_device(name: str) -> str:
-    """The device to run on; "auto" prefers an accelerator.
-
-    Raises:
-        UsageError: torch does not know the device, or this machine does not have it.
-    """
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    try:
-        torch.zeros(1, device=name)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0]
-        raise UsageError(
-            f"The device cannot be used: {reason}", given=name, expected="cpu, cuda, cuda:1, mps", hint="--device cpu"
-        ) from None
-    return name
 
 
 def versions(built: Iterable[Built]) -> dict[str, str]:

@@ -9,8 +9,9 @@ from running import assert_one_error, read_lines, read_run, run_cli
 from torch import Tensor
 
 from equidiff.contracts import Answer
+from equidiff.devices import is_out_of_memory
 from equidiff.engine import Result, solve
-from equidiff.passes import BatchReduced, Passes, is_out_of_memory
+from equidiff.passes import BatchReduced, Passes
 from equidiff.solvers.auto import Auto
 
 CPU = "[enforce fail at alloc_cpu.cpp:119] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate"

@@ -11,10 +11,11 @@ from safetensors.torch import load_file
 
 import equidiff
 from equidiff.errors import RunFolderError
+from equidiff.folders import check_free, free_path
 from equidiff.images.convert import image_to_tensor, quantized
 from equidiff.records import Record
 from equidiff.runfolder import RunFolder, read_records, read_tensors
-from equidiff.runinfo import check_free, free_path, read_info
+from equidiff.runinfo import read_info
 
 RUN = {
     "schema_version", "status", "specs", "options", "target", "seed", "tolerance", "budget", "device", "dtype",

@@ -7,13 +7,12 @@ from typing import Any
 
 from equidiff.cli.run import INTERRUPTED
 from equidiff.console import Terminal
-from equidiff.errors import EquiDiffError
+from equidiff.devices import is_out_of_memory
+from equidiff.errors import EquiDiffError, first_line
 from equidiff.evaluation import Plan, evaluate
 from equidiff.evaluation.measure import FILE, count_rows, write_metrics
 from equidiff.finished import Finished
-from equidiff.networks.checkpoints import first_line
-from equidiff.passes import is_out_of_memory
-from equidiff.runinfo import unwritable
+from equidiff.folders import unwritable
 
 ALIKE = ("l1", "max")  # of a single output, the same as l2
 

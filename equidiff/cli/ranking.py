@@ -10,11 +10,11 @@ from typing import Any
 from equidiff.cli.run import INTERRUPTED
 from equidiff.console import Terminal
 from equidiff.errors import UsageError, unknown_name
+from equidiff.folders import COMPLETE
 from equidiff.rank import Plan, Ranking, Scan, begin, draw_units, go_on
 from equidiff.rank.concepts import Concepts, align, read_concepts
 from equidiff.rankfolder import RankFolder, read_rank_info
 from equidiff.rankunits import Unit
-from equidiff.runinfo import COMPLETE
 
 NUMBERS = ("max", "mean", "active", "sparsity", "selectivity", "entropy", "alignment", "clarity")
 WORDS = ("best_class", "concept")

@@ -12,8 +12,9 @@ import typer
 
 from equidiff.cli.options import Json, Plain, PluginFiles, State, Traceback
 from equidiff.errors import UsageError
+from equidiff.folders import COMPLETE, check_free
 from equidiff.resume import check_named
-from equidiff.runinfo import COMPLETE, check_free, read_info
+from equidiff.runinfo import read_info
 
 INTERRUPTED = 130  # what a shell reports for Ctrl-C
 NOT_ALL_MEMBERS = 3

@@ -13,18 +13,17 @@ from equidiff.cli.options import State
 from equidiff.cli.run import INTERRUPTED, NOT_ALL_MEMBERS
 from equidiff.cli.watch import Watch
 from equidiff.console import Terminal
+from equidiff.devices import is_out_of_memory
 from equidiff.engine import MEMBER
-from equidiff.errors import EquiDiffError, RunFolderError
+from equidiff.errors import EquiDiffError, RunFolderError, first_line
+from equidiff.folders import free_path
 from equidiff.invariant_set import InvariantSet
-from equidiff.networks.checkpoints import first_line
-from equidiff.passes import is_out_of_memory
 from equidiff.pictures import draw_grid, show_values
 from equidiff.plugins import Plugins
 from equidiff.records import Record
 from equidiff.resume import check_weights, restore_start, resume_command, settings_of
 from equidiff.run import execute
 from equidiff.runfolder import RunFolder
-from equidiff.runinfo import free_path
 from equidiff.session import Session, Settings, prepare
 
 

@@ -20,11 +20,11 @@ from equidiff.compare.maps import explain, flatten_channels, seed_of
 from equidiff.compare.quality import measure_infidelity, measure_sensitivity
 from equidiff.components import Built, build
 from equidiff.contracts import Samples
+from equidiff.devices import is_out_of_memory
 from equidiff.errors import EquiDiffError, UnknownNameError, UnsupportedError
 from equidiff.explained import Attribution, Explained
 from equidiff.finished import Finished
 from equidiff.images.convert import is_image
-from equidiff.passes import is_out_of_memory
 from equidiff.plugins import Plugins
 from equidiff.specs import Spec
 

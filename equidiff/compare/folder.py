@@ -23,7 +23,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from equidiff.errors import RunFolderError
-from equidiff.runinfo import read_description, replace_text
+from equidiff.folders import read_description, replace_text
 
 SCHEMA_VERSION = 1
 NAME = "attributions.json"

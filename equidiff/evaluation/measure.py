@@ -28,10 +28,10 @@ from equidiff.evaluation.realism import measure_realism
 from equidiff.evaluation.results import Results
 from equidiff.evaluation.spectrum import measure_spectrum
 from equidiff.finished import Finished
+from equidiff.folders import replace_text, timestamp
 from equidiff.metrics import PerceptualDistance
 from equidiff.metrics.features import FeatureSpace, build_features, usual_features
 from equidiff.prior import plain_latents
-from equidiff.runinfo import replace_text, timestamp
 
 FEW = 50  # members, below which intervals are wide and what is computed of pairs is rough
 FILE = "metrics.json"

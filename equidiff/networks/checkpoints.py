@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from equidiff.contracts import Weights
-from equidiff.errors import WeightsError
+from equidiff.errors import WeightsError, first_line
 
 EXPECTED = "a .safetensors file, or a state dict written by torch.save(model.state_dict(), PATH)"
 WRAPPERS = ("state_dict", "model")  # what training scripts commonly call the state dict in a larger checkpoint
@@ -109,11 +109,6 @@ def _read_pickle(path: Path, wrappers: Sequence[str]) -> dict[str, Tensor]:
             f"The checkpoint holds a {type(content).__name__} that is no state dict.", given=path, expected=EXPECTED
         )
     return content
-
-
-def first_line(error: Exception) -> str:
-    """The first line of another library's message, or its type where it says nothing."""
-    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def _some(keys: Iterable[str]) -> str:

@@ -6,8 +6,7 @@ import errno
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from equidiff.errors import WeightsError
-from equidiff.networks.checkpoints import first_line
+from equidiff.errors import WeightsError, first_line
 
 PATIENCE_S = 10
 

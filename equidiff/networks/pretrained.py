@@ -9,8 +9,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from equidiff.contracts import BuildContext, Samples, Weights
-from equidiff.errors import UsageError, WeightsError, unknown_name
-from equidiff.networks.checkpoints import first_line, hash_weights, put_weights, read_weights
+from equidiff.errors import UsageError, WeightsError, first_line, unknown_name
+from equidiff.networks.checkpoints import hash_weights, put_weights, read_weights
 from equidiff.networks.classes import imagenet_names
 from equidiff.networks.hub import find_file
 from equidiff.networks.images import to_channels

@@ -17,14 +17,14 @@ from torch import Tensor, nn
 
 from equidiff.contracts import Weights
 from equidiff.descriptors import Options
-from equidiff.errors import EquiDiffError, PluginError, QueryError, UsageError, WeightsError, unknown_name
+from equidiff.devices import choose_device
+from equidiff.errors import EquiDiffError, PluginError, QueryError, UsageError, WeightsError, first_line, unknown_name
 from equidiff.images.folder import read_ahead
-from equidiff.networks.checkpoints import first_line, hash_weights, put_weights, read_weights
+from equidiff.networks.checkpoints import hash_weights, put_weights, read_weights
 from equidiff.rank.ranking import Ranking
 from equidiff.rank.scan import Show
 from equidiff.rank.specs import parse_named
 from equidiff.rankfolder import RankFolder
-from equidiff.session import choose_device
 
 USUAL = "ViT-B-32-quickgelu,pretrained=openai"
 BATCH = 32

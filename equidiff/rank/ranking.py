@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any, final
 
 from equidiff.contracts import BuildContext
+from equidiff.devices import choose_device
 from equidiff.errors import QueryError, RunFolderError, UnknownNameError, UnsupportedError, UsageError, unknown_name
+from equidiff.folders import INTERRUPTED, RUNNING, free_path
 from equidiff.images.folder import ImageFile, find_images
 from equidiff.networks import Network, Units, find_class
 from equidiff.rank.scan import Show, scan
@@ -19,8 +21,7 @@ from equidiff.rank.specs import find_units
 from equidiff.rank.statistics import Statistics, entropy, selectivity, summarize
 from equidiff.rankfolder import RankFolder, check_unranked
 from equidiff.rankunits import TopImage, Unit
-from equidiff.runinfo import INTERRUPTED, RUNNING, free_path
-from equidiff.session import choose_device, versions
+from equidiff.session import versions
 
 SORTS = ("selectivity", "sparsity", "entropy", "max", "mean", "alignment", "clarity")
 ASCENDING = {"entropy"}  # few classes are more telling than many

@@ -13,8 +13,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from equidiff.errors import RunFolderError
+from equidiff.folders import read_description
 from equidiff.invariant_set import InvariantSet
-from equidiff.runinfo import read_description
 
 METRICS = "metrics.json"
 ATTRIBUTIONS = "attributions/attributions.json"

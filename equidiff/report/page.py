@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from equidiff.engine import MEMBER
 from equidiff.errors import RunFolderError
+from equidiff.folders import replace_text
 from equidiff.images.convert import is_image
 from equidiff.invariant_set import InvariantSet
 from equidiff.pictures import headline
@@ -21,7 +22,6 @@ from equidiff.report.cards import Card, Drawer
 from equidiff.report.charts import charts_of
 from equidiff.report.extras import absent, columns, read_methods, read_metrics, realism, tables, warnings
 from equidiff.report.numbers import Key, keys_of
-from equidiff.runinfo import replace_text
 
 Show = Callable[[int, str], None]
 COLUMN_NAMES = {

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from equidiff.contracts import BuildContext
-from equidiff.networks.checkpoints import first_line, hash_weights, read_weights
+from equidiff.errors import first_line
+from equidiff.networks.checkpoints import hash_weights, read_weights
 from equidiff_sd.folder import TEXT_ENCODERS, Folder
 
 WRONG = ("missing", "unexpected", "mismatched")

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from equidiff.contracts import BuildContext
-from equidiff.errors import UsageError
-from equidiff.networks.checkpoints import first_line
+from equidiff.errors import UsageError, first_line
 from equidiff_sd.folder import Folder
 from equidiff_sd.load import load_model
 

@@ -1,0 +1,89 @@
+"""Folders that a command makes: free paths, atomic writes, status words, and the JSON that describes them."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from equidiff.errors import RunFolderError
+
+RUNNING, COMPLETE, INTERRUPTED, RUN_FAILED = "running", "complete", "interrupted", "failed"
+EXPECTED_OUT = "a folder that does not exist yet, in a place where you may write"
+
+
+def read_description(
+    file: Path, what: str, version: int, needed: set[str], absent: RunFolderError, damaged: RunFolderError
+) -> dict[str, Any]:
+    """The content of the JSON file that describes a folder.
+
+    Args:
+        file: to read.
+        what: the folder is, for the error about another version.
+        version: the schema version that is understood.
+        needed: keys that it must have.
+        absent: what to raise where there is no such file.
+        damaged: what to raise where it cannot be read, or lacks something.
+
+    Raises:
+        RunFolderError: one of these, or it is of another schema version.
+    """
+    try:
+        info = json.loads(file.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise absent from None
+    except (OSError, ValueError) as error:
+        raise damaged from error
+    found = info.get("schema_version") if isinstance(info, dict) else None
+    if found is not None and found != version:
+        raise RunFolderError(f"This {what} is of another version.", given=f"schema_version {found}", expected=version)
+    if found is None or not info.keys() >= needed:
+        raise damaged
+    return info
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Replace a file in one move."""
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
+def timestamp() -> str:
+    """Now, in UTC, to the second."""
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+
+def check_free(path: Path) -> None:
+    """Raise unless a run folder may be made at this path: nothing is there yet, and its name can be looked up."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        raise unwritable(path, error) from error
+    if not path.is_dir():
+        raise RunFolderError("The output folder is a file.", given=path, expected=EXPECTED_OUT, hint="--out ./my-run")
+    hint = f"--resume {path}" if (path / "run.json").exists() else "--out ./another-name"
+    raise RunFolderError("The output folder exists already.", given=path, expected=EXPECTED_OUT, hint=hint)
+
+
+def unwritable(path: Path, error: OSError) -> RunFolderError:
+    """The error for a run folder that the system will not have."""
+    reason = error.strerror or str(error)
+    return RunFolderError(
+        f"The run folder cannot be written: {reason}", given=path, expected=EXPECTED_OUT, hint="--out ./my-run"
+    )
+
+
+def free_path(generator: str, objective: str, parent: Path = Path("runs")) -> Path:
+    """`runs/<UTC timestamp>-<generator>-<objective>`, made safe as a file name and not taken yet."""
+    words = re.sub(r"[^A-Za-z0-9._-]+", "-", f"{generator}-{objective}").strip("-.")
+    stem = f"{datetime.now(timezone.utc):%Y%m%dT%H%M%SZ}-{words[:80]}"
+    path, number = parent / stem, 1
+    while path.exists():
+        number += 1
+        path = parent / f"{stem}-{number}"
+    return path
