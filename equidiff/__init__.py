@@ -11,22 +11,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from equidiff.contracts import Attribution as Attribution
+    from equidiff.contracts import Explained as Explained
     from equidiff.contracts import Generator as Generator
     from equidiff.contracts import Law as Law
     from equidiff.contracts import Objective as Objective
     from equidiff.contracts import Regularizer as Regularizer
     from equidiff.contracts import Solver as Solver
     from equidiff.errors import EquiDiffError as EquiDiffError
-    from equidiff.explained import Attribution as Attribution
-    from equidiff.explained import Explained as Explained
     from equidiff.invariant_set import InvariantSet as InvariantSet
     from equidiff.invariant_set import sample as sample
 
 # imported on first use: torch takes seconds, and the command line must not wait for it
 _HOMES = {
-    "Attribution": "equidiff.explained",
+    "Attribution": "equidiff.contracts",
     "EquiDiffError": "equidiff.errors",
-    "Explained": "equidiff.explained",
+    "Explained": "equidiff.contracts",
     "Generator": "equidiff.contracts",
     "InvariantSet": "equidiff.invariant_set",
     "Law": "equidiff.contracts",

@@ -7,10 +7,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from equidiff.contracts import BuildContext, Generator, Law, Objective, Regularizer, Solver
+from equidiff.contracts import Attribution, BuildContext, Generator, Law, Objective, Regularizer, Solver
 from equidiff.descriptors import Descriptor, Options
 from equidiff.errors import EquiDiffError, PluginError, SpecError, nearest
-from equidiff.explained import Attribution
 from equidiff.plugins import Offer, Plugins
 from equidiff.specs import Spec, parse_sum, print_sum
 

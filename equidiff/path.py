@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from equidiff.arcs import angle_between, slerp
-from equidiff.contracts import Answer, Latents, Request, ResidualFunction, Solver, Step
+from equidiff.contracts import Answer, Request, ResidualFunction, Solver, Step
 from equidiff.engine import MEMBER, Result, solve
 from equidiff.errors import RunFolderError, UsageError
 from equidiff.invariant_set import InvariantSet
@@ -24,6 +24,7 @@ from equidiff.runfolder import ROWS
 from equidiff.session import Session
 from equidiff.solvers.auto import Auto
 from equidiff.start import GivenStart
+from equidiff.types import Latents
 
 FEWEST = 3
 RADIUS = 0.1  # first trust radius; a path is to stay near the arc

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from equidiff.contracts import Answer, Generator, Midway, Objective, Regularizer, Samples
-from equidiff.residual import Weigh
+from equidiff.contracts import Answer, Generator, Midway, Objective, Regularizer
+from equidiff.contracts.residual import Weigh
+from equidiff.types import Samples
 
 
 @dataclass(frozen=True)

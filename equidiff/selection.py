@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from equidiff.contracts import BuildContext, PerSample
+from equidiff.contracts import BuildContext
 from equidiff.errors import UsageError, unknown_name
 from equidiff.images.convert import is_image, quantized, to_picture
 from equidiff.invariant_set import InvariantSet
@@ -20,6 +20,7 @@ from equidiff.metrics.realism import distances
 from equidiff.prior import plain_latents
 from equidiff.query import Query, as_sample
 from equidiff.session import Session
+from equidiff.types import PerSample
 
 WAYS = ("diversity", "novelty", "typicality")
 PLAIN = 128  # plain samples that novelty and typicality compare with

@@ -12,9 +12,8 @@ from equidiff.attributions.inside import seen_box
 from equidiff.attributions.perturbations import grid
 from equidiff.compare.maps import explain
 from equidiff.components import build
-from equidiff.contracts import BuildContext, Objective
+from equidiff.contracts import Attribution, BuildContext, Explained, Objective
 from equidiff.errors import SpecError, UnknownNameError, UnsupportedError
-from equidiff.explained import Attribution, Explained
 from equidiff.plugins import Plugins
 from equidiff.testing import ContractError, check_attribution, load_plugins
 

@@ -17,8 +17,8 @@ from equidiff.compare.agreement import agreement, importance, overlaps, rank_cor
 from equidiff.compare.freedom import PIXELS, Freedom, fit_query
 from equidiff.compare.maps import explain, flatten_channels, seed_of, seeded
 from equidiff.compare.quality import NEIGHBOURS, RADIUS, SQUARES, _squares, measure_infidelity, measure_sensitivity
+from equidiff.contracts import Attribution, Explained
 from equidiff.errors import PluginError
-from equidiff.explained import Attribution, Explained
 from equidiff.images.convert import image_to_tensor
 
 LEVELS = st.lists(st.lists(st.integers(0, 5), min_size=8, max_size=8), min_size=2, max_size=4)

@@ -9,9 +9,9 @@ from torch.nn.functional import interpolate, pad
 from equidiff.attributions.captum import Captum, no_argument
 from equidiff.attributions.inside import find_layer, require_modules, seen_box
 from equidiff.builtin_attributions import CamOptions
-from equidiff.contracts import BuildContext, Samples
+from equidiff.contracts import BuildContext, Explained
 from equidiff.errors import UnsupportedError
-from equidiff.explained import Explained
+from equidiff.types import Samples
 
 
 def build_gradcam(argument: str | None, options: CamOptions, context: BuildContext) -> Captum:

@@ -10,9 +10,9 @@ from typing import final
 import torch
 from torch import Tensor
 
-from equidiff.contracts import BuildContext, Samples
+from equidiff.contracts import Attribution, BuildContext, Explained
 from equidiff.errors import SpecError, UnsupportedError
-from equidiff.explained import Attribution, Attributions, Explained
+from equidiff.types import Attributions, Samples
 
 UNKNOWN_STEPS = (
     "It knows no rule for some non-linear step, such as a softmax or a GELU; of a class, output=logit may help"

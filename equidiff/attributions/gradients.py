@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from equidiff.attributions.captum import UNKNOWN_STEPS, Captum, no_argument, warn_if_short
 from equidiff.attributions.inside import require_modules, require_single_use
 from equidiff.builtin_attributions import BaselineOptions, IntegratedGradientsOptions
-from equidiff.contracts import BuildContext, Samples
+from equidiff.contracts import BuildContext, Explained
 from equidiff.descriptors import Options
-from equidiff.explained import Explained
+from equidiff.types import Samples
 
 
 def build_saliency(argument: str | None, options: Options, context: BuildContext) -> Captum:

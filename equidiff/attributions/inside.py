@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from equidiff.contracts import Samples
+from equidiff.contracts import Explained
 from equidiff.errors import UnsupportedError, unknown_name
-from equidiff.explained import Explained
+from equidiff.types import Samples
 
 
 def called(explained: Explained, samples: Samples) -> list[tuple[str, nn.Module, Any]]:

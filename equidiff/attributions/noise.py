@@ -13,9 +13,9 @@ from torch import Tensor
 
 from equidiff.attributions.captum import no_argument, quiet
 from equidiff.builtin_attributions import NoiseTunnelOptions, RandomOptions
-from equidiff.contracts import BuildContext, Samples
+from equidiff.contracts import Attribution, BuildContext, Explained
 from equidiff.errors import UsageError
-from equidiff.explained import Attribution, Attributions, Explained
+from equidiff.types import Attributions, Samples
 
 
 def build_noise_tunnel(argument: str | None, options: NoiseTunnelOptions, context: BuildContext) -> Tunnel:

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from equidiff.attributions.captum import Captum, no_argument
 from equidiff.builtin_attributions import AblationOptions, LimeOptions, OcclusionOptions, RegressionOptions
-from equidiff.contracts import BuildContext, Samples
+from equidiff.contracts import BuildContext, Explained
 from equidiff.errors import UnsupportedError
-from equidiff.explained import Explained
+from equidiff.types import Samples
 
 SHARE = 4  # of the sample's shorter side: the usual window is one in four
 

@@ -10,8 +10,8 @@ from torch import Tensor
 from equidiff.attributions.captum import UNKNOWN_STEPS, Captum, no_argument, plain_samples, warn_if_short
 from equidiff.attributions.inside import require_single_use
 from equidiff.builtin_attributions import DeepLiftShapOptions, GradientShapOptions
-from equidiff.contracts import BuildContext, Samples
-from equidiff.explained import Explained
+from equidiff.contracts import BuildContext, Explained
+from equidiff.types import Samples
 
 
 def build_deeplift_shap(argument: str | None, options: DeepLiftShapOptions, context: BuildContext) -> Captum:

@@ -12,8 +12,9 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from equidiff.compare.agreement import importance
-from equidiff.contracts import Generator, Samples
+from equidiff.contracts import Generator
 from equidiff.finished import Finished
+from equidiff.types import Samples
 
 NEAR = 16  # members at most that count as near
 PLAIN = 32  # plain samples to hold them against

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from equidiff.contracts import Samples
+from equidiff.contracts import Attribution, Explained
 from equidiff.errors import PluginError
-from equidiff.explained import Attribution, Attributions, Explained
+from equidiff.types import Attributions, Samples
 
 
 def explain(

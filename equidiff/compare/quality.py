@@ -11,8 +11,8 @@ from captum.metrics import infidelity, sensitivity_max
 from torch import Tensor
 
 from equidiff.compare.maps import explain, flatten_channels, seeded
-from equidiff.contracts import Samples
-from equidiff.explained import Attribution, Attributions, Explained
+from equidiff.contracts import Attribution, Explained
+from equidiff.types import Attributions, Samples
 
 SQUARES = 32  # that are covered of each sample
 SHARE = 4  # of the sample's shorter side: a square's side is one in four

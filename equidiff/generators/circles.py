@@ -13,7 +13,8 @@ from typing import final
 import torch
 from torch import Tensor
 
-from equidiff.contracts import Generator, Latents, Samples
+from equidiff.contracts import Generator
+from equidiff.types import Latents, Samples
 
 RINGS = (0.50, 1.00, 1.50)
 WIDTH = 0.10

@@ -16,10 +16,11 @@ from safetensors.torch import load
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from equidiff.contracts import BuildContext, Generator, Latents, Midway, Samples, Weights
+from equidiff.contracts import BuildContext, Generator, Midway, Weights
 from equidiff.errors import UnsupportedError
 from equidiff.generators.unet import UNet
-from equidiff.midway import States, integrate_back, retrace_flow
+from equidiff.numerics.flow import integrate_back, retrace_flow
+from equidiff.types import Latents, Samples, States
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable

@@ -14,8 +14,9 @@ import re
 from typing import final
 
 from equidiff.builtin import PixelsOptions
-from equidiff.contracts import BuildContext, Generator, Latents, Samples
+from equidiff.contracts import BuildContext, Generator
 from equidiff.errors import SpecError
+from equidiff.types import Latents, Samples
 
 SIDE = "([1-9][0-9]{0,3})"
 SHAPE = re.compile(f"{SIDE}(?:x{SIDE}(?:x([13]))?)?")

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from equidiff.builtin import NetworkOptions
 from equidiff.components import read_options
-from equidiff.contracts import BuildContext, Generator, Samples, Weights
+from equidiff.contracts import BuildContext, Generator, Weights
 from equidiff.descriptors import Descriptor
 from equidiff.errors import PluginError, UnsupportedError, UsageError, unknown_name
 from equidiff.images.convert import quantized
@@ -23,6 +23,7 @@ from equidiff.networks.checkpoints import hash_weights, read_weights
 from equidiff.networks.images import to_channels
 from equidiff.objectives.custom import find_function
 from equidiff.specs import Spec
+from equidiff.types import Samples
 
 PIXELS = 32  # the longer side of the small picture, unless the user says otherwise
 EXPECTED = "pixels, fashion, timm:NAME, module:./FILE.py:FUNCTION, or inception:WEIGHTS.pth"

@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from equidiff.contracts import Measurements, PerSample
 from equidiff.objectives.distribution import kl_roots
+from equidiff.types import Measurements, PerSample
 
 SUMS_TO_ONE = 1e-3  # how far the sum of float32 probabilities may be from 1
 

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from equidiff.contracts import Latents, PerSample
+from equidiff.types import Latents, PerSample
 
 EULER = 0.5772156649015329
 FEWEST = 64  # numbers in a latent, below which its spectrum says nothing

@@ -9,10 +9,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from equidiff.contracts import PerSample
 from equidiff.errors import PluginError, WeightsError
 from equidiff.networks.checkpoints import read_weights
 from equidiff.networks.images import to_channels
+from equidiff.types import PerSample
 
 SMALLEST = 64  # pixels a side; of less, AlexNet leaves nothing to average
 BACKBONE = "features."  # what torchvision calls the part of AlexNet that is used

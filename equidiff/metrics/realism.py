@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from equidiff.contracts import PerSample
 from equidiff.metrics.intervals import Pair, bootstrap_interval
+from equidiff.types import PerSample
 
 Features = Float[Tensor, "rows size"]
 Kernel = Callable[[Features, Features], Float[Tensor, "rows others"]]

@@ -9,13 +9,14 @@ from pathlib import Path
 from PIL.Image import Image
 from torch import Tensor, nn
 
-from equidiff.contracts import BuildContext, Samples
+from equidiff.contracts import BuildContext
 from equidiff.errors import QueryError, UnsupportedError, UsageError
 from equidiff.networks import circles, fashion
 from equidiff.networks.checkpoints import hash_weights, put_weights, read_weights
 from equidiff.networks.images import prepare_grey, prepare_grey_image
 from equidiff.networks.network import Network
 from equidiff.networks.pretrained import load_timm
+from equidiff.types import Samples
 
 
 def load_network(

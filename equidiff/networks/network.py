@@ -10,7 +10,7 @@ import torch
 from PIL.Image import Image
 from torch import Tensor, nn
 
-from equidiff.contracts import Samples
+from equidiff.types import Samples
 
 
 @final

@@ -8,13 +8,14 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from equidiff.contracts import BuildContext, Samples, Weights
+from equidiff.contracts import BuildContext, Weights
 from equidiff.errors import UsageError, WeightsError, first_line, unknown_name
 from equidiff.networks.checkpoints import hash_weights, put_weights, read_weights
 from equidiff.networks.classes import imagenet_names
 from equidiff.networks.hub import find_file
 from equidiff.networks.images import to_channels
 from equidiff.networks.network import Network
+from equidiff.types import Samples
 
 HUB_FILES = ("model.safetensors", "pytorch_model.bin")
 

@@ -10,10 +10,11 @@ from PIL.Image import Image
 from torch import Tensor, nn
 
 from equidiff.builtin import ClassifierOptions
-from equidiff.contracts import BuildContext, Measurements, Objective, Samples
+from equidiff.contracts import BuildContext, Objective
 from equidiff.errors import UnsupportedError, UsageError
 from equidiff.networks import Network, find_class, load_network
 from equidiff.objectives.distribution import Distribution
+from equidiff.types import Measurements, Samples
 
 
 def build(argument: str | None, options: ClassifierOptions, context: BuildContext) -> Classifier | Distribution:

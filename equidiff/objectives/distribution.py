@@ -10,7 +10,8 @@ from jaxtyping import Float
 from PIL.Image import Image
 from torch import Tensor, nn
 
-from equidiff.contracts import Measurements, Objective, Samples
+from equidiff.contracts import Objective
+from equidiff.types import Measurements, Samples
 
 NEAR = 0.5  # where the difference of logarithms is smaller, the closed form loses digits, and a series does not
 SERIES = tuple(1 / math.factorial(n) for n in range(2, 15))  # of (exp(d) - 1 - d) / d^2: exact to float64 for NEAR

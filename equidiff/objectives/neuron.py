@@ -10,9 +10,10 @@ from PIL.Image import Image
 from torch import Tensor, nn
 
 from equidiff.builtin import NeuronOptions
-from equidiff.contracts import BuildContext, Measurements, Objective, Samples
+from equidiff.contracts import BuildContext, Objective
 from equidiff.errors import UnknownNameError, UsageError
 from equidiff.networks import Units, load_network
+from equidiff.types import Measurements, Samples
 
 EXPECTED = "LAYER.INDEX such as block3.17, or INDEX alone for the layer before the classifier's head"
 

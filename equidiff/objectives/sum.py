@@ -10,8 +10,9 @@ from jaxtyping import Float
 from PIL.Image import Image
 from torch import Tensor, nn
 
-from equidiff.contracts import Measurements, Objective, Samples
+from equidiff.contracts import Objective
 from equidiff.errors import UsageError
+from equidiff.types import Measurements, Samples
 
 
 @final

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from equidiff.builtin import LowPassOptions
-from equidiff.contracts import BuildContext, Regularizer, Samples
+from equidiff.contracts import BuildContext, Regularizer
 from equidiff.errors import EquiDiffError, SpecError
+from equidiff.types import Samples
 
 DEFAULT_CUTOFF = 0.5
 

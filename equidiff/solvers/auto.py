@@ -32,12 +32,12 @@ import torch
 from torch import Tensor
 
 from equidiff.builtin import AutoOptions
-from equidiff.contracts import Answer, BuildContext, Latents, Request, ResidualFunction, Solver, Step
+from equidiff.contracts import Answer, BuildContext, FromMidway, Request, ResidualFunction, Solver, Step
 from equidiff.errors import SpecError
-from equidiff.residual import FromMidway
 from equidiff.solvers.callback import drive
 from equidiff.solvers.lbfgs import minimize, minimize_on_sphere
 from equidiff.solvers.progress import Progress
+from equidiff.types import Latents
 
 FEW, MANY = 3, 8  # plain samples to start from, for few and for many residuals
 JACOBIAN_OUTPUTS = 4  # with up to so many residuals a Jacobian is worth its backward passes

@@ -15,11 +15,12 @@ import itertools
 from collections.abc import Generator as Coroutine
 from typing import Any, final
 
-from equidiff.contracts import Answer, BuildContext, Latents, Request, ResidualFunction, Solver, Step
+from equidiff.contracts import Answer, BuildContext, Request, ResidualFunction, Solver, Step
 from equidiff.descriptors import Options
 from equidiff.errors import SpecError, UnsupportedError
 from equidiff.solvers.auto import newton_move, shorten, typical
 from equidiff.solvers.progress import Progress
+from equidiff.types import Latents
 
 SHORTEST = 1e-3  # of the whole move; after that a fresh start
 PATIENCE = 20  # moves that may be made without halving the loss

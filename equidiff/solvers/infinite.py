@@ -13,8 +13,9 @@ from typing import Any, final
 import torch
 
 from equidiff.builtin import InfiniteOptions
-from equidiff.contracts import BuildContext, Latents, Request, ResidualFunction, Solver, Step
+from equidiff.contracts import BuildContext, Request, ResidualFunction, Solver, Step
 from equidiff.errors import SpecError
+from equidiff.types import Latents
 
 
 @final

@@ -16,10 +16,11 @@ import torch
 from torch import Tensor
 
 from equidiff.builtin import LbfgsOptions
-from equidiff.contracts import Answer, BuildContext, Latents, Request, ResidualFunction, Solver, Step
+from equidiff.contracts import Answer, BuildContext, Request, ResidualFunction, Solver, Step
 from equidiff.errors import SpecError
 from equidiff.solvers.callback import Ask, drive
 from equidiff.solvers.progress import Progress
+from equidiff.types import Latents
 
 ITERATIONS = 200  # before it gives up on a start; a line search that fails ends it sooner
 

@@ -10,9 +10,10 @@ import itertools
 from collections.abc import Generator as Coroutine
 from typing import Any, final
 
-from equidiff.contracts import BuildContext, Latents, Request, ResidualFunction, Solver, Step
+from equidiff.contracts import BuildContext, Request, ResidualFunction, Solver, Step
 from equidiff.descriptors import Options
 from equidiff.errors import SpecError
+from equidiff.types import Latents
 
 
 @final

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from equidiff.compare.maps import explain
-from equidiff.contracts import Samples
-from equidiff.explained import Attribution, Explained
+from equidiff.contracts import Attribution, Explained
 from equidiff.testing.failure import require
 from equidiff.testing.numerics import check_tensor
+from equidiff.types import Samples
 
 
 def check_attribution(method: Attribution, explained: Explained, samples: Samples) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from equidiff.contracts import Objective, Samples
+from equidiff.contracts import Objective
 from equidiff.images.convert import is_image, quantized
 from equidiff.testing.failure import require
 from equidiff.testing.numerics import check_map, check_tensor
+from equidiff.types import Samples
 
 
 def check_objective(objective: Objective, samples: Samples) -> None:

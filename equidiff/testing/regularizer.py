@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from equidiff.contracts import Latents, Regularizer, Samples
+from equidiff.contracts import Regularizer
 from equidiff.testing.failure import require
 from equidiff.testing.numerics import check_gradient, check_map, check_tensor, check_values
+from equidiff.types import Latents, Samples
 
 
 def check_regularizer(regularizer: Regularizer, samples: Samples, latents: Latents) -> None:

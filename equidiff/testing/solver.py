@@ -10,11 +10,12 @@ from typing import final
 import torch
 from torch import Tensor
 
-from equidiff.contracts import Generator, Latents, Measurements, Objective, Samples, Solver
+from equidiff.contracts import Generator, Objective, Solver
 from equidiff.engine import FAILED, MEMBER, Result, StepRecord, solve
 from equidiff.problem import Problem
 from equidiff.regularizers.none import NoRegularizer
 from equidiff.testing.failure import ContractError, require
+from equidiff.types import Latents, Measurements, Samples
 
 SIZE = 16
 SAMPLES = 4

@@ -8,8 +8,9 @@ from typing import final
 import torch
 import torch.nn.functional as F
 
-from equidiff.contracts import BuildContext, Regularizer, Samples
+from equidiff.contracts import BuildContext, Regularizer
 from equidiff.plugin import EquiDiffError, Options
+from equidiff.types import Samples
 
 REACH = 3  # the kernel ends at so many standard deviations
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, final
 
-from equidiff.contracts import BuildContext, Measurements, Objective, Samples
+from equidiff.contracts import BuildContext, Objective
 from equidiff.plugin import EquiDiffError
+from equidiff.types import Measurements, Samples
 
 if TYPE_CHECKING:
     from equidiff_hello.plugin import BrightnessOptions

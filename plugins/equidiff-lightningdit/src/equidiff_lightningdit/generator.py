@@ -10,9 +10,10 @@ from PIL.Image import Image
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from equidiff.contracts import BuildContext, Generator, Latents, Midway, Samples
+from equidiff.contracts import BuildContext, Generator, Midway
 from equidiff.errors import UnknownNameError, UsageError
-from equidiff.midway import States, retrace_flow
+from equidiff.numerics.flow import retrace_flow
+from equidiff.types import Latents, Samples, States
 from equidiff_lightningdit.parts import FASHION, Parts, load_parts
 from equidiff_lightningdit.sampler import (
     CHECKPOINT,
@@ -170,7 +171,7 @@ class FlowMidway(Midway):
         return self._generator.decode(self._generator.integrate(states[:, 0], self._after))
 
     def retrace(self, latents: Latents, states: States, moved: States) -> Latents:
-        """Integrate both backwards in a few steps; see `equidiff.midway.retrace_flow`."""
+        """Integrate both backwards in a few steps; see `equidiff.numerics.flow.retrace_flow`."""
         velocity = self._generator.velocity(2 * len(latents), latents.device)
         return retrace_flow(velocity, latents, states[:, 0], moved[:, 0], self._after[0])
 

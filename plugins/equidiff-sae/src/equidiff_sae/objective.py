@@ -11,9 +11,10 @@ from jaxtyping import Float
 from PIL.Image import Image
 from torch import Tensor, nn
 
-from equidiff.contracts import BuildContext, Finding, Measurements, Objective, Samples
+from equidiff.contracts import BuildContext, Finding, Objective
 from equidiff.errors import UnsupportedError, UsageError, WeightsError
 from equidiff.networks.checkpoints import hash_weights
+from equidiff.types import Measurements, Samples
 from equidiff_sae.autoencoder import SparseAutoencoder
 from equidiff_sae.catalog import FASHION_SAE, Entry, default_for
 from equidiff_sae.config import SaeConfig, join_hook, split_hook

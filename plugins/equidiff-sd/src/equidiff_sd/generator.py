@@ -10,9 +10,9 @@ from diffusers import AutoencoderTiny
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from equidiff.contracts import Generator, Latents, Midway, Samples
+from equidiff.contracts import Generator, Midway
 from equidiff.errors import UnsupportedError
-from equidiff.midway import States
+from equidiff.types import Latents, Samples, States
 from equidiff_sd.sampler import Plan, Sampler, Step
 from equidiff_sd.text import Conditioning
 

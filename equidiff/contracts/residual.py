@@ -1,4 +1,4 @@
-"""c(z) of one sample, as solvers and laws see it: what they may ask of the run, and what it answers."""
+"""The residual c(z) of one sample, as solvers and laws see it: what they may ask of the run, and its answers."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from collections.abc import Generator as Coroutine
 from dataclasses import dataclass
 from typing import Any
 
-from jaxtyping import Float
 from torch import Tensor
 
-Latents = Float[Tensor, "batch *latent"]
+from equidiff.types import Latents
+
 Weigh = Callable[[Tensor, Tensor], Tensor]  # residuals [r] and sensitivity [r, *sample] to weights [r]
 
 

@@ -1,4 +1,4 @@
-"""What attribution methods explain, and the contract of such a method."""
+"""The contract of attribution methods, and the scalar that they explain."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from typing import final
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from equidiff.contracts import Measurements, Objective, PerSample, Samples
-
-Attributions = Float[Tensor, "batch channels height width"]
+from equidiff.contracts.objective import Objective
+from equidiff.types import Attributions, Measurements, PerSample, Samples
 
 
 @final

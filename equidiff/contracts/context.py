@@ -1,0 +1,46 @@
+"""What a factory is told of the run, and what components report back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from equidiff.contracts.generator import Generator
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A weights file that a component loaded, as recorded in `run.json`."""
+
+    name: str
+    sha256: str
+    revision: str | None = None
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of `equidiff doctor`: what was looked at, how it is, and whether that is bad."""
+
+    what: str
+    state: str
+    broken: bool = False
+
+
+@dataclass(frozen=True)
+class BuildContext:
+    """What a factory may need to know about the run it builds for.
+
+    Attributes:
+        device: a torch device, e.g. "cpu" or "cuda:0".
+        dtype: "float32" or "bfloat16" (autocast inside generators).
+        generator: the run's generator; absent while generators and solvers are built.
+        weights: components append every weights file they load.
+        attribution: builds another attribution method from its spec, for those that wrap one.
+    """
+
+    device: str = "cpu"
+    dtype: str = "float32"
+    generator: Generator | None = None
+    weights: list[Weights] = field(default_factory=list)
+    attribution: Callable[[str], Any] | None = None

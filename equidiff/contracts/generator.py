@@ -1,0 +1,56 @@
+"""The contract of generators: from a latent to a sample."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from PIL.Image import Image
+
+from equidiff.contracts.split_sampler import Midway
+from equidiff.errors import UnsupportedError
+from equidiff.types import Latents, Samples
+
+
+class Generator(ABC):
+    """A differentiable map from a latent, standard normal by definition, to a sample.
+
+    Attributes:
+        latent_shape: shape of one latent, without the batch axis.
+        sample_shape: shape of one sample, without the batch axis.
+        network: name of the network that objectives use unless told otherwise, e.g. "fashion"; None where there is
+            no natural one.
+        steps: sampler steps that `generate` makes unless told otherwise; None where there are none.
+    """
+
+    latent_shape: tuple[int, ...]
+    sample_shape: tuple[int, ...]
+    network: str | None = None
+    steps: int | None = None
+
+    @abstractmethod
+    def generate(self, latents: Latents, steps: int | None = None) -> Samples:
+        """Map latents to samples; differentiable and deterministic.
+
+        Args:
+            latents: `[batch, *latent_shape]`, float32, drawn from N(0, I) or moved from there.
+            steps: number of sampler steps, for generators that have them; their own default when absent.
+
+        Returns:
+            `[batch, *sample_shape]`, float32; images nominally in [0, 1], not clamped.
+        """
+
+    def invert(self, samples: Samples) -> Latents:
+        """The latents that `generate` maps to these samples, as nearly as the generator can tell.
+
+        Raises:
+            UnsupportedError: this generator cannot invert.
+        """
+        raise UnsupportedError(f"{type(self).__name__} cannot invert samples.")
+
+    def midway(self) -> Midway | None:
+        """Its sampler in two halves, for solvers that search between them; None where it has none."""
+        return None
+
+    def queries(self) -> list[Image] | Samples:
+        """The generator's own query samples, which `--query INDEX` picks from: pictures, or points. None by default."""
+        return []

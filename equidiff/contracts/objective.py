@@ -1,0 +1,74 @@
+"""The contract of objectives: from a sample to a measurement."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+from jaxtyping import Float
+from PIL.Image import Image
+from torch import Tensor, nn
+
+from equidiff.contracts.context import Finding
+from equidiff.images.convert import image_to_tensor
+from equidiff.types import Measurements, PerSample, Samples
+
+
+class Objective(ABC):
+    """A differentiable map from a sample to a measurement; owns its preprocessing (channels, resize, normalise).
+
+    Attributes:
+        names: a name for each of the m outputs.
+        unit: "activation", "logit", "probability", or another word.
+    """
+
+    names: tuple[str, ...]
+    unit: str
+
+    @abstractmethod
+    def measure(self, samples: Samples) -> Measurements:
+        """Measure samples.
+
+        Args:
+            samples: `[batch, *sample_shape]`; images nominally in [0, 1]. The run differentiates through this.
+
+        Returns:
+            `[batch, m]`, float32, in `unit`.
+        """
+
+    def measure_image(self, image: Image) -> Float[Tensor, "1 m"]:
+        """Measure a picture from a file, prepared as the network's own evaluation would prepare it.
+
+        Args:
+            image: mode "L" or "RGB", any size.
+        """
+        return self.measure(image_to_tensor(image))
+
+    def examine(self, images: Sequence[Image]) -> list[Finding]:
+        """What `equidiff doctor` is to say of this objective; nothing unless the objective says otherwise.
+
+        Args:
+            images: pictures of mode "L" or "RGB" that the user gave for the purpose; may be empty.
+        """
+        return []
+
+    def networks(self) -> list[nn.Module]:
+        """The networks that `measure` calls, for attribution methods that look inside; none unless it says so."""
+        return []
+
+    def residual(self, measurements: Measurements, target: Float[Tensor, " m"]) -> Float[Tensor, "batch r"]:
+        """What is to become zero; `measurements - target` unless the objective says otherwise."""
+        return measurements - target
+
+    def compare(self, samples: Samples, target: Float[Tensor, " m"]) -> tuple[Measurements, Float[Tensor, "batch r"]]:
+        """Measurements of samples, and the residual that solvers drive to zero and that decides who is a member.
+
+        For objectives that are flat in places, such as units that are off: override it to add to the residual there
+        what leads back to a slope. A row of it must be no shorter than that of `residual`, and its signs the same.
+        """
+        measurements = self.measure(samples)
+        return measurements, self.residual(measurements, target)
+
+    def discrepancy(self, measurements: Measurements, target: Float[Tensor, " m"]) -> PerSample:
+        """Squared length of the residual, `[batch]`. To change it, override `residual`."""
+        return self.residual(measurements, target).square().sum(dim=1)

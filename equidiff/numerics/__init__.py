@@ -1,0 +1,1 @@
+"""Numerical methods: random streams, the Gaussian prior, Newton steps, flows."""
