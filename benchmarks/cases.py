@@ -6,11 +6,11 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from equidiff.components import build
 from equidiff.contracts import BuildContext, Generator, Objective, Regularizer
 from equidiff.networks import load_network
-from equidiff.plugins import Plugins
 from equidiff.problem import Problem
+from equidiff.registry.build import build
+from equidiff.registry.manager import Plugins
 
 BANK = 4096  # plain samples that spreads and targets are taken from
 QUANTILES = {"common": (0.25, 0.5, 0.75), "rare": (0.999,)}

@@ -24,14 +24,14 @@ import torch
 from cases import OBJECTIVES, Case, plain
 from without_latents import guided
 
-from equidiff.components import build
 from equidiff.contracts import BuildContext, Solver
 from equidiff.engine import MEMBER, Result, solve
 from equidiff.images.convert import quantized
 from equidiff.metrics.diversity import mean_pairwise_distance
 from equidiff.metrics.realism import mean_percentile_interval, nearest_distances, percentiles
-from equidiff.plugins import Plugins
 from equidiff.problem import Problem
+from equidiff.registry.build import build
+from equidiff.registry.manager import Plugins
 
 CASES = ("circles", "neuron", "neuron+lowpass", "neuron:rare", "probability+lowpass", "logits", "map", "layer")
 SOLVERS = ("auto", "rejection", "lbfgs", "imagespace", "sgd", "adam", "guided", "pixels")

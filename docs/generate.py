@@ -13,8 +13,8 @@ from typing import Any, get_args, get_type_hints
 from typer.models import ArgumentInfo, OptionInfo
 
 from equidiff.cli.app import app
-from equidiff.descriptors import KINDS, Descriptor, Options
-from equidiff.plugins import Plugins
+from equidiff.registry.descriptors import KINDS, Descriptor, Options
+from equidiff.registry.manager import Plugins
 from equidiff.testing import load_plugins
 
 REFERENCE = Path(__file__).parent / "reference"

@@ -10,7 +10,6 @@ import torch
 from PIL.Image import Image
 from torch._subclasses.fake_tensor import DataDependentOutputException
 
-from equidiff.components import build
 from equidiff.contracts import BuildContext, Finding, Generator, Objective, Weights
 from equidiff.devices import choose_device, device_memory
 from equidiff.errors import EquiDiffError, UnsupportedError, first_line
@@ -18,8 +17,9 @@ from equidiff.images.convert import fit_picture
 from equidiff.images.folder import find_images
 from equidiff.images.read import open_picture
 from equidiff.memory import Memory, Nothing, predict_pass
-from equidiff.plugins import Plugins
 from equidiff.problem import Problem
+from equidiff.registry.build import build
+from equidiff.registry.manager import Plugins
 from equidiff.regularizers.none import NoRegularizer
 from equidiff.session import Settings, usual_regularizer
 

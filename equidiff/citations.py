@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from equidiff.errors import EquiDiffError
-from equidiff.specs import Spec, parse_sum
+from equidiff.registry.specs import Spec, parse_sum
 
 if TYPE_CHECKING:
-    from equidiff.descriptors import Reference
-    from equidiff.plugins import Plugins
+    from equidiff.registry.descriptors import Reference
+    from equidiff.registry.manager import Plugins
 
 EQUIDIFF = """\
 @software{{equidiff,

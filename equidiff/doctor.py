@@ -12,11 +12,11 @@ import torch
 
 import equidiff
 from equidiff.checkup import GIB
-from equidiff.components import build
 from equidiff.contracts import BuildContext, Finding
 from equidiff.devices import device_memory
 from equidiff.errors import EquiDiffError
-from equidiff.plugins import Plugin, Plugins
+from equidiff.registry.build import build
+from equidiff.registry.manager import Plugin, Plugins
 
 LIBRARIES = ("torch", "timm", "numpy", "pillow", "safetensors", "pydantic", "pluggy", "matplotlib")
 SHIPPED = (("toy:fashion", "classifier"), ("toy:circles", "classifier"))

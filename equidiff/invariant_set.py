@@ -14,8 +14,8 @@ from torch import Tensor
 from equidiff.contracts import Generator, Law, Objective, Regularizer, Solver
 from equidiff.engine import FAILED, MEMBER, StepRecord
 from equidiff.errors import RunFolderError
-from equidiff.plugins import Plugins
 from equidiff.records import Record
+from equidiff.registry.manager import Plugins
 from equidiff.run import Observer, execute
 from equidiff.runfolder import OF_QUERY, ROWS, RunFolder, read_records, read_tensors, summarize
 from equidiff.runinfo import read_info

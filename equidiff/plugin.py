@@ -1,8 +1,8 @@
 """Everything a plugin module needs to describe its components; imports nothing heavy."""
 
-from equidiff.descriptors import Descriptor, Options, Reference
 from equidiff.errors import EquiDiffError, PluginError, UnknownNameError, unknown_name
-from equidiff.hookspecs import hookimpl
+from equidiff.registry.descriptors import Descriptor, Options, Reference
+from equidiff.registry.hookspecs import hookimpl
 
 __all__ = [
     "Descriptor",

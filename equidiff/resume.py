@@ -9,13 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from equidiff.errors import RunFolderError, UsageError
-from equidiff.specs import parse_sum, print_sum
+from equidiff.registry.specs import parse_sum, print_sum
 
 if TYPE_CHECKING:
     from equidiff.session import Session, Settings
-
-FROM_FILE = "a file"  # in the place of a version, for a plugin that is one file
-
+from equidiff.registry.provenance import FROM_FILE
 
 RESUME = ("equidiff", "run", "--resume")
 

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import math
-import platform
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from equidiff.components import Built, build
 from equidiff.contracts import BuildContext, Generator, Law, Objective, Regularizer, Solver
 from equidiff.devices import choose_device
 from equidiff.engine import Result, StepRecord, solve
 from equidiff.errors import UsageError, nearest
 from equidiff.inversion import Inversion, invert_query
 from equidiff.passes import BatchReduced
-from equidiff.plugins import Plugins
 from equidiff.problem import Problem
 from equidiff.query import Query, default_query, load_query, measure_query, parse_target
-from equidiff.resume import FROM_FILE
+from equidiff.registry.build import Built, build
+from equidiff.registry.manager import Plugins
+from equidiff.registry.provenance import versions
 from equidiff.start import QueryStart
 from equidiff.strongest import resolve_top
 
@@ -176,19 +174,6 @@ def prepare(settings: Settings, plugins: Plugins, *, usual_query: bool = False) 
 def usual_regularizer(generator: Generator) -> str:
     """The low-pass view, wherever there are frequencies to pass."""
     return "lowpass" if len(generator.sample_shape) == 3 else "none"
-
-
-def versions(built: Iterable[Built]) -> dict[str, str]:
-    """Versions of EquiDiff, torch, Python and each plugin's distribution that took part."""
-    found = {"equidiff": version("equidiff"), "torch": torch.__version__, "python": platform.python_version()}
-    return found | {offer.distribution: _version(offer.distribution) for part in built for offer in part.offers}
-
-
-def _version(distribution: str) -> str:
-    try:
-        return version(distribution)
-    except PackageNotFoundError:
-        return FROM_FILE
 
 
 def _check_coarse(solver: Solver, generator: Generator) -> None:

@@ -11,12 +11,12 @@ import torch
 from PIL import Image
 
 from equidiff.builtin import NeuronOptions
-from equidiff.components import Built
 from equidiff.contracts import Weights
 from equidiff.errors import QueryError
 from equidiff.images.folder import find_images, read_ahead
 from equidiff.rankfolder import RankFolder
-from equidiff.specs import Spec
+from equidiff.registry.build import Built
+from equidiff.registry.specs import Spec
 
 PREFIX = "top:"
 HINT = "--query top:PHOTOGRAPHS"

@@ -9,7 +9,7 @@ import equidiff
 from equidiff.evaluation import evaluate
 from equidiff.finished import open_finished
 from equidiff.metrics import spectrum_slope, vendi_score
-from equidiff.plugins import Plugins
+from equidiff.registry.manager import Plugins
 
 
 def main(folder: Path) -> None:

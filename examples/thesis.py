@@ -27,7 +27,7 @@ from equidiff.evaluation.measure import write_metrics
 from equidiff.figures import Source, fitting, make
 from equidiff.finished import Finished, open_finished
 from equidiff.folders import replace_text
-from equidiff.plugins import Plugins
+from equidiff.registry.manager import Plugins
 from equidiff.report import write_report
 
 TOLERANCE = 0.01  # the thesis's, on the squared deviations of the picture and of its low-passed view together

@@ -11,10 +11,10 @@ from equidiff.attributions.captum import plain_samples
 from equidiff.attributions.inside import seen_box
 from equidiff.attributions.perturbations import grid
 from equidiff.compare.maps import explain
-from equidiff.components import build
 from equidiff.contracts import Attribution, BuildContext, Explained, Objective
 from equidiff.errors import SpecError, UnknownNameError, UnsupportedError
-from equidiff.plugins import Plugins
+from equidiff.registry.build import build
+from equidiff.registry.manager import Plugins
 from equidiff.testing import ContractError, check_attribution, load_plugins
 
 PLUGINS = load_plugins("equidiff.builtin")

@@ -13,7 +13,7 @@ from running import CIRCLES, assert_one_error, read_lines, read_run, run_circles
 
 import equidiff
 from equidiff.contracts import Step
-from equidiff.descriptors import KINDS
+from equidiff.registry.descriptors import KINDS
 from equidiff.runfolder import RunFolder
 from equidiff.solvers.auto import Auto
 

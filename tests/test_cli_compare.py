@@ -13,7 +13,7 @@ from equidiff.cli import comparing
 from equidiff.compare import freedom
 from equidiff.compare.comparison import DRAWS
 from equidiff.finished import open_finished
-from equidiff.plugins import Plugins
+from equidiff.registry.manager import Plugins
 
 NUMBERS = {
     "rank_correlation_members", "rank_correlation_query", "overlap_members", "overlap_query", "freedom_auc",

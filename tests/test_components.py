@@ -5,11 +5,11 @@ from importlib.metadata import EntryPoint
 import pytest
 from pydantic import Field
 
-from equidiff.components import build
 from equidiff.contracts import BuildContext
 from equidiff.errors import SpecError
 from equidiff.plugin import Descriptor, Options, hookimpl
-from equidiff.plugins import Plugins
+from equidiff.registry.build import build
+from equidiff.registry.manager import Plugins
 from equidiff.regularizers.none import NoRegularizer
 
 

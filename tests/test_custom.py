@@ -7,10 +7,10 @@ import torch
 from PIL import Image
 
 from equidiff.contracts import BuildContext, Generator
-from equidiff.descriptors import Options
 from equidiff.errors import PluginError, QueryError, UnknownNameError, UsageError
 from equidiff.images.convert import image_to_tensor
 from equidiff.objectives.custom import build
+from equidiff.registry.descriptors import Options
 
 PROBE = """
 import torch

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 import equidiff
-from equidiff import hookspecs
-from equidiff.components import read_options
-from equidiff.descriptors import KINDS
-from equidiff.specs import Spec, parse_sum
+from equidiff.registry import hookspecs
+from equidiff.registry.build import read_options
+from equidiff.registry.descriptors import KINDS
+from equidiff.registry.specs import Spec, parse_sum
 from equidiff.testing import load_plugins
 
 ROOT = Path(__file__).parent.parent

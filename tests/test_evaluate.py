@@ -14,8 +14,8 @@ from equidiff.evaluation.material import CONTROL, REFERENCE
 from equidiff.finished import open_finished
 from equidiff.invariant_set import InvariantSet
 from equidiff.metrics import compress, nearest_distances, percentiles, spectrum_slope
-from equidiff.plugins import Plugins
 from equidiff.prior import plain_latents
+from equidiff.registry.manager import Plugins
 
 PLAIN = 24
 FAST = ("--generator", "toy:fashion,steps=2", "--objective", "neuron:17")

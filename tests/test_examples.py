@@ -17,8 +17,8 @@ import equidiff
 from equidiff.contracts import BuildContext
 from equidiff.networks import load_network
 from equidiff.networks.fashion import CLASSES
-from equidiff.plugins import Plugins
 from equidiff.rank import Plan, Ranking, rank
+from equidiff.registry.manager import Plugins
 from equidiff.testing import check_objective, check_plugin, load_plugins
 
 ROOT = Path(__file__).parent.parent

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from equidiff.figures import FIGURES, Source, fitting, make
 from equidiff.finished import open_finished
 from equidiff.invariant_set import InvariantSet
-from equidiff.plugins import Plugins
+from equidiff.registry.manager import Plugins
 from equidiff.regularizers.lowpass import LowPass
 
 

@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 
 from equidiff.errors import EquiDiffError, RunFolderError
 from equidiff.finished import load_members, open_finished
-from equidiff.plugins import Plugins
+from equidiff.registry.manager import Plugins
 
 COMMAND = ("equidiff", "evaluate")
 

@@ -19,8 +19,8 @@ from equidiff.engine import Result, solve
 from equidiff.errors import UsageError
 from equidiff.laws import conditional, projection
 from equidiff.laws.conditional import LONGEST, WANTED, Angle, Conditional, energy, propose
-from equidiff.plugins import Plugins
 from equidiff.problem import Problem
+from equidiff.registry.manager import Plugins
 from equidiff.regularizers.none import NoRegularizer
 from equidiff.resume import settings_of
 from equidiff.runinfo import read_info

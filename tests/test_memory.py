@@ -11,11 +11,11 @@ from torch._subclasses.fake_tensor import DataDependentOutputException
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.checkpoint import checkpoint
 
-from equidiff.components import build
 from equidiff.contracts import BuildContext, Generator, Objective
 from equidiff.memory import Nothing, _Shortened, predict, predict_pass
-from equidiff.plugins import Plugins
 from equidiff.problem import Problem
+from equidiff.registry.build import build
+from equidiff.registry.manager import Plugins
 from equidiff.regularizers.none import NoRegularizer
 from equidiff.testing import load_plugins
 

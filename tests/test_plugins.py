@@ -9,10 +9,10 @@ from importlib.metadata import EntryPoint
 
 import pytest
 
-from equidiff.descriptors import KINDS
 from equidiff.errors import PluginError, UnknownNameError
 from equidiff.plugin import Descriptor, hookimpl
-from equidiff.plugins import Plugins
+from equidiff.registry.descriptors import KINDS
+from equidiff.registry.manager import Plugins
 
 BUILTIN = EntryPoint("builtin", "equidiff.builtin", "equidiff")
 
@@ -233,7 +233,7 @@ def test_installed_plugins_are_found_with_their_version():
 
 
 def test_listing_plugins_imports_no_torch():
-    code = "import sys; from equidiff.plugins import Plugins; Plugins(); assert 'torch' not in sys.modules"
+    code = "import sys; from equidiff.registry.manager import Plugins; Plugins(); assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

@@ -21,7 +21,7 @@ from equidiff.networks.fashion import CLASSES, FashionNet
 from equidiff.objectives.neuron import build
 from equidiff.rank import Plan, Ranking, begin, go_on, rank
 from equidiff.rank.statistics import summarize
-from equidiff.specs import Spec
+from equidiff.registry.specs import Spec
 
 QUERIES = Path(equidiff.__file__).parent / "queries" / "fashion"
 ORDER = (1, 2, 3, 8, 4, 5, 6, 7, 0, 9)  # the classes of the query images

@@ -7,9 +7,9 @@ from torch.testing import assert_close
 
 from equidiff.builtin import LowPassOptions
 from equidiff.contracts import BuildContext
-from equidiff.descriptors import Options
 from equidiff.errors import EquiDiffError, SpecError
 from equidiff.generators.circles import Circles
+from equidiff.registry.descriptors import Options
 from equidiff.regularizers.lowpass import LowPass, build
 from equidiff.regularizers.tv import TotalVariation, total_variation
 from equidiff.regularizers.tv import build as build_tv

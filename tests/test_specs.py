@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from equidiff.errors import SpecError
-from equidiff.specs import Spec, parse_list, parse_sum, print_list, print_sum
+from equidiff.registry.specs import Spec, parse_list, parse_sum, print_list, print_sum
 
 NAMES = st.from_regex(r"[A-Za-z][A-Za-z0-9_-]{0,12}", fullmatch=True)
 # surrogates cannot be encoded, so they cannot come from a command line or a file

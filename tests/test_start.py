@@ -23,8 +23,8 @@ from equidiff.engine import Result, solve
 from equidiff.finished import open_finished
 from equidiff.generators.fashion import load_fashion_flow
 from equidiff.inversion import invert_query
-from equidiff.plugins import Plugins
 from equidiff.query import Query, as_sample, load_query
+from equidiff.registry.manager import Plugins
 from equidiff.solvers.auto import Auto
 from equidiff.start import QueryStart, start_angle
 

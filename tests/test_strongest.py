@@ -9,11 +9,11 @@ from PIL import Image
 from running import assert_one_error, read_run, run_cli
 
 import equidiff
-from equidiff.components import build
 from equidiff.contracts import BuildContext
 from equidiff.errors import QueryError, RunFolderError
-from equidiff.plugins import Plugins
 from equidiff.rank import Plan, begin, rank
+from equidiff.registry.build import build
+from equidiff.registry.manager import Plugins
 from equidiff.strongest import resolve_top
 
 QUICK = ("-n", "1", "--budget", "1", "-r", "none", "-s", "infinite")

@@ -10,7 +10,7 @@ from PIL import Image
 
 from equidiff.contracts import Objective
 from equidiff.errors import UsageError
-from equidiff.objectives.sum import WeightedSum
+from equidiff.registry.weighted_sum import WeightedSum
 
 
 class Polynomial(Objective):

@@ -6,9 +6,9 @@ import pytest
 import torch
 from PIL import Image
 
-from equidiff.components import build
 from equidiff.contracts import BuildContext, Generator, Midway, Objective, Regularizer, Solver, Step
 from equidiff.errors import UnsupportedError
+from equidiff.registry.build import build
 from equidiff.testing import (
     ContractError,
     check_generator,

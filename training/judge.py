@@ -21,11 +21,11 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from equidiff.components import build
 from equidiff.contracts import BuildContext, Generator
 from equidiff.images.convert import quantized, save_png
 from equidiff.networks.fashion import FashionNet
-from equidiff.plugins import Plugins
+from equidiff.registry.build import build
+from equidiff.registry.manager import Plugins
 
 SURE = 0.9
 

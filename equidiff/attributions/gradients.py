@@ -11,7 +11,7 @@ from equidiff.attributions.captum import UNKNOWN_STEPS, Captum, no_argument, war
 from equidiff.attributions.inside import require_modules, require_single_use
 from equidiff.builtin_attributions import BaselineOptions, IntegratedGradientsOptions
 from equidiff.contracts import BuildContext, Explained
-from equidiff.descriptors import Options
+from equidiff.registry.descriptors import Options
 from equidiff.types import Samples
 
 

@@ -9,7 +9,7 @@ import typer
 
 from equidiff.cli.options import Again, Json, Plain, PluginFiles, State, Traceback
 from equidiff.cli.run import INTERRUPTED
-from equidiff.specs import parse_list
+from equidiff.registry.specs import parse_list
 
 USUAL = "saliency,input_x_gradient,integrated_gradients,guided_backprop,occlusion,gradcam"
 

@@ -16,14 +16,14 @@ from equidiff.compare.comparison import CONTROL, Subject, build_methods, compare
 from equidiff.compare.drawing import draw_freedom, draw_maps
 from equidiff.compare.folder import COMPLETE, DOES_NOT_FIT, NAME, AttributionFolder
 from equidiff.compare.freedom import LATENT, Freedom
-from equidiff.components import Built
 from equidiff.console import Terminal
 from equidiff.errors import UsageError
 from equidiff.finished import open_finished
-from equidiff.plugins import Plugins
+from equidiff.registry.build import Built
+from equidiff.registry.manager import Plugins
+from equidiff.registry.provenance import versions
+from equidiff.registry.specs import Spec, print_list
 from equidiff.resume import resume_command
-from equidiff.session import versions
-from equidiff.specs import Spec, print_list
 
 USUAL_MEMBERS = 16
 COMMAND = ("equidiff", "compare")

@@ -11,7 +11,7 @@ import typer
 from equidiff.console import Terminal
 
 if TYPE_CHECKING:
-    from equidiff.plugins import Plugins
+    from equidiff.registry.manager import Plugins
 
 PluginFiles = Annotated[
     list[Path] | None,
@@ -44,7 +44,7 @@ class State:
     def plugins(self, files: list[Path] | None = None) -> Plugins:
         """The installed plugins and the one-file plugins, those named after the command included."""
         # descriptors need pydantic, which `--help` does not
-        from equidiff.plugins import Plugins
+        from equidiff.registry.manager import Plugins
 
         self.files += files or []
         return Plugins(files=self.files)

@@ -10,7 +10,7 @@ import typer
 from equidiff.cli.options import Json, Plain, PluginFiles, Traceback
 
 if TYPE_CHECKING:
-    from equidiff.plugins import Plugin
+    from equidiff.registry.manager import Plugin
 
 
 def plugins(
@@ -31,7 +31,7 @@ def plugins(
 
 
 def _names(plugin: Plugin) -> dict[str, list[str]]:
-    from equidiff.descriptors import KINDS
+    from equidiff.registry.descriptors import KINDS
 
     names = {kind: [offer.descriptor.name for offer in plugin.offers if offer.kind == kind] for kind in KINDS}
     return {kind: own for kind, own in names.items() if own}

@@ -19,8 +19,8 @@ from equidiff.errors import EquiDiffError, RunFolderError, first_line
 from equidiff.folders import free_path
 from equidiff.invariant_set import InvariantSet
 from equidiff.pictures import draw_grid, show_values
-from equidiff.plugins import Plugins
 from equidiff.records import Record
+from equidiff.registry.manager import Plugins
 from equidiff.resume import check_weights, restore_start, resume_command, settings_of
 from equidiff.run import execute
 from equidiff.runfolder import RunFolder

@@ -14,7 +14,7 @@ from equidiff.errors import UsageError
 
 if TYPE_CHECKING:
     from equidiff.networks import Network
-    from equidiff.plugins import Offer
+    from equidiff.registry.manager import Offer
 
 BOUNDS = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
 

@@ -18,14 +18,14 @@ from equidiff.compare.folder import COMPLETE, DOES_NOT_FIT, FAILED
 from equidiff.compare.freedom import Freedom, find_freedom, fit_query
 from equidiff.compare.maps import explain, flatten_channels, seed_of
 from equidiff.compare.quality import measure_infidelity, measure_sensitivity
-from equidiff.components import Built, build
 from equidiff.contracts import Attribution, Explained
 from equidiff.devices import is_out_of_memory
 from equidiff.errors import EquiDiffError, UnknownNameError, UnsupportedError
 from equidiff.finished import Finished
 from equidiff.images.convert import is_image
-from equidiff.plugins import Plugins
-from equidiff.specs import Spec
+from equidiff.registry.build import Built, build
+from equidiff.registry.manager import Plugins
+from equidiff.registry.specs import Spec
 from equidiff.types import Samples
 
 CONTROL = "random"

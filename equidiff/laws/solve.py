@@ -6,8 +6,8 @@ from collections.abc import Generator as Coroutine
 from typing import Any, final
 
 from equidiff.contracts import BuildContext, Law, Moves, Request, ResidualFunction, Step
-from equidiff.descriptors import Options
 from equidiff.errors import SpecError
+from equidiff.registry.descriptors import Options
 
 
 @final

@@ -16,10 +16,10 @@ from PIL.Image import Image, Resampling
 from torch import Tensor, nn
 
 from equidiff.contracts import BuildContext, Objective
-from equidiff.descriptors import Options
 from equidiff.errors import EquiDiffError, PluginError, QueryError, UsageError, unknown_name
 from equidiff.images.convert import image_to_tensor
-from equidiff.plugins import import_file
+from equidiff.registry.descriptors import Options
+from equidiff.registry.manager import import_file
 from equidiff.types import Measurements, Samples
 
 Function = Callable[[Tensor], Any]  # what it returns is checked

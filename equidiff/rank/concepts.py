@@ -16,7 +16,6 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from equidiff.contracts import Weights
-from equidiff.descriptors import Options
 from equidiff.devices import choose_device
 from equidiff.errors import EquiDiffError, PluginError, QueryError, UsageError, WeightsError, first_line, unknown_name
 from equidiff.images.folder import read_ahead
@@ -25,6 +24,7 @@ from equidiff.rank.ranking import Ranking
 from equidiff.rank.scan import Show
 from equidiff.rank.specs import parse_named
 from equidiff.rankfolder import RankFolder
+from equidiff.registry.descriptors import Options
 
 USUAL = "ViT-B-32-quickgelu,pretrained=openai"
 BATCH = 32

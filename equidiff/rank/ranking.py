@@ -21,7 +21,7 @@ from equidiff.rank.specs import find_units
 from equidiff.rank.statistics import Statistics, entropy, selectivity, summarize
 from equidiff.rankfolder import RankFolder, check_unranked
 from equidiff.rankunits import TopImage, Unit
-from equidiff.session import versions
+from equidiff.registry.provenance import versions
 
 SORTS = ("selectivity", "sparsity", "entropy", "max", "mean", "alignment", "clarity")
 ASCENDING = {"entropy"}  # few classes are more telling than many

@@ -7,12 +7,12 @@ from typing import Literal, TypeVar, cast
 from pydantic import Field
 
 from equidiff.builtin import NetworkOptions
-from equidiff.components import read_options
 from equidiff.contracts import BuildContext
-from equidiff.descriptors import Descriptor, Options
 from equidiff.errors import SpecError
 from equidiff.networks import Units, load_network
-from equidiff.specs import Spec
+from equidiff.registry.build import read_options
+from equidiff.registry.descriptors import Descriptor, Options
+from equidiff.registry.specs import Spec
 
 AnyOptions = TypeVar("AnyOptions", bound=Options)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import final
 
 from equidiff.contracts import BuildContext, Regularizer
-from equidiff.descriptors import Options
 from equidiff.errors import SpecError
+from equidiff.registry.descriptors import Options
 
 
 @final

@@ -19,8 +19,8 @@ from typing import final
 from torch import Tensor
 
 from equidiff.contracts import BuildContext, Regularizer
-from equidiff.descriptors import Options
 from equidiff.errors import EquiDiffError, SpecError
+from equidiff.registry.descriptors import Options
 from equidiff.types import Latents, PerSample, Samples
 
 DEFAULT_LIMIT = 0.15

@@ -6,7 +6,7 @@ import shlex
 from dataclasses import fields
 from typing import Any
 
-from equidiff.resume import FROM_FILE
+from equidiff.registry.provenance import FROM_FILE
 from equidiff.session import Settings
 
 

@@ -16,8 +16,8 @@ from collections.abc import Generator as Coroutine
 from typing import Any, final
 
 from equidiff.contracts import Answer, BuildContext, Request, ResidualFunction, Solver, Step
-from equidiff.descriptors import Options
 from equidiff.errors import SpecError, UnsupportedError
+from equidiff.registry.descriptors import Options
 from equidiff.solvers.auto import newton_move, shorten, typical
 from equidiff.solvers.progress import Progress
 from equidiff.types import Latents

@@ -11,8 +11,8 @@ from collections.abc import Generator as Coroutine
 from typing import Any, final
 
 from equidiff.contracts import BuildContext, Request, ResidualFunction, Solver, Step
-from equidiff.descriptors import Options
 from equidiff.errors import SpecError
+from equidiff.registry.descriptors import Options
 from equidiff.types import Latents
 
 

@@ -13,12 +13,12 @@ from types import ModuleType
 
 from pydantic import ValidationError
 
-from equidiff.components import read_options
 from equidiff.contracts import BuildContext
-from equidiff.descriptors import Options, Reference
 from equidiff.errors import EquiDiffError
-from equidiff.plugins import GROUP, Offer, Plugins
-from equidiff.specs import NAME, Spec, parse_sum
+from equidiff.registry.build import read_options
+from equidiff.registry.descriptors import Options, Reference
+from equidiff.registry.manager import GROUP, Offer, Plugins
+from equidiff.registry.specs import NAME, Spec, parse_sum
 from equidiff.testing.failure import ContractError, require
 
 HEAVY = ("torch", "timm", "diffusers", "transformers", "matplotlib", "scipy")

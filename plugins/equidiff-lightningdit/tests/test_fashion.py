@@ -6,12 +6,12 @@ from equidiff_lightningdit.generator import LightningDiTGenerator
 from equidiff_lightningdit.parts import load_parts
 from running import read_lines, read_run, run_cli
 
-from equidiff.components import build
 from equidiff.contracts import BuildContext
 from equidiff.generators.fashion import load_queries
 from equidiff.networks import load_network
 from equidiff.networks.fashion import CLASSES
-from equidiff.plugins import Plugins
+from equidiff.registry.build import build
+from equidiff.registry.manager import Plugins
 from equidiff.testing import check_generator
 
 

@@ -18,7 +18,7 @@ import pluggy
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from equidiff.descriptors import Descriptor
+    from equidiff.registry.descriptors import Descriptor
 
 PROJECT = "equidiff"
 

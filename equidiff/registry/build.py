@@ -8,10 +8,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from equidiff.contracts import Attribution, BuildContext, Generator, Law, Objective, Regularizer, Solver
-from equidiff.descriptors import Descriptor, Options
 from equidiff.errors import EquiDiffError, PluginError, SpecError, nearest
-from equidiff.plugins import Offer, Plugins
-from equidiff.specs import Spec, parse_sum, print_sum
+from equidiff.registry.descriptors import Descriptor, Options
+from equidiff.registry.manager import Offer, Plugins
+from equidiff.registry.specs import Spec, parse_sum, print_sum
 
 CONTRACTS: dict[str, type] = {
     "attribution": Attribution,
@@ -64,7 +64,7 @@ def _build_sum(plugins: Plugins, terms: list[tuple[float, Spec]], context: Build
     text = print_sum(terms)
     if len(terms) == 1 and terms[0][0] == 1.0:
         return parts[0]
-    from equidiff.objectives.sum import WeightedSum
+    from equidiff.registry.weighted_sum import WeightedSum
 
     weighted = [(weight, part.component) for (weight, _), part in zip(terms, parts, strict=True)]
     options = {part.spec: part.options for part in parts}

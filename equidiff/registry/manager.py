@@ -17,9 +17,9 @@ from typing import Any
 
 import pluggy
 
-from equidiff import hookspecs
-from equidiff.descriptors import KINDS, Descriptor
 from equidiff.errors import EquiDiffError, PluginError, unknown_name
+from equidiff.registry import hookspecs
+from equidiff.registry.descriptors import KINDS, Descriptor
 
 GROUP = "equidiff"
 
