@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from equidiff.contracts import Answer
+from equidiff.numerics.random import stream
 from equidiff.passes import Passes
-from equidiff.prior import stream
 from equidiff.problem import Problem
 from equidiff.start import Start
 

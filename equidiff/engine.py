@@ -19,8 +19,8 @@ from torch import Tensor
 
 from equidiff.contracts import Answer, Law, Moves, Request, ResidualFunction, Solver, Step
 from equidiff.decks import Dealer
+from equidiff.numerics.random import stream
 from equidiff.passes import BatchReduced, Method, Passes
-from equidiff.prior import stream
 from equidiff.problem import Problem
 from equidiff.start import Start
 

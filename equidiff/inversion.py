@@ -9,9 +9,9 @@ from torch import Tensor
 
 from equidiff.contracts import Generator
 from equidiff.errors import QueryError, UnsupportedError
+from equidiff.numerics.gaussian import typical
 from equidiff.problem import Problem
 from equidiff.query import Query, as_sample
-from equidiff.solvers.auto import typical
 from equidiff.start import QueryStart
 
 DOUBTFUL = 0.1  # standard deviations: what the contract of generators asks of an inverse on their own samples

@@ -11,11 +11,11 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
-from equidiff.arcs import angle_between, slerp
 from equidiff.contracts import Answer, Request, ResidualFunction, Solver, Step
 from equidiff.engine import MEMBER, Result, solve
 from equidiff.errors import RunFolderError, UsageError
 from equidiff.invariant_set import InvariantSet
+from equidiff.numerics.gaussian import angle_between, slerp
 from equidiff.passes import BatchReduced
 from equidiff.problem import Problem
 from equidiff.records import Record

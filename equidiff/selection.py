@@ -17,7 +17,8 @@ from equidiff.invariant_set import InvariantSet
 from equidiff.metrics import gaussian_kernel, median_distance
 from equidiff.metrics.features import FeatureSpace, build_features, usual_features
 from equidiff.metrics.realism import distances
-from equidiff.prior import plain_latents
+from equidiff.numerics.gaussian import has_typical_length
+from equidiff.numerics.random import plain_latents
 from equidiff.query import Query, as_sample
 from equidiff.session import Session
 from equidiff.types import PerSample
@@ -26,8 +27,6 @@ WAYS = ("diversity", "novelty", "typicality")
 PLAIN = 128  # plain samples that novelty and typicality compare with
 STREAM = 4  # theirs; those of runs, and of evaluations, are numbered otherwise
 NEIGHBOURS = 5
-TYPICAL = 2.576  # standard deviations: lengths within the central 99 % of the prior's
-
 Features = Float[Tensor, "rows size"]
 Show = Callable[[int, str], None]
 
@@ -184,15 +183,6 @@ def typicality(features: Features, plain: Features) -> PerSample:
     """How dense plain rows are around each row: the usual distance of their fifth neighbour, over that of the row."""
     own = distances(plain, plain).kthvalue(NEIGHBOURS + 1, dim=1).values  # the nearest of all is the row itself
     return own.median() / distances(features, plain).kthvalue(NEIGHBOURS, dim=1).values.clamp(min=1e-12)
-
-
-def has_typical_length(latents: Tensor) -> Tensor:
-    """Whether |z| is within the central 99 % of the prior's, `[rows]`, bool; see `equidiff.solvers.auto.typical`."""
-    size = latents[0].numel()
-    spread = 2 / (9 * size)
-    # Wilson and Hilferty (1931): the cube root of chi-squared over its degrees of freedom is nearly normal
-    root = (latents.flatten(1).double().square().sum(dim=1) / size) ** (1 / 3)
-    return (root - (1 - spread)).abs() <= 1.0001 * TYPICAL * math.sqrt(spread)  # a solver's limit lies within
 
 
 class _Eye:

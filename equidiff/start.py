@@ -10,7 +10,7 @@ from typing import final
 
 from torch import Tensor
 
-from equidiff.arcs import angle_between
+from equidiff.numerics.gaussian import angle_between
 
 GOLDEN = (math.sqrt(5) - 1) / 2
 

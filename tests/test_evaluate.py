@@ -14,7 +14,7 @@ from equidiff.evaluation.material import CONTROL, REFERENCE
 from equidiff.finished import open_finished
 from equidiff.invariant_set import InvariantSet
 from equidiff.metrics import compress, nearest_distances, percentiles, spectrum_slope
-from equidiff.prior import plain_latents
+from equidiff.numerics.random import plain_latents
 from equidiff.registry.manager import Plugins
 
 PLAIN = 24

@@ -19,8 +19,8 @@ from torch import Tensor
 from torch.testing import assert_close
 
 import equidiff
-from equidiff.arcs import angle_between, slerp
 from equidiff.contracts import Objective
+from equidiff.numerics.gaussian import angle_between, slerp
 from equidiff.path import Steps, find_path, indices_in_words, levels
 
 

@@ -13,16 +13,9 @@ from running import assert_one_error, run_circles, run_cli
 
 import equidiff
 from equidiff.metrics import median_distance
-from equidiff.prior import plain_latents
-from equidiff.selection import (
-    STREAM,
-    has_typical_length,
-    novelty,
-    pick_diverse,
-    select,
-    typicality,
-)
-from equidiff.solvers.auto import typical
+from equidiff.numerics.gaussian import has_typical_length, typical
+from equidiff.numerics.random import plain_latents
+from equidiff.selection import STREAM, novelty, pick_diverse, select, typicality
 
 
 def draw(rows, size, seed):

@@ -7,9 +7,11 @@ from torch.testing import assert_close
 
 from equidiff.contracts import Generator, Solver
 from equidiff.engine import Result, solve
+from equidiff.numerics.gaussian import typical
+from equidiff.numerics.newton import broyden, newton_move
 from equidiff.problem import Problem
 from equidiff.regularizers.none import NoRegularizer
-from equidiff.solvers.auto import Auto, broyden, newton_move, stretch, typical
+from equidiff.solvers.auto import Auto, stretch
 from equidiff.solvers.infinite import Infinite
 
 

@@ -31,7 +31,7 @@ from equidiff.finished import Finished
 from equidiff.folders import replace_text, timestamp
 from equidiff.metrics import PerceptualDistance
 from equidiff.metrics.features import FeatureSpace, build_features, usual_features
-from equidiff.prior import plain_latents
+from equidiff.numerics.random import plain_latents
 
 FEW = 50  # members, below which intervals are wide and what is computed of pairs is rough
 FILE = "metrics.json"

@@ -11,7 +11,7 @@ from equidiff.figures.source import MEMBER, PLAIN, QUERY, Source
 from equidiff.images.convert import is_image
 from equidiff.invariant_set import InvariantSet
 from equidiff.metrics.spectral import ROUNDING, mean_log_spectrum, radial_frequencies, radial_spectrum
-from equidiff.prior import plain_latents
+from equidiff.numerics.random import plain_latents
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -28,12 +28,13 @@ from collections.abc import Generator as Coroutine
 from dataclasses import replace
 from typing import Any, final
 
-import torch
 from torch import Tensor
 
 from equidiff.builtin import AutoOptions
 from equidiff.contracts import Answer, BuildContext, FromMidway, Request, ResidualFunction, Solver, Step
 from equidiff.errors import SpecError
+from equidiff.numerics.gaussian import typical
+from equidiff.numerics.newton import broyden, newton_move, shorten
 from equidiff.solvers.callback import drive
 from equidiff.solvers.lbfgs import minimize, minimize_on_sphere
 from equidiff.solvers.progress import Progress
@@ -49,8 +50,6 @@ NEARER = 0.003  # part of the loss that is left midway before it is retraced, wh
 SHARES = (1.0, 0.5)  # of what was found midway; a part of it where the whole does not do once it is retraced
 AGAIN = 0.7  # part of the loss that may be left by a turn, for another one to be worth it
 MIDWAY_PATIENCE = 15  # evaluations in which L-BFGS may fail to halve the loss there
-TYPICAL = 2.576  # standard deviations: a latent stays within the central 99 % of the prior's lengths
-
 Search = Coroutine[Request | Step, Any, bool]
 
 
@@ -218,23 +217,6 @@ def _quietly(search: Coroutine[Request | Step, Any, Any], here: Answer) -> Corou
             answer = yield item
 
 
-def newton_move(residuals: Tensor, jacobian: Tensor) -> Tensor:
-    """The shortest move that zeroes the linearised residual: `-J^T (J J^T)^-1 c`.
-
-    Args:
-        residuals: c, `[r]`.
-        jacobian: J, `[r, d]`, float64.
-
-    Returns:
-        `[d]`, float32.
-    """
-    gram = jacobian @ jacobian.T
-    # views of one image give nearly parallel rows; the damping keeps their small difference from blowing up the move
-    damping = 1e-3 * gram.diagonal().mean().clamp(min=1e-30)
-    gram = gram + damping * torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
-    return (-jacobian.T @ torch.linalg.solve(gram, residuals.double())).float()
-
-
 def stretch(move: Tensor, residuals: int) -> Tensor:
     """Aim beyond a far target: the slope of a single residual wears off along a long move.
 
@@ -247,25 +229,6 @@ def stretch(move: Tensor, residuals: int) -> Tensor:
     return move * min(max(float(move.norm()) / NEAR, 1.0), BEYOND) if residuals == 1 else move
 
 
-def broyden(jacobian: Tensor, before: Answer, after: Answer) -> Tensor:
-    """The nearest Jacobian that explains the last move: `J + (dc - J dz) dz^T / |dz|^2`.
-
-    References:
-        Broyden (1965), "A class of methods for solving nonlinear simultaneous equations".
-    """
-    moved = (after.latents - before.latents).flatten().double()
-    changed = (after.residuals - before.residuals)[0].double()
-    return jacobian + torch.outer(changed - jacobian @ moved, moved) / moved.square().sum().clamp(min=1e-30)
-
-
-def shorten(move: Tensor, radius: float) -> tuple[Tensor, float]:
-    """The move, no longer than the radius, and its length; 0 where there is no slope to follow."""
-    length = float(move.norm())
-    if not math.isfinite(length) or length == 0.0:
-        return torch.zeros_like(move), 0.0
-    return move * min(1.0, radius / length), min(length, radius)
-
-
 def next_radius(radius: float, length: float, ratio: float) -> float:
     """The trust radius after a move of this length changed the loss by this ratio."""
     if ratio < GOOD:
@@ -276,19 +239,6 @@ def next_radius(radius: float, length: float, ratio: float) -> float:
 def _bounded(latents: Tensor, residual: ResidualFunction) -> Tensor:
     """Latents of a typical length; states, of which none is known, as they are."""
     return latents if isinstance(residual, FromMidway) else typical(latents)
-
-
-def typical(latents: Tensor) -> Tensor:
-    """Bring each latent to the nearest length within the central 99 % of the prior's lengths.
-
-    The squared length of a standard normal in d dimensions is chi-squared; its quantiles are Wilson and Hilferty's
-    (1931): `d (1 - 2 / (9 d) + q sqrt(2 / (9 d)))^3`.
-    """
-    size = latents[0].numel()
-    spread = 2 / (9 * size)
-    low, high = (math.sqrt(size * max(1 - spread + q * math.sqrt(spread), 0.0) ** 3) for q in (-TYPICAL, TYPICAL))
-    length = latents.flatten(1).norm(dim=1).clamp(min=1e-12).reshape(-1, *[1] * (latents.ndim - 1))
-    return latents * (length.clamp(low, high) / length)
 
 
 def build(argument: str | None, options: AutoOptions, context: BuildContext) -> Solver:

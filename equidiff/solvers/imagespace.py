@@ -17,8 +17,9 @@ from typing import Any, final
 
 from equidiff.contracts import Answer, BuildContext, Request, ResidualFunction, Solver, Step
 from equidiff.errors import SpecError, UnsupportedError
+from equidiff.numerics.gaussian import typical
+from equidiff.numerics.newton import newton_move, shorten
 from equidiff.registry.descriptors import Options
-from equidiff.solvers.auto import newton_move, shorten, typical
 from equidiff.solvers.progress import Progress
 from equidiff.types import Latents
 

@@ -1,0 +1,46 @@
+"""Newton steps on a linearised residual: the shortest one, clipped to a trust region, and Broyden's correction."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from equidiff.contracts import Answer
+
+
+def newton_move(residuals: Tensor, jacobian: Tensor) -> Tensor:
+    """The shortest move that zeroes the linearised residual: `-J^T (J J^T)^-1 c`.
+
+    Args:
+        residuals: c, `[r]`.
+        jacobian: J, `[r, d]`, float64.
+
+    Returns:
+        `[d]`, float32.
+    """
+    gram = jacobian @ jacobian.T
+    # views of one image give nearly parallel rows; the damping keeps their small difference from blowing up the move
+    damping = 1e-3 * gram.diagonal().mean().clamp(min=1e-30)
+    gram = gram + damping * torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
+    return (-jacobian.T @ torch.linalg.solve(gram, residuals.double())).float()
+
+
+def broyden(jacobian: Tensor, before: Answer, after: Answer) -> Tensor:
+    """The nearest Jacobian that explains the last move: `J + (dc - J dz) dz^T / |dz|^2`.
+
+    References:
+        Broyden (1965), "A class of methods for solving nonlinear simultaneous equations".
+    """
+    moved = (after.latents - before.latents).flatten().double()
+    changed = (after.residuals - before.residuals)[0].double()
+    return jacobian + torch.outer(changed - jacobian @ moved, moved) / moved.square().sum().clamp(min=1e-30)
+
+
+def shorten(move: Tensor, radius: float) -> tuple[Tensor, float]:
+    """The move, no longer than the radius, and its length; 0 where there is no slope to follow."""
+    length = float(move.norm())
+    if not math.isfinite(length) or length == 0.0:
+        return torch.zeros_like(move), 0.0
+    return move * min(1.0, radius / length), min(length, radius)
