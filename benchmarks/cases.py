@@ -8,9 +8,9 @@ from torch import Tensor
 
 from equidiff.contracts import BuildContext, Generator, Objective, Regularizer
 from equidiff.networks import load_network
-from equidiff.problem import Problem
 from equidiff.registry.build import build
 from equidiff.registry.manager import Plugins
+from equidiff.search.problem import Problem
 
 BANK = 4096  # plain samples that spreads and targets are taken from
 QUANTILES = {"common": (0.25, 0.5, 0.75), "rare": (0.999,)}

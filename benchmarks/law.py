@@ -26,8 +26,8 @@ from matplotlib.figure import Figure
 from scipy.stats import ks_1samp, ks_2samp
 
 import equidiff
-from equidiff.problem import Problem
 from equidiff.registry.manager import Plugins
+from equidiff.search.problem import Problem
 from equidiff.session import Settings, prepare
 
 LAWS = ("solve", "conditional")

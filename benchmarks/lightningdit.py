@@ -30,8 +30,8 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from equidiff.memory import Nothing, predict_pass
-from equidiff.problem import Problem
 from equidiff.regularizers.none import NoRegularizer
+from equidiff.search.problem import Problem
 
 MIB = 2**20
 COLUMNS = (

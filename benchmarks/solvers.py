@@ -25,13 +25,13 @@ from cases import OBJECTIVES, Case, plain
 from without_latents import guided
 
 from equidiff.contracts import BuildContext, Solver
-from equidiff.engine import MEMBER, Result, solve
 from equidiff.images.convert import quantized
 from equidiff.metrics.diversity import mean_pairwise_distance
 from equidiff.metrics.realism import mean_percentile_interval, nearest_distances, percentiles
-from equidiff.problem import Problem
 from equidiff.registry.build import build
 from equidiff.registry.manager import Plugins
+from equidiff.search.engine import MEMBER, Result, solve
+from equidiff.search.problem import Problem
 
 CASES = ("circles", "neuron", "neuron+lowpass", "neuron:rare", "probability+lowpass", "logits", "map", "layer")
 SOLVERS = ("auto", "rejection", "lbfgs", "imagespace", "sgd", "adam", "guided", "pixels")

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from equidiff.generators.fashion import FashionFlow
-from equidiff.problem import Problem
+from equidiff.search.problem import Problem
 
 GUIDANCE = 4  # image-space gradient steps in each sampler step
 

@@ -17,10 +17,10 @@ from equidiff.images.convert import fit_picture
 from equidiff.images.folder import find_images
 from equidiff.images.read import open_picture
 from equidiff.memory import Memory, Nothing, predict_pass
-from equidiff.problem import Problem
 from equidiff.registry.build import build
 from equidiff.registry.manager import Plugins
 from equidiff.regularizers.none import NoRegularizer
+from equidiff.search.problem import Problem
 from equidiff.session import Settings, usual_regularizer
 
 GIB = 2**30

@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 
 from equidiff.contracts import Generator, Law, Objective, Regularizer, Solver
-from equidiff.engine import FAILED, MEMBER, StepRecord
 from equidiff.errors import RunFolderError
 from equidiff.records import Record
 from equidiff.registry.manager import Plugins
 from equidiff.run import Observer, execute
 from equidiff.runfolder import OF_QUERY, ROWS, RunFolder, read_records, read_tensors, summarize
 from equidiff.runinfo import read_info
+from equidiff.search.engine import FAILED, MEMBER, StepRecord
 from equidiff.session import Session, Settings, prepare
 
 

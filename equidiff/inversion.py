@@ -10,9 +10,9 @@ from torch import Tensor
 from equidiff.contracts import Generator
 from equidiff.errors import QueryError, UnsupportedError
 from equidiff.numerics.gaussian import typical
-from equidiff.problem import Problem
 from equidiff.query import Query, as_sample
-from equidiff.start import QueryStart
+from equidiff.search.problem import Problem
+from equidiff.search.starts import QueryStart
 
 DOUBTFUL = 0.1  # standard deviations: what the contract of generators asks of an inverse on their own samples
 

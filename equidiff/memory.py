@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from equidiff.contracts import Generator, Objective
-from equidiff.problem import Problem
+from equidiff.search.problem import Problem
 from equidiff.solvers.auto import JACOBIAN_OUTPUTS
 from equidiff.types import Latents, Measurements, Samples
 

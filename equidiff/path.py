@@ -12,18 +12,18 @@ import torch
 from torch import Tensor
 
 from equidiff.contracts import Answer, Request, ResidualFunction, Solver, Step
-from equidiff.engine import MEMBER, Result, solve
 from equidiff.errors import RunFolderError, UsageError
 from equidiff.invariant_set import InvariantSet
 from equidiff.numerics.gaussian import angle_between, slerp
-from equidiff.passes import BatchReduced
-from equidiff.problem import Problem
 from equidiff.records import Record
 from equidiff.run import Observer, keep
 from equidiff.runfolder import ROWS
+from equidiff.search.batching import BatchReduced
+from equidiff.search.engine import MEMBER, Result, solve
+from equidiff.search.problem import Problem
+from equidiff.search.starts import GivenStart
 from equidiff.session import Session
 from equidiff.solvers.auto import Auto
-from equidiff.start import GivenStart
 from equidiff.types import Latents
 
 FEWEST = 3

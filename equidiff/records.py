@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from equidiff.engine import Result
-from equidiff.start import QueryStart, start_angle
+from equidiff.search.engine import Result
+from equidiff.search.starts import QueryStart, start_angle
 
 
 @dataclass(frozen=True)

@@ -113,7 +113,7 @@ def restore_start(info: dict[str, Any], session: Session, path: Path) -> Session
     if info["options"].get("start", "prior") == "prior":
         return session
     from equidiff.runfolder import read_query
-    from equidiff.start import QueryStart
+    from equidiff.search.starts import QueryStart
 
     latent = read_query(path).get("query_latent")
     if latent is None:

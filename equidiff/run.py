@@ -10,11 +10,11 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from equidiff.engine import FAILED, Result, StepRecord
 from equidiff.folders import COMPLETE, INTERRUPTED, RUN_FAILED
 from equidiff.images.convert import is_image, quantized
-from equidiff.passes import BatchReduced
 from equidiff.records import Record
+from equidiff.search.batching import BatchReduced
+from equidiff.search.engine import FAILED, Result, StepRecord
 from equidiff.session import Session
 
 

@@ -21,12 +21,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from equidiff.engine import FAILED, MEMBER, NOT_CONVERGED, StepRecord
 from equidiff.errors import RunFolderError
 from equidiff.folders import RUN_FAILED, RUNNING, check_free, replace_text, timestamp, unwritable
 from equidiff.images.convert import is_image, save_png
 from equidiff.records import Record
 from equidiff.runinfo import SCHEMA_VERSION, read_info
+from equidiff.search.engine import FAILED, MEMBER, NOT_CONVERGED, StepRecord
 
 ROWS = ("latents", "samples", "measurements")
 OF_QUERY = ("query", "query_latent")

@@ -12,16 +12,16 @@ import torch
 
 from equidiff.contracts import BuildContext, Generator, Law, Objective, Regularizer, Solver
 from equidiff.devices import choose_device
-from equidiff.engine import Result, StepRecord, solve
 from equidiff.errors import UsageError, nearest
 from equidiff.inversion import Inversion, invert_query
-from equidiff.passes import BatchReduced
-from equidiff.problem import Problem
 from equidiff.query import Query, default_query, load_query, measure_query, parse_target
 from equidiff.registry.build import Built, build
 from equidiff.registry.manager import Plugins
 from equidiff.registry.provenance import versions
-from equidiff.start import QueryStart
+from equidiff.search.batching import BatchReduced
+from equidiff.search.engine import Result, StepRecord, solve
+from equidiff.search.problem import Problem
+from equidiff.search.starts import QueryStart
 from equidiff.strongest import resolve_top
 
 STARTS = ("prior", "query")

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 
 from equidiff.contracts import Generator, Midway, Objective, Regularizer
-from equidiff.problem import Problem
 from equidiff.regularizers.none import NoRegularizer
+from equidiff.search.problem import Problem
 
 
 class Identity(Generator):

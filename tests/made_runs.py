@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from PIL import Image
 
-from equidiff.engine import FAILED, MEMBER, NOT_CONVERGED
 from equidiff.invariant_set import InvariantSet
 from equidiff.records import Record
 from equidiff.report.page import render
+from equidiff.search.engine import FAILED, MEMBER, NOT_CONVERGED
 
 EVIL = "<script>alert('x')</script>"
 

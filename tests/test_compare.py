@@ -7,8 +7,8 @@ from torch import Tensor
 
 import equidiff
 from equidiff.contracts import Objective
-from equidiff.problem import Problem
 from equidiff.regularizers.none import NoRegularizer
+from equidiff.search.problem import Problem
 
 
 class Unit(Objective):

@@ -6,9 +6,9 @@ from analytic import Identity, Linear, linear_problem
 from torch.testing import assert_close
 
 from equidiff.contracts import Solver, Step
-from equidiff.engine import Result, StepRecord, solve
-from equidiff.problem import Problem
 from equidiff.regularizers.none import NoRegularizer
+from equidiff.search.engine import Result, StepRecord, solve
+from equidiff.search.problem import Problem
 from equidiff.solvers.auto import Auto
 from equidiff.solvers.infinite import Infinite
 

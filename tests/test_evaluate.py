@@ -9,13 +9,13 @@ import torch
 from PIL import Image
 from running import run_circles, run_cli
 
-from equidiff.decks import NEIGHBOURS
 from equidiff.evaluation.material import CONTROL, REFERENCE
 from equidiff.finished import open_finished
 from equidiff.invariant_set import InvariantSet
 from equidiff.metrics import compress, nearest_distances, percentiles, spectrum_slope
 from equidiff.numerics.random import plain_latents
 from equidiff.registry.manager import Plugins
+from equidiff.search.candidates import NEIGHBOURS
 
 PLAIN = 24
 FAST = ("--generator", "toy:fashion,steps=2", "--objective", "neuron:17")

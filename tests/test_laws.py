@@ -15,15 +15,15 @@ from scipy.stats import kstest, norm
 
 import equidiff
 from equidiff.contracts import Objective, ResidualFunction, Solver, Step
-from equidiff.engine import Result, solve
 from equidiff.errors import UsageError
 from equidiff.laws import conditional, projection
 from equidiff.laws.conditional import LONGEST, WANTED, Angle, Conditional, energy, propose
-from equidiff.problem import Problem
 from equidiff.registry.manager import Plugins
 from equidiff.regularizers.none import NoRegularizer
 from equidiff.resume import settings_of
 from equidiff.runinfo import read_info
+from equidiff.search.engine import Result, solve
+from equidiff.search.problem import Problem
 from equidiff.session import Settings, prepare
 from equidiff.solvers.auto import Auto
 

@@ -9,13 +9,13 @@ from torch.testing import assert_close
 from torchdiffeq import odeint
 
 from equidiff.contracts import BuildContext, FromMidway, Regularizer, Solver, Step
-from equidiff.engine import Result, solve
 from equidiff.generators.fashion import FashionFlow, load_fashion_flow
 from equidiff.numerics.flow import integrate_back, retrace_flow
-from equidiff.problem import Problem
 from equidiff.registry.build import build
 from equidiff.registry.manager import Plugins
 from equidiff.regularizers.none import NoRegularizer
+from equidiff.search.engine import Result, solve
+from equidiff.search.problem import Problem
 from equidiff.solvers.auto import Auto
 from equidiff.testing.generator import check_generator
 

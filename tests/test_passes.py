@@ -10,8 +10,8 @@ from torch import Tensor
 
 from equidiff.contracts import Answer
 from equidiff.devices import is_out_of_memory
-from equidiff.engine import Result, solve
-from equidiff.passes import BatchReduced, Passes
+from equidiff.search.batching import BatchReduced, Passes
+from equidiff.search.engine import Result, solve
 from equidiff.solvers.auto import Auto
 
 CPU = "[enforce fail at alloc_cpu.cpp:119] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate"

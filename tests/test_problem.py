@@ -4,9 +4,9 @@ from analytic import Curved, Halved, Linear, Penalised
 from torch.testing import assert_close
 
 from equidiff.contracts import Regularizer
-from equidiff.engine import Result, solve
-from equidiff.passes import Passes
-from equidiff.problem import Problem
+from equidiff.search.batching import Passes
+from equidiff.search.engine import Result, solve
+from equidiff.search.problem import Problem
 from equidiff.solvers.auto import Auto
 from equidiff.solvers.infinite import Infinite
 from equidiff.solvers.lbfgs import Lbfgs

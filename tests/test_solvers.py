@@ -6,11 +6,11 @@ from analytic import Curved, Identity, Linear, linear_problem
 from torch.testing import assert_close
 
 from equidiff.contracts import Generator, Solver
-from equidiff.engine import Result, solve
 from equidiff.numerics.gaussian import typical
 from equidiff.numerics.newton import broyden, newton_move
-from equidiff.problem import Problem
 from equidiff.regularizers.none import NoRegularizer
+from equidiff.search.engine import Result, solve
+from equidiff.search.problem import Problem
 from equidiff.solvers.auto import Auto, stretch
 from equidiff.solvers.infinite import Infinite
 

@@ -9,9 +9,9 @@ from running import assert_one_error, run_circles, run_cli
 from torch.testing import assert_close
 
 from equidiff.contracts import Generator
-from equidiff.engine import Result, solve
-from equidiff.problem import Problem
 from equidiff.regularizers.none import NoRegularizer
+from equidiff.search.engine import Result, solve
+from equidiff.search.problem import Problem
 from equidiff.solvers.callback import drive
 from equidiff.solvers.imagespace import ImageSpace
 from equidiff.solvers.lbfgs import Lbfgs, minimize_on_sphere

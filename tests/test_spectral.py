@@ -17,8 +17,8 @@ from equidiff.metrics import (
     radial_spectrum,
     spectrum_slope,
 )
-from equidiff.problem import Problem
 from equidiff.regularizers.none import NoRegularizer
+from equidiff.search.problem import Problem
 
 
 def sinusoid(cycles_down, cycles_across, size=32, amplitude=0.3):

@@ -14,7 +14,6 @@ from equidiff.cli.run import INTERRUPTED, NOT_ALL_MEMBERS
 from equidiff.cli.watch import Watch
 from equidiff.console import Terminal
 from equidiff.devices import is_out_of_memory
-from equidiff.engine import MEMBER
 from equidiff.errors import EquiDiffError, RunFolderError, first_line
 from equidiff.folders import free_path
 from equidiff.invariant_set import InvariantSet
@@ -24,6 +23,7 @@ from equidiff.registry.manager import Plugins
 from equidiff.resume import check_weights, restore_start, resume_command, settings_of
 from equidiff.run import execute
 from equidiff.runfolder import RunFolder
+from equidiff.search.engine import MEMBER
 from equidiff.session import Session, Settings, prepare
 
 

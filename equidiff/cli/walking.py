@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from equidiff.cli.run import INTERRUPTED, NOT_ALL_MEMBERS
 from equidiff.console import Show, Terminal
-from equidiff.engine import MEMBER, StepRecord
 from equidiff.errors import UnsupportedError
 from equidiff.finished import Finished
 from equidiff.images.convert import is_image
-from equidiff.passes import BatchReduced
 from equidiff.path import SetPath, find_path
 from equidiff.pathfolder import write_path
 from equidiff.records import Record
+from equidiff.search.batching import BatchReduced
+from equidiff.search.engine import MEMBER, StepRecord
 
 
 class _Watch:

@@ -6,9 +6,9 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable
 
-from equidiff.engine import FAILED, MEMBER, NOT_CONVERGED, StepRecord
-from equidiff.passes import BatchReduced
 from equidiff.records import Record
+from equidiff.search.batching import BatchReduced
+from equidiff.search.engine import FAILED, MEMBER, NOT_CONVERGED, StepRecord
 
 SMOOTHING = 0.9  # share of the past in the loss that is shown
 

@@ -15,8 +15,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from equidiff.problem import Problem
 from equidiff.regularizers.lowpass import LowPass
+from equidiff.search.problem import Problem
 
 CUTOFFS = tuple(tenth / 10 for tenth in range(1, 10))
 BANDS = 10

@@ -7,8 +7,6 @@ import math
 import torch
 from torch import Tensor
 
-from equidiff.selection import TYPICAL
-
 TYPICAL = 2.576  # standard deviations: a latent stays within the central 99 % of the prior's lengths
 
 

@@ -10,7 +10,6 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from equidiff.engine import MEMBER
 from equidiff.errors import RunFolderError
 from equidiff.folders import replace_text
 from equidiff.images.convert import is_image
@@ -22,6 +21,7 @@ from equidiff.report.cards import Card, Drawer
 from equidiff.report.charts import charts_of
 from equidiff.report.extras import absent, columns, read_methods, read_metrics, realism, tables, warnings
 from equidiff.report.numbers import Key, keys_of
+from equidiff.search.engine import MEMBER
 
 Show = Callable[[int, str], None]
 COLUMN_NAMES = {

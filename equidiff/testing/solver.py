@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from equidiff.contracts import Generator, Objective, Solver
-from equidiff.engine import FAILED, MEMBER, Result, StepRecord, solve
-from equidiff.problem import Problem
 from equidiff.regularizers.none import NoRegularizer
+from equidiff.search.engine import FAILED, MEMBER, Result, StepRecord, solve
+from equidiff.search.problem import Problem
 from equidiff.testing.failure import ContractError, require
 from equidiff.types import Latents, Measurements, Samples
 

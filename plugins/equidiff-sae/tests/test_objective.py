@@ -14,8 +14,8 @@ from running import assert_one_error, read_run, run_cli
 import equidiff
 from equidiff.contracts import BuildContext
 from equidiff.images.convert import image_to_tensor
-from equidiff.problem import Problem
 from equidiff.regularizers.none import NoRegularizer
+from equidiff.search.problem import Problem
 from equidiff.testing import check_objective, check_plugin
 
 RARE = 962  # a feature of the shipped autoencoder

@@ -42,7 +42,7 @@ class GivenStart(Start):
 
     latents: Mapping[int, Tensor]
 
-    def bend(self, prior: Tensor, index: int) -> Tensor:  # noqa: D102  as in the contract
+    def bend(self, prior: Tensor, index: int) -> Tensor:
         return self.latents[index].expand(prior.shape)
 
 
@@ -60,7 +60,7 @@ class QueryStart(Start):
 
     latent: Tensor
 
-    def bend(self, prior: Tensor, index: int) -> Tensor:  # noqa: D102  as in the contract
+    def bend(self, prior: Tensor, index: int) -> Tensor:
         angle = start_angle(index)
         return math.cos(angle) * self.latent + math.sin(angle) * prior
 

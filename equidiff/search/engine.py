@@ -18,11 +18,11 @@ import torch
 from torch import Tensor
 
 from equidiff.contracts import Answer, Law, Moves, Request, ResidualFunction, Solver, Step
-from equidiff.decks import Dealer
 from equidiff.numerics.random import stream
-from equidiff.passes import BatchReduced, Method, Passes
-from equidiff.problem import Problem
-from equidiff.start import Start
+from equidiff.search.batching import BatchReduced, Method, Passes
+from equidiff.search.candidates import Dealer
+from equidiff.search.problem import Problem
+from equidiff.search.starts import Start
 
 MEMBER, NOT_CONVERGED, FAILED = "member", "not_converged", "failed"
 # what goes along with each row of a request of such a kind

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from equidiff.contracts import Answer
 from equidiff.numerics.random import stream
-from equidiff.passes import Passes
-from equidiff.problem import Problem
-from equidiff.start import Start
+from equidiff.search.batching import Passes
+from equidiff.search.problem import Problem
+from equidiff.search.starts import Start
 
 NEIGHBOURS = 16  # samples that share plain samples
 
