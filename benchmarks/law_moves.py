@@ -15,8 +15,8 @@ import torch
 from torch.nn.functional import cosine_similarity
 
 import equidiff
+from equidiff.builtin.laws.conditional import Conditional
 from equidiff.contracts import Law, Moves, Request, ResidualFunction, Step
-from equidiff.laws.conditional import Conditional
 
 
 @final

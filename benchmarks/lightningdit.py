@@ -29,8 +29,8 @@ from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
+from equidiff.builtin.regularizers.none import NoRegularizer
 from equidiff.memory import Nothing, predict_pass
-from equidiff.regularizers.none import NoRegularizer
 from equidiff.search.problem import Problem
 
 MIB = 2**20

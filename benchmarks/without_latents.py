@@ -8,7 +8,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from equidiff.generators.fashion import FashionFlow
+from equidiff.builtin.generators.fashion import FashionFlow
 from equidiff.search.problem import Problem
 
 GUIDANCE = 4  # image-space gradient steps in each sampler step

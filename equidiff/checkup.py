@@ -10,6 +10,7 @@ import torch
 from PIL.Image import Image
 from torch._subclasses.fake_tensor import DataDependentOutputException
 
+from equidiff.builtin.regularizers.none import NoRegularizer
 from equidiff.contracts import BuildContext, Finding, Generator, Objective, Weights
 from equidiff.devices import choose_device, device_memory
 from equidiff.errors import EquiDiffError, UnsupportedError, first_line
@@ -19,7 +20,6 @@ from equidiff.images.read import open_picture
 from equidiff.memory import Memory, Nothing, predict_pass
 from equidiff.registry.build import build
 from equidiff.registry.manager import Plugins
-from equidiff.regularizers.none import NoRegularizer
 from equidiff.search.problem import Problem
 from equidiff.session import Settings, usual_regularizer
 

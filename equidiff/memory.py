@@ -13,9 +13,9 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from equidiff.builtin.solvers.auto import JACOBIAN_OUTPUTS
 from equidiff.contracts import Generator, Objective
 from equidiff.search.problem import Problem
-from equidiff.solvers.auto import JACOBIAN_OUTPUTS
 from equidiff.types import Latents, Measurements, Samples
 
 STEPS = (4, 8)  # multiples of what any integrator needs for one interval

@@ -11,6 +11,7 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
+from equidiff.builtin.solvers.auto import Auto
 from equidiff.contracts import Answer, Request, ResidualFunction, Solver, Step
 from equidiff.errors import RunFolderError, UsageError
 from equidiff.invariant_set import InvariantSet
@@ -23,7 +24,6 @@ from equidiff.search.engine import MEMBER, Result, solve
 from equidiff.search.problem import Problem
 from equidiff.search.starts import GivenStart
 from equidiff.session import Session
-from equidiff.solvers.auto import Auto
 from equidiff.types import Latents
 
 FEWEST = 3

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from PIL import Image
 
-from equidiff.builtin import NeuronOptions
+from equidiff.builtin.objectives.descriptors import NeuronOptions
 from equidiff.contracts import Weights
 from equidiff.errors import QueryError
 from equidiff.images.folder import find_images, read_ahead

@@ -18,8 +18,8 @@ import torch
 from matplotlib.figure import Figure
 
 import equidiff
+from equidiff.builtin.generators.circles import sample_points
 from equidiff.contracts import BuildContext
-from equidiff.generators.circles import sample_points
 from equidiff.networks import load_network
 
 if TYPE_CHECKING:

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
+from equidiff.builtin.regularizers.none import NoRegularizer
 from equidiff.contracts import Generator, Midway, Objective, Regularizer
-from equidiff.regularizers.none import NoRegularizer
 from equidiff.search.problem import Problem
 
 

@@ -7,9 +7,9 @@ import torch
 from analytic import Identity, Linear
 from torch import nn
 
-from equidiff.attributions.captum import plain_samples
-from equidiff.attributions.inside import seen_box
-from equidiff.attributions.perturbations import grid
+from equidiff.builtin.attributions.captum import plain_samples
+from equidiff.builtin.attributions.cells import grid
+from equidiff.builtin.attributions.modules import seen_box
 from equidiff.compare.maps import explain
 from equidiff.contracts import Attribution, BuildContext, Explained, Objective
 from equidiff.errors import SpecError, UnknownNameError, UnsupportedError

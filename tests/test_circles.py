@@ -1,7 +1,7 @@
 import torch
 from torch.testing import assert_close
 
-from equidiff.generators.circles import RINGS, WIDTH, Circles, radius_of, sample_points
+from equidiff.builtin.generators.circles import RINGS, WIDTH, Circles, radius_of, sample_points
 
 
 def test_the_map_is_the_exact_one_between_the_two_laws():

@@ -9,12 +9,12 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from equidiff.builtin import ClassifierOptions
+from equidiff.builtin.objectives.classifier import Classifier, build
+from equidiff.builtin.objectives.descriptors import ClassifierOptions
 from equidiff.contracts import BuildContext
 from equidiff.errors import UnknownNameError, UnsupportedError
 from equidiff.networks import load_network
 from equidiff.networks.fashion import CLASSES, FashionNet
-from equidiff.objectives.classifier import Classifier, build
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 MOBILENET = DATA / "mobilenetv2_100_imagenet.safetensors"

@@ -12,10 +12,10 @@ from PIL import Image
 from running import CIRCLES, assert_one_error, read_lines, read_run, run_circles, run_cli
 
 import equidiff
+from equidiff.builtin.solvers.auto import Auto
 from equidiff.contracts import Step
 from equidiff.registry.descriptors import KINDS
 from equidiff.runfolder import RunFolder
-from equidiff.solvers.auto import Auto
 
 HELLO = """
 from equidiff.plugin import Descriptor, hookimpl

@@ -6,8 +6,8 @@ from analytic import Identity
 from torch import Tensor
 
 import equidiff
+from equidiff.builtin.regularizers.none import NoRegularizer
 from equidiff.contracts import Objective
-from equidiff.regularizers.none import NoRegularizer
 from equidiff.search.problem import Problem
 
 

@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 from scipy.stats import spearmanr
 from test_attributions import SAMPLES, SHAPE, WEIGHTS, Asks, linear_network, small_network
 
-from equidiff.attributions.noise import RandomMap
+from equidiff.builtin.attributions.random_map import RandomMap
 from equidiff.compare.agreement import agreement, importance, overlaps, rank_correlations
 from equidiff.compare.freedom import PIXELS, Freedom, fit_query
 from equidiff.compare.maps import explain, flatten_channels, seed_of, seeded

@@ -5,12 +5,12 @@ from importlib.metadata import EntryPoint
 import pytest
 from pydantic import Field
 
+from equidiff.builtin.regularizers.none import NoRegularizer
 from equidiff.contracts import BuildContext
 from equidiff.errors import SpecError
 from equidiff.plugin import Descriptor, Options, hookimpl
 from equidiff.registry.build import build
 from equidiff.registry.manager import Plugins
-from equidiff.regularizers.none import NoRegularizer
 
 
 class Classed(Options):

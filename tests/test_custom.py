@@ -6,10 +6,10 @@ import pytest
 import torch
 from PIL import Image
 
+from equidiff.builtin.objectives.custom import build
 from equidiff.contracts import BuildContext, Generator
 from equidiff.errors import PluginError, QueryError, UnknownNameError, UsageError
 from equidiff.images.convert import image_to_tensor
-from equidiff.objectives.custom import build
 from equidiff.registry.descriptors import Options
 
 PROBE = """

@@ -6,10 +6,10 @@ import pytest
 import torch
 from running import assert_one_error, read_lines, read_run, run_cli
 
-from equidiff.builtin import ClassifierOptions
+from equidiff.builtin.objectives.classifier import build
+from equidiff.builtin.objectives.descriptors import ClassifierOptions
+from equidiff.builtin.objectives.distribution import NEAR, kl_roots
 from equidiff.contracts import BuildContext
-from equidiff.objectives.classifier import build
-from equidiff.objectives.distribution import NEAR, kl_roots
 
 
 def distributions(count, classes, scale, dtype=torch.float64):

@@ -5,12 +5,12 @@ import torch
 from analytic import Identity, Linear, linear_problem
 from torch.testing import assert_close
 
+from equidiff.builtin.regularizers.none import NoRegularizer
+from equidiff.builtin.solvers.auto import Auto
+from equidiff.builtin.solvers.infinite import Infinite
 from equidiff.contracts import Solver, Step
-from equidiff.regularizers.none import NoRegularizer
 from equidiff.search.engine import Result, StepRecord, solve
 from equidiff.search.problem import Problem
-from equidiff.solvers.auto import Auto
-from equidiff.solvers.infinite import Infinite
 
 
 def results(problem, solver, indices, batch=4, budget=400, tolerance=1e-6, seed=3):

@@ -4,12 +4,12 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from equidiff.builtin import ToyOptions
+from equidiff.builtin.generators.descriptors import ToyOptions
+from equidiff.builtin.generators.fashion import FashionFlow, load_fashion_flow
+from equidiff.builtin.generators.toy import build
+from equidiff.builtin.generators.unet import UNet
 from equidiff.contracts import BuildContext
 from equidiff.errors import EquiDiffError, UnknownNameError
-from equidiff.generators.fashion import FashionFlow, load_fashion_flow
-from equidiff.generators.toy import build
-from equidiff.generators.unet import UNet
 
 
 @pytest.fixture(scope="module")

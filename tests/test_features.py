@@ -9,11 +9,11 @@ import torch
 from analytic import Identity
 from safetensors.torch import save_file
 
+from equidiff.builtin.objectives.custom import find_function
 from equidiff.contracts import BuildContext
 from equidiff.errors import EquiDiffError, PluginError, UnknownNameError, UnsupportedError, UsageError, WeightsError
 from equidiff.metrics.features import build_features, usual_features
 from equidiff.networks import load_network
-from equidiff.objectives.custom import find_function
 
 
 def images(*shape, network=None):

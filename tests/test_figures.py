@@ -13,11 +13,11 @@ from PIL import Image
 from running import assert_one_error, read_run, run_circles, run_cli
 from safetensors.torch import load_file, save_file
 
+from equidiff.builtin.regularizers.lowpass import LowPass
 from equidiff.figures import FIGURES, Source, fitting, make
 from equidiff.finished import open_finished
 from equidiff.invariant_set import InvariantSet
 from equidiff.registry.manager import Plugins
-from equidiff.regularizers.lowpass import LowPass
 
 
 @pytest.fixture(scope="module")

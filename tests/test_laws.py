@@ -14,18 +14,18 @@ from running import assert_one_error, run_cli
 from scipy.stats import kstest, norm
 
 import equidiff
+from equidiff.builtin.laws import conditional, projection
+from equidiff.builtin.laws.conditional import LONGEST, WANTED, Angle, Conditional, energy, propose
+from equidiff.builtin.regularizers.none import NoRegularizer
+from equidiff.builtin.solvers.auto import Auto
 from equidiff.contracts import Objective, ResidualFunction, Solver, Step
 from equidiff.errors import UsageError
-from equidiff.laws import conditional, projection
-from equidiff.laws.conditional import LONGEST, WANTED, Angle, Conditional, energy, propose
 from equidiff.registry.manager import Plugins
-from equidiff.regularizers.none import NoRegularizer
 from equidiff.resume import settings_of
 from equidiff.runinfo import read_info
 from equidiff.search.engine import Result, solve
 from equidiff.search.problem import Problem
 from equidiff.session import Settings, prepare
-from equidiff.solvers.auto import Auto
 
 
 class Steep(Objective):

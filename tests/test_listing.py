@@ -12,7 +12,7 @@ from equidiff.plugin import Descriptor, hookimpl
 
 @hookimpl
 def equidiff_regularizers():
-    return [Descriptor("listed", "equidiff.regularizers.none:build", "A test.", listing="LISTING")]
+    return [Descriptor("listed", "equidiff.builtin.regularizers.none:build", "A test.", listing="LISTING")]
 
 def sound():
     return ("name", "size"), [("small", 1), ("large", 100)]

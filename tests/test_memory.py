@@ -11,11 +11,11 @@ from torch._subclasses.fake_tensor import DataDependentOutputException
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.checkpoint import checkpoint
 
+from equidiff.builtin.regularizers.none import NoRegularizer
 from equidiff.contracts import BuildContext, Generator, Objective
 from equidiff.memory import Nothing, _Shortened, predict, predict_pass
 from equidiff.registry.build import build
 from equidiff.registry.manager import Plugins
-from equidiff.regularizers.none import NoRegularizer
 from equidiff.search.problem import Problem
 from equidiff.testing import load_plugins
 

@@ -8,15 +8,15 @@ from analytic import Curved, Linear, Penalised, Staged, linear_problem
 from torch.testing import assert_close
 from torchdiffeq import odeint
 
+from equidiff.builtin.generators.fashion import FashionFlow, load_fashion_flow
+from equidiff.builtin.regularizers.none import NoRegularizer
+from equidiff.builtin.solvers.auto import Auto
 from equidiff.contracts import BuildContext, FromMidway, Regularizer, Solver, Step
-from equidiff.generators.fashion import FashionFlow, load_fashion_flow
 from equidiff.numerics.flow import integrate_back, retrace_flow
 from equidiff.registry.build import build
 from equidiff.registry.manager import Plugins
-from equidiff.regularizers.none import NoRegularizer
 from equidiff.search.engine import Result, solve
 from equidiff.search.problem import Problem
-from equidiff.solvers.auto import Auto
 from equidiff.testing.generator import check_generator
 
 SIZE = 40

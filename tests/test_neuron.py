@@ -9,13 +9,13 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from equidiff.builtin import NeuronOptions
+from equidiff.builtin.objectives import neuron
+from equidiff.builtin.objectives.descriptors import NeuronOptions
+from equidiff.builtin.objectives.neuron import Neuron, build
 from equidiff.contracts import BuildContext
 from equidiff.errors import UnknownNameError, UnsupportedError, UsageError
 from equidiff.networks import Network, Tap, Units, load_network
 from equidiff.networks.fashion import FashionNet
-from equidiff.objectives import neuron
-from equidiff.objectives.neuron import Neuron, build
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 MOBILENET = DATA / "mobilenetv2_100_imagenet.safetensors"

@@ -8,11 +8,11 @@ from analytic import Curved, linear_problem
 from running import assert_one_error, read_lines, read_run, run_cli
 from torch import Tensor
 
+from equidiff.builtin.solvers.auto import Auto
 from equidiff.contracts import Answer
 from equidiff.devices import is_out_of_memory
 from equidiff.search.batching import BatchReduced, Passes
 from equidiff.search.engine import Result, solve
-from equidiff.solvers.auto import Auto
 
 CPU = "[enforce fail at alloc_cpu.cpp:119] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate"
 ERRORS = {

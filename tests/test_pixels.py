@@ -13,10 +13,10 @@ from test_regularizers import variation_by_loops
 from torch.testing import assert_close
 
 import equidiff
-from equidiff.builtin import PixelsOptions
+from equidiff.builtin.generators.descriptors import PixelsOptions
+from equidiff.builtin.generators.pixels import Pixels, build, parse_shape
 from equidiff.contracts import BuildContext
 from equidiff.errors import SpecError
-from equidiff.generators.pixels import Pixels, build, parse_shape
 
 BAG = files("equidiff") / "queries" / "fashion" / "03.png"
 RUN = ("run", "-g", "pixels:28", "-o", "neuron:17,model=fashion")

@@ -23,7 +23,7 @@ def entry(name):
 
 
 def one(name, **others):
-    return [Descriptor(name, "equidiff.regularizers.none:build", "For a test.", **others)]
+    return [Descriptor(name, "equidiff.builtin.regularizers.none:build", "For a test.", **others)]
 
 
 class Sound:

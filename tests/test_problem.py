@@ -3,13 +3,13 @@ import torch
 from analytic import Curved, Halved, Linear, Penalised
 from torch.testing import assert_close
 
+from equidiff.builtin.solvers.auto import Auto
+from equidiff.builtin.solvers.infinite import Infinite
+from equidiff.builtin.solvers.lbfgs import Lbfgs
 from equidiff.contracts import Regularizer
 from equidiff.search.batching import Passes
 from equidiff.search.engine import Result, solve
 from equidiff.search.problem import Problem
-from equidiff.solvers.auto import Auto
-from equidiff.solvers.infinite import Infinite
-from equidiff.solvers.lbfgs import Lbfgs
 
 W = torch.tensor([[0.5, -1.0, 0.25], [1.0, 0.0, 2.0]])
 TARGET = torch.tensor([0.3, -0.2])

@@ -4,9 +4,9 @@ import pytest
 import torch
 from PIL import Image
 
+from equidiff.builtin.generators.circles import Circles
 from equidiff.contracts import Generator
 from equidiff.errors import QueryError, UsageError
-from equidiff.generators.circles import Circles
 from equidiff.query import default_query, load_query, parse_target
 
 

@@ -14,11 +14,11 @@ from safetensors.torch import save_file
 
 import equidiff
 from equidiff import rankfolder
-from equidiff.builtin import NeuronOptions
+from equidiff.builtin.objectives.descriptors import NeuronOptions
+from equidiff.builtin.objectives.neuron import build
 from equidiff.contracts import BuildContext
 from equidiff.errors import RunFolderError, SpecError, UnknownNameError, UnsupportedError, UsageError
 from equidiff.networks.fashion import CLASSES, FashionNet
-from equidiff.objectives.neuron import build
 from equidiff.rank import Plan, Ranking, begin, go_on, rank
 from equidiff.rank.statistics import summarize
 from equidiff.registry.specs import Spec

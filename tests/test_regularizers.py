@@ -5,14 +5,14 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from equidiff.builtin import LowPassOptions
+from equidiff.builtin.generators.circles import Circles
+from equidiff.builtin.regularizers.descriptors import LowPassOptions
+from equidiff.builtin.regularizers.lowpass import LowPass, build
+from equidiff.builtin.regularizers.tv import TotalVariation, total_variation
+from equidiff.builtin.regularizers.tv import build as build_tv
 from equidiff.contracts import BuildContext
 from equidiff.errors import EquiDiffError, SpecError
-from equidiff.generators.circles import Circles
 from equidiff.registry.descriptors import Options
-from equidiff.regularizers.lowpass import LowPass, build
-from equidiff.regularizers.tv import TotalVariation, total_variation
-from equidiff.regularizers.tv import build as build_tv
 
 
 def by_definition(image, cutoff):

@@ -5,14 +5,14 @@ import torch
 from analytic import Curved, Identity, Linear, linear_problem
 from torch.testing import assert_close
 
+from equidiff.builtin.regularizers.none import NoRegularizer
+from equidiff.builtin.solvers.auto import Auto, stretch
+from equidiff.builtin.solvers.infinite import Infinite
 from equidiff.contracts import Generator, Solver
 from equidiff.numerics.gaussian import typical
 from equidiff.numerics.newton import broyden, newton_move
-from equidiff.regularizers.none import NoRegularizer
 from equidiff.search.engine import Result, solve
 from equidiff.search.problem import Problem
-from equidiff.solvers.auto import Auto, stretch
-from equidiff.solvers.infinite import Infinite
 
 
 def solved(

@@ -8,14 +8,14 @@ from analytic import Curved, Identity, Linear, linear_problem
 from running import assert_one_error, run_circles, run_cli
 from torch.testing import assert_close
 
+from equidiff.builtin.regularizers.none import NoRegularizer
+from equidiff.builtin.solvers.callback import drive
+from equidiff.builtin.solvers.imagespace import ImageSpace
+from equidiff.builtin.solvers.lbfgs import Lbfgs, minimize_on_sphere
+from equidiff.builtin.solvers.rejection import Rejection
 from equidiff.contracts import Generator
-from equidiff.regularizers.none import NoRegularizer
 from equidiff.search.engine import Result, solve
 from equidiff.search.problem import Problem
-from equidiff.solvers.callback import drive
-from equidiff.solvers.imagespace import ImageSpace
-from equidiff.solvers.lbfgs import Lbfgs, minimize_on_sphere
-from equidiff.solvers.rejection import Rejection
 
 
 def solved(problem, solver, count=8, budget=300, tolerance=1e-6):

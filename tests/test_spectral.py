@@ -7,6 +7,7 @@ import pytest
 import torch
 from analytic import Identity, Linear
 
+from equidiff.builtin.regularizers.none import NoRegularizer
 from equidiff.metrics import (
     band_powers,
     cutoff_curve,
@@ -17,7 +18,6 @@ from equidiff.metrics import (
     radial_spectrum,
     spectrum_slope,
 )
-from equidiff.regularizers.none import NoRegularizer
 from equidiff.search.problem import Problem
 
 

@@ -10,11 +10,11 @@ from hubs import COMMIT, put_in_cache, use_cache
 from PIL import Image
 from safetensors.torch import save_file
 
+from equidiff.builtin.objectives import neuron
 from equidiff.contracts import BuildContext
 from equidiff.errors import UnknownNameError, UsageError, WeightsError
 from equidiff.images.convert import image_to_tensor
 from equidiff.networks import find_class, load_network
-from equidiff.objectives import neuron
 from equidiff.registry.build import read_options
 from equidiff.registry.specs import Spec
 from equidiff.testing import load_plugins

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
 
-from equidiff.generators.circles import sample_points
+from equidiff.builtin.generators.circles import sample_points
 from equidiff.networks.circles import CirclesNet
 
 OUT = Path(__file__).parents[1] / "equidiff" / "weights" / "circles_mlp.safetensors"

@@ -24,7 +24,7 @@ from safetensors.torch import save_file
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from equidiff.generators.unet import UNet
+from equidiff.builtin.generators.unet import UNet
 
 OUT = Path(__file__).parents[1] / "equidiff" / "weights" / "fashion_flow.safetensors"
 BATCH = 64

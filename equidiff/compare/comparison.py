@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from equidiff.attributions.noise import RandomMap
+from equidiff.builtin.attributions.random_map import RandomMap
 from equidiff.compare.agreement import agreement
 from equidiff.compare.folder import COMPLETE, DOES_NOT_FIT, FAILED
 from equidiff.compare.freedom import Freedom, find_freedom, fit_query

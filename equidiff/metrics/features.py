@@ -12,14 +12,14 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from equidiff.builtin import NetworkOptions
+from equidiff.builtin.objectives.custom import find_function
+from equidiff.builtin.objectives.descriptors import NetworkOptions
 from equidiff.contracts import BuildContext, Generator, Weights
 from equidiff.errors import PluginError, UnsupportedError, UsageError, unknown_name
 from equidiff.images.convert import quantized
 from equidiff.networks import Units, load_network
 from equidiff.networks.checkpoints import hash_weights, read_weights
 from equidiff.networks.images import to_channels
-from equidiff.objectives.custom import find_function
 from equidiff.registry.build import read_options
 from equidiff.registry.descriptors import Descriptor
 from equidiff.registry.specs import Spec

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from equidiff.objectives.distribution import kl_roots
+from equidiff.builtin.objectives.distribution import kl_roots
 from equidiff.types import Measurements, PerSample
 
 SUMS_TO_ONE = 1e-3  # how far the sum of float32 probabilities may be from 1

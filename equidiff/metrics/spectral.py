@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from equidiff.regularizers.lowpass import LowPass
+from equidiff.builtin.regularizers.lowpass import LowPass
 from equidiff.search.problem import Problem
 
 CUTOFFS = tuple(tenth / 10 for tenth in range(1, 10))

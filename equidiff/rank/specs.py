@@ -6,7 +6,7 @@ from typing import Literal, TypeVar, cast
 
 from pydantic import Field
 
-from equidiff.builtin import NetworkOptions
+from equidiff.builtin.objectives.descriptors import NetworkOptions
 from equidiff.contracts import BuildContext
 from equidiff.errors import SpecError
 from equidiff.networks import Units, load_network

@@ -10,8 +10,8 @@ from typing import final
 import torch
 from torch import Tensor
 
+from equidiff.builtin.regularizers.none import NoRegularizer
 from equidiff.contracts import Generator, Objective, Solver
-from equidiff.regularizers.none import NoRegularizer
 from equidiff.search.engine import FAILED, MEMBER, Result, StepRecord, solve
 from equidiff.search.problem import Problem
 from equidiff.testing.failure import ContractError, require

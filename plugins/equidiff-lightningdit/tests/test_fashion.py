@@ -6,8 +6,8 @@ from equidiff_lightningdit.generator import LightningDiTGenerator
 from equidiff_lightningdit.parts import load_parts
 from running import read_lines, read_run, run_cli
 
+from equidiff.builtin.generators.fashion import load_queries
 from equidiff.contracts import BuildContext
-from equidiff.generators.fashion import load_queries
 from equidiff.networks import load_network
 from equidiff.networks.fashion import CLASSES
 from equidiff.registry.build import build

@@ -3,8 +3,8 @@
 import equidiff_sae
 from equidiff_sae.vit import Vision, load_vit
 
+from equidiff.builtin.generators.fashion import load_fashion_flow
 from equidiff.contracts import BuildContext
-from equidiff.generators.fashion import load_fashion_flow
 
 sae = equidiff_sae.load_sae("fashion-sae")
 vit = Vision(load_vit(sae.config.model, None, BuildContext()), sae.config.hook)

@@ -12,9 +12,9 @@ from PIL import Image
 from running import assert_one_error, read_run, run_cli
 
 import equidiff
+from equidiff.builtin.regularizers.none import NoRegularizer
 from equidiff.contracts import BuildContext
 from equidiff.images.convert import image_to_tensor
-from equidiff.regularizers.none import NoRegularizer
 from equidiff.search.problem import Problem
 from equidiff.testing import check_objective, check_plugin
 

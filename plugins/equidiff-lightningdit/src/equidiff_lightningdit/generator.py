@@ -232,6 +232,6 @@ def build(argument: str | None, options: LightningDiTOptions, context: BuildCont
 
 
 def _garments() -> list[Image]:
-    from equidiff.generators.fashion import load_queries
+    from equidiff.builtin.generators.fashion import load_queries
 
     return load_queries()

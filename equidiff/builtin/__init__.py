@@ -1,0 +1,47 @@
+"""The plugin that ships: hooks that offer the built-in components. Each kind's package describes its own."""
+
+from __future__ import annotations
+
+from equidiff.builtin.attributions.descriptors import ATTRIBUTIONS
+from equidiff.builtin.generators.descriptors import GENERATORS
+from equidiff.builtin.laws.descriptors import LAWS
+from equidiff.builtin.objectives.descriptors import OBJECTIVES
+from equidiff.builtin.regularizers.descriptors import REGULARIZERS
+from equidiff.builtin.solvers.descriptors import SOLVERS
+from equidiff.plugin import Descriptor, hookimpl
+
+
+@hookimpl
+def equidiff_generators() -> list[Descriptor]:
+    """The toys (a flow model of garments, and the plane), and pictures without a prior."""
+    return GENERATORS
+
+
+@hookimpl
+def equidiff_objectives() -> list[Descriptor]:
+    """Neurons, classes, and functions of the user's own."""
+    return OBJECTIVES
+
+
+@hookimpl
+def equidiff_regularizers() -> list[Descriptor]:
+    """The thesis's low-pass view, a bound on total variation, and nothing."""
+    return REGULARIZERS
+
+
+@hookimpl
+def equidiff_solvers() -> list[Descriptor]:
+    """Algorithm 1 of the thesis, and the default."""
+    return SOLVERS
+
+
+@hookimpl
+def equidiff_attributions() -> list[Descriptor]:
+    """Captum's methods, and a random map."""
+    return ATTRIBUTIONS
+
+
+@hookimpl
+def equidiff_laws() -> list[Descriptor]:
+    """None in particular, and the prior given that the measurement is the target."""
+    return LAWS

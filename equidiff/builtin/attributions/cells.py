@@ -1,0 +1,56 @@
+"""The cells of a grid, and linear models of the measurement over them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from captum.attr import Lime
+from torch import Tensor
+
+from equidiff.builtin.attributions.captum import Captum
+from equidiff.builtin.attributions.descriptors import RegressionOptions
+from equidiff.contracts import Explained
+from equidiff.errors import UnsupportedError
+from equidiff.types import Samples
+
+
+def cell_regression(method: Callable[[Explained, Samples], Lime], options: RegressionOptions) -> Captum:
+    """A method that fits a linear model of the measurement to samples with some of their cells replaced."""
+
+    def compute(explained: Explained, samples: Samples) -> Tensor:
+        mask = grid(samples, options.cells)
+        rows = [
+            # one by one, as Captum asks: each has a linear model of its own
+            method(explained, row).attribute(
+                row,
+                baselines=options.baseline,
+                feature_mask=mask,
+                n_samples=options.samples,
+                perturbations_per_eval=explained.batch,
+            )
+            for row in samples.split(1)
+        ]
+        return torch.cat(rows)
+
+    return Captum(compute, random=True, places=True)
+
+
+def grid(samples: Samples, cells: int) -> Tensor:
+    """Which cell each pixel belongs to, `[1, 1, height, width]`; cells are as equal as pixels allow.
+
+    Raises:
+        UnsupportedError: there are more cells than pixels along a side.
+    """
+    height, width = samples.shape[2:]
+    if cells > min(height, width):
+        raise UnsupportedError(
+            "There are more cells than pixels.", given=f"cells={cells}", expected=f"at most {min(height, width)}"
+        )
+    rows, columns = (torch.arange(side, device=samples.device) * cells // side for side in (height, width))
+    return (rows[:, None] * cells + columns[None])[None, None]
+
+
+def copies_per_pass(explained: Explained, samples: Samples) -> int:
+    """Changed copies of each sample that fit into one pass together."""
+    return max(1, explained.batch // len(samples))

@@ -1,0 +1,26 @@
+"""DeepLIFT."""
+
+from __future__ import annotations
+
+from captum.attr import DeepLift
+from captum.attr._core.deep_lift import SUPPORTED_NON_LINEAR
+from torch import Tensor
+
+from equidiff.builtin.attributions.captum import UNKNOWN_STEPS, Captum, baseline_differences, no_argument, warn_if_short
+from equidiff.builtin.attributions.descriptors import BaselineOptions
+from equidiff.builtin.attributions.modules import require_single_use
+from equidiff.contracts import BuildContext, Explained
+from equidiff.types import Samples
+
+
+def build(argument: str | None, options: BaselineOptions, context: BuildContext) -> Captum:
+    """Build `deeplift`."""
+    no_argument("deeplift", argument)
+
+    def compute(explained: Explained, samples: Samples) -> Tensor:
+        require_single_use(explained, samples, tuple(SUPPORTED_NON_LINEAR), "DeepLIFT")
+        values, gaps = DeepLift(explained).attribute(samples, baselines=options.baseline, return_convergence_delta=True)
+        warn_if_short("DeepLIFT", gaps, baseline_differences(explained, samples, options.baseline), UNKNOWN_STEPS)
+        return values
+
+    return Captum(compute)

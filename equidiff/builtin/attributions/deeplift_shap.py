@@ -1,0 +1,34 @@
+"""DeepLIFT SHAP: DeepLIFT averaged over several baselines."""
+
+from __future__ import annotations
+
+import torch
+from captum.attr import DeepLiftShap
+from captum.attr._core.deep_lift import SUPPORTED_NON_LINEAR
+from torch import Tensor
+
+from equidiff.builtin.attributions.captum import UNKNOWN_STEPS, Captum, no_argument, plain_samples, warn_if_short
+from equidiff.builtin.attributions.descriptors import DeepLiftShapOptions
+from equidiff.builtin.attributions.modules import require_single_use
+from equidiff.contracts import BuildContext, Explained
+from equidiff.types import Samples
+
+
+def build(argument: str | None, options: DeepLiftShapOptions, context: BuildContext) -> Captum:
+    """Build `deeplift_shap`; makes its baselines at once."""
+    no_argument("deeplift_shap", argument)
+    baselines = plain_samples(context, options.baselines)
+
+    def compute(explained: Explained, samples: Samples) -> Tensor:
+        require_single_use(explained, samples, tuple(SUPPORTED_NON_LINEAR), "DeepLIFT SHAP")
+        method = DeepLiftShap(explained)
+        # one by one: Captum puts each beside all baselines
+        rows = [method.attribute(row, baselines, return_convergence_delta=True) for row in samples.split(1)]
+        with torch.no_grad():
+            reference = explained(baselines).mean()
+            differences = explained(samples) - reference
+        gaps = torch.stack([gap.mean() for _, gap in rows])
+        warn_if_short("DeepLIFT SHAP", gaps, differences, UNKNOWN_STEPS)
+        return torch.cat([values for values, _ in rows])
+
+    return Captum(compute)

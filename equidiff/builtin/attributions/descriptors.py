@@ -1,0 +1,209 @@
+"""The attributions that ship with EquiDiff, described: their options and what they are for."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from equidiff.builtin.references import (
+    CAPTUM,
+    LUNDBERG,
+    RIBEIRO,
+    SELVARAJU,
+    SHRIKUMAR,
+    SIMONYAN,
+    SMILKOV,
+    SPRINGENBERG,
+    SUNDARARAJAN,
+    ZEILER,
+)
+from equidiff.plugin import Descriptor, Options, Reference
+
+HOME = "equidiff.builtin.attributions"
+BASELINE = "what is put in the place of a pixel, from 0 (black) to 1 (white)"
+
+
+class BaselineOptions(Options):
+    """Options of methods that compare with a uniform sample."""
+
+    baseline: float = Field(0.0, description=BASELINE)
+
+
+class IntegratedGradientsOptions(BaselineOptions):
+    """Options of `integrated_gradients`."""
+
+    steps: int = Field(50, ge=1, description="points on the way from the baseline")
+
+
+class DeepLiftShapOptions(Options):
+    """Options of `deeplift_shap`."""
+
+    baselines: int = Field(8, ge=2, description="plain samples of the run's generator to compare with")
+
+
+class GradientShapOptions(Options):
+    """Options of `gradient_shap`."""
+
+    baselines: int = Field(8, ge=1, description="plain samples of the run's generator to compare with")
+    samples: int = Field(16, ge=1, description="points between sample and baselines")
+    stdev: float = Field(0.0, ge=0, description="standard deviation of noise added to the sample")
+
+
+class OcclusionOptions(BaselineOptions):
+    """Options of `occlusion`."""
+
+    window: int | None = Field(None, ge=1, description="side of the window in pixels; a quarter of the sample's")
+    stride: int | None = Field(None, ge=1, description="pixels from one window to the next; half a window")
+
+
+class AblationOptions(BaselineOptions):
+    """Options of methods that see a grid in place of pixels."""
+
+    cells: int = Field(7, ge=2, description="cells along each side")
+
+
+class RegressionOptions(AblationOptions):
+    """Options of `lime` and `kernel_shap`."""
+
+    samples: int = Field(200, ge=2, description="copies with some of the cells replaced")
+
+
+class LimeOptions(RegressionOptions):
+    """Options of `lime`."""
+
+    alpha: float = Field(
+        0.01,
+        gt=0,
+        description="sparsity: the Lasso's penalty, as a share of how far the measurement is from that of the baseline",
+    )
+
+
+class CamOptions(Options):
+    """Options of Grad-CAM."""
+
+    layer: str | None = Field(None, description="a layer of feature maps by its dotted name; the last convolution")
+
+
+class NoiseTunnelOptions(Options):
+    """Options of `noise_tunnel`."""
+
+    type: Literal["smoothgrad", "smoothgrad_sq", "vargrad"] = Field(
+        "smoothgrad", description="mean of the maps, mean of their squares, or variance"
+    )
+    samples: int = Field(8, ge=2, description="noisy copies of the sample")
+    stdev: float = Field(0.15, gt=0, description="standard deviation of the noise; pixels go from 0 to 1")
+
+
+class RandomOptions(Options):
+    """Options of `random`."""
+
+    seed: int = Field(0, ge=0, description="another seed is another map")
+
+
+def _method(
+    name: str,
+    summary: str,
+    references: tuple[Reference, ...],
+    options: type[Options] = Options,
+    argument: str = "",
+    examples: tuple[str, ...] = (),
+    module: str = "",
+) -> Descriptor:
+    return Descriptor(
+        name, f"{HOME}.{module or name}:build", summary, argument, options, references, examples=(*examples, name)
+    )
+
+
+ATTRIBUTIONS = [
+    _method("saliency", "The size of the gradient at each pixel.", (SIMONYAN, CAPTUM)),
+    _method("input_x_gradient", "The gradient times the sample.", (SHRIKUMAR, CAPTUM)),
+    _method(
+        "integrated_gradients",
+        "The gradient, averaged on the way from a uniform baseline, times the way.",
+        (SUNDARARAJAN, CAPTUM),
+        IntegratedGradientsOptions,
+        examples=("integrated_gradients,steps=50",),
+    ),
+    _method(
+        "guided_backprop",
+        "The gradient, with ReLUs that let only positive slopes back.",
+        (SPRINGENBERG, CAPTUM),
+    ),
+    _method(
+        "deconvolution",
+        "The same, but blind to which ReLUs were on.",
+        (ZEILER, CAPTUM),
+    ),
+    _method(
+        "deeplift",
+        "Differences from a uniform baseline, carried back through the network.",
+        (SHRIKUMAR, CAPTUM),
+        BaselineOptions,
+    ),
+    _method(
+        "deeplift_shap",
+        "DeepLIFT, averaged over plain samples of the generator as baselines.",
+        (LUNDBERG, CAPTUM),
+        DeepLiftShapOptions,
+        examples=("deeplift_shap,baselines=16",),
+    ),
+    _method(
+        "gradient_shap",
+        "The gradient at random points between the sample and plain samples of the generator.",
+        (LUNDBERG, CAPTUM),
+        GradientShapOptions,
+        examples=("gradient_shap,baselines=16,samples=50",),
+    ),
+    _method(
+        "occlusion",
+        "What the measurement loses when a sliding window is covered.",
+        (ZEILER, CAPTUM),
+        OcclusionOptions,
+        examples=("occlusion,window=7,stride=4",),
+    ),
+    _method(
+        "feature_ablation",
+        "What the measurement loses when a cell of a grid is covered.",
+        (CAPTUM,),
+        AblationOptions,
+        examples=("feature_ablation,cells=14",),
+    ),
+    _method(
+        "lime",
+        "A sparse linear model of the measurement, over cells of a grid that are covered at random.",
+        (RIBEIRO, CAPTUM),
+        LimeOptions,
+        examples=("lime,cells=7,samples=500",),
+    ),
+    _method(
+        "kernel_shap",
+        "Shapley values of a grid's cells, by regression over random coalitions.",
+        (LUNDBERG, CAPTUM),
+        RegressionOptions,
+        examples=("kernel_shap,cells=7,samples=500",),
+    ),
+    _method(
+        "gradcam",
+        "Feature maps of a layer, weighted by their mean gradient; positive parts.",
+        (SELVARAJU, CAPTUM),
+        CamOptions,
+        examples=("gradcam,layer=block3",),
+    ),
+    _method(
+        "guided_gradcam",
+        "Grad-CAM times guided backpropagation.",
+        (SELVARAJU, CAPTUM),
+        CamOptions,
+        examples=("guided_gradcam,layer=block3",),
+    ),
+    _method(
+        "noise_tunnel",
+        "Another method, averaged over noisy copies of the sample.",
+        (SMILKOV, CAPTUM),
+        NoiseTunnelOptions,
+        "the other method's spec, with %2C for its commas; saliency by default",
+        ("noise_tunnel:saliency,samples=8", "noise_tunnel:occlusion%2Cwindow=7,type=vargrad"),
+    ),
+    _method("random", "Random numbers: what any method is to be better than.", (), RandomOptions, module="random_map"),
+]

@@ -1,0 +1,27 @@
+"""Ablation of the cells of a grid."""
+
+from __future__ import annotations
+
+from captum.attr import FeatureAblation
+from torch import Tensor
+
+from equidiff.builtin.attributions.captum import Captum, no_argument
+from equidiff.builtin.attributions.cells import copies_per_pass, grid
+from equidiff.builtin.attributions.descriptors import AblationOptions
+from equidiff.contracts import BuildContext, Explained
+from equidiff.types import Samples
+
+
+def build(argument: str | None, options: AblationOptions, context: BuildContext) -> Captum:
+    """Build `feature_ablation`: cell by cell of a grid."""
+    no_argument("feature_ablation", argument)
+
+    def compute(explained: Explained, samples: Samples) -> Tensor:
+        return FeatureAblation(explained).attribute(
+            samples,
+            baselines=options.baseline,
+            feature_mask=grid(samples, options.cells),
+            perturbations_per_eval=copies_per_pass(explained, samples),
+        )
+
+    return Captum(compute, places=True)

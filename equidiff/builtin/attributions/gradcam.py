@@ -1,0 +1,42 @@
+"""Grad-CAM."""
+
+from __future__ import annotations
+
+from captum.attr import LayerGradCam
+from torch import Tensor
+from torch.nn.functional import interpolate, pad
+
+from equidiff.builtin.attributions.captum import Captum, no_argument
+from equidiff.builtin.attributions.descriptors import CamOptions
+from equidiff.builtin.attributions.modules import find_layer, seen_box
+from equidiff.contracts import BuildContext, Explained
+from equidiff.errors import UnsupportedError
+from equidiff.types import Samples
+
+
+def build(argument: str | None, options: CamOptions, context: BuildContext) -> Captum:
+    """Build `gradcam`."""
+    no_argument("gradcam", argument)
+    return Captum(lambda explained, samples: class_activation_map(explained, samples, options.layer))
+
+
+def class_activation_map(explained: Explained, samples: Samples, name: str | None) -> Tensor:
+    """`[batch, 1, height, width]`: the layer's map, spread over the pixels that the network sees; elsewhere zero."""
+    layer = find_layer(explained, samples, name)
+    try:
+        coarse = LayerGradCam(explained, layer).attribute(samples, relu_attributions=True)
+    except (AssertionError, RuntimeError, IndexError) as error:
+        raise UnsupportedError(
+            f"Grad-CAM cannot read this layer: {str(error).splitlines()[0]}",
+            given=name or type(layer).__name__,
+            expected="a layer that the measurement calls once, and that puts out feature maps",
+        ) from error
+    if coarse.ndim != 4:
+        raise UnsupportedError(
+            "Grad-CAM needs feature maps.",
+            given=f"{name}, which puts out {coarse.ndim - 1} axes a sample",
+            expected="channels, height and width",
+        )
+    top, bottom, left, right = seen_box(explained, samples)
+    fine = interpolate(coarse, (bottom - top, right - left), mode="bilinear", align_corners=False)
+    return pad(fine, (left, samples.shape[3] - right, top, samples.shape[2] - bottom))

@@ -1,0 +1,24 @@
+"""Gradient SHAP: gradients at random points between the sample and several baselines."""
+
+from __future__ import annotations
+
+from captum.attr import GradientShap
+from torch import Tensor
+
+from equidiff.builtin.attributions.captum import Captum, no_argument, plain_samples
+from equidiff.builtin.attributions.descriptors import GradientShapOptions
+from equidiff.contracts import BuildContext, Explained
+from equidiff.types import Samples
+
+
+def build(argument: str | None, options: GradientShapOptions, context: BuildContext) -> Captum:
+    """Build `gradient_shap`; makes its baselines at once."""
+    no_argument("gradient_shap", argument)
+    baselines = plain_samples(context, options.baselines)
+
+    def compute(explained: Explained, samples: Samples) -> Tensor:
+        return GradientShap(explained).attribute(
+            samples, baselines=baselines, n_samples=options.samples, stdevs=options.stdev
+        )
+
+    return Captum(compute, random=True)

@@ -1,0 +1,23 @@
+"""Guided backpropagation."""
+
+from __future__ import annotations
+
+from captum.attr import GuidedBackprop
+from torch import Tensor, nn
+
+from equidiff.builtin.attributions.captum import Captum, no_argument
+from equidiff.builtin.attributions.modules import require_modules
+from equidiff.contracts import BuildContext, Explained
+from equidiff.registry.descriptors import Options
+from equidiff.types import Samples
+
+
+def build(argument: str | None, options: Options, context: BuildContext) -> Captum:
+    """Build `guided_backprop`."""
+    no_argument("guided_backprop", argument)
+
+    def compute(explained: Explained, samples: Samples) -> Tensor:
+        require_modules(explained, samples, nn.ReLU, "Guided backpropagation")
+        return GuidedBackprop(explained).attribute(samples)
+
+    return Captum(compute, local=True)

@@ -1,0 +1,25 @@
+"""Guided Grad-CAM: Grad-CAM times guided backpropagation."""
+
+from __future__ import annotations
+
+from captum.attr import GuidedBackprop
+from torch import Tensor, nn
+
+from equidiff.builtin.attributions.captum import Captum, no_argument
+from equidiff.builtin.attributions.descriptors import CamOptions
+from equidiff.builtin.attributions.gradcam import class_activation_map
+from equidiff.builtin.attributions.modules import require_modules
+from equidiff.contracts import BuildContext, Explained
+from equidiff.types import Samples
+
+
+def build(argument: str | None, options: CamOptions, context: BuildContext) -> Captum:
+    """Build `guided_gradcam`: the product, as Captum's GuidedGradCam forms it, but bilinear and aware of crops."""
+    no_argument("guided_gradcam", argument)
+
+    def compute(explained: Explained, samples: Samples) -> Tensor:
+        weights = class_activation_map(explained, samples, options.layer)
+        require_modules(explained, samples, nn.ReLU, "Guided Grad-CAM")
+        return weights * GuidedBackprop(explained).attribute(samples)
+
+    return Captum(compute, local=True)

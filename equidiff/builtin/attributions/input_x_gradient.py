@@ -1,0 +1,15 @@
+"""Input x gradient."""
+
+from __future__ import annotations
+
+from captum.attr import InputXGradient
+
+from equidiff.builtin.attributions.captum import Captum, no_argument
+from equidiff.contracts import BuildContext
+from equidiff.registry.descriptors import Options
+
+
+def build(argument: str | None, options: Options, context: BuildContext) -> Captum:
+    """Build `input_x_gradient`."""
+    no_argument("input_x_gradient", argument)
+    return Captum(lambda explained, samples: InputXGradient(explained).attribute(samples))

@@ -1,0 +1,30 @@
+"""Integrated gradients."""
+
+from __future__ import annotations
+
+from captum.attr import IntegratedGradients
+from torch import Tensor
+
+from equidiff.builtin.attributions.captum import Captum, baseline_differences, no_argument, warn_if_short
+from equidiff.builtin.attributions.descriptors import IntegratedGradientsOptions
+from equidiff.contracts import BuildContext, Explained
+from equidiff.types import Samples
+
+
+def build(argument: str | None, options: IntegratedGradientsOptions, context: BuildContext) -> Captum:
+    """Build `integrated_gradients`."""
+    no_argument("integrated_gradients", argument)
+
+    def compute(explained: Explained, samples: Samples) -> Tensor:
+        values, gaps = IntegratedGradients(explained).attribute(
+            samples,
+            baselines=options.baseline,
+            n_steps=options.steps,
+            internal_batch_size=max(explained.batch, len(samples)),
+            return_convergence_delta=True,
+        )
+        whole = baseline_differences(explained, samples, options.baseline)
+        warn_if_short("integrated gradients", gaps, whole, f"steps={4 * options.steps} may help")
+        return values
+
+    return Captum(compute)

@@ -1,0 +1,27 @@
+"""LIME over the cells of a grid."""
+
+from __future__ import annotations
+
+import torch
+from captum._utils.models.linear_model import SkLearnLasso
+from captum.attr import Lime
+
+from equidiff.builtin.attributions.captum import Captum, no_argument
+from equidiff.builtin.attributions.cells import cell_regression
+from equidiff.builtin.attributions.descriptors import LimeOptions
+from equidiff.contracts import BuildContext, Explained
+from equidiff.types import Samples
+
+
+def build(argument: str | None, options: LimeOptions, context: BuildContext) -> Captum:
+    """Build `lime`: a sparse linear model of the measurement, over the cells of a grid."""
+    no_argument("lime", argument)
+
+    def method(explained: Explained, row: Samples) -> Lime:
+        with torch.no_grad():
+            covered = torch.full_like(row, options.baseline)
+            reach = float((explained(row) - explained(covered)).abs())
+        # the penalty is in units of the measurement, whose scale says nothing; without any reach there is no model
+        return Lime(explained, SkLearnLasso(alpha=max(options.alpha * reach, torch.finfo(torch.float32).tiny)))
+
+    return cell_regression(method, options)

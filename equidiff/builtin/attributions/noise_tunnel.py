@@ -1,0 +1,71 @@
+"""A noise tunnel around another method."""
+
+from __future__ import annotations
+
+from typing import Any, final
+
+from captum.attr import Attribution as CaptumAttribution
+from captum.attr import NoiseTunnel
+from captum.log import log_usage
+from torch import Tensor
+
+from equidiff.builtin.attributions.captum import quiet
+from equidiff.builtin.attributions.descriptors import NoiseTunnelOptions
+from equidiff.contracts import Attribution, BuildContext, Explained
+from equidiff.errors import UsageError
+from equidiff.types import Attributions, Samples
+
+
+def build(argument: str | None, options: NoiseTunnelOptions, context: BuildContext) -> Tunnel:
+    """Build `noise_tunnel:METHOD`.
+
+    Raises:
+        UsageError: outside of a command that can build the other method.
+        UnknownNameError: there is no such method.
+    """
+    if context.attribution is None:
+        raise UsageError("noise_tunnel needs somebody to build the method that it is around.", given=argument)
+    return Tunnel(context.attribution(argument or "saliency"), options)
+
+
+@final
+class Tunnel(Attribution):
+    """The mean of a method's maps over noisy copies of a sample, or the mean square, or the variance.
+
+    Args:
+        inner: the method.
+        options: how many copies, how much noise, and what becomes of their maps.
+    """
+
+    random = True
+
+    def __init__(self, inner: Attribution, options: NoiseTunnelOptions) -> None:
+        self._inner, self._options = inner, options
+        self.local = inner.local
+
+    def attribute(self, explained: Explained, samples: Samples) -> Attributions:
+        with quiet():
+            return NoiseTunnel(_AsCaptum(self._inner, explained)).attribute(
+                samples,
+                nt_type=self._options.type,
+                nt_samples=self._options.samples,
+                nt_samples_batch_size=1,  # the noise must not depend on how many copies fit into a pass
+                stdevs=self._options.stdev,
+            )
+
+
+@final
+class _AsCaptum(CaptumAttribution):
+    """Any method, as Captum's noise tunnel calls one."""
+
+    def __init__(self, inner: Attribution, explained: Explained) -> None:
+        super().__init__(explained)
+        self._inner, self._explained = inner, explained
+
+    @property
+    def multiplies_by_inputs(self) -> bool:
+        return not self._inner.local
+
+    @log_usage()
+    def attribute(self, inputs: Tensor, **others: Any) -> Tensor:
+        return self._inner.attribute(self._explained, inputs.detach())

@@ -1,0 +1,40 @@
+"""Occlusion by a sliding window."""
+
+from __future__ import annotations
+
+from captum.attr import Occlusion
+from torch import Tensor
+
+from equidiff.builtin.attributions.captum import Captum, no_argument
+from equidiff.builtin.attributions.cells import copies_per_pass
+from equidiff.builtin.attributions.descriptors import OcclusionOptions
+from equidiff.contracts import BuildContext, Explained
+from equidiff.errors import UnsupportedError
+from equidiff.types import Samples
+
+SHARE = 4  # of the sample's shorter side: the usual window is one in four
+
+
+def build(argument: str | None, options: OcclusionOptions, context: BuildContext) -> Captum:
+    """Build `occlusion`."""
+    no_argument("occlusion", argument)
+
+    def compute(explained: Explained, samples: Samples) -> Tensor:
+        channels, height, width = samples.shape[1:]
+        window = options.window or max(1, min(height, width) // SHARE)
+        if window > min(height, width):
+            raise UnsupportedError(
+                "The window is larger than the samples.",
+                given=f"window={window}",
+                expected=f"at most {min(height, width)}",
+            )
+        stride = min(options.stride or max(1, window // 2), window)
+        return Occlusion(explained).attribute(
+            samples,
+            sliding_window_shapes=(channels, window, window),
+            strides=(channels, stride, stride),
+            baselines=options.baseline,
+            perturbations_per_eval=copies_per_pass(explained, samples),
+        )
+
+    return Captum(compute, places=True)

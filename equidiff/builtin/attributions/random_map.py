@@ -1,0 +1,42 @@
+"""The control: a random map."""
+
+from __future__ import annotations
+
+import zlib
+from typing import final
+
+import torch
+from torch import Tensor
+
+from equidiff.builtin.attributions.captum import no_argument
+from equidiff.builtin.attributions.descriptors import RandomOptions
+from equidiff.contracts import Attribution, BuildContext, Explained
+from equidiff.types import Attributions, Samples
+
+
+def build(argument: str | None, options: RandomOptions, context: BuildContext) -> RandomMap:
+    """Build `random`."""
+    no_argument("random", argument)
+    return RandomMap(options.seed)
+
+
+@final
+class RandomMap(Attribution):
+    """Standard normal noise that knows nothing of the network: what any method is to be better than.
+
+    It is another map for every other sample, however near, and the same map for the same sample.
+
+    Args:
+        seed: for another control.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+
+    def attribute(self, explained: Explained, samples: Samples) -> Attributions:
+        return torch.stack([self._draw(sample) for sample in samples.detach().cpu()]).to(samples)
+
+    def _draw(self, sample: Tensor) -> Tensor:
+        # torch's generator looks at 32 bits of its seed
+        stream = torch.Generator().manual_seed(zlib.crc32(sample.contiguous().numpy().tobytes(), self._seed))
+        return torch.randn(1, *sample.shape[1:], generator=stream)

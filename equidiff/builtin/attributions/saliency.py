@@ -1,0 +1,15 @@
+"""Saliency: the size of the gradient."""
+
+from __future__ import annotations
+
+from captum.attr import Saliency
+
+from equidiff.builtin.attributions.captum import Captum, no_argument
+from equidiff.contracts import BuildContext
+from equidiff.registry.descriptors import Options
+
+
+def build(argument: str | None, options: Options, context: BuildContext) -> Captum:
+    """Build `saliency`: the size of the gradient."""
+    no_argument("saliency", argument)
+    return Captum(lambda explained, samples: Saliency(explained).attribute(samples), local=True)

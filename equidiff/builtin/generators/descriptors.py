@@ -1,0 +1,45 @@
+"""The generators that ship with EquiDiff, described: their options and what they are for."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from equidiff.builtin.references import LIPMAN, MAHENDRAN, XIAO
+from equidiff.plugin import Descriptor, Options
+
+
+class ToyOptions(Options):
+    """Options of `toy`."""
+
+    steps: int | None = Field(None, ge=1, le=1000, description="sampler steps (fashion only)")
+    checkpoint: bool = Field(False, description="recompute each sampler step in the backward pass: less memory")
+
+
+class PixelsOptions(Options):
+    """Options of `pixels`."""
+
+    contrast: float = Field(
+        0.1, gt=0, le=1, description="standard deviation of a plain sample's pixels; from black to white is 1"
+    )
+
+
+GENERATORS = [
+    Descriptor(
+        "toy",
+        "equidiff.builtin.generators.toy:build",
+        "Trained generators that ship with EquiDiff: garments (28x28 grey) or points in the plane.",
+        argument="fashion (default): a flow model of Fashion-MNIST; circles: the plane of the thesis's figure 3.1",
+        options=ToyOptions,
+        references=(LIPMAN, XIAO),
+        examples=("toy", "toy:fashion,steps=20", "toy:circles"),
+    ),
+    Descriptor(
+        "pixels",
+        "equidiff.builtin.generators.pixels:build",
+        "No prior over pictures: a latent is a picture, but for brightness and contrast.",
+        argument="SIZE (a grey square), HEIGHTxWIDTH (grey) or HEIGHTxWIDTHxCHANNELS, CHANNELS 1 or 3",
+        options=PixelsOptions,
+        references=(MAHENDRAN,),
+        examples=("pixels:28", "pixels:224x224x3", "pixels:28,contrast=0.2"),
+    ),
+]

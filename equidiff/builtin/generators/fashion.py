@@ -1,0 +1,222 @@
+"""`toy:fashion`: a flow model of Fashion-MNIST garments that runs on a CPU.
+
+The latent is the start noise of the sampler, which integrates the flow in a few steps. Trained by
+`training/train_flow.py`, judged by `training/judge.py`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from importlib.resources import files
+from typing import TYPE_CHECKING, final
+
+import torch
+from PIL import Image
+from safetensors.torch import load
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from equidiff.builtin.generators.unet import UNet
+from equidiff.contracts import BuildContext, Generator, Midway, Weights
+from equidiff.errors import UnsupportedError
+from equidiff.numerics.flow import integrate_back, retrace_flow
+from equidiff.types import Latents, Samples, States
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
+
+STEPS = 8
+WARP = 1.5  # times are (k / steps)^1.5: what it is to become is decided early, where steps are shorter
+
+MIDWAY = 0.75  # of the steps
+
+# of the inverse
+CLEANUPS, CLEANUP = 5, 0.8  # moves of the last state, before it is denoised; more of them would leave the prior
+BACKWARD = 20  # steps from there to the start noise
+GOOD = 0.05  # standard deviations off the sample that will do
+REFINEMENTS, MOVES = 5, 4  # where it is more: so often so many moves by gradient, at most
+
+
+@final
+class FashionFlow(Generator):
+    """Integrates a flow from noise to a garment.
+
+    The sampler is a second-order multistep method: each step aims at the clean image that the last two predictions,
+    extrapolated, expect in its middle. One network evaluation a step; the last step is first-order.
+
+    Args:
+        flow: predicts the clean image, in [-1, 1].
+        steps: sampler steps, one network evaluation each.
+        recompute: recompute each step in the backward pass (gradient checkpointing): memory for time.
+        dtype: "bfloat16" runs the network under autocast.
+
+    References:
+        Lipman et al. (2023), "Flow matching for generative modeling". https://arxiv.org/abs/2210.02747
+        Lu et al. (2022), "DPM-Solver++", the multistep solver. https://arxiv.org/abs/2211.01095
+    """
+
+    latent_shape = (1, 28, 28)
+    sample_shape = (1, 28, 28)
+    network = "fashion"
+
+    def __init__(self, flow: UNet, steps: int = STEPS, recompute: bool = False, dtype: str = "float32") -> None:
+        self.flow = flow.eval().requires_grad_(False)
+        self.steps = steps
+        self.recompute = recompute
+        self.dtype = dtype
+
+    def generate(self, latents: Latents, steps: int | None = None) -> Samples:
+        count: int = steps or self.steps or STEPS
+        return (self._integrate(latents, _times(count)) + 1) / 2
+
+    @torch.no_grad()
+    def invert(self, samples: Samples) -> Latents:
+        """The start noise of samples.
+
+        The last step denoises, so it forgets most of the noise that its state still had: that is made up, always the
+        same, and then changed until the sample is what is denoised to. From that state the flow is integrated
+        backwards, with small steps. Where the sampler's own, longer ones lead elsewhere, the noise is refined by
+        gradient.
+
+        Raises:
+            UnsupportedError: there is one step, which forgets its start.
+        """
+        times = _times(self.steps or STEPS)
+        if len(times) < 3:
+            raise UnsupportedError(
+                "A sampler of one step forgets its start noise, so it cannot invert samples.",
+                given="steps=1",
+                expected="at least 2 steps",
+                hint="--generator toy:fashion",
+            )
+        latents = self._integrate_back(self._before_denoising(2 * samples - 1, times[-2]), times[-2])
+        for row in (self._off(latents, samples) >= GOOD**2).nonzero().flatten().tolist():
+            here = slice(row, row + 1)  # alone, so that a row depends on no other
+            latents[here] = self._refine(latents[here], samples[here])
+        return latents
+
+    def midway(self) -> Midway | None:
+        steps = self.steps or STEPS
+        return FashionMidway(self, steps) if steps > 1 else None
+
+    def queries(self) -> list[Image.Image]:
+        return load_queries()
+
+    def walk(self, states: States, times: list[float], first: int, last: int) -> States:
+        """Go on from step `first` to step `last`; states, and the clean images that the steps before them expected."""
+        state, clean = states.unbind(dim=1)
+        for k in range(first, last):
+            step = (state, clean, times[max(k - 1, 0)], times[k], times[k + 1])
+            if self.recompute and torch.is_grad_enabled():
+                state, clean = checkpoint(self._step, *step, use_reentrant=False)
+            else:
+                state, clean = self._step(*step)
+        return torch.stack([state, clean], dim=1)
+
+    def slope(self, state: Tensor, time: float) -> Tensor:
+        """Of the flow, where the time is below 1."""
+        return (self._denoise(state, time) - state) / (1 - time)
+
+    def _integrate(self, latents: Tensor, times: list[float]) -> Tensor:
+        return self.walk(torch.stack([latents, latents], dim=1), times, 0, len(times) - 1)[:, 0]
+
+    def _before_denoising(self, clean: Tensor, time: float) -> Tensor:
+        """A state at this time, with as much noise as is usual then, that is denoised to `clean`, nearly."""
+        noise = torch.randn(1, *self.latent_shape, generator=torch.Generator().manual_seed(0)).to(clean.device)
+        state = time * clean + (1 - time) * noise
+        for _ in range(CLEANUPS):
+            state = state + CLEANUP * (clean - self._denoise(state, time))
+        return state
+
+    def _integrate_back(self, state: Tensor, time: float) -> Tensor:
+        """From a state at this time to the noise that it began with, by Heun's method."""
+        return integrate_back(self.slope, state, time, BACKWARD)
+
+    def _refine(self, latent: Tensor, sample: Tensor) -> Tensor:
+        """A latent nearby whose sample is nearer to this one; both of one row."""
+        moved = latent.clone().requires_grad_()
+        search = torch.optim.LBFGS([moved], max_iter=MOVES, line_search_fn="strong_wolfe")
+
+        def loss() -> float:
+            with torch.enable_grad():
+                off = self._off(moved, sample).sum()
+                (moved.grad,) = torch.autograd.grad(off, moved)
+            return float(off.detach())
+
+        best, least = latent, self._off(latent, sample)
+        for _ in range(REFINEMENTS):
+            search.step(loss)
+            off = self._off(moved.detach(), sample)
+            if bool(off < least):
+                best, least = moved.detach().clone(), off
+            if bool(least < GOOD**2):
+                break
+        return best
+
+    def _off(self, latents: Tensor, samples: Tensor) -> Tensor:
+        """Mean square of what the latents' samples are off, `[batch]`, in variances of each sample."""
+        variance = samples.flatten(1).var(dim=1, correction=0).clamp(min=1e-12)
+        return (self.generate(latents) - samples).flatten(1).square().mean(dim=1) / variance
+
+    def _step(self, state: Tensor, previous: Tensor, before: float, now: float, after: float) -> tuple[Tensor, Tensor]:
+        clean = self._denoise(state, now)
+        aim = clean
+        if now > 0 and after < 1:
+            aim = clean + (clean - previous) * (after - now) / (2 * (now - before))
+        # the velocity (aim - state) / (1 - now) would be infinite at the end; its product with the step is not
+        return state + (after - now) / (1 - now) * (aim - state), clean
+
+    def _denoise(self, state: Tensor, time: float) -> Tensor:
+        with torch.autocast(state.device.type, torch.bfloat16, enabled=self.dtype == "bfloat16"):
+            return self.flow(state, state.new_full((len(state),), time)).float()
+
+
+@final
+class FashionMidway(Midway):
+    """The sampler at three quarters of its steps, where about a third of the state is noise.
+
+    Args:
+        flow: the generator.
+        steps: of its sampler, at least 2.
+    """
+
+    def __init__(self, flow: FashionFlow, steps: int) -> None:
+        self._flow, self._steps = flow, steps
+        self._times = _times(steps)
+        self._step = min(round(MIDWAY * steps), steps - 1)
+
+    def begin(self, latents: Latents) -> States:
+        return self._flow.walk(torch.stack([latents, latents], dim=1), self._times, 0, self._step)
+
+    def finish(self, states: States) -> Samples:
+        return (self._flow.walk(states, self._times, self._step, self._steps)[:, 0] + 1) / 2
+
+    def retrace(self, latents: Latents, states: States, moved: States) -> Latents:
+        return retrace_flow(self._flow.slope, latents, states[:, 0], moved[:, 0], self._times[self._step])
+
+
+def _times(steps: int) -> list[float]:
+    return [(k / steps) ** WARP for k in range(steps + 1)]
+
+
+def load_queries() -> list[Image.Image]:
+    """Twenty held-out test images of Fashion-MNIST, two of each class, ten classes apart: 3 and 13 are bags."""
+    folder = files("equidiff") / "queries" / "fashion"
+    names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".png"))
+    return [_read(folder / name) for name in names]
+
+
+def _read(file: Traversable) -> Image.Image:
+    with file.open("rb") as content:
+        image = Image.open(content)
+        image.load()
+    return image
+
+
+def load_fashion_flow(context: BuildContext, steps: int | None, recompute: bool) -> FashionFlow:
+    """Load the shipped weights."""
+    content = (files("equidiff") / "weights" / "fashion_flow.safetensors").read_bytes()
+    context.weights.append(Weights("fashion_flow.safetensors", hashlib.sha256(content).hexdigest()))
+    flow = UNet()
+    flow.load_state_dict({name: value.float() for name, value in load(content).items()})
+    return FashionFlow(flow.to(context.device), steps or STEPS, recompute, context.dtype)

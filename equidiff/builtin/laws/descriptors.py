@@ -1,0 +1,35 @@
+"""The laws that ship with EquiDiff, described: their options and what they are for."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from equidiff.builtin.references import GRAHAM, LELIEVRE, ZAPPA
+from equidiff.plugin import Descriptor, Options
+
+
+class ConditionalOptions(Options):
+    """Options of `conditional`."""
+
+    moves: int = Field(48, ge=1, le=100_000, description="moves along the set that each sample makes")
+    angle: float = Field(0.2, gt=0, le=1.57, description="how far the first move turns, in radians; then it adapts")
+    persistence: float = Field(0.9, ge=0, lt=1, description="share of its momentum that each move keeps")
+
+
+LAWS = [
+    Descriptor(
+        "solve",
+        "equidiff.builtin.laws.solve:build",
+        "Members as the solver finds them: their frequencies say how it searches, not what is likely.",
+        examples=("solve",),
+    ),
+    Descriptor(
+        "conditional",
+        "equidiff.builtin.laws.conditional:build",
+        "The prior, given that the residual is zero: each member moves along the set, by constrained Hamiltonian "
+        "dynamics with a Metropolis step. For up to about ten residuals.",
+        options=ConditionalOptions,
+        references=(GRAHAM, ZAPPA, LELIEVRE),
+        examples=("conditional", "conditional,moves=200"),
+    ),
+]

@@ -1,0 +1,102 @@
+"""A class of a classifier, or all of them."""
+
+from __future__ import annotations
+
+from typing import final
+
+import torch
+from jaxtyping import Float
+from PIL.Image import Image
+from torch import Tensor, nn
+
+from equidiff.builtin.objectives.descriptors import ClassifierOptions
+from equidiff.builtin.objectives.distribution import Distribution
+from equidiff.contracts import BuildContext, Objective
+from equidiff.errors import UnsupportedError, UsageError
+from equidiff.networks import Network, find_class, load_network
+from equidiff.types import Measurements, Samples
+
+
+def build(argument: str | None, options: ClassifierOptions, context: BuildContext) -> Classifier | Distribution:
+    """Build `classifier:CLASS` or `classifier`; the network is tried once with a grey sample.
+
+    Raises:
+        UsageError: the distribution of a single class is asked for.
+        UnknownNameError: there is no such class, or more than one.
+        UnsupportedError: the network is no classifier.
+    """
+    if argument is not None and options.output == "distribution":
+        raise UsageError(
+            "A distribution is over all classes.",
+            given=f"classifier:{argument},output=distribution",
+            expected="no class, or output=probability or output=logit",
+            hint="classifier,output=distribution",
+        )
+    network = load_network(
+        options.model, options.checkpoint, context, mean=options.mean, std=options.std, pad=options.pad
+    )
+    outputs = _outputs(network)
+    count = max(outputs, 2)  # one logit tells two classes apart
+    chosen = None if argument is None else find_class(network, argument, count)
+    output = options.output or ("logit" if chosen is None else "probability")
+    unit = "logit" if output == "logit" else "probability"
+    names = network.classes or tuple(map(str, range(count)))
+    if chosen is not None:
+        names = (names[chosen],)
+    elif unit == "logit" and outputs == 1:
+        names = names[1:]
+    classifier = Classifier(network, chosen, unit, names)
+    return Distribution(classifier) if output == "distribution" else classifier
+
+
+@final
+class Classifier(Objective):
+    """Probabilities or logits.
+
+    Of a network with a single logit, that logit speaks for the second class: the first one's logit is its negative, and
+    all logits are that one.
+
+    Args:
+        network: the classifier.
+        chosen: index of the class; all classes when None.
+        unit: "probability" or "logit".
+        names: a name for each output.
+    """
+
+    def __init__(self, network: Network, chosen: int | None, unit: str, names: tuple[str, ...]) -> None:
+        self._network = network
+        self._chosen = chosen
+        self.unit = unit
+        self.names = names
+
+    def measure(self, samples: Samples) -> Measurements:
+        return self._read(self._network.prepare(samples))
+
+    def measure_image(self, image: Image) -> Float[Tensor, "1 m"]:
+        return self._read(self._network.prepare_image(image))
+
+    def networks(self) -> list[nn.Module]:
+        return [self._network.module]
+
+    def _read(self, inputs: Tensor) -> Measurements:
+        logits = self._network.module(inputs)
+        binary = logits.shape[1] == 1
+        if self.unit == "probability":
+            values = torch.cat([-logits, logits], dim=1).sigmoid() if binary else logits.softmax(dim=1)
+        elif binary and self._chosen is not None:
+            values = torch.cat([-logits, logits], dim=1)
+        else:
+            values = logits
+        return values if self._chosen is None else values[:, self._chosen : self._chosen + 1]
+
+
+@torch.no_grad()
+def _outputs(network: Network) -> int:
+    output = network.module(network.probe(1))
+    # timm's feature extractors say so by having no classes
+    if getattr(network.module, "num_classes", None) == 0 or not isinstance(output, Tensor) or output.ndim != 2:
+        shape = f"shape {tuple(output.shape)}" if isinstance(output, Tensor) else type(output).__name__
+        raise UnsupportedError(
+            f"{network.name} is no classifier.", given=f"an output of {shape}", expected="logits [batch, classes]"
+        )
+    return output.shape[1]

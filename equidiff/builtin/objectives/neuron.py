@@ -1,0 +1,85 @@
+"""One unit of any layer of a network."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import final
+
+from jaxtyping import Float
+from PIL.Image import Image
+from torch import Tensor, nn
+
+from equidiff.builtin.objectives.descriptors import NeuronOptions
+from equidiff.contracts import BuildContext, Objective
+from equidiff.errors import UnknownNameError, UsageError
+from equidiff.networks import Units, load_network
+from equidiff.types import Measurements, Samples
+
+EXPECTED = "LAYER.INDEX such as block3.17, or INDEX alone for the layer before the classifier's head"
+
+
+def build(argument: str | None, options: NeuronOptions, context: BuildContext) -> Neuron:
+    """Build `neuron:LAYER.INDEX`; the layer is tried once with a grey sample.
+
+    Raises:
+        UsageError: the argument is no LAYER.INDEX, or an option does not apply to the layer.
+        UnknownNameError: there is no such layer or unit.
+        UnsupportedError: the layer does not put out one tensor that can be read.
+    """
+    layer, index = _parse(argument)
+    network = load_network(
+        options.model, options.checkpoint, context, mean=options.mean, std=options.std, pad=options.pad
+    )
+    given = {name: getattr(options, name) for name in ("positions", "tokens") if name in options.model_fields_set}
+    units = Units.at(network, layer, **given)
+    if not 0 <= index < units.count:
+        raise UnknownNameError(
+            f"{units.tap.name} has no unit {index}.", given=argument, expected=f"an index from 0 to {units.count - 1}"
+        )
+    return Neuron(units, index)
+
+
+@final
+class Neuron(Objective):
+    """A feature, or a channel of a feature map or token sequence, as an activation.
+
+    Args:
+        units: the units of the layer.
+        index: which of them.
+    """
+
+    unit = "activation"
+
+    def __init__(self, units: Units, index: int) -> None:
+        self._units = units
+        self._index = index
+        self.names = _names(units, index)
+
+    def measure(self, samples: Samples) -> Measurements:
+        return self._units.read_one(self._units.tap.network.prepare(samples), self._index)
+
+    def measure_image(self, image: Image) -> Float[Tensor, "1 m"]:
+        return self._units.read_one(self._units.tap.network.prepare_image(image), self._index)
+
+    def networks(self) -> list[nn.Module]:
+        return [self._units.tap.network.module]
+
+
+def _parse(argument: str | None) -> tuple[str | None, int]:
+    layer, dot, index = (argument or "").rpartition(".")
+    if not index.isdecimal() or (dot and not layer):
+        raise UsageError(
+            "neuron needs a layer and the index of one of its units.",
+            given=argument,
+            expected=EXPECTED,
+            hint=f"neuron:{argument}.0" if argument and not dot else "neuron:17",
+        )
+    return layer or None, int(index)
+
+
+def _names(units: Units, index: int) -> tuple[str, ...]:
+    name = f"{units.tap.name}.{index}"
+    if units.reduction != "all" or not units.places:
+        return (name,)
+    places = product(*map(range, units.places))
+    return tuple(f"{name}[{','.join(map(str, place))}]" for place in places)

@@ -1,0 +1,39 @@
+"""The regularizers that ship with EquiDiff, described: their options and what they are for."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from equidiff.builtin.references import MAHENDRAN
+from equidiff.plugin import Descriptor, Options
+
+
+class LowPassOptions(Options):
+    """Options of `lowpass`."""
+
+    edge: Literal["ideal", "smooth"] = Field(
+        "ideal", description="ideal: the thesis's hard cut-off, which rings; smooth: a raised cosine, which does not"
+    )
+
+
+REGULARIZERS = [
+    Descriptor(
+        "lowpass",
+        "equidiff.builtin.regularizers.lowpass:build",
+        "The measurement must also hold for the low frequencies alone.",
+        argument="cut-off as a fraction of the Nyquist frequency, above 0, at most 1 (default 0.5)",
+        options=LowPassOptions,
+        examples=("lowpass", "lowpass:0.3", "lowpass:0.5,edge=smooth"),
+    ),
+    Descriptor(
+        "tv",
+        "equidiff.builtin.regularizers.tv:build",
+        "A penalty on total variation above a limit: how much neighbouring pixels differ.",
+        argument="the limit, above 0, for pixels in [0, 1] (default 0.15, the median of Fashion-MNIST)",
+        references=(MAHENDRAN,),
+        examples=("tv", "tv:0.08"),
+    ),
+    Descriptor("none", "equidiff.builtin.regularizers.none:build", "No view and no penalty.", examples=("none",)),
+]

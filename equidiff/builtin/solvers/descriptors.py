@@ -1,0 +1,77 @@
+"""The solvers that ship with EquiDiff, described: their options and what they are for."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from equidiff.builtin.references import AUGUSTIN, BEN_HAMU, GUPTA, RONAI
+from equidiff.plugin import Descriptor, Options
+
+
+class InfiniteOptions(Options):
+    """Options of `infinite`."""
+
+    lr: float = Field(10.0, gt=0, description="learning rate")
+    optimizer: Literal["sgd", "adam", "shampoo"] = Field("sgd", description="what turns gradients into moves")
+    weight: float = Field(1.0, gt=0, description="lambda of Algorithm 1: factor on the loss")
+
+
+class LbfgsOptions(Options):
+    """Options of `lbfgs`."""
+
+    history: int = Field(20, ge=1, le=1000, description="moves that the curvature is estimated from")
+
+
+class AutoOptions(Options):
+    """Options of `auto`."""
+
+    pool: int | None = Field(
+        None, ge=1, le=1024, description="plain samples to start from, the best first; 3 for up to 4 residuals, else 8"
+    )
+    radius: float = Field(0.5, gt=0, le=2, description="longest first move, as a fraction of sqrt(latent size)")
+    coarse: int | None = Field(
+        None, ge=1, description="search with so many sampler steps first, then go on with all of them"
+    )
+
+
+SOLVERS = [
+    Descriptor(
+        "auto",
+        "equidiff.builtin.solvers.auto:build",
+        "Minimum-norm Newton steps from the best of a few plain samples, kept typical of the prior.",
+        options=AutoOptions,
+        references=(BEN_HAMU,),
+        examples=("auto", "auto,pool=16", "auto,coarse=10"),
+    ),
+    Descriptor(
+        "infinite",
+        "equidiff.builtin.solvers.infinite:build",
+        "Algorithm 1 of the thesis: gradient descent on the start noise with a fixed learning rate.",
+        options=InfiniteOptions,
+        references=(AUGUSTIN, GUPTA),
+        examples=("infinite", "infinite,lr=1", "infinite,optimizer=adam,lr=0.05"),
+    ),
+    Descriptor(
+        "lbfgs",
+        "equidiff.builtin.solvers.lbfgs:build",
+        "Quasi-Newton descent on the start noise with a line search, as D-Flow does it.",
+        options=LbfgsOptions,
+        references=(BEN_HAMU,),
+        examples=("lbfgs", "lbfgs,history=50"),
+    ),
+    Descriptor(
+        "imagespace",
+        "equidiff.builtin.solvers.imagespace:build",
+        "Moves found without looking through the generator, after FlowOpt.",
+        references=(RONAI,),
+        examples=("imagespace",),
+    ),
+    Descriptor(
+        "rejection",
+        "equidiff.builtin.solvers.rejection:build",
+        "Plain samples until one is a member: what every other method has to beat.",
+        examples=("rejection",),
+    ),
+]
