@@ -14,7 +14,7 @@ from equidiff.builtin.objectives.descriptors import NeuronOptions
 from equidiff.contracts import Weights
 from equidiff.errors import QueryError
 from equidiff.images.folder import find_images, read_ahead
-from equidiff.rankfolder import RankFolder
+from equidiff.rank.folder import RankFolder
 from equidiff.registry.build import Built
 from equidiff.registry.specs import Spec
 

@@ -13,14 +13,14 @@ from running import assert_one_error, run_cli
 from safetensors.torch import save_file
 
 import equidiff
-from equidiff import rankfolder
 from equidiff.builtin.objectives.descriptors import NeuronOptions
 from equidiff.builtin.objectives.neuron import build
 from equidiff.contracts import BuildContext
 from equidiff.errors import RunFolderError, SpecError, UnknownNameError, UnsupportedError, UsageError
 from equidiff.networks.fashion import CLASSES, FashionNet
 from equidiff.rank import Plan, Ranking, begin, go_on, rank
-from equidiff.rank.statistics import summarize
+from equidiff.rank import folder as rankfolder
+from equidiff.rank.scores import summarize
 from equidiff.registry.specs import Spec
 
 QUERIES = Path(equidiff.__file__).parent / "queries" / "fashion"

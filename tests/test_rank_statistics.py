@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from equidiff.rank.statistics import entropy, selectivity, summarize
+from equidiff.rank.scores import entropy, selectivity, summarize
 
 
 def activations(images=40, units=7):

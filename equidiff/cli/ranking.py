@@ -13,8 +13,8 @@ from equidiff.errors import UsageError, unknown_name
 from equidiff.folders import COMPLETE
 from equidiff.rank import Plan, Ranking, Scan, begin, draw_units, go_on
 from equidiff.rank.concepts import Concepts, align, read_concepts
-from equidiff.rankfolder import RankFolder, read_rank_info
-from equidiff.rankunits import Unit
+from equidiff.rank.folder import RankFolder, read_rank_info
+from equidiff.rank.unit import Unit
 
 NUMBERS = ("max", "mean", "active", "sparsity", "selectivity", "entropy", "alignment", "clarity")
 WORDS = ("best_class", "concept")

@@ -20,10 +20,10 @@ from equidiff.devices import choose_device
 from equidiff.errors import EquiDiffError, PluginError, QueryError, UsageError, WeightsError, first_line, unknown_name
 from equidiff.images.folder import read_ahead
 from equidiff.networks.checkpoints import hash_weights, put_weights, read_weights
+from equidiff.rank.folder import RankFolder
 from equidiff.rank.ranking import Ranking
 from equidiff.rank.scan import Show
 from equidiff.rank.specs import parse_named
-from equidiff.rankfolder import RankFolder
 from equidiff.registry.descriptors import Options
 
 USUAL = "ViT-B-32-quickgelu,pretrained=openai"

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 from equidiff.errors import QueryError
 from equidiff.images.canvas import ACCENT, CAPTION, CELL, FAINT, GAP, INK, MARGIN, fit
 from equidiff.images.read import open_picture
-from equidiff.rankunits import TopImage, Unit
+from equidiff.rank.unit import TopImage, Unit
 
 SIDE = 200  # what stands left of a unit's images
 SHOWN = 8  # images of a unit

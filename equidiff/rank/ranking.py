@@ -16,11 +16,11 @@ from equidiff.errors import QueryError, RunFolderError, UnknownNameError, Unsupp
 from equidiff.folders import INTERRUPTED, RUNNING, free_path
 from equidiff.images.folder import ImageFile, find_images
 from equidiff.networks import Network, Units, find_class
+from equidiff.rank.folder import RankFolder, check_unranked
 from equidiff.rank.scan import Show, scan
+from equidiff.rank.scores import Statistics, entropy, selectivity, summarize
 from equidiff.rank.specs import find_units
-from equidiff.rank.statistics import Statistics, entropy, selectivity, summarize
-from equidiff.rankfolder import RankFolder, check_unranked
-from equidiff.rankunits import TopImage, Unit
+from equidiff.rank.unit import TopImage, Unit
 from equidiff.registry.provenance import versions
 
 SORTS = ("selectivity", "sparsity", "entropy", "max", "mean", "alignment", "clarity")

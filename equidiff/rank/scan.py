@@ -16,7 +16,7 @@ from torch import Tensor
 from equidiff.errors import QueryError
 from equidiff.images.folder import ImageFile, read_ahead
 from equidiff.networks import Units
-from equidiff.rankfolder import RankFolder
+from equidiff.rank.folder import RankFolder
 
 Show = Callable[[int, str], None]
 Readings = Iterator[tuple[ImageFile, Tensor | QueryError]]

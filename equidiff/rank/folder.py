@@ -32,7 +32,7 @@ from torch import Tensor
 from equidiff.errors import RunFolderError
 from equidiff.folders import COMPLETE, RUNNING, check_free, read_description, replace_text, timestamp, unwritable
 from equidiff.images.folder import ImageFile
-from equidiff.rankunits import Unit
+from equidiff.rank.unit import Unit
 
 SCHEMA_VERSION = 1
 CHUNK = 256  # images a file: what a killed scan may lose
