@@ -27,8 +27,9 @@ from scipy.stats import ks_1samp, ks_2samp
 
 import equidiff
 from equidiff.registry.manager import Plugins
+from equidiff.run.session import prepare
+from equidiff.run.settings import Settings
 from equidiff.search.problem import Problem
-from equidiff.session import Settings, prepare
 
 LAWS = ("solve", "conditional")
 REACH, CELLS = 4.5, 900  # the grid on which the curve is traced: half its side, and its cells

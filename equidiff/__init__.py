@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from equidiff.contracts import Regularizer as Regularizer
     from equidiff.contracts import Solver as Solver
     from equidiff.errors import EquiDiffError as EquiDiffError
-    from equidiff.invariant_set import InvariantSet as InvariantSet
-    from equidiff.invariant_set import sample as sample
+    from equidiff.run.invariant_set import InvariantSet as InvariantSet
+    from equidiff.run.invariant_set import sample as sample
 
 # imported on first use: torch takes seconds, and the command line must not wait for it
 _HOMES = {
@@ -28,12 +28,12 @@ _HOMES = {
     "EquiDiffError": "equidiff.errors",
     "Explained": "equidiff.contracts",
     "Generator": "equidiff.contracts",
-    "InvariantSet": "equidiff.invariant_set",
+    "InvariantSet": "equidiff.run.invariant_set",
     "Law": "equidiff.contracts",
     "Objective": "equidiff.contracts",
     "Regularizer": "equidiff.contracts",
     "Solver": "equidiff.contracts",
-    "sample": "equidiff.invariant_set",
+    "sample": "equidiff.run.invariant_set",
 }
 
 __all__ = [

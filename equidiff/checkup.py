@@ -20,8 +20,9 @@ from equidiff.images.read import open_picture
 from equidiff.memory import Memory, Nothing, predict_pass
 from equidiff.registry.build import build
 from equidiff.registry.manager import Plugins
+from equidiff.run.session import usual_regularizer
+from equidiff.run.settings import Settings
 from equidiff.search.problem import Problem
-from equidiff.session import Settings, usual_regularizer
 
 GIB = 2**30
 INVERTED = 16  # images whose round trip is measured

@@ -14,16 +14,16 @@ from torch import Tensor
 from equidiff.builtin.solvers.auto import Auto
 from equidiff.contracts import Answer, Request, ResidualFunction, Solver, Step
 from equidiff.errors import RunFolderError, UsageError
-from equidiff.invariant_set import InvariantSet
 from equidiff.numerics.gaussian import angle_between, slerp
-from equidiff.records import Record
-from equidiff.run import Observer, keep
-from equidiff.runfolder import ROWS
+from equidiff.run.execute import Observer, keep
+from equidiff.run.folder import ROWS
+from equidiff.run.invariant_set import InvariantSet
+from equidiff.run.record import Record
+from equidiff.run.session import Session
 from equidiff.search.batching import BatchReduced
 from equidiff.search.engine import MEMBER, Result, solve
 from equidiff.search.problem import Problem
 from equidiff.search.starts import GivenStart
-from equidiff.session import Session
 from equidiff.types import Latents
 
 FEWEST = 3

@@ -12,9 +12,9 @@ from safetensors.torch import save_file
 
 from equidiff.folders import timestamp, unwritable
 from equidiff.images.convert import is_image, save_png
-from equidiff.invariant_set import InvariantSet
 from equidiff.path import SetPath, Steps
 from equidiff.planes import Measure
+from equidiff.run.invariant_set import InvariantSet
 from equidiff.search.engine import FAILED, MEMBER, NOT_CONVERGED
 from equidiff.strips import animate, draw_path
 

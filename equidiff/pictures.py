@@ -13,10 +13,10 @@ from torch.nn.functional import interpolate
 
 from equidiff.images.canvas import ACCENT, CAPTION, CELL, FAINT, GAP, INK, MARGIN, fit, font
 from equidiff.images.convert import is_image, to_picture
-from equidiff.invariant_set import InvariantSet
 from equidiff.planes import Marked, draw_plane
-from equidiff.records import Record
-from equidiff.resume import is_custom
+from equidiff.run.invariant_set import InvariantSet
+from equidiff.run.record import Record
+from equidiff.run.resume import is_custom
 
 COLUMNS = 8
 MOST = 64  # members in one picture

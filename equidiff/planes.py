@@ -14,7 +14,7 @@ from torch import Tensor
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from equidiff.invariant_set import InvariantSet
+    from equidiff.run.invariant_set import InvariantSet
 
 RESOLUTION = 240
 CHUNK = 4096

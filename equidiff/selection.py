@@ -13,14 +13,14 @@ from torch import Tensor
 from equidiff.contracts import BuildContext
 from equidiff.errors import UsageError, unknown_name
 from equidiff.images.convert import is_image, quantized, to_picture
-from equidiff.invariant_set import InvariantSet
 from equidiff.metrics import gaussian_kernel, median_distance
 from equidiff.metrics.features import FeatureSpace, build_features, usual_features
 from equidiff.metrics.realism import distances
 from equidiff.numerics.gaussian import has_typical_length
 from equidiff.numerics.random import plain_latents
-from equidiff.query import Query, as_sample
-from equidiff.session import Session
+from equidiff.run.invariant_set import InvariantSet
+from equidiff.run.query import Query, as_sample
+from equidiff.run.session import Session
 from equidiff.types import PerSample
 
 WAYS = ("diversity", "novelty", "typicality")

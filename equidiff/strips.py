@@ -9,10 +9,10 @@ from torch import Tensor
 
 from equidiff.images.canvas import ACCENT, CAPTION, CELL, FAINT, GAP, INK, MARGIN, fit, font
 from equidiff.images.convert import is_image, to_picture
-from equidiff.invariant_set import InvariantSet
 from equidiff.path import SetPath
 from equidiff.pictures import headline, show_values, shown_value
 from equidiff.planes import Marked, Measure, draw_plane
+from equidiff.run.invariant_set import InvariantSet
 
 COLUMNS = 9
 ZOOM = 3  # of an animation's frames

@@ -7,9 +7,9 @@ import torch
 
 import equidiff
 from equidiff.evaluation import evaluate
-from equidiff.finished import open_finished
 from equidiff.metrics import spectrum_slope, vendi_score
 from equidiff.registry.manager import Plugins
+from equidiff.run.reopen import open_finished
 
 
 def main(folder: Path) -> None:

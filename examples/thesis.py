@@ -25,10 +25,10 @@ from equidiff.errors import EquiDiffError
 from equidiff.evaluation import Plan, evaluate
 from equidiff.evaluation.measure import write_metrics
 from equidiff.figures import Source, fitting, make
-from equidiff.finished import Finished, open_finished
 from equidiff.folders import replace_text
 from equidiff.registry.manager import Plugins
 from equidiff.report import write_report
+from equidiff.run.reopen import Finished, open_finished
 
 TOLERANCE = 0.01  # the thesis's, on the squared deviations of the picture and of its low-passed view together
 NEEDS = """\

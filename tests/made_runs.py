@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from equidiff.invariant_set import InvariantSet
-from equidiff.records import Record
 from equidiff.report.page import render
+from equidiff.run.invariant_set import InvariantSet
+from equidiff.run.record import Record
 from equidiff.search.engine import FAILED, MEMBER, NOT_CONVERGED
 
 EVIL = "<script>alert('x')</script>"

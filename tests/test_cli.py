@@ -15,7 +15,7 @@ import equidiff
 from equidiff.builtin.solvers.auto import Auto
 from equidiff.contracts import Step
 from equidiff.registry.descriptors import KINDS
-from equidiff.runfolder import RunFolder
+from equidiff.run.folder import RunFolder
 
 HELLO = """
 from equidiff.plugin import Descriptor, hookimpl

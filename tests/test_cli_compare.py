@@ -12,8 +12,8 @@ from safetensors.torch import load_file, save_file
 from equidiff.cli import comparing
 from equidiff.compare import freedom
 from equidiff.compare.comparison import DRAWS
-from equidiff.finished import open_finished
 from equidiff.registry.manager import Plugins
+from equidiff.run.reopen import open_finished
 
 NUMBERS = {
     "rank_correlation_members", "rank_correlation_query", "overlap_members", "overlap_query", "freedom_auc",

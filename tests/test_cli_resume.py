@@ -17,7 +17,7 @@ from running import CIRCLES, assert_one_error, read_lines, read_run, run_circles
 from safetensors.torch import load_file
 
 from equidiff.cli.watch import Watch
-from equidiff.runfolder import RunFolder
+from equidiff.run.folder import RunFolder
 
 SLOW = ("--target", "0.5", "--tolerance", "1e-8", "-n", "24", "--batch", "2", "--seed", "5")
 

@@ -10,11 +10,11 @@ from PIL import Image
 from running import run_circles, run_cli
 
 from equidiff.evaluation.material import CONTROL, REFERENCE
-from equidiff.finished import open_finished
-from equidiff.invariant_set import InvariantSet
 from equidiff.metrics import compress, nearest_distances, percentiles, spectrum_slope
 from equidiff.numerics.random import plain_latents
 from equidiff.registry.manager import Plugins
+from equidiff.run.invariant_set import InvariantSet
+from equidiff.run.reopen import open_finished
 from equidiff.search.candidates import NEIGHBOURS
 
 PLAIN = 24

@@ -15,9 +15,9 @@ from safetensors.torch import load_file, save_file
 
 from equidiff.builtin.regularizers.lowpass import LowPass
 from equidiff.figures import FIGURES, Source, fitting, make
-from equidiff.finished import open_finished
-from equidiff.invariant_set import InvariantSet
 from equidiff.registry.manager import Plugins
+from equidiff.run.invariant_set import InvariantSet
+from equidiff.run.reopen import open_finished
 
 
 @pytest.fixture(scope="module")

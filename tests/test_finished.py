@@ -8,8 +8,8 @@ from running import run_circles, run_cli
 from safetensors.torch import load_file, save_file
 
 from equidiff.errors import EquiDiffError, RunFolderError
-from equidiff.finished import load_members, open_finished
 from equidiff.registry.manager import Plugins
+from equidiff.run.reopen import load_members, open_finished
 
 COMMAND = ("equidiff", "evaluate")
 

@@ -21,11 +21,12 @@ from equidiff.builtin.solvers.auto import Auto
 from equidiff.contracts import Objective, ResidualFunction, Solver, Step
 from equidiff.errors import UsageError
 from equidiff.registry.manager import Plugins
-from equidiff.resume import settings_of
-from equidiff.runinfo import read_info
+from equidiff.run.info import read_info
+from equidiff.run.resume import settings_of
+from equidiff.run.session import prepare
+from equidiff.run.settings import Settings
 from equidiff.search.engine import Result, solve
 from equidiff.search.problem import Problem
-from equidiff.session import Settings, prepare
 
 
 class Steep(Objective):

@@ -8,9 +8,9 @@ import torch
 from PIL import Image
 
 from equidiff.images.canvas import ACCENT, CELL, fit
-from equidiff.invariant_set import InvariantSet
 from equidiff.pictures import draw_grid, footnote, headline, show_values
-from equidiff.records import Record
+from equidiff.run.invariant_set import InvariantSet
+from equidiff.run.record import Record
 
 
 def found(count=16, shape=(1, 28, 28), members=None, query=True, target=(1.234,), unit="activation"):

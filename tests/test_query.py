@@ -7,7 +7,7 @@ from PIL import Image
 from equidiff.builtin.generators.circles import Circles
 from equidiff.contracts import Generator
 from equidiff.errors import QueryError, UsageError
-from equidiff.query import default_query, load_query, parse_target
+from equidiff.run.query import default_query, load_query, parse_target
 
 
 class Pictures(Generator):

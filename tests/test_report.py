@@ -13,10 +13,10 @@ from made_runs import EVIL, data_of, made, page_of, picture
 from running import assert_one_error, read_run, run_circles, run_cli
 from safetensors.torch import load_file, save_file
 
-from equidiff.invariant_set import InvariantSet
 from equidiff.report.again import again
 from equidiff.report.charts import histogram
 from equidiff.report.numbers import keys_of
+from equidiff.run.invariant_set import InvariantSet
 
 
 class Page(HTMLParser):

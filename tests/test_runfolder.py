@@ -13,9 +13,9 @@ import equidiff
 from equidiff.errors import RunFolderError
 from equidiff.folders import check_free, free_path
 from equidiff.images.convert import image_to_tensor, quantized
-from equidiff.records import Record
-from equidiff.runfolder import RunFolder, read_records, read_tensors
-from equidiff.runinfo import read_info
+from equidiff.run.folder import RunFolder, read_records, read_tensors
+from equidiff.run.info import read_info
+from equidiff.run.record import Record
 
 RUN = {
     "schema_version", "status", "specs", "options", "target", "seed", "tolerance", "budget", "device", "dtype",

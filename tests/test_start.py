@@ -20,11 +20,11 @@ import equidiff
 from equidiff.builtin.generators.fashion import load_fashion_flow
 from equidiff.builtin.solvers.auto import Auto
 from equidiff.contracts import BuildContext, Solver, Step
-from equidiff.finished import open_finished
-from equidiff.inversion import invert_query
 from equidiff.numerics.gaussian import angle_between
-from equidiff.query import Query, as_sample, load_query
 from equidiff.registry.manager import Plugins
+from equidiff.run.inversion import invert_query
+from equidiff.run.query import Query, as_sample, load_query
+from equidiff.run.reopen import open_finished
 from equidiff.search.engine import Result, solve
 from equidiff.search.starts import QueryStart, start_angle
 

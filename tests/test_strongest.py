@@ -14,7 +14,7 @@ from equidiff.errors import QueryError, RunFolderError
 from equidiff.rank import Plan, begin, rank
 from equidiff.registry.build import build
 from equidiff.registry.manager import Plugins
-from equidiff.strongest import resolve_top
+from equidiff.run.top_query import resolve_top
 
 QUICK = ("-n", "1", "--budget", "1", "-r", "none", "-s", "infinite")
 

@@ -9,7 +9,7 @@ import typer
 
 from equidiff.citations import citations
 from equidiff.cli.options import Plain, PluginFiles, Traceback
-from equidiff.runinfo import read_info
+from equidiff.run.info import read_info
 
 
 def cite(

@@ -18,12 +18,12 @@ from equidiff.compare.folder import COMPLETE, DOES_NOT_FIT, NAME, AttributionFol
 from equidiff.compare.freedom import LATENT, Freedom
 from equidiff.console import Terminal
 from equidiff.errors import UsageError
-from equidiff.finished import open_finished
 from equidiff.registry.build import Built
 from equidiff.registry.manager import Plugins
 from equidiff.registry.provenance import versions
 from equidiff.registry.specs import Spec, print_list
-from equidiff.resume import resume_command
+from equidiff.run.reopen import open_finished
+from equidiff.run.resume import resume_command
 
 USUAL_MEMBERS = 16
 COMMAND = ("equidiff", "compare")

@@ -10,9 +10,9 @@ from equidiff.cli.options import State
 from equidiff.cli.run import INTERRUPTED
 from equidiff.errors import UsageError, unknown_name
 from equidiff.figures import FIGURES, Source, check_fits, check_suffix, fitting, make
-from equidiff.finished import load_members, open_finished
-from equidiff.invariant_set import InvariantSet
-from equidiff.session import Session
+from equidiff.run.invariant_set import InvariantSet
+from equidiff.run.reopen import load_members, open_finished
+from equidiff.run.session import Session
 
 ALL = "all"
 

@@ -63,7 +63,7 @@ def evaluate(
     with state.terminal.status("loading"):
         from equidiff.cli.evaluating import perform
         from equidiff.evaluation import Plan
-        from equidiff.finished import open_finished
+        from equidiff.run.reopen import open_finished
 
         plugins = state.plugins(plugin)
         command = ("equidiff", "evaluate")

@@ -11,8 +11,8 @@ from equidiff.devices import is_out_of_memory
 from equidiff.errors import EquiDiffError, first_line
 from equidiff.evaluation import Plan, evaluate
 from equidiff.evaluation.measure import FILE, count_rows, write_metrics
-from equidiff.finished import Finished
 from equidiff.folders import unwritable
+from equidiff.run.reopen import Finished
 
 ALIKE = ("l1", "max")  # of a single output, the same as l2
 

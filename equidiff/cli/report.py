@@ -31,8 +31,8 @@ def report(
     state.terminal.quiet = quiet
     with state.terminal.status("loading"):
         from equidiff.citations import citations
-        from equidiff.finished import load_members
         from equidiff.report import write_report
+        from equidiff.run.reopen import load_members
 
         found = load_members(run)
         cited, _ = citations(found.info, state.plugins(plugin))

@@ -13,8 +13,8 @@ import typer
 from equidiff.cli.options import Json, Plain, PluginFiles, State, Traceback
 from equidiff.errors import UsageError
 from equidiff.folders import COMPLETE, check_free
-from equidiff.resume import check_named
-from equidiff.runinfo import read_info
+from equidiff.run.info import read_info
+from equidiff.run.resume import check_named
 
 INTERRUPTED = 130  # what a shell reports for Ctrl-C
 NOT_ALL_MEMBERS = 3

@@ -16,15 +16,16 @@ from equidiff.console import Terminal
 from equidiff.devices import is_out_of_memory
 from equidiff.errors import EquiDiffError, RunFolderError, first_line
 from equidiff.folders import free_path
-from equidiff.invariant_set import InvariantSet
 from equidiff.pictures import draw_grid, show_values
-from equidiff.records import Record
 from equidiff.registry.manager import Plugins
-from equidiff.resume import check_weights, restore_start, resume_command, settings_of
-from equidiff.run import execute
-from equidiff.runfolder import RunFolder
+from equidiff.run.execute import execute
+from equidiff.run.folder import RunFolder
+from equidiff.run.invariant_set import InvariantSet
+from equidiff.run.record import Record
+from equidiff.run.resume import check_weights, restore_start, resume_command, settings_of
+from equidiff.run.session import Session, prepare
+from equidiff.run.settings import Settings
 from equidiff.search.engine import MEMBER
-from equidiff.session import Session, Settings, prepare
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ def select(
     state.terminal.quiet = quiet
     with state.terminal.status("loading"):
         from equidiff.cli.selecting import perform
-        from equidiff.finished import open_finished
+        from equidiff.run.reopen import open_finished
 
         plugins = state.plugins(plugin)
         command = ("equidiff", "select")

@@ -8,9 +8,9 @@ from typing import Any
 
 from equidiff.cli.run import INTERRUPTED
 from equidiff.console import Terminal
-from equidiff.finished import Finished
 from equidiff.folders import replace_text, timestamp, unwritable
 from equidiff.pictures import Choice, draw_grid
+from equidiff.run.reopen import Finished
 from equidiff.selection import PLAIN, Selection, select
 
 SUBTITLES = {

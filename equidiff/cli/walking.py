@@ -5,17 +5,17 @@ from __future__ import annotations
 from equidiff.cli.run import INTERRUPTED, NOT_ALL_MEMBERS
 from equidiff.console import Show, Terminal
 from equidiff.errors import UnsupportedError
-from equidiff.finished import Finished
 from equidiff.images.convert import is_image
 from equidiff.path import SetPath, find_path
 from equidiff.pathfolder import write_path
-from equidiff.records import Record
+from equidiff.run.record import Record
+from equidiff.run.reopen import Finished
 from equidiff.search.batching import BatchReduced
 from equidiff.search.engine import MEMBER, StepRecord
 
 
 class _Watch:
-    """Counts frames that are members; an `equidiff.run.Observer`."""
+    """Counts frames that are members; an `equidiff.run.execute.Observer`."""
 
     def __init__(self, terminal: Terminal, show: Show) -> None:
         self._terminal, self._show = terminal, show

@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable
 
-from equidiff.records import Record
+from equidiff.run.record import Record
 from equidiff.search.batching import BatchReduced
 from equidiff.search.engine import FAILED, MEMBER, NOT_CONVERGED, StepRecord
 
@@ -14,7 +14,7 @@ SMOOTHING = 0.9  # share of the past in the loss that is shown
 
 
 class Watch:
-    """Counts samples and smooths the loss; an `equidiff.run.Observer`.
+    """Counts samples and smooths the loss; an `equidiff.run.execute.Observer`.
 
     Args:
         show: is given the number of finished samples and a line about them.

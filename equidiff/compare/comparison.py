@@ -21,11 +21,11 @@ from equidiff.compare.quality import measure_infidelity, measure_sensitivity
 from equidiff.contracts import Attribution, Explained
 from equidiff.devices import is_out_of_memory
 from equidiff.errors import EquiDiffError, UnknownNameError, UnsupportedError
-from equidiff.finished import Finished
 from equidiff.images.convert import is_image
 from equidiff.registry.build import Built, build
 from equidiff.registry.manager import Plugins
 from equidiff.registry.specs import Spec
+from equidiff.run.reopen import Finished
 from equidiff.types import Samples
 
 CONTROL = "random"

@@ -13,7 +13,7 @@ from torch.nn.functional import interpolate
 
 from equidiff.compare.agreement import importance
 from equidiff.contracts import Generator
-from equidiff.finished import Finished
+from equidiff.run.reopen import Finished
 from equidiff.types import Samples
 
 NEAR = 16  # members at most that count as near

@@ -14,11 +14,11 @@ from PIL.Image import Image, Resampling
 from torch import Tensor
 
 from equidiff.errors import QueryError
-from equidiff.finished import Finished
 from equidiff.images.convert import image_to_tensor, is_image
 from equidiff.images.folder import find_images, read_ahead
 from equidiff.metrics import PerceptualDistance, band_powers, high_frequency_share, radial_spectrum, spectrum_slope
 from equidiff.metrics.features import FeatureSpace
+from equidiff.run.reopen import Finished
 
 FEWEST_PLAIN = 64  # fewer would say little of how plain samples vary
 MOST_PICTURES = 2000  # of a reference folder: every pair of them is compared

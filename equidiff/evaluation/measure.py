@@ -27,11 +27,11 @@ from equidiff.evaluation.material import (
 from equidiff.evaluation.realism import measure_realism
 from equidiff.evaluation.results import Results
 from equidiff.evaluation.spectrum import measure_spectrum
-from equidiff.finished import Finished
 from equidiff.folders import replace_text, timestamp
 from equidiff.metrics import PerceptualDistance
 from equidiff.metrics.features import FeatureSpace, build_features, usual_features
 from equidiff.numerics.random import plain_latents
+from equidiff.run.reopen import Finished
 
 FEW = 50  # members, below which intervals are wide and what is computed of pairs is rough
 FILE = "metrics.json"

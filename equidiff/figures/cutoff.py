@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from equidiff.builtin.regularizers.lowpass import LowPass
 from equidiff.figures.source import MEMBER, QUERY, TARGET, Source, unit_label
 from equidiff.images.convert import is_image
-from equidiff.invariant_set import InvariantSet
 from equidiff.metrics.spectral import CUTOFFS, cutoff_curve
+from equidiff.run.invariant_set import InvariantSet
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -13,7 +13,7 @@ import matplotlib as mpl
 from equidiff.errors import RunFolderError, UnsupportedError, UsageError
 from equidiff.figures import cutoff, grid, level_curves, logits, spectrum
 from equidiff.figures.source import TEXT, Source
-from equidiff.invariant_set import InvariantSet
+from equidiff.run.invariant_set import InvariantSet
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 
 from equidiff.figures.source import MEMBER, Source
 from equidiff.images.convert import is_image, to_picture
-from equidiff.invariant_set import InvariantSet
 from equidiff.pictures import COLUMNS, MOST, footnote, headline, show_values, shown_value
+from equidiff.run.invariant_set import InvariantSet
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

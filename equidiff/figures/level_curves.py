@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from equidiff.figures.source import Source
-from equidiff.invariant_set import InvariantSet
 from equidiff.pictures import footnote, headline
 from equidiff.planes import plot_plane
+from equidiff.run.invariant_set import InvariantSet
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from equidiff.figures.source import MEMBER, QUERY, TARGET, Source, unit_label
-from equidiff.invariant_set import InvariantSet
 from equidiff.pictures import tolerated
+from equidiff.run.invariant_set import InvariantSet
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from equidiff.errors import UnsupportedError
-from equidiff.invariant_set import InvariantSet
 from equidiff.pictures import fit_query, headline
-from equidiff.session import Session
+from equidiff.run.invariant_set import InvariantSet
+from equidiff.run.session import Session
 
 # Okabe and Ito's, which people with any colour vision tell apart
 QUERY, MEMBER, PLAIN, TARGET = "#000000", "#d55e00", "#0072b2", "#666666"

@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 from equidiff.evaluation.material import CONTROL
 from equidiff.figures.source import MEMBER, PLAIN, QUERY, Source
 from equidiff.images.convert import is_image
-from equidiff.invariant_set import InvariantSet
 from equidiff.metrics.spectral import ROUNDING, mean_log_spectrum, radial_frequencies, radial_spectrum
 from equidiff.numerics.random import plain_latents
+from equidiff.run.invariant_set import InvariantSet
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

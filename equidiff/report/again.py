@@ -7,7 +7,7 @@ from dataclasses import fields
 from typing import Any
 
 from equidiff.registry.provenance import FROM_FILE
-from equidiff.session import Settings
+from equidiff.run.settings import Settings
 
 
 def again(info: dict[str, Any]) -> tuple[str | None, str]:

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 
 from equidiff.images.convert import is_image, to_picture
-from equidiff.invariant_set import InvariantSet
 from equidiff.metrics.spectral import mean_log_spectrum
 from equidiff.pictures import fit_query, show_values, shown_value
-from equidiff.records import Record
 from equidiff.report.extras import Method
 from equidiff.report.numbers import Key
 from equidiff.report.pixels import heat_uri, large_uri, small_maps, thumbnail_uri
+from equidiff.run.invariant_set import InvariantSet
+from equidiff.run.record import Record
 
 SPECTRUM_COLOURS = "viridis"
 SIGNED, UNSIGNED = "PuOr", "magma"

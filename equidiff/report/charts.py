@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from equidiff.invariant_set import InvariantSet
 from equidiff.pictures import shown_value, tolerated
+from equidiff.run.invariant_set import InvariantSet
 
 MOST_BINS = 24
 COST = "One is a forward and a backward pass through generator and objective."

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from equidiff.errors import RunFolderError
 from equidiff.folders import read_description
-from equidiff.invariant_set import InvariantSet
+from equidiff.run.invariant_set import InvariantSet
 
 METRICS = "metrics.json"
 ATTRIBUTIONS = "attributions/attributions.json"

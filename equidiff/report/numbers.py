@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from equidiff.images.convert import is_image, quantized
-from equidiff.invariant_set import InvariantSet
 from equidiff.pictures import fit_query, shown_value
+from equidiff.run.invariant_set import InvariantSet
 
 REALISM = (
     "rank of its distance from the nearest reference sample, among those of plain samples: near 50 is as real as they "

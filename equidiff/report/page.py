@@ -13,14 +13,14 @@ from markupsafe import Markup
 from equidiff.errors import RunFolderError
 from equidiff.folders import replace_text
 from equidiff.images.convert import is_image
-from equidiff.invariant_set import InvariantSet
 from equidiff.pictures import headline
-from equidiff.records import Record
 from equidiff.report.again import again
 from equidiff.report.cards import Card, Drawer
 from equidiff.report.charts import charts_of
 from equidiff.report.extras import absent, columns, read_methods, read_metrics, realism, tables, warnings
 from equidiff.report.numbers import Key, keys_of
+from equidiff.run.invariant_set import InvariantSet
+from equidiff.run.record import Record
 from equidiff.search.engine import MEMBER
 
 Show = Callable[[int, str], None]

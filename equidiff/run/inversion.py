@@ -10,7 +10,7 @@ from torch import Tensor
 from equidiff.contracts import Generator
 from equidiff.errors import QueryError, UnsupportedError
 from equidiff.numerics.gaussian import typical
-from equidiff.query import Query, as_sample
+from equidiff.run.query import Query, as_sample
 from equidiff.search.problem import Problem
 from equidiff.search.starts import QueryStart
 

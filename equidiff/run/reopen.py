@@ -8,11 +8,11 @@ from pathlib import Path
 
 from equidiff.errors import RunFolderError
 from equidiff.folders import COMPLETE, INTERRUPTED
-from equidiff.invariant_set import InvariantSet
 from equidiff.registry.manager import Plugins
-from equidiff.resume import check_named, check_weights, restore_start, settings_of
-from equidiff.runinfo import read_info
-from equidiff.session import Session, prepare
+from equidiff.run.info import read_info
+from equidiff.run.invariant_set import InvariantSet
+from equidiff.run.resume import check_named, check_weights, restore_start, settings_of
+from equidiff.run.session import Session, prepare
 
 
 @dataclass(frozen=True)

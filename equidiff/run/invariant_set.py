@@ -13,13 +13,14 @@ from torch import Tensor
 
 from equidiff.contracts import Generator, Law, Objective, Regularizer, Solver
 from equidiff.errors import RunFolderError
-from equidiff.records import Record
 from equidiff.registry.manager import Plugins
-from equidiff.run import Observer, execute
-from equidiff.runfolder import OF_QUERY, ROWS, RunFolder, read_records, read_tensors, summarize
-from equidiff.runinfo import read_info
+from equidiff.run.execute import Observer, execute
+from equidiff.run.folder import OF_QUERY, ROWS, RunFolder, read_records, read_tensors, summarize
+from equidiff.run.info import read_info
+from equidiff.run.record import Record
+from equidiff.run.session import Session, prepare
+from equidiff.run.settings import Settings
 from equidiff.search.engine import FAILED, MEMBER, StepRecord
-from equidiff.session import Session, Settings, prepare
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,55 +9,20 @@ from typing import Any
 
 import torch
 
-from equidiff.contracts import BuildContext, Generator, Law, Objective, Regularizer, Solver
+from equidiff.contracts import BuildContext, Generator, Objective, Regularizer, Solver
 from equidiff.devices import choose_device
-from equidiff.errors import UsageError, nearest
-from equidiff.inversion import Inversion, invert_query
-from equidiff.query import Query, default_query, load_query, measure_query, parse_target
+from equidiff.errors import UsageError
 from equidiff.registry.build import Built, build
 from equidiff.registry.manager import Plugins
 from equidiff.registry.provenance import versions
+from equidiff.run.inversion import Inversion, invert_query
+from equidiff.run.query import Query, default_query, load_query, measure_query, parse_target
+from equidiff.run.settings import Settings
+from equidiff.run.top_query import resolve_top
 from equidiff.search.batching import BatchReduced
 from equidiff.search.engine import Result, StepRecord, solve
 from equidiff.search.problem import Problem
 from equidiff.search.starts import QueryStart
-from equidiff.strongest import resolve_top
-
-STARTS = ("prior", "query")
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What a run is asked to do; see `equidiff.sample` for each field."""
-
-    generator: str | Generator = "toy"
-    objective: str | Objective = "neuron:17"
-    regularizer: str | Regularizer | None = None
-    solver: str | Solver = "auto"
-    query: Any = None
-    target: Any = None
-    samples: int = 16
-    budget: float | None = None
-    tolerance: float | None = None
-    batch: int = 16
-    seed: int = 0
-    device: str = "auto"
-    dtype: str = "float32"
-    start: str = "prior"
-    law: str | Law = "solve"
-
-    def __post_init__(self) -> None:
-        for name, good, expected in (
-            ("samples", self.samples >= 1, "an integer of at least 1"),
-            ("batch", self.batch >= 1, "an integer of at least 1"),
-            ("seed", self.seed >= 0, "an integer of at least 0"),
-            ("budget", self.budget is None or 0 < self.budget < math.inf, "a number above 0"),
-            ("tolerance", self.tolerance is None or 0 < self.tolerance < math.inf, "a number above 0"),
-            ("dtype", self.dtype in {"float32", "bfloat16"}, "float32 or bfloat16"),
-            ("start", self.start in STARTS, " or ".join(nearest(self.start, STARTS) or STARTS)),
-        ):
-            if not good:
-                raise UsageError(f"The value of {name} cannot be used.", given=getattr(self, name), expected=expected)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from equidiff.errors import RunFolderError, UsageError
 from equidiff.registry.specs import parse_sum, print_sum
 
 if TYPE_CHECKING:
-    from equidiff.session import Session, Settings
+    from equidiff.run.session import Session
+    from equidiff.run.settings import Settings
 from equidiff.registry.provenance import FROM_FILE
 
 RESUME = ("equidiff", "run", "--resume")
@@ -97,7 +98,7 @@ def is_custom(objective: str) -> bool:
 
 def settings_of(info: dict[str, Any]) -> Settings:
     """The settings that a run began with; its target as numbers, so that nothing is measured anew."""
-    from equidiff.session import Settings
+    from equidiff.run.settings import Settings
 
     return Settings(
         **info["specs"],
@@ -112,7 +113,7 @@ def restore_start(info: dict[str, Any], session: Session, path: Path) -> Session
     """The session with the start that the run began with, from its folder."""
     if info["options"].get("start", "prior") == "prior":
         return session
-    from equidiff.runfolder import read_query
+    from equidiff.run.folder import read_query
     from equidiff.search.starts import QueryStart
 
     latent = read_query(path).get("query_latent")

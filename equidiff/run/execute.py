@@ -12,10 +12,10 @@ from torch import Tensor
 
 from equidiff.folders import COMPLETE, INTERRUPTED, RUN_FAILED
 from equidiff.images.convert import is_image, quantized
-from equidiff.records import Record
+from equidiff.run.record import Record
+from equidiff.run.session import Session
 from equidiff.search.batching import BatchReduced
 from equidiff.search.engine import FAILED, Result, StepRecord
-from equidiff.session import Session
 
 
 class Store(Protocol):

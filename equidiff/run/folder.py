@@ -24,8 +24,8 @@ from torch import Tensor
 from equidiff.errors import RunFolderError
 from equidiff.folders import RUN_FAILED, RUNNING, check_free, replace_text, timestamp, unwritable
 from equidiff.images.convert import is_image, save_png
-from equidiff.records import Record
-from equidiff.runinfo import SCHEMA_VERSION, read_info
+from equidiff.run.info import SCHEMA_VERSION, read_info
+from equidiff.run.record import Record
 from equidiff.search.engine import FAILED, MEMBER, NOT_CONVERGED, StepRecord
 
 ROWS = ("latents", "samples", "measurements")

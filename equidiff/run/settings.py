@@ -1,0 +1,46 @@
+"""What a run is asked to do."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from equidiff.contracts import Generator, Law, Objective, Regularizer, Solver
+from equidiff.errors import UsageError, nearest
+
+STARTS = ("prior", "query")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a run is asked to do; see `equidiff.sample` for each field."""
+
+    generator: str | Generator = "toy"
+    objective: str | Objective = "neuron:17"
+    regularizer: str | Regularizer | None = None
+    solver: str | Solver = "auto"
+    query: Any = None
+    target: Any = None
+    samples: int = 16
+    budget: float | None = None
+    tolerance: float | None = None
+    batch: int = 16
+    seed: int = 0
+    device: str = "auto"
+    dtype: str = "float32"
+    start: str = "prior"
+    law: str | Law = "solve"
+
+    def __post_init__(self) -> None:
+        for name, good, expected in (
+            ("samples", self.samples >= 1, "an integer of at least 1"),
+            ("batch", self.batch >= 1, "an integer of at least 1"),
+            ("seed", self.seed >= 0, "an integer of at least 0"),
+            ("budget", self.budget is None or 0 < self.budget < math.inf, "a number above 0"),
+            ("tolerance", self.tolerance is None or 0 < self.tolerance < math.inf, "a number above 0"),
+            ("dtype", self.dtype in {"float32", "bfloat16"}, "float32 or bfloat16"),
+            ("start", self.start in STARTS, " or ".join(nearest(self.start, STARTS) or STARTS)),
+        ):
+            if not good:
+                raise UsageError(f"The value of {name} cannot be used.", given=getattr(self, name), expected=expected)
