@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 import equidiff
-from equidiff.evaluation import evaluate
+from equidiff.analysis.evaluation import evaluate
 from equidiff.metrics import spectrum_slope, vendi_score
 from equidiff.registry.manager import Plugins
 from equidiff.run.reopen import open_finished

@@ -20,14 +20,15 @@ from statistics import median
 from typing import Any
 
 import equidiff
-from equidiff.citations import citations
+from equidiff.analysis.citations import citations
+from equidiff.analysis.evaluation import Plan, evaluate
+from equidiff.analysis.evaluation.measure import write_metrics
+from equidiff.analysis.figures.draw import fitting, make
+from equidiff.analysis.figures.source import Source
+from equidiff.analysis.report import write_report
 from equidiff.errors import EquiDiffError
-from equidiff.evaluation import Plan, evaluate
-from equidiff.evaluation.measure import write_metrics
-from equidiff.figures import Source, fitting, make
 from equidiff.folders import replace_text
 from equidiff.registry.manager import Plugins
-from equidiff.report import write_report
 from equidiff.run.reopen import Finished, open_finished
 
 TOLERANCE = 0.01  # the thesis's, on the squared deviations of the picture and of its low-passed view together

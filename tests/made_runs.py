@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from equidiff.report.page import render
+from equidiff.analysis.report.page import render
 from equidiff.run.invariant_set import InvariantSet
 from equidiff.run.record import Record
 from equidiff.search.engine import FAILED, MEMBER, NOT_CONVERGED

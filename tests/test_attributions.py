@@ -7,10 +7,10 @@ import torch
 from analytic import Identity, Linear
 from torch import nn
 
+from equidiff.analysis.compare.maps import explain
 from equidiff.builtin.attributions.captum import plain_samples
 from equidiff.builtin.attributions.cells import grid
 from equidiff.builtin.attributions.modules import seen_box
-from equidiff.compare.maps import explain
 from equidiff.contracts import Attribution, BuildContext, Explained, Objective
 from equidiff.errors import SpecError, UnknownNameError, UnsupportedError
 from equidiff.registry.build import build

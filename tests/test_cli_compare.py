@@ -9,9 +9,9 @@ from PIL import Image
 from running import CIRCLES, assert_one_error, run_cli
 from safetensors.torch import load_file, save_file
 
+from equidiff.analysis.compare import freedom
+from equidiff.analysis.compare.comparison import DRAWS
 from equidiff.cli import comparing
-from equidiff.compare import freedom
-from equidiff.compare.comparison import DRAWS
 from equidiff.registry.manager import Plugins
 from equidiff.run.reopen import open_finished
 

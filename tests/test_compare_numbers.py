@@ -12,11 +12,18 @@ from PIL import Image, ImageOps
 from scipy.stats import spearmanr
 from test_attributions import SAMPLES, SHAPE, WEIGHTS, Asks, linear_network, small_network
 
+from equidiff.analysis.compare.agreement import agreement, importance, overlaps, rank_correlations
+from equidiff.analysis.compare.freedom import PIXELS, Freedom, fit_query
+from equidiff.analysis.compare.maps import explain, flatten_channels, seed_of, seeded
+from equidiff.analysis.compare.quality import (
+    NEIGHBOURS,
+    RADIUS,
+    SQUARES,
+    _squares,
+    measure_infidelity,
+    measure_sensitivity,
+)
 from equidiff.builtin.attributions.random_map import RandomMap
-from equidiff.compare.agreement import agreement, importance, overlaps, rank_correlations
-from equidiff.compare.freedom import PIXELS, Freedom, fit_query
-from equidiff.compare.maps import explain, flatten_channels, seed_of, seeded
-from equidiff.compare.quality import NEIGHBOURS, RADIUS, SQUARES, _squares, measure_infidelity, measure_sensitivity
 from equidiff.contracts import Attribution, Explained
 from equidiff.errors import PluginError
 from equidiff.images.convert import image_to_tensor

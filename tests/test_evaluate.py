@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from running import run_circles, run_cli
 
-from equidiff.evaluation.material import CONTROL, REFERENCE
+from equidiff.analysis.evaluation.material import CONTROL, REFERENCE
 from equidiff.metrics import compress, nearest_distances, percentiles, spectrum_slope
 from equidiff.numerics.random import plain_latents
 from equidiff.registry.manager import Plugins
@@ -25,7 +25,7 @@ FAST = ("--generator", "toy:fashion,steps=2", "--objective", "neuron:17")
 def few_plain_samples():
     """Time; how many there are is for statistics, not for being right."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("equidiff.evaluation.material.FEWEST_PLAIN", PLAIN)
+        patch.setattr("equidiff.analysis.evaluation.material.FEWEST_PLAIN", PLAIN)
         yield
 
 

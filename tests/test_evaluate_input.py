@@ -15,7 +15,7 @@ PLAIN = 16
 @pytest.fixture(scope="module", autouse=True)
 def few_plain_samples():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("equidiff.evaluation.material.FEWEST_PLAIN", PLAIN)
+        patch.setattr("equidiff.analysis.evaluation.material.FEWEST_PLAIN", PLAIN)
         yield
 
 
@@ -190,7 +190,7 @@ def test_nothing_half_written_is_left_when_it_is_interrupted(copy, monkeypatch):
     def interrupt(*_args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("equidiff.evaluation.measure.measure_realism", interrupt)
+    monkeypatch.setattr("equidiff.analysis.evaluation.measure.measure_realism", interrupt)
     outcome = run_cli("evaluate", copy)
     assert outcome.code == 130
     assert outcome.stdout == ""
@@ -205,5 +205,5 @@ def test_out_of_memory_says_what_to_type(copy, monkeypatch):
     def fail(*_args):
         raise RuntimeError("CUDA out of memory. Tried to allocate 20 GiB")
 
-    monkeypatch.setattr("equidiff.evaluation.measure.measure_fidelity", fail)
+    monkeypatch.setattr("equidiff.analysis.evaluation.measure.measure_fidelity", fail)
     assert_one_error(run_cli("evaluate", copy), 1, "out of memory", "--batch 1")

@@ -13,8 +13,9 @@ from PIL import Image
 from running import assert_one_error, read_run, run_circles, run_cli
 from safetensors.torch import load_file, save_file
 
+from equidiff.analysis.figures.draw import FIGURES, fitting, make
+from equidiff.analysis.figures.source import Source
 from equidiff.builtin.regularizers.lowpass import LowPass
-from equidiff.figures import FIGURES, Source, fitting, make
 from equidiff.registry.manager import Plugins
 from equidiff.run.invariant_set import InvariantSet
 from equidiff.run.reopen import open_finished

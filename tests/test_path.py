@@ -19,9 +19,9 @@ from torch import Tensor
 from torch.testing import assert_close
 
 import equidiff
+from equidiff.analysis.path.search import Steps, find_path, indices_in_words, levels
 from equidiff.contracts import Objective
 from equidiff.numerics.gaussian import angle_between, slerp
-from equidiff.path import Steps, find_path, indices_in_words, levels
 
 
 @settings(deadline=None)  # the first call of torch takes long

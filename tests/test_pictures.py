@@ -7,8 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
+from equidiff.analysis.figures.overview import draw_grid, footnote, headline, show_values
 from equidiff.images.canvas import ACCENT, CELL, fit
-from equidiff.pictures import draw_grid, footnote, headline, show_values
 from equidiff.run.invariant_set import InvariantSet
 from equidiff.run.record import Record
 

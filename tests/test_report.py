@@ -13,9 +13,9 @@ from made_runs import EVIL, data_of, made, page_of, picture
 from running import assert_one_error, read_run, run_circles, run_cli
 from safetensors.torch import load_file, save_file
 
-from equidiff.report.again import again
-from equidiff.report.charts import histogram
-from equidiff.report.numbers import keys_of
+from equidiff.analysis.report.again import again
+from equidiff.analysis.report.charts import histogram
+from equidiff.analysis.report.numbers import keys_of
 from equidiff.run.invariant_set import InvariantSet
 
 
@@ -285,7 +285,7 @@ def test_runs_that_cannot_be_reported(broken, tmp_path, command):
 
 def test_nothing_half_written_when_it_fails(broken, monkeypatch):
     (broken / "report.html").write_text("the old one")
-    monkeypatch.setattr("equidiff.report.page.replace_text", full)
+    monkeypatch.setattr("equidiff.analysis.report.page.replace_text", full)
     assert_one_error(run_cli("report", broken), 1, "No space left")
     assert (broken / "report.html").read_text() == "the old one"
 

@@ -9,7 +9,7 @@ from made_runs import EVIL, made
 from playwright.sync_api import expect, sync_playwright
 from safetensors.torch import save_file
 
-from equidiff.report import write_report
+from equidiff.analysis.report import write_report
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 PHONE = {"width": 390, "height": 844}

@@ -8,7 +8,7 @@ from made_runs import EVIL, data_of, made, page_of, picture
 from running import assert_one_error, run_circles, run_cli
 from safetensors.torch import save_file
 
-from equidiff.report.extras import columns, tables, text_of
+from equidiff.analysis.report.extras import columns, tables, text_of
 
 
 @pytest.fixture

@@ -12,10 +12,10 @@ from PIL import Image
 from running import assert_one_error, run_circles, run_cli
 
 import equidiff
+from equidiff.analysis.selection import STREAM, novelty, pick_diverse, select, typicality
 from equidiff.metrics import median_distance
 from equidiff.numerics.gaussian import has_typical_length, typical
 from equidiff.numerics.random import plain_latents
-from equidiff.selection import STREAM, novelty, pick_diverse, select, typicality
 
 
 def draw(rows, size, seed):

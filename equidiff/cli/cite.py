@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from equidiff.citations import citations
+from equidiff.analysis.citations import citations
 from equidiff.cli.options import Plain, PluginFiles, Traceback
 from equidiff.run.info import read_info
 

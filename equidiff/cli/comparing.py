@@ -10,12 +10,12 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from equidiff.analysis.compare.comparison import CONTROL, Subject, build_methods, compare_method, prepare_subject
+from equidiff.analysis.compare.drawing import draw_freedom, draw_maps
+from equidiff.analysis.compare.folder import COMPLETE, DOES_NOT_FIT, NAME, AttributionFolder
+from equidiff.analysis.compare.freedom import LATENT, Freedom
 from equidiff.cli.options import State
 from equidiff.cli.run import INTERRUPTED, NOT_ALL_MEMBERS
-from equidiff.compare.comparison import CONTROL, Subject, build_methods, compare_method, prepare_subject
-from equidiff.compare.drawing import draw_freedom, draw_maps
-from equidiff.compare.folder import COMPLETE, DOES_NOT_FIT, NAME, AttributionFolder
-from equidiff.compare.freedom import LATENT, Freedom
 from equidiff.console import Terminal
 from equidiff.errors import UsageError
 from equidiff.registry.build import Built

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from equidiff.analysis.figures.draw import FIGURES, check_fits, check_suffix, fitting, make
+from equidiff.analysis.figures.source import Source
 from equidiff.cli.options import State
 from equidiff.cli.run import INTERRUPTED
 from equidiff.errors import UsageError, unknown_name
-from equidiff.figures import FIGURES, Source, check_fits, check_suffix, fitting, make
 from equidiff.run.invariant_set import InvariantSet
 from equidiff.run.reopen import load_members, open_finished
 from equidiff.run.session import Session

@@ -61,8 +61,8 @@ def evaluate(
     state: State = context.obj
     state.terminal.quiet = quiet
     with state.terminal.status("loading"):
+        from equidiff.analysis.evaluation import Plan
         from equidiff.cli.evaluating import perform
-        from equidiff.evaluation import Plan
         from equidiff.run.reopen import open_finished
 
         plugins = state.plugins(plugin)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from equidiff.analysis.evaluation import Plan, evaluate
+from equidiff.analysis.evaluation.measure import FILE, count_rows, write_metrics
 from equidiff.cli.run import INTERRUPTED
 from equidiff.console import Terminal
 from equidiff.devices import is_out_of_memory
 from equidiff.errors import EquiDiffError, first_line
-from equidiff.evaluation import Plan, evaluate
-from equidiff.evaluation.measure import FILE, count_rows, write_metrics
 from equidiff.folders import unwritable
 from equidiff.run.reopen import Finished
 

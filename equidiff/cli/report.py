@@ -30,8 +30,8 @@ def report(
     state: State = context.obj
     state.terminal.quiet = quiet
     with state.terminal.status("loading"):
-        from equidiff.citations import citations
-        from equidiff.report import write_report
+        from equidiff.analysis.citations import citations
+        from equidiff.analysis.report import write_report
         from equidiff.run.reopen import load_members
 
         found = load_members(run)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from equidiff.analysis.figures.overview import draw_grid, show_values
 from equidiff.cli.options import State
 from equidiff.cli.run import INTERRUPTED, NOT_ALL_MEMBERS
 from equidiff.cli.watch import Watch
@@ -16,7 +17,6 @@ from equidiff.console import Terminal
 from equidiff.devices import is_out_of_memory
 from equidiff.errors import EquiDiffError, RunFolderError, first_line
 from equidiff.folders import free_path
-from equidiff.pictures import draw_grid, show_values
 from equidiff.registry.manager import Plugins
 from equidiff.run.execute import execute
 from equidiff.run.folder import RunFolder

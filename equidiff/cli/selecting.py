@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+from equidiff.analysis.figures.overview import Choice, draw_grid
+from equidiff.analysis.selection import PLAIN, Selection, select
 from equidiff.cli.run import INTERRUPTED
 from equidiff.console import Terminal
 from equidiff.folders import replace_text, timestamp, unwritable
-from equidiff.pictures import Choice, draw_grid
 from equidiff.run.reopen import Finished
-from equidiff.selection import PLAIN, Selection, select
 
 SUBTITLES = {
     "diversity": "the {} most different of {} members",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from equidiff.analysis.path.folder import write_path
+from equidiff.analysis.path.search import SetPath, find_path
 from equidiff.cli.run import INTERRUPTED, NOT_ALL_MEMBERS
 from equidiff.console import Show, Terminal
 from equidiff.errors import UnsupportedError
 from equidiff.images.convert import is_image
-from equidiff.path import SetPath, find_path
-from equidiff.pathfolder import write_path
 from equidiff.run.record import Record
 from equidiff.run.reopen import Finished
 from equidiff.search.batching import BatchReduced

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from equidiff.compare.maps import explain
+from equidiff.analysis.compare.maps import explain
 from equidiff.contracts import Attribution, Explained
 from equidiff.testing.failure import require
 from equidiff.testing.numerics import check_tensor

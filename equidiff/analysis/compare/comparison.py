@@ -1,0 +1,192 @@
+"""Comparing attribution methods on one run: their maps, and the numbers about them."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from equidiff.analysis.compare.agreement import agreement
+from equidiff.analysis.compare.folder import COMPLETE, DOES_NOT_FIT, FAILED
+from equidiff.analysis.compare.freedom import Freedom, find_freedom, fit_query
+from equidiff.analysis.compare.maps import explain, flatten_channels, seed_of
+from equidiff.analysis.compare.quality import measure_infidelity, measure_sensitivity
+from equidiff.builtin.attributions.random_map import RandomMap
+from equidiff.contracts import Attribution, Explained
+from equidiff.devices import is_out_of_memory
+from equidiff.errors import EquiDiffError, UnknownNameError, UnsupportedError
+from equidiff.images.convert import is_image
+from equidiff.registry.build import Built, build
+from equidiff.registry.manager import Plugins
+from equidiff.registry.specs import Spec
+from equidiff.run.reopen import Finished
+from equidiff.types import Samples
+
+CONTROL = "random"
+DRAWS = 5  # random maps whose numbers are averaged
+DISTURBED = 4  # samples whose maps are asked for again, for the sensitivity: the query, and the first members
+Done = Callable[[int], None]
+
+
+@final
+@dataclass(frozen=True)
+class Subject:
+    """What is explained, and to whom it belongs.
+
+    Attributes:
+        explained: the measurement.
+        samples: `[n, channels, height, width]`: the query first, where there is one, then members.
+        query: whether there is one.
+        members: the indices of the members, in their order.
+        seeds: one for each sample.
+        freedom: what members near the query leave free, or why that is not known.
+    """
+
+    explained: Explained
+    samples: Samples
+    query: bool
+    members: list[int]
+    seeds: list[int]
+    freedom: Freedom | str
+
+    def effort(self, spec: str) -> int:
+        """Steps that `compare_method` reports: a map, an infidelity, and of some samples a sensitivity."""
+        steps = 2 * len(self.samples) + min(DISTURBED, len(self.samples))
+        return DRAWS * steps if spec == CONTROL else steps
+
+    def describe(self) -> dict[str, Any]:
+        """What the JSON file says about it."""
+        explained = self.explained
+        with torch.no_grad():
+            values = [float(explained(row)) for row in self.samples.split(1)]
+        about = {"name": explained.name, "unit": explained.unit, "target": explained.target}
+        own = {"query": values[0]} if self.query else {}
+        freedom = {"absent": self.freedom} if isinstance(self.freedom, str) else self.freedom.describe()
+        return {
+            "explained": {**about, **own, "members": values[self.query :]},
+            "members": self.members,
+            "freedom": freedom,
+        }
+
+    def split(self, maps: Tensor) -> dict[str, Tensor]:
+        """Maps of all samples as they are kept: the query's and the members'."""
+        return {"query": maps[:1], "members": maps[1:]} if self.query else {"members": maps}
+
+
+def prepare_subject(finished: Finished, count: int, batch: int) -> Subject:
+    """What is to be explained of a run.
+
+    Args:
+        finished: the run.
+        count: members at most, the first ones.
+        batch: rows in one pass.
+
+    Raises:
+        UnsupportedError: samples are points, which have no pixels to tell apart.
+    """
+    found, problem = finished.found, finished.session.problem
+    if not is_image(found.samples):
+        raise UnsupportedError(
+            "Attribution methods say which pixels of an image matter, and the samples of this run are not images.",
+            given=f"samples of shape {tuple(found.samples.shape[1:])}, of {found.info['specs']['generator']}",
+            expected="a run whose generator makes images",
+            hint="equidiff run",
+        )
+    query = None if found.query is None else fit_query(found.query, tuple(found.samples.shape[1:]))
+    members = found.samples[:count]
+    samples = members if query is None else torch.cat([query, members])
+    device, seed = problem.target.device, finished.session.settings.seed
+    indices = [record.index for record in found.members[:count]]
+    numbers = indices if query is None else [-1, *indices]
+    return Subject(
+        Explained(problem.objective, problem.target, batch).to(device),
+        samples.to(device),
+        query is not None,
+        indices,
+        [seed_of(seed, number) for number in numbers],
+        "the run has a target and no query" if query is None else find_freedom(finished, query),
+    )
+
+
+def build_methods(plugins: Plugins, specs: Sequence[Spec], finished: Finished) -> list[Built]:
+    """The methods of these specs.
+
+    Raises:
+        EquiDiffError: a spec names nothing known, or its method cannot be built.
+    """
+
+    def nested(spec: str) -> Attribution:
+        return build(plugins, "attribution", spec, context).component
+
+    context = replace(finished.session.context, attribution=nested)
+    return [build(plugins, "attribution", str(spec), context) for spec in specs]
+
+
+def compare_method(built: Built, subject: Subject, done: Done) -> tuple[dict[str, Any], dict[str, Tensor] | None]:
+    """Everything about one method: its entry in `attributions.json`, and its maps where it has any.
+
+    A method that does not fit, or fails, says so in its entry.
+    """
+    started = time.monotonic()
+    name = built.spec.partition(":")[0].partition(",")[0]
+    entry: dict[str, Any] = {"name": name, "spec": built.spec, "options": built.options}
+    # what a method or its plugin warns of is the user's to know
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        try:
+            if name == CONTROL:
+                numbers, maps = _control(subject, done)
+            else:
+                numbers, maps = _measure(built.component, subject, done)
+        except (UnsupportedError, UnknownNameError) as error:  # such as a layer that is not there
+            return entry | {"status": DOES_NOT_FIT, "reason": _explained(error)}, None
+        except Exception as error:  # whatever a method raises, the others go on
+            hint = "; a smaller --batch may fit" if is_out_of_memory(error) else ""
+            return entry | {"status": FAILED, "reason": _explained(error) + hint}, None
+    notes = list(dict.fromkeys(str(each.message) for each in heard))
+    flat = int((maps.flatten(1).amax(dim=1) == maps.flatten(1).amin(dim=1)).sum())
+    if flat:
+        notes.append(f"{flat} of {len(maps)} maps are constant and say nothing")
+    entry |= {"status": COMPLETE, "numbers": numbers, "wall_s": round(time.monotonic() - started, 3)}
+    return entry | ({"notes": notes} if notes else {}), subject.split(maps)
+
+
+def _measure(method: Attribution, subject: Subject, done: Done) -> tuple[dict[str, Any], Tensor]:
+    explained, samples, seeds = subject.explained, subject.samples, subject.seeds
+    attributions = explain(method, explained, samples, seeds, done)
+    maps = flatten_channels(attributions)
+    numbers = agreement(maps, subject.query)
+    if subject.query and isinstance(subject.freedom, Freedom):
+        numbers |= subject.freedom.scores(maps[0])
+    rows = zip(samples.split(1), attributions.split(1), seeds, strict=True)
+    lost: list[float] = []
+    moved: list[float] = []
+    for row, values, seed in rows:
+        lost.append(measure_infidelity(method.local, explained, row, values, seed))
+        done(1)
+    for row, seed in zip(samples[:DISTURBED].split(1), seeds, strict=False):
+        moved.append(measure_sensitivity(method, explained, row, seed))
+        done(1)
+    return numbers | {"infidelity": float(np.mean(lost)), "max_sensitivity": float(np.mean(moved))}, maps
+
+
+def _control(subject: Subject, done: Done) -> tuple[dict[str, Any], Tensor]:
+    """The numbers of several random maps, their means and spreads; the maps of the first."""
+    draws = [_measure(RandomMap(seed), subject, done) for seed in range(DRAWS)]
+    numbers, maps = draws[0]
+    table = {name: [each[name] for each, _ in draws] for name in numbers}
+    means = {name: float(np.mean(values)) for name, values in table.items()}
+    return means | {"spread": {name: float(np.std(values, ddof=1)) for name, values in table.items()}}, maps
+
+
+def _explained(error: Exception) -> str:
+    if not isinstance(error, EquiDiffError):
+        return f"{type(error).__name__}: {(str(error).splitlines() or ['no message'])[0]}"
+    parts = (("given", error.given), ("expected", error.expected))
+    return " ".join([error.problem, *(f"({name}: {text})" for name, text in parts if text is not None)])

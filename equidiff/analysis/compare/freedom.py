@@ -1,0 +1,142 @@
+"""Freedom: which pixels the members near the query leave as they are, and whether a method calls these important."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+import torch
+from sklearn.metrics import roc_auc_score
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from equidiff.analysis.compare.agreement import importance
+from equidiff.contracts import Generator
+from equidiff.run.reopen import Finished
+from equidiff.types import Samples
+
+NEAR = 16  # members at most that count as near
+PLAIN = 32  # plain samples to hold them against
+SEEN = 0.05  # of the range of a pixel: plain samples that differ less from the query have nothing to leave free
+LATENT, PIXELS = "latent", "pixels"
+
+
+@final
+@dataclass(frozen=True)
+class Freedom:
+    """How far pixels may go from the query's while the measurement stays.
+
+    Attributes:
+        members: indices of the near members, the nearest first.
+        measure: "latent" where they were started near the query's latent, "pixels" where only nearness of samples
+            could be had: then they may differ from the query in everything.
+        freedom: `[height, width]`: root of the mean square difference between near members and query.
+        plain: `[height, width]`: the same for plain samples of the generator, which nothing holds.
+    """
+
+    members: list[int]
+    measure: str
+    freedom: Tensor
+    plain: Tensor
+
+    @property
+    def seen(self) -> Tensor:
+        """`[height, width]`, bool: where plain samples differ from the query at all, unlike in a dark border."""
+        return self.plain > SEEN
+
+    @property
+    def relative(self) -> Tensor:
+        """`[height, width]`: freedom as a share of what plain samples have; only where `seen` has it a meaning."""
+        return self.freedom / self.plain.clamp(min=SEEN)
+
+    def scores(self, image: Tensor) -> dict[str, float]:
+        """Areas under the curve when importance ranks the pixels that the set leaves fixed; 0.5 is chance.
+
+        Args:
+            image: the query's map, `[height, width]`.
+
+        Returns:
+            `freedom_auc`: of all pixels, those with a freedom of at most the median are fixed. `freedom_auc_seen`: of
+            the pixels where plain samples differ from the query, those with a relative freedom of at most the median.
+            Absent where there are not both kinds of pixels.
+        """
+        row = importance(image[None])[0]
+        whole = {"freedom_auc": _area(row, self.freedom.flatten().numpy())}
+        seen = self.seen.flatten().numpy()
+        whole["freedom_auc_seen"] = _area(row[seen], self.relative.flatten().numpy()[seen])
+        return {name: value for name, value in whole.items() if value is not None}
+
+    def describe(self) -> dict[str, Any]:
+        """What the JSON file says about it."""
+        note = (
+            "members that were started near the query's latent"
+            if self.measure == LATENT
+            else "the members whose pixels are nearest; they were not started near the query, so what they share with "
+            "it is partly chance"
+        )
+        return {"near": self.measure, "members": self.members, "note": note, "seen_pixels": int(self.seen.sum())}
+
+
+def _area(scores: np.ndarray, freedom: np.ndarray) -> float | None:
+    fixed = freedom <= np.median(freedom) if len(freedom) else freedom > 0
+    return None if fixed.all() or not fixed.any() else float(roc_auc_score(fixed, scores))
+
+
+def find_freedom(finished: Finished, query: Samples) -> Freedom | str:
+    """Compare the members near the query with plain samples.
+
+    Args:
+        finished: the run.
+        query: `[1, channels, height, width]`, in the shape of a sample.
+
+    Returns:
+        What was found, or why it cannot be had.
+    """
+    found = finished.found
+    near, measure = _near(finished, query)
+    if len(near) < 2:
+        return "fewer than two members are near the query"
+    problem = finished.session.problem
+    plain = _plain(problem.generator, finished.session.settings.seed, problem.target.device)
+    members = [found.members[position].index for position in near]
+    return Freedom(members, measure, _spread(found.samples[near], query), _spread(plain, query))
+
+
+def _near(finished: Finished, query: Samples) -> tuple[list[int], str]:
+    """Positions of the near members among all members, the nearest first."""
+    found = finished.found
+    angles: list[Any] = [getattr(member, "distance", None) for member in found.members]
+    # half of them, so that those are meant that are near
+    count = min(NEAR, max(2, len(angles) // 2), len(angles))
+    if found.info["options"].get("start") == "query" and None not in angles:
+        return np.argsort(angles, kind="stable")[:count].tolist(), LATENT
+    distances = (found.samples - query).flatten(1).norm(dim=1)
+    return distances.argsort(stable=True)[:count].tolist(), PIXELS
+
+
+@torch.no_grad()
+def _plain(generator: Generator, seed: int, device: torch.device) -> Samples:
+    stream = torch.Generator().manual_seed(seed)
+    latents = torch.randn(PLAIN, *generator.latent_shape, generator=stream)
+    return torch.cat([generator.generate(rows.to(device)).cpu() for rows in latents.split(4)])
+
+
+def _spread(samples: Samples, query: Samples) -> Tensor:
+    return (samples - query).square().mean(dim=(0, 1)).sqrt()
+
+
+def fit_query(query: Samples, shape: tuple[int, ...]) -> Samples:
+    """The query in the shape of a sample: channels, then a crop at the centre to its proportions, then its size."""
+    channels, height, width = shape
+    if query.shape[1] != channels:
+        # the weights of ITU-R 601, as Pillow converts
+        grey = query.new_tensor([0.299, 0.587, 0.114])[:, None, None]
+        query = (query * grey).sum(dim=1, keepdim=True) if channels == 1 else query.expand(-1, channels, -1, -1)
+    scale = min(query.shape[2] / height, query.shape[3] / width)
+    rows, columns = round(height * scale), round(width * scale)
+    top, left = (query.shape[2] - rows) // 2, (query.shape[3] - columns) // 2
+    query = query[:, :, top : top + rows, left : left + columns]
+    if (rows, columns) == (height, width):
+        return query
+    return interpolate(query, (height, width), mode="bicubic", antialias=True, align_corners=False).clamp(0, 1)

@@ -1,0 +1,105 @@
+"""Whether the members have the spectrum of plain samples, and whether low frequencies carry the measurement."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from equidiff.analysis.evaluation.material import Material, Spectra
+from equidiff.analysis.evaluation.results import Metric, Results, curve, mean_of
+from equidiff.metrics import CUTOFFS, cutoff_curve, deviations, radial_frequencies
+from equidiff.metrics.intervals import bootstrap_interval
+from equidiff.metrics.spectral import BANDS, ROUNDING
+
+NAMES = [
+    "slope", "high_share",
+    *(f"cutoff_{cutoff:.1f}" for cutoff in CUTOFFS), *(f"band_{band / BANDS:.1f}" for band in range(1, BANDS + 1)),
+]  # fmt: skip
+
+
+def measure_spectrum(material: Material, results: Results) -> None:
+    """Add the group "spectral"."""
+    own, plain = material.members.spectra, material.control.spectra
+    if own is None or plain is None:
+        why = "the pictures are too small" if material.images else "the samples are points, not pictures"
+        results.skip("spectral", NAMES, why)
+        return
+    real = material.reference.spectra if material.real else None
+    _add_shape(results, own, plain, real)
+    results.curves["spectrum"] = {
+        "frequency": curve(radial_frequencies(*material.samples.shape[-2:])),
+        "unit": "log10 of power",
+        **_lines("members", own),
+        **_lines("plain", plain),
+        **({} if real is None else _lines("reference", real)),
+    }
+    for band in range(BANDS):
+        others = None if real is None else real.bands[:, band]
+        _add_band(results, band, own.bands[:, band], plain.bands[:, band], others, material.seed)
+    _add_cutoffs(material, results)
+
+
+def _add_shape(results: Results, own: Spectra, plain: Spectra, real: Spectra | None) -> None:
+    slopes = (own.slopes, plain.slopes, None if real is None else real.slopes)
+    shares = (own.shares, plain.shares, None if real is None else real.shares)
+    results.add("spectral", "slope", mean_of("slope of the power spectrum", "power of frequency", *slopes))
+    results.add("spectral", "high_share", mean_of("variance above half of Nyquist", "share", *shares))
+    results.keep("slope", own.slopes)
+
+
+def _lines(name: str, spectra: Spectra) -> dict[str, list[float]]:
+    logarithms = (spectra.radial + ROUNDING).log10()
+    return {name: curve(logarithms.mean(dim=0)), f"{name}_sd": curve(logarithms.std(dim=0, correction=0))}
+
+
+def _add_band(results: Results, band: int, own: Tensor, plain: Tensor, real: Tensor | None, seed: int) -> None:
+    """A band's mean power, in standard deviations of plain samples."""
+    low, high = band / BANDS, (band + 1) / BANDS
+    name, spread = f"band_{high:.1f}", plain.std()
+    if not own.isfinite().all():
+        results.skip("spectral", name, "so small a picture has no frequency there")
+    elif spread == 0:
+        results.skip("spectral", name, "plain samples do not vary there")
+    else:
+        value = float((own.mean() - plain.mean()) / spread)
+        other = None if real is None else float((real.mean() - plain.mean()) / spread)
+        interval = _band_interval(own, plain, seed) if len(own) > 1 else None
+        metric = Metric(
+            f"log power from {low:.1f} to {high:.1f}", value, "sd of plain", len(own), interval, reference=other
+        )
+        results.add("spectral", name, metric)
+
+
+def _band_interval(own: Tensor, plain: Tensor, seed: int) -> tuple[float, float]:
+    def value(rows: Tensor, others: Tensor) -> Tensor:
+        centre = others @ plain / len(plain)
+        spread = (others @ plain.square() / len(plain) - centre.square()).clamp(min=1e-12).sqrt()
+        return (rows @ own / len(own) - centre) / spread
+
+    return bootstrap_interval(value, len(own), len(plain), seed=seed)
+
+
+def _add_cutoffs(material: Material, results: Results) -> None:
+    """The thesis's protocol: low-pass at each cut-off, deviation from the target; of plain samples, from their own."""
+    problem, work = material.finished.session.problem, material.work
+    target, unit = problem.target.cpu(), problem.objective.unit
+
+    def deviate(chunk: Tensor) -> Tensor:
+        curves = cutoff_curve(problem, chunk)
+        return torch.stack([deviations(each, target).l2 for each in curves], dim=1)
+
+    def shift(chunk: Tensor) -> Tensor:
+        whole = problem.objective.measure(chunk).cpu()
+        return torch.stack([deviations(each, whole).l2 for each in cutoff_curve(problem, chunk)], dim=1)
+
+    own = work.through(deviate, material.samples, "filtering")
+    plain = work.through(shift, material.plain, "filtering")
+    for position, cutoff in enumerate(CUTOFFS):
+        label = f"deviation of low-pass {cutoff:.1f}, L2"
+        results.add("spectral", f"cutoff_{cutoff:.1f}", mean_of(label, unit, own[:, position], plain[:, position]))
+    lines = {"members": curve(own.mean(dim=0)), "members_sd": curve(own.std(dim=0, correction=0))}
+    lines |= {"plain": curve(plain.mean(dim=0)), "plain_sd": curve(plain.std(dim=0, correction=0))}
+    query = material.finished.found.query
+    if query is not None:
+        lines["query"] = curve(deviate(query.to(problem.target.device))[0])
+    results.curves["cutoff"] = {"cutoff": list(CUTOFFS), "unit": unit, **lines}

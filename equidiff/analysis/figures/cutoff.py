@@ -1,0 +1,65 @@
+"""Figure 4.5 of the thesis: what becomes of the measurement without the high frequencies."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+
+from equidiff.analysis.figures.source import MEMBER, QUERY, TARGET, Source, unit_label
+from equidiff.builtin.regularizers.lowpass import LowPass
+from equidiff.images.convert import is_image
+from equidiff.metrics.spectral import CUTOFFS, cutoff_curve
+from equidiff.run.invariant_set import InvariantSet
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def unfit(found: InvariantSet) -> str | None:
+    """Why it cannot be drawn of this run; None where it can."""
+    return None if is_image(found.samples) else "its samples are no pictures"
+
+
+def rows(found: InvariantSet) -> int:
+    """Rows that go through generator or objective."""
+    return len(found) + (found.query is not None)
+
+
+def draw(source: Source) -> Figure:
+    """The measurement of low-passed pictures against the cut-off: the query, and the members with their spread.
+
+    Of several outputs it is the length of the difference from the target.
+    """
+    found, problem = source.found, source.parts.problem
+    samples = found.samples if source.query is None else torch.cat([source.query, found.samples])
+    curves = source.through(lambda rows: cutoff_curve(problem, rows), samples, "filtering", axis=1)
+    values, level, label = _shown(curves, found)
+    query, members = (None, values) if source.query is None else (values[:, 0], values[:, 1:])
+    figure = Figure(figsize=(7.6, 4.2), dpi=150, layout="constrained")
+    axes = figure.add_subplot(xlabel="cut-off of the low-pass filter / Nyquist frequency", ylabel=label)
+    axes.plot([], [], color=MEMBER, alpha=0.4, lw=0.8, label="each member")
+    for curve in members.T:
+        axes.plot(CUTOFFS, curve, color=MEMBER, lw=0.6, alpha=0.3)
+    if members.shape[1] > 1:
+        low, high = np.quantile(members, (0.1, 0.9), axis=1)
+        axes.fill_between(CUTOFFS, low, high, color=MEMBER, alpha=0.22, lw=0, label="members, 10 to 90 %")
+    axes.plot(CUTOFFS, members.mean(axis=1), "o-", color=MEMBER, markersize=4, label="members, mean")
+    if query is not None:
+        axes.plot(CUTOFFS, query, "s--", color=QUERY, markersize=4, label="query")
+    axes.axhline(level, color=TARGET, ls=":", label="target")
+    if isinstance(problem.regularizer, LowPass):
+        axes.axvline(problem.regularizer.cutoff, color=TARGET, lw=0.9, label="cut-off of the run's own filter")
+    axes.set_xticks(CUTOFFS)
+    axes.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
+    axes.set_title(f"{source.title}, without high frequencies")
+    return figure
+
+
+def _shown(curves: Tensor, found: InvariantSet) -> tuple[np.ndarray, float, str]:
+    """What is drawn of `[cutoffs, rows, m]`: `[cutoffs, rows]`, where the target is, and the axis label."""
+    if len(found.target) == 1:
+        return curves[:, :, 0].numpy(), float(found.target[0]), unit_label(found)
+    return (curves - found.target).norm(dim=2).numpy(), 0.0, f"distance from the target ({unit_label(found)})"

@@ -1,0 +1,89 @@
+"""Figure 4.4 of the thesis: the spectra of the query, of members, and of plain samples."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from matplotlib.figure import Figure
+
+from equidiff.analysis.evaluation.material import CONTROL
+from equidiff.analysis.figures.source import MEMBER, PLAIN, QUERY, Source
+from equidiff.images.convert import is_image
+from equidiff.metrics.spectral import ROUNDING, mean_log_spectrum, radial_frequencies, radial_spectrum
+from equidiff.numerics.random import plain_latents
+from equidiff.run.invariant_set import InvariantSet
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from torch import Tensor
+
+MOST = 64  # members, and plain samples
+SMALLEST = 4  # pixels a side
+
+
+def unfit(found: InvariantSet) -> str | None:
+    """Why it cannot be drawn of this run; None where it can."""
+    if not is_image(found.samples):
+        return "its samples are no pictures"
+    return "its pictures are too small" if min(found.samples.shape[2:]) < SMALLEST else None
+
+
+def rows(found: InvariantSet) -> int:
+    """Rows that go through generator or objective."""
+    return min(len(found), MOST)
+
+
+def draw(source: Source) -> Figure:
+    """Mean log spectra as pictures on one scale, their difference, and the power along the radius.
+
+    Plain samples are as many as members, of the same generator; of more than `MOST`, the first ones.
+    """
+    members = source.found.samples[:MOST]
+    generator = source.parts.problem.generator
+    latents = plain_latents(generator, len(members), source.found.info["seed"], CONTROL)
+    plain = source.through(generator.generate, latents, "drawing plain samples")
+    sets = {f"{len(members)} members": members, f"{len(plain)} plain samples": plain}
+    if source.query is not None:
+        sets = {"query": source.query, **sets}
+    maps = {name: mean_log_spectrum(samples) for name, samples in sets.items()}
+    figure = Figure(figsize=(3.1 * (len(maps) + 1), 6.6), dpi=150, layout="constrained")
+    layout = figure.add_gridspec(2, len(maps) + 1, height_ratios=(1.05, 1))
+    _maps([figure.add_subplot(layout[0, column]) for column in range(len(maps) + 1)], maps)
+    _radial(figure.add_subplot(layout[1, :]), sets)
+    figure.suptitle(f"{source.title}: where pictures have their power", x=0.01, ha="left", fontsize=11)
+    return figure
+
+
+def _maps(panels: list[Axes], maps: dict[str, Tensor]) -> None:
+    low = min(float(each.min()) for each in maps.values())
+    high = max(float(each.max()) for each in maps.values())
+    place = {"extent": (-1, 1, 1, -1), "interpolation": "nearest"}
+    for axes, (name, values) in zip(panels, maps.items(), strict=False):
+        shown = axes.imshow(values.numpy(), vmin=low, vmax=high, cmap="viridis", **place)
+        axes.set_title(name)
+        if axes is panels[-2]:
+            axes.figure.colorbar(shown, ax=panels[:-1], label="log10 of power", shrink=0.8)
+    *_, members, plain = maps.values()
+    difference = members - plain
+    most = max(float(difference.abs().max()), 1e-6)
+    shown = panels[-1].imshow(difference.numpy(), vmin=-most, vmax=most, cmap="PuOr", **place)
+    panels[-1].set_title("members minus plain")
+    panels[-1].figure.colorbar(shown, ax=panels[-1], label="difference of log10", shrink=0.8)
+    for axes in panels:
+        axes.set(xlabel="horizontal frequency / Nyquist", xticks=(-1, 0, 1), yticks=(-1, 0, 1))
+        axes.spines[:].set_visible(False)
+    panels[0].set_ylabel("vertical frequency / Nyquist")
+
+
+def _radial(axes: Axes, sets: dict[str, Tensor]) -> None:
+    for (name, samples), colour in zip(sets.items(), (QUERY, MEMBER, PLAIN)[-len(sets) :], strict=True):
+        frequencies = radial_frequencies(*samples.shape[2:]).numpy()
+        logarithms = (radial_spectrum(samples) + ROUNDING).log10().numpy()
+        mean = logarithms.mean(axis=0)
+        axes.plot(frequencies, mean, color=colour, label=name, ls="--" if name == "query" else "-")
+        if len(samples) > 1:
+            spread = logarithms.std(axis=0, ddof=1)
+            axes.fill_between(frequencies, mean - spread, mean + spread, color=colour, alpha=0.18, lw=0)
+    axes.set(xlabel="spatial frequency / Nyquist frequency", ylabel="log10 of power", xlim=(0, 1))
+    axes.set_title("power along the radius; bands are one standard deviation between pictures")
+    axes.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)

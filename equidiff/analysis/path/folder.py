@@ -1,0 +1,108 @@
+"""What `equidiff path` leaves in a run folder: `paths/FIRST-SECOND/`, put there in one move."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save_file
+
+from equidiff.analysis.figures.plane import Measure
+from equidiff.analysis.path.drawing import animate, draw_path
+from equidiff.analysis.path.search import SetPath, Steps
+from equidiff.folders import timestamp, unwritable
+from equidiff.images.convert import is_image, save_png
+from equidiff.run.invariant_set import InvariantSet
+from equidiff.search.engine import FAILED, MEMBER, NOT_CONVERGED
+
+SCHEMA_VERSION = 1
+FRAME_MS = 120
+
+
+def path_folder(run: Path, ends: tuple[int, int]) -> Path:
+    """Where a path between these members is kept."""
+    return run / "paths" / "-".join(f"{end:03d}" for end in ends)
+
+
+def describe_path(path: SetPath, found: InvariantSet) -> dict[str, Any]:
+    """What `path.json` says: numbers that were not measured are absent."""
+    losses, straight = path.straight
+    tolerance = found.info["tolerance"]
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "made": timestamp(),
+        "ends": list(path.ends),
+        "tolerance": tolerance,
+        "target": found.info["target"],
+        "counts": {"frames": len(path.records), "members": len(path.members)}
+        | {status: sum(each.status == status for each in path.records) for status in (NOT_CONVERGED, FAILED)},
+        "evaluations": round(sum(record.evaluations for record in path.records), 3),
+        "steps": _described(path.steps),
+        "straight": {
+            "losses": [loss if math.isfinite(loss) else None for loss in losses],
+            "inside": sum(loss < tolerance for loss in losses),
+            "steps": _described(straight),
+        },
+        "frames": [json.loads(record.to_json()) | {"image": _image(path, record.index)} for record in path.records],
+    }
+
+
+def write_path(run: Path, path: SetPath, found: InvariantSet, measure: Measure, animated: bool) -> Path:
+    """Write a path, in the place of an earlier one between the same members.
+
+    Args:
+        run: the run folder.
+        path: to write; pictures of its members only.
+        found: the set that it lies in.
+        measure: the objective, from samples to measurements; for the map of the plane.
+        animated: write `path.gif` too.
+
+    Raises:
+        RunFolderError: it cannot be written.
+    """
+    folder = path_folder(run, path.ends)
+    part = folder.with_name(folder.name + ".part")
+    try:
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)
+        _write(part, path, found, measure, animated)
+        shutil.rmtree(folder, ignore_errors=True)
+        part.replace(folder)
+    except OSError as error:
+        raise unwritable(folder, error) from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return folder
+
+
+def _write(folder: Path, path: SetPath, found: InvariantSet, measure: Measure, animated: bool) -> None:
+    save_file({name: value.contiguous() for name, value in path.rows.items()}, folder / "tensors.safetensors")
+    if is_image(path.rows["samples"]):
+        (folder / "frames").mkdir()
+        for frame in path.members:
+            save_png(folder / "frames" / f"{frame:02d}.png", path.rows["samples"][frame])
+    picture = draw_path(path, found, measure)
+    if picture is not None:
+        picture.save(folder / "path.png")
+    if animated:
+        first, *others = animate(path)
+        first.save(folder / "path.gif", save_all=True, append_images=others, duration=FRAME_MS, loop=0)
+    text = json.dumps(describe_path(path, found), indent=2, ensure_ascii=False)
+    (folder / "path.json").write_text(text + "\n", encoding="utf-8")
+
+
+def _image(path: SetPath, frame: int) -> str | None:
+    shown = path.records[frame].status == MEMBER and is_image(path.rows["samples"])
+    return f"frames/{frame:02d}.png" if shown else None
+
+
+def _described(steps: Steps) -> dict[str, Any]:
+    return {
+        "angles": steps.angles,
+        "images": steps.images,
+        "largest_angle": max(steps.angles),
+        "largest_image": max(steps.images),
+    }

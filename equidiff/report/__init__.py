@@ -1,5 +1,0 @@
-"""`report.html`: everything about a run on one page, in one file that needs no network."""
-
-from equidiff.report.page import write_report
-
-__all__ = ["write_report"]
