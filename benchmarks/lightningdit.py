@@ -30,7 +30,7 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from equidiff.builtin.regularizers.none import NoRegularizer
-from equidiff.memory import Nothing, predict_pass
+from equidiff.doctor.memory import Nothing, predict_pass
 from equidiff.search.problem import Problem
 
 MIB = 2**20

@@ -13,7 +13,7 @@ from torch.utils.checkpoint import checkpoint
 
 from equidiff.builtin.regularizers.none import NoRegularizer
 from equidiff.contracts import BuildContext, Generator, Objective
-from equidiff.memory import Nothing, _Shortened, predict, predict_pass
+from equidiff.doctor.memory import Nothing, _Shortened, predict, predict_pass
 from equidiff.registry.build import build
 from equidiff.registry.manager import Plugins
 from equidiff.search.problem import Problem

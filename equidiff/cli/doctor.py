@@ -61,8 +61,8 @@ def doctor(
             hint="equidiff doctor --generator toy --samples 8",
         )
     with terminal.status("examining"):
-        from equidiff.checkup import Checkup, examine_components
-        from equidiff.doctor import examine
+        from equidiff.doctor.components import Checkup, examine_components
+        from equidiff.doctor.installation import examine
 
         plugins = context.obj.plugins(plugin)
         findings = list(examine_components(Checkup(**given), plugins) if given else examine(plugins))

@@ -13,11 +13,11 @@ from torch._subclasses.fake_tensor import DataDependentOutputException
 from equidiff.builtin.regularizers.none import NoRegularizer
 from equidiff.contracts import BuildContext, Finding, Generator, Objective, Weights
 from equidiff.devices import choose_device, device_memory
+from equidiff.doctor.memory import Memory, Nothing, predict_pass
 from equidiff.errors import EquiDiffError, UnsupportedError, first_line
 from equidiff.images.convert import fit_picture
 from equidiff.images.folder import find_images
 from equidiff.images.read import open_picture
-from equidiff.memory import Memory, Nothing, predict_pass
 from equidiff.registry.build import build
 from equidiff.registry.manager import Plugins
 from equidiff.run.session import usual_regularizer

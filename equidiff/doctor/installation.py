@@ -11,9 +11,9 @@ from importlib.metadata import PackageNotFoundError, version
 import torch
 
 import equidiff
-from equidiff.checkup import GIB
 from equidiff.contracts import BuildContext, Finding
 from equidiff.devices import device_memory
+from equidiff.doctor.components import GIB
 from equidiff.errors import EquiDiffError
 from equidiff.registry.build import build
 from equidiff.registry.manager import Plugin, Plugins
