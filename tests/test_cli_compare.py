@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from equidiff.analysis.compare import freedom
 from equidiff.analysis.compare.comparison import DRAWS
-from equidiff.cli import comparing
+from equidiff.cli.handlers import compare as comparing
 from equidiff.registry.manager import Plugins
 from equidiff.run.reopen import open_finished
 

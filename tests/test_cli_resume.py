@@ -16,7 +16,7 @@ import torch
 from running import CIRCLES, assert_one_error, read_lines, read_run, run_circles, run_cli
 from safetensors.torch import load_file
 
-from equidiff.cli.watch import Watch
+from equidiff.cli.handlers.progress import Watch
 from equidiff.run.folder import RunFolder
 
 SLOW = ("--target", "0.5", "--tolerance", "1e-8", "-n", "24", "--batch", "2", "--seed", "5")

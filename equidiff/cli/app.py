@@ -10,7 +10,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 import equidiff
-from equidiff.cli import (
+from equidiff.cli.commands import (
     cite,
     compare,
     doctor,
@@ -24,8 +24,8 @@ from equidiff.cli import (
     select,
     show,
 )
+from equidiff.cli.console import Terminal
 from equidiff.cli.options import Plain, PluginFiles, State, Traceback
-from equidiff.console import Terminal
 from equidiff.errors import EquiDiffError, UsageError
 
 app = typer.Typer(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from equidiff.console import Terminal
+from equidiff.cli.console import Terminal
 
 if TYPE_CHECKING:
     from equidiff.registry.manager import Plugins

@@ -117,7 +117,7 @@ class Nothing(Objective):
     names = ("sum",)
     unit = "value"
 
-    def measure(self, samples: Samples) -> Measurements:  # noqa: D102  the contract's
+    def measure(self, samples: Samples) -> Measurements:
         return samples.flatten(1).sum(dim=1, keepdim=True)
 
 

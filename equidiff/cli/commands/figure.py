@@ -39,6 +39,6 @@ def figure(
     state: State = context.obj
     state.files += plugin or []
     state.terminal.quiet = quiet
-    from equidiff.cli.drawing import Wanted, perform
+    from equidiff.cli.handlers.figure import Wanted, perform
 
     return perform(Wanted(run, name, out, device, objective), state)

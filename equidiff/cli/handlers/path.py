@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from equidiff.analysis.path.folder import write_path
 from equidiff.analysis.path.search import SetPath, find_path
-from equidiff.cli.run import INTERRUPTED, NOT_ALL_MEMBERS
-from equidiff.console import Show, Terminal
+from equidiff.cli.console import Show, Terminal
+from equidiff.cli.exit_codes import INTERRUPTED, NOT_ALL_MEMBERS
 from equidiff.errors import UnsupportedError
 from equidiff.images.convert import is_image
 from equidiff.run.record import Record

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from equidiff.cli.console import Terminal
 from equidiff.cli.options import Json, Plain, PluginFiles, Traceback
-from equidiff.console import Terminal
 from equidiff.errors import UsageError
 
 if TYPE_CHECKING:

@@ -39,7 +39,7 @@ def path(
     state: State = context.obj
     state.terminal.quiet = quiet
     with state.terminal.status("loading"):
-        from equidiff.cli.walking import check_gif, perform
+        from equidiff.cli.handlers.path import check_gif, perform
         from equidiff.run.reopen import open_finished
 
         plugins = state.plugins(plugin)

@@ -52,7 +52,7 @@ def select(
     state: State = context.obj
     state.terminal.quiet = quiet
     with state.terminal.status("loading"):
-        from equidiff.cli.selecting import perform
+        from equidiff.cli.handlers.select import perform
         from equidiff.run.reopen import open_finished
 
         plugins = state.plugins(plugin)

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from equidiff.cli.exit_codes import INTERRUPTED
 from equidiff.cli.options import Plain, PluginFiles, State, Traceback
-from equidiff.cli.run import INTERRUPTED
 
 
 def report(

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from equidiff.cli.run import INTERRUPTED
-from equidiff.console import Terminal
+from equidiff.cli.console import Terminal
+from equidiff.cli.exit_codes import INTERRUPTED
 from equidiff.errors import UsageError, unknown_name
 from equidiff.folders import COMPLETE
 from equidiff.rank import Plan, Ranking, Scan, begin, draw_units, go_on

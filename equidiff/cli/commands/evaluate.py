@@ -62,7 +62,7 @@ def evaluate(
     state.terminal.quiet = quiet
     with state.terminal.status("loading"):
         from equidiff.analysis.evaluation import Plan
-        from equidiff.cli.evaluating import perform
+        from equidiff.cli.handlers.evaluate import perform
         from equidiff.run.reopen import open_finished
 
         plugins = state.plugins(plugin)

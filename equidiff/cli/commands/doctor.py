@@ -12,7 +12,7 @@ from equidiff.cli.options import Plain, PluginFiles, Traceback
 from equidiff.errors import UsageError
 
 if TYPE_CHECKING:
-    from equidiff.console import Terminal
+    from equidiff.cli.console import Terminal
     from equidiff.contracts import Finding
 
 Generator = Annotated[

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from equidiff.analysis.figures.overview import draw_grid, show_values
+from equidiff.cli.console import Terminal
+from equidiff.cli.exit_codes import INTERRUPTED, NOT_ALL_MEMBERS
+from equidiff.cli.handlers.progress import Watch
 from equidiff.cli.options import State
-from equidiff.cli.run import INTERRUPTED, NOT_ALL_MEMBERS
-from equidiff.cli.watch import Watch
-from equidiff.console import Terminal
 from equidiff.devices import is_out_of_memory
 from equidiff.errors import EquiDiffError, RunFolderError, first_line
 from equidiff.folders import free_path

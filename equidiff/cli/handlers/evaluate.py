@@ -7,8 +7,8 @@ from typing import Any
 
 from equidiff.analysis.evaluation import Plan, evaluate
 from equidiff.analysis.evaluation.measure import FILE, count_rows, write_metrics
-from equidiff.cli.run import INTERRUPTED
-from equidiff.console import Terminal
+from equidiff.cli.console import Terminal
+from equidiff.cli.exit_codes import INTERRUPTED
 from equidiff.devices import is_out_of_memory
 from equidiff.errors import EquiDiffError, first_line
 from equidiff.folders import unwritable

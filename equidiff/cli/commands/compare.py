@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from equidiff.cli.exit_codes import INTERRUPTED
 from equidiff.cli.options import Again, Json, Plain, PluginFiles, State, Traceback
-from equidiff.cli.run import INTERRUPTED
 from equidiff.registry.specs import parse_list
 
 USUAL = "saliency,input_x_gradient,integrated_gradients,guided_backprop,occlusion,gradcam"
@@ -49,7 +49,7 @@ def compare(
     specs = None if methods.strip() == "all" else parse_list(methods)
     try:
         with state.terminal.status("loading"):
-            from equidiff.cli.comparing import perform, prepare
+            from equidiff.cli.handlers.compare import perform, prepare
 
             work = prepare(state, run, specs, members, objective, batch, device)
         return perform(work, state, as_json)

@@ -10,14 +10,13 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from equidiff.cli.exit_codes import INTERRUPTED, NOT_ALL_MEMBERS
 from equidiff.cli.options import Json, Plain, PluginFiles, State, Traceback
 from equidiff.errors import UsageError
 from equidiff.folders import COMPLETE, check_free
 from equidiff.run.info import read_info
 from equidiff.run.resume import check_named
 
-INTERRUPTED = 130  # what a shell reports for Ctrl-C
-NOT_ALL_MEMBERS = 3
 SETTINGS = (
     "generator", "objective", "regularizer", "solver", "query", "target", "samples", "budget", "tolerance", "batch",
     "seed", "device", "dtype", "start", "law",
@@ -143,10 +142,10 @@ def _begin(state: State, given: dict[str, Any], out: Path | None, as_json: bool,
     if out is not None:
         check_free(out)
     with state.terminal.status("loading"):
-        from equidiff.cli import sampling
+        from equidiff.cli.handlers import run as handler
 
-        work = sampling.begin(state.plugins(), given, out)
-    return sampling.perform(work, state, as_json, verbose)
+        work = handler.begin(state.plugins(), given, out)
+    return handler.perform(work, state, as_json, verbose)
 
 
 def _go_on(state: State, given: dict[str, Any], out: Path | None, path: Path, as_json: bool, verbose: bool) -> int:
@@ -166,10 +165,10 @@ def _go_on(state: State, given: dict[str, Any], out: Path | None, path: Path, as
         state.terminal.result((path / "run.json").read_text(encoding="utf-8") if as_json else str(path))
         return 0 if members == asked else NOT_ALL_MEMBERS
     with state.terminal.status("loading"):
-        from equidiff.cli import sampling
+        from equidiff.cli.handlers import run as handler
 
-        work = sampling.go_on(state.plugins(), info, path)
-    return sampling.perform(work, state, as_json, verbose)
+        work = handler.go_on(state.plugins(), info, path)
+    return handler.perform(work, state, as_json, verbose)
 
 
 @contextmanager

@@ -112,7 +112,7 @@ def rank(
     state.terminal.quiet = quiet
     _check(given, out, resume, concepts, clip)
     with state.terminal.status("loading"):
-        from equidiff.cli.ranking import View, perform, prepare
+        from equidiff.cli.handlers.rank import View, perform, prepare
 
         labels_shown = [label.strip() for label in classes.split(",")] if classes else []
         view = View(units or 8, None if sort is None else sort.value, labels_shown, concepts, clip)

@@ -14,9 +14,9 @@ from equidiff.analysis.compare.comparison import CONTROL, Subject, build_methods
 from equidiff.analysis.compare.drawing import draw_freedom, draw_maps
 from equidiff.analysis.compare.folder import COMPLETE, DOES_NOT_FIT, NAME, AttributionFolder
 from equidiff.analysis.compare.freedom import LATENT, Freedom
+from equidiff.cli.console import Terminal
+from equidiff.cli.exit_codes import INTERRUPTED, NOT_ALL_MEMBERS
 from equidiff.cli.options import State
-from equidiff.cli.run import INTERRUPTED, NOT_ALL_MEMBERS
-from equidiff.console import Terminal
 from equidiff.errors import UsageError
 from equidiff.registry.build import Built
 from equidiff.registry.manager import Plugins

@@ -8,8 +8,8 @@ from typing import Any
 
 from equidiff.analysis.figures.overview import Choice, draw_grid
 from equidiff.analysis.selection import PLAIN, Selection, select
-from equidiff.cli.run import INTERRUPTED
-from equidiff.console import Terminal
+from equidiff.cli.console import Terminal
+from equidiff.cli.exit_codes import INTERRUPTED
 from equidiff.folders import replace_text, timestamp, unwritable
 from equidiff.run.reopen import Finished
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from equidiff.analysis.figures.draw import FIGURES, check_fits, check_suffix, fitting, make
 from equidiff.analysis.figures.source import Source
+from equidiff.cli.exit_codes import INTERRUPTED
 from equidiff.cli.options import State
-from equidiff.cli.run import INTERRUPTED
 from equidiff.errors import UsageError, unknown_name
 from equidiff.run.invariant_set import InvariantSet
 from equidiff.run.reopen import load_members, open_finished

@@ -1,0 +1,1 @@
+"""Commands as Typer sees them: options, and the handler that each calls. Importing one imports no torch."""

@@ -1,0 +1,6 @@
+"""Exit codes of the commands. 0 is success, 1 an error, 2 wrong usage: `EquiDiffError.exit_code` says which."""
+
+from __future__ import annotations
+
+INTERRUPTED = 130  # what a shell reports for Ctrl-C
+NOT_ALL_MEMBERS = 3
