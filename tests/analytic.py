@@ -112,3 +112,17 @@ def linear_problem(
     weights = weights / weights.norm(dim=1, keepdim=True)
     generator = generator or Curved(size)
     return Problem(generator, Linear(weights), NoRegularizer(), torch.full((outputs,), target))
+
+
+def variation_by_loops(image):
+    """The mean difference to the right neighbour, plus that to the lower one, of `[channels, height, width]`."""
+    channels, height, width = image.shape
+    across, down = [], []
+    for c in range(channels):
+        for y in range(height):
+            for x in range(width):
+                if x + 1 < width:
+                    across.append(abs(image[c, y, x + 1].item() - image[c, y, x].item()))
+                if y + 1 < height:
+                    down.append(abs(image[c, y + 1, x].item() - image[c, y, x].item()))
+    return sum((sum(each) / len(each) for each in (across, down) if each), 0.0)

@@ -10,6 +10,24 @@ import pytest
 
 from equidiff.cli import main
 
+PLUGIN_FILE = """
+from equidiff.plugin import Descriptor, hookimpl
+
+@hookimpl
+def equidiff_objectives():
+    return [Descriptor("height", "equidiff_file_heights:build", "How high a point is.")]
+
+def build(argument, options, context):
+    from equidiff.contracts import Objective
+
+    class Height(Objective):
+        names, unit = ("height",), "length"
+
+        def measure(self, samples):
+            return samples[:, 1:]
+
+    return Height()
+"""
 CIRCLES = ("--generator", "toy:circles", "--objective", "classifier:inner")
 
 

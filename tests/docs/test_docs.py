@@ -15,7 +15,7 @@ from equidiff.registry.descriptors import KINDS
 from equidiff.registry.specs import Spec, parse_sum
 from equidiff.testing import load_plugins
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
 TEXTS = [*PAGES, ROOT / "README.md", ROOT / "CONTRIBUTING.md"]

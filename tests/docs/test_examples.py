@@ -21,7 +21,7 @@ from equidiff.rank import Plan, Ranking, rank
 from equidiff.registry.manager import Plugins
 from equidiff.testing import check_objective, check_plugin, load_plugins
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
 TESTED = {
     "circles.py", "custom_objective.py", "efficientnet_lite.py", "evaluate_run.py", "first_run.py", "lightningdit.py",

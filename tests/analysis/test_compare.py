@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 from scipy.stats import spearmanr
-from test_attributions import SAMPLES, SHAPE, WEIGHTS, Asks, linear_network, small_network
+from small_networks import SAMPLES, SHAPE, WEIGHTS, Asks, linear_network, small_network
 
 from equidiff.analysis.compare.agreement import agreement, importance, overlaps, rank_correlations
 from equidiff.analysis.compare.freedom import PIXELS, Freedom, fit_query

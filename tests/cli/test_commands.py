@@ -9,32 +9,13 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from running import CIRCLES, assert_one_error, read_lines, read_run, run_circles, run_cli
+from running import CIRCLES, PLUGIN_FILE, assert_one_error, read_lines, read_run, run_circles, run_cli
 
 import equidiff
 from equidiff.builtin.solvers.auto import Auto
 from equidiff.contracts import Step
 from equidiff.registry.descriptors import KINDS
 from equidiff.run.folder import RunFolder
-
-HELLO = """
-from equidiff.plugin import Descriptor, hookimpl
-
-@hookimpl
-def equidiff_objectives():
-    return [Descriptor("height", "equidiff_file_heights:build", "How high a point is.")]
-
-def build(argument, options, context):
-    from equidiff.contracts import Objective
-
-    class Height(Objective):
-        names, unit = ("height",), "length"
-
-        def measure(self, samples):
-            return samples[:, 1:]
-
-    return Height()
-"""
 
 
 @pytest.fixture(autouse=True)
@@ -112,7 +93,7 @@ def test_a_name_in_brackets_is_no_markup(monkeypatch):
 
 @pytest.mark.parametrize("before", [True, False])
 def test_one_file_plugin(before):
-    Path("heights.py").write_text(HELLO)
+    Path("heights.py").write_text(PLUGIN_FILE)
     plugin = ("--plugin", "./heights.py")
     run = ("run", "--generator", "toy:circles", "--objective", "height", "-n", "2", "--out", "run")
     outcome = run_cli(*plugin, *run) if before else run_cli(*run, *plugin)
@@ -233,7 +214,7 @@ def test_cite():
 
 
 def test_cite_says_what_is_gone():
-    Path("heights.py").write_text(HELLO)
+    Path("heights.py").write_text(PLUGIN_FILE)
     spec = ("--generator", "toy:circles", "--objective", "height + 0.5*height")
     assert run_cli("run", *spec, "-n", "1", "--out", "run", "--plugin", "heights.py").code == 0
     outcome = run_cli("cite", "run")

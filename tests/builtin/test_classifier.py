@@ -16,7 +16,7 @@ from equidiff.errors import UnknownNameError, UnsupportedError
 from equidiff.networks import load_network
 from equidiff.networks.fashion import CLASSES, FashionNet
 
-DATA = Path(__file__).parents[2] / "shared" / "data"
+DATA = Path(__file__).parents[3] / "shared" / "data"
 MOBILENET = DATA / "mobilenetv2_100_imagenet.safetensors"
 ZEBRA = DATA / "imagenet-samples" / "340_n02391049_zebra.jpg"
 needs_data = pytest.mark.skipif(not MOBILENET.is_file(), reason="../shared/data is not there")

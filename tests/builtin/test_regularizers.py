@@ -3,6 +3,7 @@ import math
 
 import pytest
 import torch
+from analytic import variation_by_loops
 from torch.testing import assert_close
 
 from equidiff.builtin.generators.circles import Circles
@@ -85,20 +86,6 @@ def test_a_cutoff_outside_of_0_to_1_is_refused(argument):
 def test_points_have_no_frequencies():
     with pytest.raises(EquiDiffError, match="needs images"):
         build("0.5", LowPassOptions(), BuildContext(generator=Circles()))
-
-
-def variation_by_loops(image):
-    """The mean difference to the right neighbour, plus that to the lower one, of `[channels, height, width]`."""
-    channels, height, width = image.shape
-    across, down = [], []
-    for c in range(channels):
-        for y in range(height):
-            for x in range(width):
-                if x + 1 < width:
-                    across.append(abs(image[c, y, x + 1].item() - image[c, y, x].item()))
-                if y + 1 < height:
-                    down.append(abs(image[c, y + 1, x].item() - image[c, y, x].item()))
-    return sum((sum(each) / len(each) for each in (across, down) if each), 0.0)
 
 
 @pytest.mark.parametrize("shape", [(1, 4, 7), (3, 5, 2), (1, 6, 1), (1, 1, 1)])

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from running import CIRCLES, assert_one_error, read_lines, read_run, run_circles, run_cli
+from running import CIRCLES, PLUGIN_FILE, assert_one_error, read_lines, read_run, run_circles, run_cli
 from safetensors.torch import load_file
 
 from equidiff.cli.handlers.progress import Watch
@@ -202,9 +202,8 @@ def test_own_code_runs_only_when_it_is_named_again():
 
 
 def test_a_plugin_file_runs_only_when_it_is_named_again():
-    from test_cli import HELLO
 
-    Path("heights.py").write_text(HELLO)
+    Path("heights.py").write_text(PLUGIN_FILE)
     run = ("--generator", "toy:circles", "--objective", "height", "-n", "2", "--out", "run")
     assert run_cli("run", *run, "--plugin", "heights.py").code == 0
     unfinish(Path("run"))

@@ -5,11 +5,11 @@ from importlib.resources import files
 
 import pytest
 import torch
+from analytic import variation_by_loops
 from hypothesis import given
 from hypothesis import strategies as st
 from running import assert_one_error, read_lines, read_run, run_cli
 from safetensors.torch import load_file
-from test_regularizers import variation_by_loops
 from torch.testing import assert_close
 
 import equidiff

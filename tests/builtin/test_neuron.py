@@ -17,7 +17,7 @@ from equidiff.errors import UnknownNameError, UnsupportedError, UsageError
 from equidiff.networks import Network, Tap, Units, load_network
 from equidiff.networks.fashion import FashionNet
 
-DATA = Path(__file__).parents[2] / "shared" / "data"
+DATA = Path(__file__).parents[3] / "shared" / "data"
 MOBILENET = DATA / "mobilenetv2_100_imagenet.safetensors"
 needs_data = pytest.mark.skipif(not MOBILENET.is_file(), reason="../shared/data is not there")
 

@@ -25,7 +25,7 @@ from equidiff.registry.specs import Spec
 
 QUERIES = Path(equidiff.__file__).parent / "queries" / "fashion"
 ORDER = (1, 2, 3, 8, 4, 5, 6, 7, 0, 9)  # the classes of the query images
-DATA = Path(__file__).parents[2] / "shared" / "data"
+DATA = Path(__file__).parents[3] / "shared" / "data"
 MOBILENET = DATA / "mobilenetv2_100_imagenet.safetensors"
 needs_data = pytest.mark.skipif(not MOBILENET.is_file(), reason="../shared/data is not there")
 
