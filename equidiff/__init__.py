@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from equidiff.contracts import Attribution as Attribution
-    from equidiff.contracts import Explained as Explained
     from equidiff.contracts import Generator as Generator
     from equidiff.contracts import Law as Law
     from equidiff.contracts import Objective as Objective
     from equidiff.contracts import Regularizer as Regularizer
+    from equidiff.contracts import ScalarTarget as ScalarTarget
     from equidiff.contracts import Solver as Solver
     from equidiff.errors import EquiDiffError as EquiDiffError
     from equidiff.run.invariant_set import InvariantSet as InvariantSet
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Attribution": "equidiff.contracts",
     "EquiDiffError": "equidiff.errors",
-    "Explained": "equidiff.contracts",
+    "ScalarTarget": "equidiff.contracts",
     "Generator": "equidiff.contracts",
     "InvariantSet": "equidiff.run.invariant_set",
     "Law": "equidiff.contracts",
@@ -39,12 +39,12 @@ _HOMES = {
 __all__ = [
     "Attribution",
     "EquiDiffError",
-    "Explained",
     "Generator",
     "InvariantSet",
     "Law",
     "Objective",
     "Regularizer",
+    "ScalarTarget",
     "Solver",
     "sample",
 ]

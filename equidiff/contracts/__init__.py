@@ -4,7 +4,7 @@ Samples are images `[batch, channels, height, width]`, nominally in [0, 1] and n
 Implementations are final: wrap another component, do not subclass it.
 """
 
-from equidiff.contracts.attribution import Attribution, Explained
+from equidiff.contracts.attribution import Attribution, ScalarTarget
 from equidiff.contracts.context import BuildContext, Finding, Weights
 from equidiff.contracts.generator import Generator
 from equidiff.contracts.law import Law, Moves
@@ -18,7 +18,6 @@ __all__ = [
     "Answer",
     "Attribution",
     "BuildContext",
-    "Explained",
     "Finding",
     "FromMidway",
     "Generator",
@@ -29,6 +28,7 @@ __all__ = [
     "Regularizer",
     "Request",
     "ResidualFunction",
+    "ScalarTarget",
     "Solver",
     "Step",
     "Weights",

@@ -13,8 +13,8 @@ from equidiff.types import Attributions, Measurements, PerSample, Samples
 
 
 @final
-class Explained(nn.Module):
-    """The measurement that a run holds fixed, as one number a sample.
+class ScalarTarget(nn.Module):
+    """The measurement that a run holds fixed, as one number for each sample.
 
     Of a single output, the number is that output. Of several that are positions of one unit, it is their mean. Of any
     other several, it is the output with the largest target, such as the logit of the class that the query is taken for.
@@ -22,7 +22,7 @@ class Explained(nn.Module):
     gradient, and no method has anything to say.
 
     Args:
-        objective: what measures samples; its preprocessing is part of what is explained.
+        objective: measures samples; its preprocessing is part of the function to explain.
         target: y*, `[m]`.
         batch: rows that fit into one pass; methods that make many copies of a sample keep to it.
 
@@ -70,11 +70,11 @@ class Attribution(ABC):
     random: bool = False
 
     @abstractmethod
-    def attribute(self, explained: Explained, samples: Samples) -> Attributions:
+    def attribute(self, scalar: ScalarTarget, samples: Samples) -> Attributions:
         """Explain the measurement of samples.
 
         Args:
-            explained: maps samples to one number each. A module: methods may hook what lies in `explained.networks`,
+            scalar: maps samples to one number each. A module: methods may hook what lies in `scalar.networks`,
                 and take their hooks away again.
             samples: `[batch, channels, height, width]`, nominally in [0, 1]; they do not require gradients.
 

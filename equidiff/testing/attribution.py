@@ -6,13 +6,13 @@ import torch
 from torch import Tensor
 
 from equidiff.analysis.compare.maps import explain
-from equidiff.contracts import Attribution, Explained
+from equidiff.contracts import Attribution, ScalarTarget
 from equidiff.testing.failure import require
 from equidiff.testing.numerics import check_tensor
 from equidiff.types import Samples
 
 
-def check_attribution(method: Attribution, explained: Explained, samples: Samples) -> None:
+def check_attribution(method: Attribution, scalar: ScalarTarget, samples: Samples) -> None:
     """Check that an attribution method keeps its contract.
 
     Shape, dtype and finiteness; the same map for the same seed, alone and beside others; samples that stay as they
@@ -20,7 +20,7 @@ def check_attribution(method: Attribution, explained: Explained, samples: Sample
 
     Args:
         method: what to check.
-        explained: what it is to explain.
+        scalar: the measurement to explain, of images like the samples.
         samples: `[batch, channels, height, width]`, at least two.
 
     Raises:
@@ -31,14 +31,14 @@ def check_attribution(method: Attribution, explained: Explained, samples: Sample
     for flag in ("local", "random"):
         value = getattr(method, flag)
         require(isinstance(value, bool), f"{name}.{flag} is {value!r}", "True or False")
-    _check_values(method, explained, samples, name)
-    _check_traces(method, explained, samples, name)
-    _check_repeats(method, explained, samples, name)
+    _check_values(method, scalar, samples, name)
+    _check_traces(method, scalar, samples, name)
+    _check_repeats(method, scalar, samples, name)
 
 
-def _check_values(method: Attribution, explained: Explained, samples: Samples, name: str) -> None:
+def _check_values(method: Attribution, scalar: ScalarTarget, samples: Samples, name: str) -> None:
     rows = samples[:1] if method.random else samples
-    values = method.attribute(explained, rows)
+    values = method.attribute(scalar, rows)
     what = f"{name}.attribute"
     require(isinstance(values, Tensor), f"{what} gives a {type(values).__name__}", "a tensor")
     narrow = (len(rows), 1, *rows.shape[2:])
@@ -46,28 +46,28 @@ def _check_values(method: Attribution, explained: Explained, samples: Samples, n
     require(not values.requires_grad, f"{what} gives a tensor with a graph", "a detached tensor")
 
 
-def _check_traces(method: Attribution, explained: Explained, samples: Samples, name: str) -> None:
-    before, hooks = samples.clone(), _hooks(explained)
+def _check_traces(method: Attribution, scalar: ScalarTarget, samples: Samples, name: str) -> None:
+    before, hooks = samples.clone(), _hooks(scalar)
     with torch.no_grad():
-        values = explained(samples)
-    method.attribute(explained, samples[:1])
+        values = scalar(samples)
+    method.attribute(scalar, samples[:1])
     require(torch.equal(samples, before), f"{name} changes the samples", "samples that stay as they were")
     require(not samples.requires_grad, f"{name} leaves samples that require gradients", "a copy of its own")
-    require(_hooks(explained) == hooks, f"{name} leaves hooks on the network", "every hook removed")
-    graded = any(parameter.grad is not None for parameter in explained.parameters())
+    require(_hooks(scalar) == hooks, f"{name} leaves hooks on the network", "every hook removed")
+    graded = any(parameter.grad is not None for parameter in scalar.parameters())
     require(not graded, f"{name} leaves gradients on the network", "torch.autograd.grad, or gradients set to None")
     with torch.no_grad():
-        same = torch.allclose(explained(samples), values, atol=1e-6)
+        same = torch.allclose(scalar(samples), values, atol=1e-6)
     require(same, f"the network measures something else after {name}", "a network that stays as it was")
 
 
-def _check_repeats(method: Attribution, explained: Explained, samples: Samples, name: str) -> None:
+def _check_repeats(method: Attribution, scalar: ScalarTarget, samples: Samples, name: str) -> None:
     seeds = list(range(len(samples)))
-    together = explain(method, explained, samples, seeds)
-    again = explain(method, explained, samples, seeds)
+    together = explain(method, scalar, samples, seeds)
+    again = explain(method, scalar, samples, seeds)
     asked = "a map that depends on the sample and, where `random` is True, on torch's and numpy's seeds"
     require(torch.equal(together, again), f"{name} gives another result when it is called again", asked)
-    alone = explain(method, explained, samples[-1:], seeds[-1:])
+    alone = explain(method, scalar, samples[-1:], seeds[-1:])
     scale = float(together.abs().max()) + 1e-12
     same = torch.allclose(alone[0], together[-1], atol=1e-3 * scale, rtol=1e-3)
     require(
@@ -75,6 +75,6 @@ def _check_repeats(method: Attribution, explained: Explained, samples: Samples, 
     )
 
 
-def _hooks(explained: Explained) -> int:
+def _hooks(scalar: ScalarTarget) -> int:
     kinds = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
-    return sum(len(getattr(module, kind)) for module in explained.modules() for kind in kinds)
+    return sum(len(getattr(module, kind)) for module in scalar.modules() for kind in kinds)

@@ -24,7 +24,7 @@ from equidiff.analysis.compare.quality import (
     measure_sensitivity,
 )
 from equidiff.builtin.attributions.random_map import RandomMap
-from equidiff.contracts import Attribution, Explained
+from equidiff.contracts import Attribution, ScalarTarget
 from equidiff.errors import PluginError
 from equidiff.images.convert import image_to_tensor
 
@@ -131,10 +131,10 @@ def test_a_map_of_the_fixed_pixels_has_the_whole_area_and_a_random_one_half():
     found = freedom(free, torch.ones(16, 16))
     assert found.scores((free <= free.median()).float()) == {"freedom_auc": 1, "freedom_auc_seen": 1}
     assert found.scores(free)["freedom_auc"] == 0
-    explained = Explained(Asks(linear_network()), torch.zeros(1))
+    scalar = ScalarTarget(Asks(linear_network()), torch.zeros(1))
     sample = torch.rand(1, 2, 16, 16, generator=torch.Generator().manual_seed(1))
     areas = [
-        found.scores(RandomMap(seed).attribute(explained, sample)[0, 0])["freedom_auc"] for seed in range(30)
+        found.scores(RandomMap(seed).attribute(scalar, sample)[0, 0])["freedom_auc"] for seed in range(30)
     ]  # fmt: skip
     # of 128 against 128 pixels, one area has a standard deviation of 0.036
     assert len(set(areas)) == 30
@@ -148,12 +148,12 @@ def test_without_both_kinds_of_pixels_there_is_no_area():
     assert dark.scores(image).keys() == {"freedom_auc"}
 
 
-def explained(network=None):
-    return Explained(Asks(network or small_network()), torch.zeros(1))
+def scalar(network=None):
+    return ScalarTarget(Asks(network or small_network()), torch.zeros(1))
 
 
 def test_infidelity_is_its_formula():
-    subject, sample = explained(), SAMPLES[:1]
+    subject, sample = scalar(), SAMPLES[:1]
     attributions = torch.randn(1, *SHAPE, generator=torch.Generator().manual_seed(5))
     for local in (True, False):
         squares = _squares(sample, SQUARES, torch.Generator().manual_seed(3))
@@ -168,7 +168,7 @@ def test_infidelity_is_its_formula():
 
 
 def test_slopes_and_shares_of_a_linear_function_foretell_everything():
-    subject, sample = explained(linear_network()), SAMPLES[:1]
+    subject, sample = scalar(linear_network()), SAMPLES[:1]
     slopes = WEIGHTS.reshape(1, *SHAPE)
     assert measure_infidelity(True, subject, sample, slopes, 0) < 1e-6
     assert measure_infidelity(False, subject, sample, 3 * slopes * sample, 0) < 1e-6
@@ -188,17 +188,17 @@ def test_squares_lie_inside_and_have_their_size():
 class Squared(Attribution):
     """x² as a map."""
 
-    def attribute(self, explained, samples):
+    def attribute(self, scalar, samples):
         return samples.square()
 
 
 class Constant(Attribution):
-    def attribute(self, explained, samples):
+    def attribute(self, scalar, samples):
         return torch.ones_like(samples)
 
 
 def test_sensitivity_is_its_formula():
-    sample, subject = SAMPLES[:1], explained()
+    sample, subject = SAMPLES[:1], scalar()
     with seeded(4):
         # Captum's own neighbours: uniform in a cube
         rows = sample.expand(NEIGHBOURS, -1, -1, -1)
@@ -214,7 +214,7 @@ def test_sensitivity_is_its_formula():
 
 def test_neither_depends_on_the_batch():
     sample = SAMPLES[:1]
-    one, many = (Explained(Asks(small_network()), torch.zeros(1), batch) for batch in (3, 64))
+    one, many = (ScalarTarget(Asks(small_network()), torch.zeros(1), batch) for batch in (3, 64))
     noise = RandomMap(0).attribute(one, sample)
     assert measure_infidelity(False, one, sample, noise, 1) == pytest.approx(
         measure_infidelity(False, many, sample, noise, 1), rel=1e-4
@@ -226,17 +226,17 @@ def test_neither_depends_on_the_batch():
 
 def test_a_method_that_returns_the_wrong_thing_is_named():
     class Flat(Attribution):
-        def attribute(self, explained, samples):
+        def attribute(self, scalar, samples):
             return samples.flatten(1)
 
     class Infinite(Attribution):
-        def attribute(self, explained, samples):
+        def attribute(self, scalar, samples):
             return samples / 0
 
     with pytest.raises(PluginError, match="Flat does not return a map"):
-        explain(Flat(), explained(), SAMPLES, [0, 1, 2])
+        explain(Flat(), scalar(), SAMPLES, [0, 1, 2])
     with pytest.raises(PluginError, match="not finite"):
-        explain(Infinite(), explained(), SAMPLES, [0, 1, 2])
+        explain(Infinite(), scalar(), SAMPLES, [0, 1, 2])
 
 
 def test_seeds_are_restored_and_of_their_own():

@@ -12,7 +12,7 @@ from equidiff.analysis.compare.maps import explain
 from equidiff.builtin.attributions.captum import plain_samples
 from equidiff.builtin.attributions.cells import grid
 from equidiff.builtin.attributions.modules import seen_box
-from equidiff.contracts import Attribution, BuildContext, Explained, Objective
+from equidiff.contracts import Attribution, BuildContext, Objective, ScalarTarget
 from equidiff.errors import SpecError, UnknownNameError, UnsupportedError
 from equidiff.registry.build import build
 from equidiff.registry.manager import Plugins
@@ -47,8 +47,8 @@ def method(spec):
 
 
 def maps(spec, objective, samples=SAMPLES, batch=16):
-    explained = Explained(objective, torch.zeros(len(objective.names)), batch)
-    return explain(method(spec), explained, samples, list(range(len(samples))))
+    scalar = ScalarTarget(objective, torch.zeros(len(objective.names)), batch)
+    return explain(method(spec), scalar, samples, list(range(len(samples))))
 
 
 def linear():
@@ -185,7 +185,7 @@ class Crops(Objective):
 
 def test_a_feature_map_covers_what_the_network_sees():
     objective = Crops()
-    assert seen_box(Explained(objective, torch.zeros(1)), SAMPLES) == (2, 5, 1, 4)
+    assert seen_box(ScalarTarget(objective, torch.zeros(1)), SAMPLES) == (2, 5, 1, 4)
     found = maps("gradcam", objective)
     inside = found[:, :, 2:5, 1:4]
     assert found.abs().sum() > 0
@@ -196,8 +196,8 @@ def test_a_feature_map_covers_what_the_network_sees():
 def test_builtin_methods_keep_their_contract(spec):
     few = ",cells=3,samples=30"
     fitted = {"integrated_gradients": ",steps=200", "lime": few, "kernel_shap": few, "feature_ablation": ",cells=3"}
-    explained = Explained(Asks(small_network()), torch.zeros(1))
-    check_attribution(method(spec + fitted.get(spec, "")), explained, SAMPLES.clone())
+    scalar = ScalarTarget(Asks(small_network()), torch.zeros(1))
+    check_attribution(method(spec + fitted.get(spec, "")), scalar, SAMPLES.clone())
 
 
 def test_maps_do_not_depend_on_the_batch():
@@ -212,18 +212,18 @@ def test_maps_do_not_depend_on_the_batch():
         torch.testing.assert_close(maps(spec, objective, batch=1), maps(spec, objective), atol=1e-4, rtol=1e-3)
 
 
-def test_of_several_outputs_one_number_is_explained():
+def test_a_scalar_target_is_one_number_of_several_outputs():
     three = Asks(small_network(3))
-    explained = Explained(three, torch.tensor([0.1, 0.7, 0.2]))
-    assert (explained.name, explained.unit) == ("class 1", "logit")
-    assert explained.target == pytest.approx(0.7)
-    torch.testing.assert_close(explained(SAMPLES), three.measure(SAMPLES)[:, 1])
+    scalar = ScalarTarget(three, torch.tensor([0.1, 0.7, 0.2]))
+    assert (scalar.name, scalar.unit) == ("class 1", "logit")
+    assert scalar.target == pytest.approx(0.7)
+    torch.testing.assert_close(scalar(SAMPLES), three.measure(SAMPLES)[:, 1])
     places = Linear(torch.randn(4, 72))
     places.names = tuple(f"block.3[{place}]" for place in range(4))
-    explained = Explained(places, torch.tensor([1.0, 2.0, 3.0, 4.0]))
-    assert explained.name == "mean of block.3 over 4 positions"
-    assert explained.target == pytest.approx(2.5)
-    torch.testing.assert_close(explained(SAMPLES), places.measure(SAMPLES).mean(dim=1))
+    scalar = ScalarTarget(places, torch.tensor([1.0, 2.0, 3.0, 4.0]))
+    assert scalar.name == "mean of block.3 over 4 positions"
+    assert scalar.target == pytest.approx(2.5)
+    torch.testing.assert_close(scalar(SAMPLES), places.measure(SAMPLES).mean(dim=1))
 
 
 def twice():
@@ -283,16 +283,16 @@ def test_objectives_tell_their_networks():
     for spec in ("neuron:17", "classifier:bag", "classifier,output=distribution", "neuron:3 + 0.5*neuron:5"):
         objective = build(PLUGINS, "objective", spec, given).component
         assert {type(network).__name__ for network in objective.networks()} == {"FashionNet"}
-    assert len(Explained(objective, torch.zeros(1)).networks) == 2
+    assert len(ScalarTarget(objective, torch.zeros(1)).networks) == 2
 
 
 def component(**members):
     return type("Broken", (Attribution,), members)()
 
 
-def slope(self, explained, samples):
+def slope(self, scalar, samples):
     samples = samples.detach().requires_grad_()
-    return torch.autograd.grad(explained(samples).sum(), samples)[0]
+    return torch.autograd.grad(scalar(samples).sum(), samples)[0]
 
 
 @pytest.mark.parametrize(
@@ -313,7 +313,7 @@ def slope(self, explained, samples):
 )  # fmt: skip
 def test_a_broken_method_is_caught(broken, message, capsys):
     with pytest.raises(ContractError, match=message):
-        check_attribution(broken, Explained(Asks(small_network()), torch.zeros(1)), SAMPLES.clone())
+        check_attribution(broken, ScalarTarget(Asks(small_network()), torch.zeros(1)), SAMPLES.clone())
 
 
 def test_methods_are_found_and_listed():

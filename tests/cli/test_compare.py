@@ -142,15 +142,15 @@ def equidiff_attributions():
     return [Descriptor(name, f"{__name__}:{name}", "For a test.") for name in ("raising", "flat", "chatty")]
 
 class Raises(Attribution):
-    def attribute(self, explained, samples):
+    def attribute(self, scalar, samples):
         raise ZeroDivisionError("by nought\\nand more")
 
 class Flat(Attribution):
-    def attribute(self, explained, samples):
+    def attribute(self, scalar, samples):
         return samples * 0
 
 class Chatty(Attribution):
-    def attribute(self, explained, samples):
+    def attribute(self, scalar, samples):
         warnings.warn("this is a guess")
         return samples
 

@@ -18,7 +18,7 @@ from equidiff.analysis.compare.freedom import Freedom, find_freedom, fit_query
 from equidiff.analysis.compare.maps import explain, flatten_channels, seed_of
 from equidiff.analysis.compare.quality import measure_infidelity, measure_sensitivity
 from equidiff.builtin.attributions.random_map import RandomMap
-from equidiff.contracts import Attribution, Explained
+from equidiff.contracts import Attribution, ScalarTarget
 from equidiff.devices import is_out_of_memory
 from equidiff.errors import EquiDiffError, UnknownNameError, UnsupportedError
 from equidiff.images.convert import is_image
@@ -37,10 +37,10 @@ Done = Callable[[int], None]
 @final
 @dataclass(frozen=True)
 class Subject:
-    """What is explained, and to whom it belongs.
+    """A measurement to explain, and the samples to explain it for.
 
     Attributes:
-        explained: the measurement.
+        scalar: the measurement.
         samples: `[n, channels, height, width]`: the query first, where there is one, then members.
         query: whether there is one.
         members: the indices of the members, in their order.
@@ -48,7 +48,7 @@ class Subject:
         freedom: what members near the query leave free, or why that is not known.
     """
 
-    explained: Explained
+    scalar: ScalarTarget
     samples: Samples
     query: bool
     members: list[int]
@@ -62,10 +62,10 @@ class Subject:
 
     def describe(self) -> dict[str, Any]:
         """What the JSON file says about it."""
-        explained = self.explained
+        scalar = self.scalar
         with torch.no_grad():
-            values = [float(explained(row)) for row in self.samples.split(1)]
-        about = {"name": explained.name, "unit": explained.unit, "target": explained.target}
+            values = [float(scalar(row)) for row in self.samples.split(1)]
+        about = {"name": scalar.name, "unit": scalar.unit, "target": scalar.target}
         own = {"query": values[0]} if self.query else {}
         freedom = {"absent": self.freedom} if isinstance(self.freedom, str) else self.freedom.describe()
         return {
@@ -80,7 +80,7 @@ class Subject:
 
 
 def prepare_subject(finished: Finished, count: int, batch: int) -> Subject:
-    """What is to be explained of a run.
+    """Collect the measurement of a run and the samples to explain it for.
 
     Args:
         finished: the run.
@@ -105,7 +105,7 @@ def prepare_subject(finished: Finished, count: int, batch: int) -> Subject:
     indices = [record.index for record in found.members[:count]]
     numbers = indices if query is None else [-1, *indices]
     return Subject(
-        Explained(problem.objective, problem.target, batch).to(device),
+        ScalarTarget(problem.objective, problem.target, batch).to(device),
         samples.to(device),
         query is not None,
         indices,
@@ -158,8 +158,8 @@ def compare_method(built: Built, subject: Subject, done: Done) -> tuple[dict[str
 
 
 def _measure(method: Attribution, subject: Subject, done: Done) -> tuple[dict[str, Any], Tensor]:
-    explained, samples, seeds = subject.explained, subject.samples, subject.seeds
-    attributions = explain(method, explained, samples, seeds, done)
+    scalar, samples, seeds = subject.scalar, subject.samples, subject.seeds
+    attributions = explain(method, scalar, samples, seeds, done)
     maps = flatten_channels(attributions)
     numbers = agreement(maps, subject.query)
     if subject.query and isinstance(subject.freedom, Freedom):
@@ -168,10 +168,10 @@ def _measure(method: Attribution, subject: Subject, done: Done) -> tuple[dict[st
     lost: list[float] = []
     moved: list[float] = []
     for row, values, seed in rows:
-        lost.append(measure_infidelity(method.local, explained, row, values, seed))
+        lost.append(measure_infidelity(method.local, scalar, row, values, seed))
         done(1)
     for row, seed in zip(samples[:DISTURBED].split(1), seeds, strict=False):
-        moved.append(measure_sensitivity(method, explained, row, seed))
+        moved.append(measure_sensitivity(method, scalar, row, seed))
         done(1)
     return numbers | {"infidelity": float(np.mean(lost)), "max_sensitivity": float(np.mean(moved))}, maps
 

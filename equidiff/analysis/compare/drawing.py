@@ -28,21 +28,21 @@ SIGNED, UNSIGNED = "PuOr_r", "cividis"
 EXTREME = 99.5  # the percentile of a row's values that has the strongest colour
 
 
-def draw_maps(subject: Subject, maps: Mapping[str, Mapping[str, Tensor]], explained: Mapping[str, Any]) -> Image.Image:
+def draw_maps(subject: Subject, maps: Mapping[str, Mapping[str, Tensor]], scalar: Mapping[str, Any]) -> Image.Image:
     """The query and some members, and a row of maps for each method.
 
     Args:
-        subject: what was explained.
+        subject: the measurement and the samples.
         maps: by spec, `query` [1, height, width] where there is one, and `members` [n, height, width].
-        explained: name, unit and values of the measurement, as in `attributions.json`.
+        scalar: name, unit and values of the measurement, as in `attributions.json`.
     """
     shown = range(min(MEMBERS, len(subject.members)))
     titles = [f"member {subject.members[place]}" for place in shown]
-    values = [explained["members"][place] for place in shown]
+    values = [scalar["members"][place] for place in shown]
     if subject.query:
-        titles, values = ["query", *titles], [explained["query"], *values]
+        titles, values = ["query", *titles], [scalar["query"], *values]
     figure, axes = _panels(len(maps) + 1, len(titles), CELL * len(titles) + 3.2)
-    what = f"Attribution of {explained['name']} ({explained['unit']})"
+    what = f"Attribution of {scalar['name']} ({scalar['unit']})"
     _title(figure, what, "each row has its own scale; the numbers are the measurement")
     for axis, title, value, sample in zip(axes[0], titles, values, subject.samples, strict=False):
         _show_sample(axis, sample)
@@ -62,7 +62,7 @@ def draw_freedom(
     """What members near the query leave free, beside what each method calls important in the query.
 
     Args:
-        subject: what was explained; has a query.
+        subject: the measurement and the samples; has a query.
         freedom: what was found.
         maps: as for `draw_maps`.
         scores: by spec, the area under the curve.

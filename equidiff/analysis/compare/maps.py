@@ -9,14 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from equidiff.contracts import Attribution, Explained
+from equidiff.contracts import Attribution, ScalarTarget
 from equidiff.errors import PluginError
 from equidiff.types import Attributions, Samples
 
 
 def explain(
     method: Attribution,
-    explained: Explained,
+    scalar: ScalarTarget,
     samples: Samples,
     seeds: Sequence[int],
     done: Callable[[int], None] = lambda _count: None,
@@ -24,8 +24,8 @@ def explain(
     """What a method says of samples.
 
     Args:
-        method: asked in batches of `explained.batch`; sample by sample where it draws random numbers.
-        explained: what is explained.
+        method: asked in batches of `scalar.batch`; sample by sample where it draws random numbers.
+        scalar: the measurement to explain.
         samples: `[n, channels, height, width]`.
         seeds: one for each sample.
         done: is told how many more samples are done.
@@ -39,9 +39,9 @@ def explain(
     """
     parts: list[Tensor] = []
     start = 0
-    for rows in samples.split(1 if method.random else explained.batch):
+    for rows in samples.split(1 if method.random else scalar.batch):
         with seeded(seeds[start]) if method.random else nullcontext():
-            values = method.attribute(explained, rows)
+            values = method.attribute(scalar, rows)
         parts.append(_checked(values, rows, method))
         start += len(rows)
         done(len(rows))

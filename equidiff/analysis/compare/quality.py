@@ -11,7 +11,7 @@ from captum.metrics import infidelity, sensitivity_max
 from torch import Tensor
 
 from equidiff.analysis.compare.maps import explain, flatten_channels, seeded
-from equidiff.contracts import Attribution, Explained
+from equidiff.contracts import Attribution, ScalarTarget
 from equidiff.types import Attributions, Samples
 
 SQUARES = 32  # that are covered of each sample
@@ -21,7 +21,7 @@ RADIUS = 0.02  # how far a pixel of a neighbour may be off
 
 
 def measure_infidelity(
-    local: bool, explained: Explained, sample: Samples, attributions: Attributions, seed: int
+    local: bool, scalar: ScalarTarget, sample: Samples, attributions: Attributions, seed: int
 ) -> float:
     """How far a map is from foretelling what covering a square does, in squared units of the measurement.
 
@@ -31,7 +31,7 @@ def measure_infidelity(
 
     Args:
         local: see `Attribution`.
-        explained: what is explained.
+        scalar: the measurement to explain.
         sample: `[1, channels, height, width]`.
         attributions: of the sample, `[1, channels or 1, height, width]`.
         seed: the same seed covers the same squares.
@@ -47,24 +47,24 @@ def measure_infidelity(
         return (squares * rows if local else squares), rows * (1 - squares)
 
     value = infidelity(
-        explained,
+        scalar,
         cover,
         sample,
         spread,
         n_perturb_samples=SQUARES,
-        max_examples_per_batch=min(explained.batch, SQUARES),
+        max_examples_per_batch=min(scalar.batch, SQUARES),
         normalize=True,
     )
     # a sum of three terms that may cancel
     return max(0.0, float(value))
 
 
-def measure_sensitivity(method: Attribution, explained: Explained, sample: Samples, seed: int) -> float:
+def measure_sensitivity(method: Attribution, scalar: ScalarTarget, sample: Samples, seed: int) -> float:
     """How much the map changes at worst, relative to its length, when each pixel moves by up to `RADIUS`.
 
     Args:
         method: asked again for every neighbour; with the same random numbers, where it draws some.
-        explained: what is explained.
+        scalar: the measurement to explain.
         sample: `[1, channels, height, width]`.
         seed: the same seed makes the same neighbours.
     """
@@ -72,7 +72,7 @@ def measure_sensitivity(method: Attribution, explained: Explained, sample: Sampl
     def maps(rows: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         # Captum asks with a tuple first, then with a tensor, and wants a tuple each time
         batch = rows if isinstance(rows, Tensor) else rows[0]
-        return (flatten_channels(explain(method, explained, batch, [seed] * len(batch))).to(batch.device),)
+        return (flatten_channels(explain(method, scalar, batch, [seed] * len(batch))).to(batch.device),)
 
     with seeded(seed):
         value = sensitivity_max(
@@ -80,7 +80,7 @@ def measure_sensitivity(method: Attribution, explained: Explained, sample: Sampl
             sample,
             perturb_radius=RADIUS,
             n_perturb_samples=NEIGHBOURS,
-            max_examples_per_batch=min(explained.batch, NEIGHBOURS),
+            max_examples_per_batch=min(scalar.batch, NEIGHBOURS),
         )
     return float(value)
 

@@ -10,7 +10,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from equidiff.contracts import Attribution, BuildContext, Explained
+from equidiff.contracts import Attribution, BuildContext, ScalarTarget
 from equidiff.errors import SpecError, UnsupportedError
 from equidiff.types import Attributions, Samples
 
@@ -25,7 +25,7 @@ class Captum(Attribution):
     """A method of Captum's.
 
     Args:
-        compute: what is to be explained and samples `[batch, channels, height, width]` to a tensor of that shape.
+        compute: maps the measurement and samples `[batch, channels, height, width]` to a tensor of that shape.
         local: see `Attribution`.
         random: see `Attribution`.
         places: it tells places but not channels apart: their values are the same, and one is kept.
@@ -33,7 +33,7 @@ class Captum(Attribution):
 
     def __init__(
         self,
-        compute: Callable[[Explained, Samples], Tensor],
+        compute: Callable[[ScalarTarget, Samples], Tensor],
         *,
         local: bool = False,
         random: bool = False,
@@ -42,9 +42,9 @@ class Captum(Attribution):
         self._compute = compute
         self.local, self.random, self._places = local, random, places
 
-    def attribute(self, explained: Explained, samples: Samples) -> Attributions:
+    def attribute(self, scalar: ScalarTarget, samples: Samples) -> Attributions:
         with quiet():
-            values = self._compute(explained, samples.detach().clone()).detach().to(samples.dtype)
+            values = self._compute(scalar, samples.detach().clone()).detach().to(samples.dtype)
         return values[:, :1] if self._places else values
 
 
@@ -104,6 +104,6 @@ def plain_samples(context: BuildContext, count: int, seed: int = 0) -> Samples:
 
 
 @torch.no_grad()
-def baseline_differences(explained: Explained, samples: Samples, baseline: float) -> Tensor:
+def baseline_differences(scalar: ScalarTarget, samples: Samples, baseline: float) -> Tensor:
     """By how much each sample's measurement differs from that of a uniform baseline, `[batch]`."""
-    return explained(samples) - explained(torch.full_like(samples, baseline))
+    return scalar(samples) - scalar(torch.full_like(samples, baseline))

@@ -10,24 +10,24 @@ from torch import Tensor
 
 from equidiff.builtin.attributions.captum import Captum
 from equidiff.builtin.attributions.descriptors import RegressionOptions
-from equidiff.contracts import Explained
+from equidiff.contracts import ScalarTarget
 from equidiff.errors import UnsupportedError
 from equidiff.types import Samples
 
 
-def cell_regression(method: Callable[[Explained, Samples], Lime], options: RegressionOptions) -> Captum:
+def cell_regression(method: Callable[[ScalarTarget, Samples], Lime], options: RegressionOptions) -> Captum:
     """A method that fits a linear model of the measurement to samples with some of their cells replaced."""
 
-    def compute(explained: Explained, samples: Samples) -> Tensor:
+    def compute(scalar: ScalarTarget, samples: Samples) -> Tensor:
         mask = grid(samples, options.cells)
         rows = [
             # one by one, as Captum asks: each has a linear model of its own
-            method(explained, row).attribute(
+            method(scalar, row).attribute(
                 row,
                 baselines=options.baseline,
                 feature_mask=mask,
                 n_samples=options.samples,
-                perturbations_per_eval=explained.batch,
+                perturbations_per_eval=scalar.batch,
             )
             for row in samples.split(1)
         ]
@@ -51,6 +51,6 @@ def grid(samples: Samples, cells: int) -> Tensor:
     return (rows[:, None] * cells + columns[None])[None, None]
 
 
-def copies_per_pass(explained: Explained, samples: Samples) -> int:
+def copies_per_pass(scalar: ScalarTarget, samples: Samples) -> int:
     """Changed copies of each sample that fit into one pass together."""
-    return max(1, explained.batch // len(samples))
+    return max(1, scalar.batch // len(samples))

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from equidiff.builtin.attributions.captum import Captum, no_argument
 from equidiff.builtin.attributions.modules import require_modules
-from equidiff.contracts import BuildContext, Explained
+from equidiff.contracts import BuildContext, ScalarTarget
 from equidiff.registry.descriptors import Options
 from equidiff.types import Samples
 
@@ -16,8 +16,8 @@ def build(argument: str | None, options: Options, context: BuildContext) -> Capt
     """Build `deconvolution`."""
     no_argument("deconvolution", argument)
 
-    def compute(explained: Explained, samples: Samples) -> Tensor:
-        require_modules(explained, samples, nn.ReLU, "Deconvolution")
-        return Deconvolution(explained).attribute(samples)
+    def compute(scalar: ScalarTarget, samples: Samples) -> Tensor:
+        require_modules(scalar, samples, nn.ReLU, "Deconvolution")
+        return Deconvolution(scalar).attribute(samples)
 
     return Captum(compute, local=True)

@@ -9,7 +9,7 @@ from torch import Tensor
 from equidiff.builtin.attributions.captum import UNKNOWN_STEPS, Captum, baseline_differences, no_argument, warn_if_short
 from equidiff.builtin.attributions.descriptors import BaselineOptions
 from equidiff.builtin.attributions.modules import require_single_use
-from equidiff.contracts import BuildContext, Explained
+from equidiff.contracts import BuildContext, ScalarTarget
 from equidiff.types import Samples
 
 
@@ -17,10 +17,10 @@ def build(argument: str | None, options: BaselineOptions, context: BuildContext)
     """Build `deeplift`."""
     no_argument("deeplift", argument)
 
-    def compute(explained: Explained, samples: Samples) -> Tensor:
-        require_single_use(explained, samples, tuple(SUPPORTED_NON_LINEAR), "DeepLIFT")
-        values, gaps = DeepLift(explained).attribute(samples, baselines=options.baseline, return_convergence_delta=True)
-        warn_if_short("DeepLIFT", gaps, baseline_differences(explained, samples, options.baseline), UNKNOWN_STEPS)
+    def compute(scalar: ScalarTarget, samples: Samples) -> Tensor:
+        require_single_use(scalar, samples, tuple(SUPPORTED_NON_LINEAR), "DeepLIFT")
+        values, gaps = DeepLift(scalar).attribute(samples, baselines=options.baseline, return_convergence_delta=True)
+        warn_if_short("DeepLIFT", gaps, baseline_differences(scalar, samples, options.baseline), UNKNOWN_STEPS)
         return values
 
     return Captum(compute)

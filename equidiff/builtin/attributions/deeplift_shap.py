@@ -10,7 +10,7 @@ from torch import Tensor
 from equidiff.builtin.attributions.captum import UNKNOWN_STEPS, Captum, no_argument, plain_samples, warn_if_short
 from equidiff.builtin.attributions.descriptors import DeepLiftShapOptions
 from equidiff.builtin.attributions.modules import require_single_use
-from equidiff.contracts import BuildContext, Explained
+from equidiff.contracts import BuildContext, ScalarTarget
 from equidiff.types import Samples
 
 
@@ -19,14 +19,14 @@ def build(argument: str | None, options: DeepLiftShapOptions, context: BuildCont
     no_argument("deeplift_shap", argument)
     baselines = plain_samples(context, options.baselines)
 
-    def compute(explained: Explained, samples: Samples) -> Tensor:
-        require_single_use(explained, samples, tuple(SUPPORTED_NON_LINEAR), "DeepLIFT SHAP")
-        method = DeepLiftShap(explained)
+    def compute(scalar: ScalarTarget, samples: Samples) -> Tensor:
+        require_single_use(scalar, samples, tuple(SUPPORTED_NON_LINEAR), "DeepLIFT SHAP")
+        method = DeepLiftShap(scalar)
         # one by one: Captum puts each beside all baselines
         rows = [method.attribute(row, baselines, return_convergence_delta=True) for row in samples.split(1)]
         with torch.no_grad():
-            reference = explained(baselines).mean()
-            differences = explained(samples) - reference
+            reference = scalar(baselines).mean()
+            differences = scalar(samples) - reference
         gaps = torch.stack([gap.mean() for _, gap in rows])
         warn_if_short("DeepLIFT SHAP", gaps, differences, UNKNOWN_STEPS)
         return torch.cat([values for values, _ in rows])

@@ -8,7 +8,7 @@ from torch import Tensor
 from equidiff.builtin.attributions.captum import Captum, no_argument
 from equidiff.builtin.attributions.cells import copies_per_pass, grid
 from equidiff.builtin.attributions.descriptors import AblationOptions
-from equidiff.contracts import BuildContext, Explained
+from equidiff.contracts import BuildContext, ScalarTarget
 from equidiff.types import Samples
 
 
@@ -16,12 +16,12 @@ def build(argument: str | None, options: AblationOptions, context: BuildContext)
     """Build `feature_ablation`: cell by cell of a grid."""
     no_argument("feature_ablation", argument)
 
-    def compute(explained: Explained, samples: Samples) -> Tensor:
-        return FeatureAblation(explained).attribute(
+    def compute(scalar: ScalarTarget, samples: Samples) -> Tensor:
+        return FeatureAblation(scalar).attribute(
             samples,
             baselines=options.baseline,
             feature_mask=grid(samples, options.cells),
-            perturbations_per_eval=copies_per_pass(explained, samples),
+            perturbations_per_eval=copies_per_pass(scalar, samples),
         )
 
     return Captum(compute, places=True)

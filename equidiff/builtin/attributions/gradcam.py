@@ -9,7 +9,7 @@ from torch.nn.functional import interpolate, pad
 from equidiff.builtin.attributions.captum import Captum, no_argument
 from equidiff.builtin.attributions.descriptors import CamOptions
 from equidiff.builtin.attributions.modules import find_layer, seen_box
-from equidiff.contracts import BuildContext, Explained
+from equidiff.contracts import BuildContext, ScalarTarget
 from equidiff.errors import UnsupportedError
 from equidiff.types import Samples
 
@@ -17,14 +17,14 @@ from equidiff.types import Samples
 def build(argument: str | None, options: CamOptions, context: BuildContext) -> Captum:
     """Build `gradcam`."""
     no_argument("gradcam", argument)
-    return Captum(lambda explained, samples: class_activation_map(explained, samples, options.layer))
+    return Captum(lambda scalar, samples: class_activation_map(scalar, samples, options.layer))
 
 
-def class_activation_map(explained: Explained, samples: Samples, name: str | None) -> Tensor:
+def class_activation_map(scalar: ScalarTarget, samples: Samples, name: str | None) -> Tensor:
     """`[batch, 1, height, width]`: the layer's map, spread over the pixels that the network sees; elsewhere zero."""
-    layer = find_layer(explained, samples, name)
+    layer = find_layer(scalar, samples, name)
     try:
-        coarse = LayerGradCam(explained, layer).attribute(samples, relu_attributions=True)
+        coarse = LayerGradCam(scalar, layer).attribute(samples, relu_attributions=True)
     except (AssertionError, RuntimeError, IndexError) as error:
         raise UnsupportedError(
             f"Grad-CAM cannot read this layer: {str(error).splitlines()[0]}",
@@ -37,6 +37,6 @@ def class_activation_map(explained: Explained, samples: Samples, name: str | Non
             given=f"{name}, which puts out {coarse.ndim - 1} axes a sample",
             expected="channels, height and width",
         )
-    top, bottom, left, right = seen_box(explained, samples)
+    top, bottom, left, right = seen_box(scalar, samples)
     fine = interpolate(coarse, (bottom - top, right - left), mode="bilinear", align_corners=False)
     return pad(fine, (left, samples.shape[3] - right, top, samples.shape[2] - bottom))

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from equidiff.builtin.attributions.captum import Captum, no_argument, plain_samples
 from equidiff.builtin.attributions.descriptors import GradientShapOptions
-from equidiff.contracts import BuildContext, Explained
+from equidiff.contracts import BuildContext, ScalarTarget
 from equidiff.types import Samples
 
 
@@ -16,8 +16,8 @@ def build(argument: str | None, options: GradientShapOptions, context: BuildCont
     no_argument("gradient_shap", argument)
     baselines = plain_samples(context, options.baselines)
 
-    def compute(explained: Explained, samples: Samples) -> Tensor:
-        return GradientShap(explained).attribute(
+    def compute(scalar: ScalarTarget, samples: Samples) -> Tensor:
+        return GradientShap(scalar).attribute(
             samples, baselines=baselines, n_samples=options.samples, stdevs=options.stdev
         )
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from equidiff.builtin.attributions.captum import Captum, no_argument
 from equidiff.builtin.attributions.modules import require_modules
-from equidiff.contracts import BuildContext, Explained
+from equidiff.contracts import BuildContext, ScalarTarget
 from equidiff.registry.descriptors import Options
 from equidiff.types import Samples
 
@@ -16,8 +16,8 @@ def build(argument: str | None, options: Options, context: BuildContext) -> Capt
     """Build `guided_backprop`."""
     no_argument("guided_backprop", argument)
 
-    def compute(explained: Explained, samples: Samples) -> Tensor:
-        require_modules(explained, samples, nn.ReLU, "Guided backpropagation")
-        return GuidedBackprop(explained).attribute(samples)
+    def compute(scalar: ScalarTarget, samples: Samples) -> Tensor:
+        require_modules(scalar, samples, nn.ReLU, "Guided backpropagation")
+        return GuidedBackprop(scalar).attribute(samples)
 
     return Captum(compute, local=True)

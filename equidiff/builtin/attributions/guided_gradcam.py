@@ -9,7 +9,7 @@ from equidiff.builtin.attributions.captum import Captum, no_argument
 from equidiff.builtin.attributions.descriptors import CamOptions
 from equidiff.builtin.attributions.gradcam import class_activation_map
 from equidiff.builtin.attributions.modules import require_modules
-from equidiff.contracts import BuildContext, Explained
+from equidiff.contracts import BuildContext, ScalarTarget
 from equidiff.types import Samples
 
 
@@ -17,9 +17,9 @@ def build(argument: str | None, options: CamOptions, context: BuildContext) -> C
     """Build `guided_gradcam`: the product, as Captum's GuidedGradCam forms it, but bilinear and aware of crops."""
     no_argument("guided_gradcam", argument)
 
-    def compute(explained: Explained, samples: Samples) -> Tensor:
-        weights = class_activation_map(explained, samples, options.layer)
-        require_modules(explained, samples, nn.ReLU, "Guided Grad-CAM")
-        return weights * GuidedBackprop(explained).attribute(samples)
+    def compute(scalar: ScalarTarget, samples: Samples) -> Tensor:
+        weights = class_activation_map(scalar, samples, options.layer)
+        require_modules(scalar, samples, nn.ReLU, "Guided Grad-CAM")
+        return weights * GuidedBackprop(scalar).attribute(samples)
 
     return Captum(compute, local=True)

@@ -12,4 +12,4 @@ from equidiff.registry.descriptors import Options
 def build(argument: str | None, options: Options, context: BuildContext) -> Captum:
     """Build `input_x_gradient`."""
     no_argument("input_x_gradient", argument)
-    return Captum(lambda explained, samples: InputXGradient(explained).attribute(samples))
+    return Captum(lambda scalar, samples: InputXGradient(scalar).attribute(samples))

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from equidiff.builtin.attributions.captum import Captum, baseline_differences, no_argument, warn_if_short
 from equidiff.builtin.attributions.descriptors import IntegratedGradientsOptions
-from equidiff.contracts import BuildContext, Explained
+from equidiff.contracts import BuildContext, ScalarTarget
 from equidiff.types import Samples
 
 
@@ -15,15 +15,15 @@ def build(argument: str | None, options: IntegratedGradientsOptions, context: Bu
     """Build `integrated_gradients`."""
     no_argument("integrated_gradients", argument)
 
-    def compute(explained: Explained, samples: Samples) -> Tensor:
-        values, gaps = IntegratedGradients(explained).attribute(
+    def compute(scalar: ScalarTarget, samples: Samples) -> Tensor:
+        values, gaps = IntegratedGradients(scalar).attribute(
             samples,
             baselines=options.baseline,
             n_steps=options.steps,
-            internal_batch_size=max(explained.batch, len(samples)),
+            internal_batch_size=max(scalar.batch, len(samples)),
             return_convergence_delta=True,
         )
-        whole = baseline_differences(explained, samples, options.baseline)
+        whole = baseline_differences(scalar, samples, options.baseline)
         warn_if_short("integrated gradients", gaps, whole, f"steps={4 * options.steps} may help")
         return values
 

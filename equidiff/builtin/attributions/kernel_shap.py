@@ -13,4 +13,4 @@ from equidiff.contracts import BuildContext
 def build(argument: str | None, options: RegressionOptions, context: BuildContext) -> Captum:
     """Build `kernel_shap`: Shapley's weights in the place of a penalty."""
     no_argument("kernel_shap", argument)
-    return cell_regression(lambda explained, row: KernelShap(explained), options)
+    return cell_regression(lambda scalar, row: KernelShap(scalar), options)

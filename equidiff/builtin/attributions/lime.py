@@ -9,7 +9,7 @@ from captum.attr import Lime
 from equidiff.builtin.attributions.captum import Captum, no_argument
 from equidiff.builtin.attributions.cells import cell_regression
 from equidiff.builtin.attributions.descriptors import LimeOptions
-from equidiff.contracts import BuildContext, Explained
+from equidiff.contracts import BuildContext, ScalarTarget
 from equidiff.types import Samples
 
 
@@ -17,11 +17,11 @@ def build(argument: str | None, options: LimeOptions, context: BuildContext) -> 
     """Build `lime`: a sparse linear model of the measurement, over the cells of a grid."""
     no_argument("lime", argument)
 
-    def method(explained: Explained, row: Samples) -> Lime:
+    def method(scalar: ScalarTarget, row: Samples) -> Lime:
         with torch.no_grad():
             covered = torch.full_like(row, options.baseline)
-            reach = float((explained(row) - explained(covered)).abs())
+            reach = float((scalar(row) - scalar(covered)).abs())
         # the penalty is in units of the measurement, whose scale says nothing; without any reach there is no model
-        return Lime(explained, SkLearnLasso(alpha=max(options.alpha * reach, torch.finfo(torch.float32).tiny)))
+        return Lime(scalar, SkLearnLasso(alpha=max(options.alpha * reach, torch.finfo(torch.float32).tiny)))
 
     return cell_regression(method, options)

@@ -10,12 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from equidiff.contracts import Explained
+from equidiff.contracts import ScalarTarget
 from equidiff.errors import UnsupportedError, unknown_name
 from equidiff.types import Samples
 
 
-def called(explained: Explained, samples: Samples) -> list[tuple[str, nn.Module, Any]]:
+def called(scalar: ScalarTarget, samples: Samples) -> list[tuple[str, nn.Module, Any]]:
     """The modules without children that a measurement calls, in order: name in its network, module, output."""
     calls: list[tuple[str, nn.Module, Any]] = []
 
@@ -24,45 +24,45 @@ def called(explained: Explained, samples: Samples) -> list[tuple[str, nn.Module,
 
     handles = [
         module.register_forward_hook(note(name, module))
-        for network in explained.networks
+        for network in scalar.networks
         for name, module in network.named_modules()
         if not any(module.children())
     ]
     try:
         with torch.no_grad():
-            explained(samples[:1])
+            scalar(samples[:1])
     finally:
         for handle in handles:
             handle.remove()
     return calls
 
 
-def require_modules(explained: Explained, samples: Samples, kind: type[nn.Module], method: str) -> None:
+def require_modules(scalar: ScalarTarget, samples: Samples, kind: type[nn.Module], method: str) -> None:
     """Refuse where the measurement calls no module of this kind: the method would change nothing, unseen.
 
     Raises:
         UnsupportedError: it does not.
     """
-    if not any(isinstance(module, kind) for _, module, _ in called(explained, samples)):
+    if not any(isinstance(module, kind) for _, module, _ in called(scalar, samples)):
         raise UnsupportedError(
             f"{method} replaces the slopes of {kind.__name__} modules, and this measurement calls none.",
-            given=_seen(explained, samples),
+            given=_seen(scalar, samples),
             expected=f"an objective whose network has {kind.__name__} modules",
         )
 
 
-def require_single_use(explained: Explained, samples: Samples, kinds: tuple[type[nn.Module], ...], method: str) -> None:
+def require_single_use(scalar: ScalarTarget, samples: Samples, kinds: tuple[type[nn.Module], ...], method: str) -> None:
     """Refuse where a non-linear module is called more than once: the method keeps one pair of values for each.
 
     Raises:
         UnsupportedError: there is no network to look into, or it uses such a module again.
     """
-    if not len(explained.networks):
+    if not len(scalar.networks):
         raise UnsupportedError(
             f"{method} looks into the network, and this objective does not say which it asks.",
             expected="an objective with networks()",
         )
-    uses = Counter(name for name, module, _ in called(explained, samples) if isinstance(module, kinds))
+    uses = Counter(name for name, module, _ in called(scalar, samples) if isinstance(module, kinds))
     again = [name for name, count in uses.items() if count > 1]
     if again:
         raise UnsupportedError(
@@ -72,7 +72,7 @@ def require_single_use(explained: Explained, samples: Samples, kinds: tuple[type
         )
 
 
-def find_layer(explained: Explained, samples: Samples, name: str | None) -> nn.Module:
+def find_layer(scalar: ScalarTarget, samples: Samples, name: str | None) -> nn.Module:
     """A layer that puts out feature maps: the one of this name, or the last convolution that is called.
 
     What follows the convolution and keeps its shape, a normalization and a non-linearity, belongs to it.
@@ -82,12 +82,12 @@ def find_layer(explained: Explained, samples: Samples, name: str | None) -> nn.M
         UnsupportedError: the measurement calls no convolution.
     """
     if name is not None:
-        layers = {key: module for network in explained.networks for key, module in network.named_modules() if key}
+        layers = {key: module for network in scalar.networks for key, module in network.named_modules() if key}
         if name not in layers:
             raise unknown_name("layer", name, layers)
         return layers[name]
     calls = [
-        (module, tuple(output.shape)) for _, module, output in called(explained, samples) if isinstance(output, Tensor)
+        (module, tuple(output.shape)) for _, module, output in called(scalar, samples) if isinstance(output, Tensor)
     ]
     convolutions = [
         place
@@ -97,7 +97,7 @@ def find_layer(explained: Explained, samples: Samples, name: str | None) -> nn.M
     if not convolutions:
         raise UnsupportedError(
             "Grad-CAM weighs the feature maps of a convolution, and this measurement calls none that slides over them.",
-            given=_seen(explained, samples),
+            given=_seen(scalar, samples),
             expected="an objective whose network has convolutions, or layer=NAME of a layer with feature maps",
         )
     first = convolutions[-1]
@@ -110,7 +110,7 @@ def _cuts_patches(module: nn.Conv2d) -> bool:
     return all(1 < size <= step for size, step in zip(module.kernel_size, module.stride, strict=True))
 
 
-def seen_box(explained: Explained, samples: Samples) -> tuple[int, int, int, int]:
+def seen_box(scalar: ScalarTarget, samples: Samples) -> tuple[int, int, int, int]:
     """The pixels that the network sees after the objective's crop: from top to bottom, from left to right.
 
     A feature map covers these, not the whole sample. They are those on which the network's input depends.
@@ -120,11 +120,11 @@ def seen_box(explained: Explained, samples: Samples) -> tuple[int, int, int, int
     def note(_module: nn.Module, arguments: tuple[Any, ...]) -> None:
         inputs.extend(each for each in arguments if isinstance(each, Tensor) and each.ndim == 4)
 
-    handles = [network.register_forward_pre_hook(note) for network in explained.networks]
+    handles = [network.register_forward_pre_hook(note) for network in scalar.networks]
     try:
         with torch.enable_grad():
             row = samples[:1].detach().clone().requires_grad_()
-            explained(row)
+            scalar(row)
             depends = [each for each in inputs if each.requires_grad]
             slopes = torch.autograd.grad(depends[0].sum(), row)[0] if depends else torch.ones_like(row)
     finally:
@@ -135,8 +135,8 @@ def seen_box(explained: Explained, samples: Samples) -> tuple[int, int, int, int
     return rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
 
 
-def _seen(explained: Explained, samples: Samples) -> str:
-    if not len(explained.networks):
+def _seen(scalar: ScalarTarget, samples: Samples) -> str:
+    if not len(scalar.networks):
         return "an objective that does not say which network it asks"
-    names = sorted({type(module).__name__ for _, module, _ in called(explained, samples)})
+    names = sorted({type(module).__name__ for _, module, _ in called(scalar, samples)})
     return f"a network of {', '.join(names)}"

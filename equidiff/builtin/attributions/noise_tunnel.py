@@ -11,7 +11,7 @@ from torch import Tensor
 
 from equidiff.builtin.attributions.captum import quiet
 from equidiff.builtin.attributions.descriptors import NoiseTunnelOptions
-from equidiff.contracts import Attribution, BuildContext, Explained
+from equidiff.contracts import Attribution, BuildContext, ScalarTarget
 from equidiff.errors import UsageError
 from equidiff.types import Attributions, Samples
 
@@ -43,9 +43,9 @@ class Tunnel(Attribution):
         self._inner, self._options = inner, options
         self.local = inner.local
 
-    def attribute(self, explained: Explained, samples: Samples) -> Attributions:
+    def attribute(self, scalar: ScalarTarget, samples: Samples) -> Attributions:
         with quiet():
-            return NoiseTunnel(_AsCaptum(self._inner, explained)).attribute(
+            return NoiseTunnel(_AsCaptum(self._inner, scalar)).attribute(
                 samples,
                 nt_type=self._options.type,
                 nt_samples=self._options.samples,
@@ -58,9 +58,9 @@ class Tunnel(Attribution):
 class _AsCaptum(CaptumAttribution):
     """Any method, as Captum's noise tunnel calls one."""
 
-    def __init__(self, inner: Attribution, explained: Explained) -> None:
-        super().__init__(explained)
-        self._inner, self._explained = inner, explained
+    def __init__(self, inner: Attribution, scalar: ScalarTarget) -> None:
+        super().__init__(scalar)
+        self._inner, self._scalar = inner, scalar
 
     @property
     def multiplies_by_inputs(self) -> bool:
@@ -68,4 +68,4 @@ class _AsCaptum(CaptumAttribution):
 
     @log_usage()
     def attribute(self, inputs: Tensor, **others: Any) -> Tensor:
-        return self._inner.attribute(self._explained, inputs.detach())
+        return self._inner.attribute(self._scalar, inputs.detach())

@@ -8,7 +8,7 @@ from torch import Tensor
 from equidiff.builtin.attributions.captum import Captum, no_argument
 from equidiff.builtin.attributions.cells import copies_per_pass
 from equidiff.builtin.attributions.descriptors import OcclusionOptions
-from equidiff.contracts import BuildContext, Explained
+from equidiff.contracts import BuildContext, ScalarTarget
 from equidiff.errors import UnsupportedError
 from equidiff.types import Samples
 
@@ -19,7 +19,7 @@ def build(argument: str | None, options: OcclusionOptions, context: BuildContext
     """Build `occlusion`."""
     no_argument("occlusion", argument)
 
-    def compute(explained: Explained, samples: Samples) -> Tensor:
+    def compute(scalar: ScalarTarget, samples: Samples) -> Tensor:
         channels, height, width = samples.shape[1:]
         window = options.window or max(1, min(height, width) // SHARE)
         if window > min(height, width):
@@ -29,12 +29,12 @@ def build(argument: str | None, options: OcclusionOptions, context: BuildContext
                 expected=f"at most {min(height, width)}",
             )
         stride = min(options.stride or max(1, window // 2), window)
-        return Occlusion(explained).attribute(
+        return Occlusion(scalar).attribute(
             samples,
             sliding_window_shapes=(channels, window, window),
             strides=(channels, stride, stride),
             baselines=options.baseline,
-            perturbations_per_eval=copies_per_pass(explained, samples),
+            perturbations_per_eval=copies_per_pass(scalar, samples),
         )
 
     return Captum(compute, places=True)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from equidiff.builtin.attributions.captum import no_argument
 from equidiff.builtin.attributions.descriptors import RandomOptions
-from equidiff.contracts import Attribution, BuildContext, Explained
+from equidiff.contracts import Attribution, BuildContext, ScalarTarget
 from equidiff.types import Attributions, Samples
 
 
@@ -33,7 +33,7 @@ class RandomMap(Attribution):
     def __init__(self, seed: int) -> None:
         self._seed = seed
 
-    def attribute(self, explained: Explained, samples: Samples) -> Attributions:
+    def attribute(self, scalar: ScalarTarget, samples: Samples) -> Attributions:
         return torch.stack([self._draw(sample) for sample in samples.detach().cpu()]).to(samples)
 
     def _draw(self, sample: Tensor) -> Tensor:

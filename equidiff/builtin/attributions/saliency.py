@@ -12,4 +12,4 @@ from equidiff.registry.descriptors import Options
 def build(argument: str | None, options: Options, context: BuildContext) -> Captum:
     """Build `saliency`: the size of the gradient."""
     no_argument("saliency", argument)
-    return Captum(lambda explained, samples: Saliency(explained).attribute(samples), local=True)
+    return Captum(lambda scalar, samples: Saliency(scalar).attribute(samples), local=True)
