@@ -1,0 +1,89 @@
+"""The code stays a house in which things are found; `python tests/house.py` prints the figures."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import house
+import pytest
+
+MOST_FILES_AT_THE_TOP, MOST_FLOORS, MOST_LONG_FUNCTIONS, MOST_INTERROGATIVE = 12, 12, 14, 0.15
+
+
+@pytest.fixture(scope="module")
+def ours():
+    return house.House(house.DEFAULT)
+
+
+@pytest.fixture
+def small(tmp_path):
+    """A package of three rooms: two import each other, one of them for annotations alone."""
+    files = {
+        "__init__.py": '"""What it is."""\n',
+        "top.py": "def late():\n    from small import middle\n    from small.room.inner import X\n",
+        "middle.py": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import small.room\nimport json\n",
+        "room/__init__.py": "from .inner import X\n",
+        "room/inner.py": '"""How, and why."""\nclass X:\n    """Whatever it is."""\n    from ..middle import json\n',
+    }
+    for name, text in files.items():
+        path = tmp_path / "small" / name
+        path.parent.mkdir(exist_ok=True, parents=True)
+        path.write_text(text)
+    return house.House(tmp_path / "small")
+
+
+def test_few_files_lie_at_the_top(ours):
+    assert len(ours.top_files) <= MOST_FILES_AT_THE_TOP
+
+
+@pytest.mark.parametrize("type_checking", [False, True])
+def test_nothing_imports_in_circles(ours, type_checking):
+    assert house.circles(ours.room_imports(type_checking=type_checking)) == []
+    assert house.circles(ours.imports(type_checking=type_checking)) == []
+
+
+def test_the_house_is_not_too_high(ours):
+    chain = house.longest_chain(ours.room_imports(type_checking=True))
+    assert len(chain) <= MOST_FLOORS, chain
+
+
+def test_functions_and_files_are_short(ours):
+    functions = house.over(ours.function_lengths, house.LONG_FUNCTION)
+    assert len(functions) <= MOST_LONG_FUNCTIONS, functions
+    assert house.over(ours.file_lengths, house.LONG_FILE) == []
+
+
+def test_docstrings_name_the_thing(ours):
+    asking = [place for place, text in ours.docstrings.items() if house.is_interrogative(text)]
+    assert len(asking) <= MOST_INTERROGATIVE * len(ours.docstrings), asking
+
+
+def test_imports_are_found_wherever_they_stand(small):
+    assert small.imports() == {
+        "small": set(),
+        "small.top": {"small.middle", "small.room.inner"},
+        "small.middle": set(),
+        "small.room": {"small.room.inner"},
+        "small.room.inner": {"small.middle"},
+    }
+    assert small.imports(type_checking=True)["small.middle"] == {"small.room"}
+
+
+def test_circles_and_chains_of_rooms(small):
+    assert house.circles(small.room_imports()) == []
+    assert house.longest_chain(small.room_imports()) == ["top", "room", "middle"]
+    assert house.circles(small.room_imports(type_checking=True)) == [{"middle", "room"}]
+    assert house.longest_chain(small.room_imports(type_checking=True)) == ["top", "middle", "room"]
+
+
+def test_lengths_and_docstrings(small):
+    assert small.function_lengths == {"small.top:1 late": 3}
+    assert small.file_lengths["small.room.inner"] == 4
+    assert [house.is_interrogative(text) for text in small.docstrings.values()] == [True, True, False]
+
+
+def test_the_script_prints_the_figures(small):
+    command = [sys.executable, str(Path(house.__file__)), str(small.folder)]
+    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert "longest chain        3  top > middle > room\n" in printed
+    assert "docstrings that ask  2 of 3 (66.7%)\n" in printed
