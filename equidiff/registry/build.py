@@ -73,6 +73,7 @@ def _build_sum(plugins: Plugins, terms: list[tuple[float, Spec]], context: Build
 
 def _build_one(plugins: Plugins, kind: str, spec: Spec, context: BuildContext) -> Built:
     offer = plugins.find(kind, spec.name)
+    _check_argument(offer, spec)
     options = read_options(offer.descriptor, spec)
     factory = plugins.factory(offer)
     try:
@@ -98,6 +99,17 @@ def _build_one(plugins: Plugins, kind: str, spec: Spec, context: BuildContext) -
             expected=f"an instance of equidiff.{CONTRACTS[kind].__name__}",
         )
     return Built(component, str(spec), options.model_dump(by_alias=True), (offer,))
+
+
+def _check_argument(offer: Offer, spec: Spec) -> None:
+    descriptor = offer.descriptor
+    if spec.argument is not None and not descriptor.argument:
+        raise SpecError(
+            f"The {offer.kind} {descriptor.name!r} takes no argument.",
+            given=spec,
+            expected=" or ".join(descriptor.examples or (descriptor.name,)),
+            hint=f"equidiff show {offer.kind} {descriptor.name}",
+        )
 
 
 def read_options(descriptor: Descriptor, spec: Spec) -> Options:

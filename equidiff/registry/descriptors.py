@@ -41,8 +41,10 @@ class Descriptor:
         name: what users type, e.g. "lowpass".
         factory: import string "package.module:function". The function is called as
             `factory(argument: str | None, options: Options, context: BuildContext)` and returns the component.
+            `argument` is the text after the colon of the spec, None where there is no colon.
         summary: one line.
-        argument: what the text after the colon means; empty where there is none.
+        argument: meaning of the text after the colon, for `equidiff show`. Empty says that the component takes none:
+            a spec with an argument is refused, and the factory always gets None.
         options: the pydantic model of its options.
         references: what to cite.
         needs: import names of packages it needs beyond EquiDiff's own.

@@ -27,7 +27,7 @@ HEAVY = ("torch", "timm", "diffusers", "transformers", "matplotlib", "scipy")
 _PROBE = """
 import sys
 from importlib.metadata import EntryPoint
-from equidiff.plugins import Plugins
+from equidiff.registry.manager import Plugins
 Plugins([EntryPoint("plugin", sys.argv[1], "equidiff")])
 print(*[name for name in sys.argv[2:] if name in sys.modules])
 """

@@ -139,7 +139,4 @@ def test_what_rejection_keeps_is_an_untouched_draw_from_the_prior():
 def test_they_are_found_by_name():
     for solver in ("lbfgs", "rejection"):
         assert run_circles("--samples", 2, "-s", solver, "--tolerance", 0.01).code == 0
-    assert_one_error(run_circles("--samples", 1, "-s", "lbfgs:3"), 2, "takes no argument", "lbfgs,history=20")
-    assert_one_error(run_circles("--samples", 1, "-s", "imagespace:3"), 2, "takes no argument")
-    assert_one_error(run_circles("--samples", 1, "-s", "rejection:3"), 2, "takes no argument")
     assert_one_error(run_cli("run", "-s", "lbfgs,histor=3"), 2, "history")

@@ -241,8 +241,6 @@ def test_without_a_law_nothing_is_said_of_moves(tmp_path):
     [
         (("--law", "conditional,move=3"), "conditional,moves=3"),
         (("--law", "conditional,moves=0"), "moves=0"),
-        (("--law", "conditional:3"), "takes no argument"),
-        (("--law", "solve:3"), "takes no argument"),
         (("--law", "unconditional"), "conditional"),
         (("--law", "conditional", "--dtype", "bfloat16"), "float32"),
     ],

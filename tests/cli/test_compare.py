@@ -239,7 +239,7 @@ def test_points_are_not_images(tmp_path):
         ("window=3,occlusion", 2, ["begins with an option"]),
         ("saliency,,gradcam", 2, ["is empty"]),
         ("integrated_gradients,steps=no", 2, ["unusable value"]),
-        ("saliency:3", 2, ["takes no argument"]),
+        ("saliency:3", 2, ["The attribution 'saliency' takes no argument", "equidiff show attribution saliency"]),
         ("noise_tunnel:salency", 1, ["no attribution named 'salency'", "saliency"]),
     ],
 )

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from equidiff.contracts import Attribution, BuildContext, ScalarTarget
-from equidiff.errors import SpecError, UnsupportedError
+from equidiff.errors import UnsupportedError
 from equidiff.types import Attributions, Samples
 
 UNKNOWN_STEPS = (
@@ -71,21 +71,6 @@ def warn_if_short(method: str, gaps: Tensor, differences: Tensor, remedy: str) -
             f"the shares of {method} do not add up: they are {100 * lack:.0f} % off the measurement's distance from "
             f"that of the baseline. {remedy}",
             stacklevel=2,
-        )
-
-
-def no_argument(name: str, argument: str | None) -> None:
-    """Refuse an argument.
-
-    Raises:
-        SpecError: there is one.
-    """
-    if argument is not None:
-        raise SpecError(
-            f"The attribution {name!r} takes no argument.",
-            given=f"{name}:{argument}",
-            expected=name,
-            hint=f"equidiff show attribution {name}",
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from captum.attr import Deconvolution
 from torch import Tensor, nn
 
-from equidiff.builtin.attributions.captum import Captum, no_argument
+from equidiff.builtin.attributions.captum import Captum
 from equidiff.builtin.attributions.modules import require_modules
 from equidiff.contracts import BuildContext, ScalarTarget
 from equidiff.registry.descriptors import Options
@@ -14,7 +14,6 @@ from equidiff.types import Samples
 
 def build(argument: str | None, options: Options, context: BuildContext) -> Captum:
     """Build `deconvolution`."""
-    no_argument("deconvolution", argument)
 
     def compute(scalar: ScalarTarget, samples: Samples) -> Tensor:
         require_modules(scalar, samples, nn.ReLU, "Deconvolution")

@@ -6,7 +6,7 @@ from captum.attr import DeepLift
 from captum.attr._core.deep_lift import SUPPORTED_NON_LINEAR
 from torch import Tensor
 
-from equidiff.builtin.attributions.captum import UNKNOWN_STEPS, Captum, baseline_differences, no_argument, warn_if_short
+from equidiff.builtin.attributions.captum import UNKNOWN_STEPS, Captum, baseline_differences, warn_if_short
 from equidiff.builtin.attributions.descriptors import BaselineOptions
 from equidiff.builtin.attributions.modules import require_single_use
 from equidiff.contracts import BuildContext, ScalarTarget
@@ -15,7 +15,6 @@ from equidiff.types import Samples
 
 def build(argument: str | None, options: BaselineOptions, context: BuildContext) -> Captum:
     """Build `deeplift`."""
-    no_argument("deeplift", argument)
 
     def compute(scalar: ScalarTarget, samples: Samples) -> Tensor:
         require_single_use(scalar, samples, tuple(SUPPORTED_NON_LINEAR), "DeepLIFT")

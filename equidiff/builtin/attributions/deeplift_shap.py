@@ -7,7 +7,7 @@ from captum.attr import DeepLiftShap
 from captum.attr._core.deep_lift import SUPPORTED_NON_LINEAR
 from torch import Tensor
 
-from equidiff.builtin.attributions.captum import UNKNOWN_STEPS, Captum, no_argument, plain_samples, warn_if_short
+from equidiff.builtin.attributions.captum import UNKNOWN_STEPS, Captum, plain_samples, warn_if_short
 from equidiff.builtin.attributions.descriptors import DeepLiftShapOptions
 from equidiff.builtin.attributions.modules import require_single_use
 from equidiff.contracts import BuildContext, ScalarTarget
@@ -16,7 +16,6 @@ from equidiff.types import Samples
 
 def build(argument: str | None, options: DeepLiftShapOptions, context: BuildContext) -> Captum:
     """Build `deeplift_shap`; makes its baselines at once."""
-    no_argument("deeplift_shap", argument)
     baselines = plain_samples(context, options.baselines)
 
     def compute(scalar: ScalarTarget, samples: Samples) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from captum.attr import FeatureAblation
 from torch import Tensor
 
-from equidiff.builtin.attributions.captum import Captum, no_argument
+from equidiff.builtin.attributions.captum import Captum
 from equidiff.builtin.attributions.cells import copies_per_pass, grid
 from equidiff.builtin.attributions.descriptors import AblationOptions
 from equidiff.contracts import BuildContext, ScalarTarget
@@ -14,7 +14,6 @@ from equidiff.types import Samples
 
 def build(argument: str | None, options: AblationOptions, context: BuildContext) -> Captum:
     """Build `feature_ablation`: cell by cell of a grid."""
-    no_argument("feature_ablation", argument)
 
     def compute(scalar: ScalarTarget, samples: Samples) -> Tensor:
         return FeatureAblation(scalar).attribute(

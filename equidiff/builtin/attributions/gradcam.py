@@ -6,7 +6,7 @@ from captum.attr import LayerGradCam
 from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
-from equidiff.builtin.attributions.captum import Captum, no_argument
+from equidiff.builtin.attributions.captum import Captum
 from equidiff.builtin.attributions.descriptors import CamOptions
 from equidiff.builtin.attributions.modules import find_layer, seen_box
 from equidiff.contracts import BuildContext, ScalarTarget
@@ -16,7 +16,6 @@ from equidiff.types import Samples
 
 def build(argument: str | None, options: CamOptions, context: BuildContext) -> Captum:
     """Build `gradcam`."""
-    no_argument("gradcam", argument)
     return Captum(lambda scalar, samples: class_activation_map(scalar, samples, options.layer))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from captum.attr import GuidedBackprop
 from torch import Tensor, nn
 
-from equidiff.builtin.attributions.captum import Captum, no_argument
+from equidiff.builtin.attributions.captum import Captum
 from equidiff.builtin.attributions.modules import require_modules
 from equidiff.contracts import BuildContext, ScalarTarget
 from equidiff.registry.descriptors import Options
@@ -14,7 +14,6 @@ from equidiff.types import Samples
 
 def build(argument: str | None, options: Options, context: BuildContext) -> Captum:
     """Build `guided_backprop`."""
-    no_argument("guided_backprop", argument)
 
     def compute(scalar: ScalarTarget, samples: Samples) -> Tensor:
         require_modules(scalar, samples, nn.ReLU, "Guided backpropagation")

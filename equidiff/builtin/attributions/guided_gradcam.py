@@ -5,7 +5,7 @@ from __future__ import annotations
 from captum.attr import GuidedBackprop
 from torch import Tensor, nn
 
-from equidiff.builtin.attributions.captum import Captum, no_argument
+from equidiff.builtin.attributions.captum import Captum
 from equidiff.builtin.attributions.descriptors import CamOptions
 from equidiff.builtin.attributions.gradcam import class_activation_map
 from equidiff.builtin.attributions.modules import require_modules
@@ -15,7 +15,6 @@ from equidiff.types import Samples
 
 def build(argument: str | None, options: CamOptions, context: BuildContext) -> Captum:
     """Build `guided_gradcam`: the product, as Captum's GuidedGradCam forms it, but bilinear and aware of crops."""
-    no_argument("guided_gradcam", argument)
 
     def compute(scalar: ScalarTarget, samples: Samples) -> Tensor:
         weights = class_activation_map(scalar, samples, options.layer)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from captum.attr import IntegratedGradients
 from torch import Tensor
 
-from equidiff.builtin.attributions.captum import Captum, baseline_differences, no_argument, warn_if_short
+from equidiff.builtin.attributions.captum import Captum, baseline_differences, warn_if_short
 from equidiff.builtin.attributions.descriptors import IntegratedGradientsOptions
 from equidiff.contracts import BuildContext, ScalarTarget
 from equidiff.types import Samples
@@ -13,7 +13,6 @@ from equidiff.types import Samples
 
 def build(argument: str | None, options: IntegratedGradientsOptions, context: BuildContext) -> Captum:
     """Build `integrated_gradients`."""
-    no_argument("integrated_gradients", argument)
 
     def compute(scalar: ScalarTarget, samples: Samples) -> Tensor:
         values, gaps = IntegratedGradients(scalar).attribute(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from captum.attr import KernelShap
 
-from equidiff.builtin.attributions.captum import Captum, no_argument
+from equidiff.builtin.attributions.captum import Captum
 from equidiff.builtin.attributions.cells import cell_regression
 from equidiff.builtin.attributions.descriptors import RegressionOptions
 from equidiff.contracts import BuildContext
@@ -12,5 +12,4 @@ from equidiff.contracts import BuildContext
 
 def build(argument: str | None, options: RegressionOptions, context: BuildContext) -> Captum:
     """Build `kernel_shap`: Shapley's weights in the place of a penalty."""
-    no_argument("kernel_shap", argument)
     return cell_regression(lambda scalar, row: KernelShap(scalar), options)

@@ -6,7 +6,7 @@ import torch
 from captum._utils.models.linear_model import SkLearnLasso
 from captum.attr import Lime
 
-from equidiff.builtin.attributions.captum import Captum, no_argument
+from equidiff.builtin.attributions.captum import Captum
 from equidiff.builtin.attributions.cells import cell_regression
 from equidiff.builtin.attributions.descriptors import LimeOptions
 from equidiff.contracts import BuildContext, ScalarTarget
@@ -15,7 +15,6 @@ from equidiff.types import Samples
 
 def build(argument: str | None, options: LimeOptions, context: BuildContext) -> Captum:
     """Build `lime`: a sparse linear model of the measurement, over the cells of a grid."""
-    no_argument("lime", argument)
 
     def method(scalar: ScalarTarget, row: Samples) -> Lime:
         with torch.no_grad():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from captum.attr import Occlusion
 from torch import Tensor
 
-from equidiff.builtin.attributions.captum import Captum, no_argument
+from equidiff.builtin.attributions.captum import Captum
 from equidiff.builtin.attributions.cells import copies_per_pass
 from equidiff.builtin.attributions.descriptors import OcclusionOptions
 from equidiff.contracts import BuildContext, ScalarTarget
@@ -17,7 +17,6 @@ SHARE = 4  # of the sample's shorter side: the usual window is one in four
 
 def build(argument: str | None, options: OcclusionOptions, context: BuildContext) -> Captum:
     """Build `occlusion`."""
-    no_argument("occlusion", argument)
 
     def compute(scalar: ScalarTarget, samples: Samples) -> Tensor:
         channels, height, width = samples.shape[1:]

@@ -8,7 +8,6 @@ from typing import final
 import torch
 from torch import Tensor
 
-from equidiff.builtin.attributions.captum import no_argument
 from equidiff.builtin.attributions.descriptors import RandomOptions
 from equidiff.contracts import Attribution, BuildContext, ScalarTarget
 from equidiff.types import Attributions, Samples
@@ -16,7 +15,6 @@ from equidiff.types import Attributions, Samples
 
 def build(argument: str | None, options: RandomOptions, context: BuildContext) -> RandomMap:
     """Build `random`."""
-    no_argument("random", argument)
     return RandomMap(options.seed)
 
 

@@ -44,7 +44,7 @@ import torch
 from equidiff.builtin.laws.descriptors import ConditionalOptions
 from equidiff.builtin.laws.projection import Array, Point, as_array, project, step_onto
 from equidiff.contracts import Answer, BuildContext, Law, Moves, Request, ResidualFunction, Step
-from equidiff.errors import EquiDiffError, SpecError
+from equidiff.errors import EquiDiffError
 
 WARM_UP = 1 / 5  # share of the moves during which the angle adapts
 WANTED = 0.7  # share of moves accepted
@@ -169,10 +169,4 @@ def _log_uniform(normal: float) -> float:
 
 def build(argument: str | None, options: ConditionalOptions, context: BuildContext) -> Law:
     """Build `conditional`."""
-    if argument is not None:
-        raise SpecError(
-            "The law 'conditional' takes no argument.",
-            given=f"conditional:{argument}",
-            expected="conditional,moves=96",
-        )
     return Conditional(options.moves, options.angle, options.persistence)

@@ -6,7 +6,6 @@ from collections.abc import Generator as Coroutine
 from typing import Any, final
 
 from equidiff.contracts import BuildContext, Law, Moves, Request, ResidualFunction, Step
-from equidiff.errors import SpecError
 from equidiff.registry.descriptors import Options
 
 
@@ -21,6 +20,4 @@ class AsSolved(Law):
 
 def build(argument: str | None, options: Options, context: BuildContext) -> Law:
     """Build `solve`."""
-    if argument is not None:
-        raise SpecError("The law 'solve' takes no argument.", given=f"solve:{argument}", expected="solve")
     return AsSolved()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import final
 
 from equidiff.contracts import BuildContext, Regularizer
-from equidiff.errors import SpecError
 from equidiff.registry.descriptors import Options
 
 
@@ -16,6 +15,4 @@ class NoRegularizer(Regularizer):
 
 def build(argument: str | None, options: Options, context: BuildContext) -> Regularizer:
     """Build `none`."""
-    if argument is not None:
-        raise SpecError("The regularizer 'none' takes no argument.", given=f"none:{argument}", expected="none")
     return NoRegularizer()

@@ -35,7 +35,6 @@ from equidiff.builtin.solvers.descriptors import AutoOptions
 from equidiff.builtin.solvers.lbfgs import minimize, minimize_on_sphere
 from equidiff.builtin.solvers.progress import Progress
 from equidiff.contracts import Answer, BuildContext, FromMidway, Request, ResidualFunction, Solver, Step
-from equidiff.errors import SpecError
 from equidiff.numerics.gaussian import typical
 from equidiff.numerics.newton import broyden, newton_move, shorten
 from equidiff.types import Latents
@@ -243,6 +242,4 @@ def _bounded(latents: Tensor, residual: ResidualFunction) -> Tensor:
 
 def build(argument: str | None, options: AutoOptions, context: BuildContext) -> Solver:
     """Build `auto`."""
-    if argument is not None:
-        raise SpecError("The solver 'auto' takes no argument.", given=f"auto:{argument}", expected="auto,pool=8")
     return Auto(options.pool, options.radius, options.coarse)

@@ -17,7 +17,7 @@ from typing import Any, final
 
 from equidiff.builtin.solvers.progress import Progress
 from equidiff.contracts import Answer, BuildContext, Request, ResidualFunction, Solver, Step
-from equidiff.errors import SpecError, UnsupportedError
+from equidiff.errors import UnsupportedError
 from equidiff.numerics.gaussian import typical
 from equidiff.numerics.newton import newton_move, shorten
 from equidiff.registry.descriptors import Options
@@ -71,8 +71,4 @@ class ImageSpace(Solver):
 
 def build(argument: str | None, options: Options, context: BuildContext) -> Solver:
     """Build `imagespace`."""
-    if argument is not None:
-        raise SpecError(
-            "The solver 'imagespace' takes no argument.", given=f"imagespace:{argument}", expected="imagespace"
-        )
     return ImageSpace()

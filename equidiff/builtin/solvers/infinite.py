@@ -14,7 +14,6 @@ import torch
 
 from equidiff.builtin.solvers.descriptors import InfiniteOptions
 from equidiff.contracts import BuildContext, Request, ResidualFunction, Solver, Step
-from equidiff.errors import SpecError
 from equidiff.types import Latents
 
 
@@ -61,8 +60,4 @@ class Infinite(Solver):
 
 def build(argument: str | None, options: InfiniteOptions, context: BuildContext) -> Solver:
     """Build `infinite`."""
-    if argument is not None:
-        raise SpecError(
-            "The solver 'infinite' takes no argument.", given=f"infinite:{argument}", expected="infinite,lr=10"
-        )
     return Infinite(options.lr, options.optimizer, options.weight)

@@ -19,7 +19,6 @@ from equidiff.builtin.solvers.callback import Ask, drive
 from equidiff.builtin.solvers.descriptors import LbfgsOptions
 from equidiff.builtin.solvers.progress import Progress
 from equidiff.contracts import Answer, BuildContext, Request, ResidualFunction, Solver, Step
-from equidiff.errors import SpecError
 from equidiff.types import Latents
 
 ITERATIONS = 200  # before it gives up on a start; a line search that fails ends it sooner
@@ -117,6 +116,4 @@ def _optimizer(latents: torch.nn.Parameter, history: int) -> torch.optim.LBFGS:
 
 def build(argument: str | None, options: LbfgsOptions, context: BuildContext) -> Solver:
     """Build `lbfgs`."""
-    if argument is not None:
-        raise SpecError("The solver 'lbfgs' takes no argument.", given=f"lbfgs:{argument}", expected="lbfgs,history=20")
     return Lbfgs(options.history)

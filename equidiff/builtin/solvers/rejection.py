@@ -11,7 +11,6 @@ from collections.abc import Generator as Coroutine
 from typing import Any, final
 
 from equidiff.contracts import BuildContext, Request, ResidualFunction, Solver, Step
-from equidiff.errors import SpecError
 from equidiff.registry.descriptors import Options
 from equidiff.types import Latents
 
@@ -38,8 +37,4 @@ class Rejection(Solver):
 
 def build(argument: str | None, options: Options, context: BuildContext) -> Solver:
     """Build `rejection`."""
-    if argument is not None:
-        raise SpecError(
-            "The solver 'rejection' takes no argument.", given=f"rejection:{argument}", expected="rejection"
-        )
     return Rejection()

@@ -38,12 +38,8 @@ def build(argument: str | None, options: BrightnessOptions, context: BuildContex
     """Build `brightness`.
 
     Raises:
-        EquiDiffError: an argument is given, or the generator makes points.
+        EquiDiffError: the generator makes points.
     """
-    if argument is not None:
-        raise EquiDiffError(
-            "'brightness' takes no argument.", given=f"brightness:{argument}", hint="--objective brightness,middle=0.5"
-        )
     if context.generator is not None and len(context.generator.sample_shape) != 3:
         raise EquiDiffError(
             "Only pictures have a brightness, and this generator makes points.",
