@@ -1,4 +1,4 @@
-"""The papers that built-in components come from."""
+"""Papers that the built-in components implement or build on."""
 
 from __future__ import annotations
 

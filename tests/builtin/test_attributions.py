@@ -23,14 +23,14 @@ NAMES = [offer.descriptor.name for offer in PLUGINS.offers("attribution")]
 
 
 def rising_network(outputs=1):
-    """The same, with features that only raise the outputs: no Grad-CAM is empty."""
+    """`small_network` with features that only raise the outputs, so that no Grad-CAM map is empty."""
     network = small_network(outputs)
     network[-1].weight.data.abs_()
     return network
 
 
 class Unknown(nn.Module):
-    """A non-linear step for which DeepLIFT has no rule."""
+    """A non-linearity that DeepLIFT has no rule for."""
 
     def forward(self, values):
         return (300 * values).sin()
@@ -86,7 +86,7 @@ def test_on_a_linear_network_a_cell_has_the_sum_of_its_pixels(spec):
     torch.testing.assert_close(maps(spec, linear()), expected, atol=2e-4, rtol=1e-3)
 
 
-def test_gradient_shap_compares_with_plain_samples():
+def test_gradient_shap_compares_with_prior_samples():
     baselines = plain_samples(context(), 4)
     implied = SAMPLES - maps("gradient_shap,baselines=4,samples=6", linear()) / SLOPES
     assert (implied >= baselines.amin(dim=0) - 1e-3).all()
@@ -95,7 +95,7 @@ def test_gradient_shap_compares_with_plain_samples():
     torch.testing.assert_close(single, plain_samples(context(), 1).expand_as(SAMPLES), atol=1e-3, rtol=1e-3)
 
 
-def test_saliency_is_the_size_of_the_slope():
+def test_saliency_is_the_absolute_gradient():
     objective, step = Asks(small_network()), 1e-3
     flat = SAMPLES[:1].double().flatten()
     network = objective.networks()[0].double()
@@ -109,14 +109,14 @@ def test_saliency_is_the_size_of_the_slope():
 
 
 @pytest.mark.parametrize("spec", ["integrated_gradients,steps=400", "deeplift", "deeplift,baseline=0.3"])
-def test_shares_add_up(spec):
+def test_attributions_add_up(spec):
     objective, baseline = Asks(small_network()), 0.3 if "0.3" in spec else 0.0
     with torch.no_grad():
         whole = objective.measure(SAMPLES) - objective.measure(torch.full_like(SAMPLES, baseline))
     torch.testing.assert_close(maps(spec, objective).sum(dim=(1, 2, 3)), whole[:, 0], atol=2e-3, rtol=2e-3)
 
 
-def test_shares_that_do_not_add_up_are_told():
+def test_attributions_that_do_not_add_up_give_a_warning():
     squashed = Asks(nn.Sequential(small_network(), Unknown()))
     with pytest.warns(UserWarning, match="DeepLIFT do not add up"):
         maps("deeplift", squashed)
@@ -124,7 +124,7 @@ def test_shares_that_do_not_add_up_are_told():
         maps("integrated_gradients,steps=1", Asks(small_network()))
 
 
-def test_guided_backprop_and_deconvolution_let_back_what_they_should():
+def test_guided_backprop_and_deconvolution_follow_their_definitions():
     samples = SAMPLES.clone().requires_grad_()
     layers = small_network()
     short = Asks(nn.Sequential(layers[0], layers[1], nn.Flatten(), nn.Linear(144, 1)))
@@ -139,7 +139,7 @@ def test_guided_backprop_and_deconvolution_let_back_what_they_should():
 
 @pytest.mark.parametrize(("spec", "window", "stride"), [("occlusion,window=2,stride=1", 2, 1), ("occlusion", 1, 1),
                                                        ("occlusion,window=3,stride=3,baseline=0.5", 3, 3)])  # fmt: skip
-def test_occlusion_is_what_a_covered_window_costs(spec, window, stride):
+def test_occlusion_is_the_drop_when_a_window_is_covered(spec, window, stride):
     objective, baseline = Asks(small_network()), 0.5 if "0.5" in spec else 0.0
     total, count = torch.zeros(3, 1, 6, 6), torch.zeros(6, 6)
     for top in range(0, 6 - window + 1, stride):
@@ -168,7 +168,7 @@ def test_gradcam_is_its_formula():
 
 
 class Crops(Objective):
-    """Sees the middle of a sample alone, twice as large."""
+    """Objective that sees only the middle of a sample, twice as large."""
 
     names, unit = ("class 0",), "logit"
 
@@ -238,7 +238,7 @@ def twice():
     [
         ("gradcam", linear(), "calls none"),
         ("gradcam", Linear(WEIGHTS), "does not say which network"),
-        ("gradcam", Asks(nn.Sequential(nn.Conv2d(2, 3, 2, stride=2), nn.Flatten(), nn.Linear(27, 1))), "slides"),
+        ("gradcam", Asks(nn.Sequential(nn.Conv2d(2, 3, 2, stride=2), nn.Flatten(), nn.Linear(27, 1))), "patch embed"),
         ("gradcam,layer=5", Asks(small_network()), "feature maps"),
         ("gradcam,layer=2", Linear(WEIGHTS), "no layer named"),
         ("guided_backprop", Asks(nn.Sequential(nn.Conv2d(2, 3, 3), nn.GELU(), nn.Flatten(), nn.Linear(48, 1))), "GELU"),
@@ -264,7 +264,7 @@ def test_what_cannot_be_built():
         method("noise_tunnel:salency")
     with pytest.raises(SpecError, match="window"):
         method("occlusion,window=0")
-    with pytest.raises(UnsupportedError, match="plain samples"):
+    with pytest.raises(UnsupportedError, match="prior samples"):
         build(PLUGINS, "attribution", "gradient_shap", BuildContext())
 
 
@@ -275,7 +275,7 @@ def test_a_grid_has_cells_as_equal_as_pixels_allow():
     assert (cells[:, 1:] >= cells[:, :-1]).all()
 
 
-def test_objectives_tell_their_networks():
+def test_objectives_name_their_networks():
     generator = build(PLUGINS, "generator", "toy:fashion", BuildContext()).component
     given = BuildContext(generator=generator)
     for spec in ("neuron:17", "classifier:bag", "classifier,output=distribution", "neuron:3 + 0.5*neuron:5"):
@@ -288,7 +288,7 @@ def component(**members):
     return type("Broken", (Attribution,), members)()
 
 
-def slope(self, scalar, samples):
+def grad(self, scalar, samples):
     samples = samples.detach().requires_grad_()
     return torch.autograd.grad(scalar(samples).sum(), samples)[0]
 
@@ -297,15 +297,15 @@ def slope(self, scalar, samples):
     ("broken", "message"),
     [
         (object(), "is no Attribution"),
-        (component(attribute=slope, local="yes"), "local is 'yes'"),
-        (component(attribute=lambda self, e, x: slope(self, e, x)[:, 0]), "gives shape"),
-        (component(attribute=lambda self, e, x: slope(self, e, x).double()), "float64"),
-        (component(attribute=lambda self, e, x: slope(self, e, x) / 0), "not finite"),
-        (component(attribute=lambda self, e, x: slope(self, e, x).tolist()), "gives a list"),
-        (component(attribute=lambda self, e, x: slope(self, e, x) + torch.rand(1)), "another result"),
-        (component(attribute=lambda self, e, x: slope(self, e, x) - x.mean()), "alone than beside others"),
-        (component(attribute=lambda self, e, x: slope(self, e, x.mul_(0.5))), "changes the samples"),
-        (component(attribute=lambda self, e, x: e.networks[0].register_forward_hook(print) and slope(self, e, x) * 0),
+        (component(attribute=grad, local="yes"), "local is 'yes'"),
+        (component(attribute=lambda self, e, x: grad(self, e, x)[:, 0]), "gives shape"),
+        (component(attribute=lambda self, e, x: grad(self, e, x).double()), "float64"),
+        (component(attribute=lambda self, e, x: grad(self, e, x) / 0), "not finite"),
+        (component(attribute=lambda self, e, x: grad(self, e, x).tolist()), "gives a list"),
+        (component(attribute=lambda self, e, x: grad(self, e, x) + torch.rand(1)), "another result"),
+        (component(attribute=lambda self, e, x: grad(self, e, x) - x.mean()), "alone than beside others"),
+        (component(attribute=lambda self, e, x: grad(self, e, x.mul_(0.5))), "changes the samples"),
+        (component(attribute=lambda self, e, x: e.networks[0].register_forward_hook(print) and grad(self, e, x) * 0),
          "leaves hooks"),
     ],
 )  # fmt: skip

@@ -1,1 +1,1 @@
-"""Attribution methods, computed by Captum, and a random map to hold them against."""
+"""Attribution methods, computed by Captum, and a random map as their control."""

@@ -1,4 +1,4 @@
-"""One wrapper for Captum's methods, and what their factories share."""
+"""A wrapper for Captum's methods, and helpers that their factories share."""
 
 from __future__ import annotations
 
@@ -14,21 +14,22 @@ from equidiff.contracts import Attribution, BuildContext, ScalarTarget
 from equidiff.errors import UnsupportedError
 from equidiff.types import Attributions, Samples
 
-UNKNOWN_STEPS = (
-    "It knows no rule for some non-linear step, such as a softmax or a GELU; of a class, output=logit may help"
+MISSING_RULE = (
+    "The network has a non-linearity that the method has no rule for, such as a softmax or a GELU; "
+    "for a class, output=logit may help"
 )
-SHORT = 0.1  # gap between the shares and their sum that is worth a word
+TOLERATED_GAP = 0.1  # of the difference that the attributions should sum to; a larger one is worth a warning
 
 
 @final
 class Captum(Attribution):
-    """A method of Captum's.
+    """An attribution method that Captum computes.
 
     Args:
         compute: maps the measurement and samples `[batch, channels, height, width]` to a tensor of that shape.
         local: see `Attribution`.
         random: see `Attribution`.
-        places: it tells places but not channels apart: their values are the same, and one is kept.
+        spatial: the method tells positions apart but not channels: their values are the same, and one is kept.
     """
 
     def __init__(
@@ -37,51 +38,51 @@ class Captum(Attribution):
         *,
         local: bool = False,
         random: bool = False,
-        places: bool = False,
+        spatial: bool = False,
     ) -> None:
         self._compute = compute
-        self.local, self.random, self._places = local, random, places
+        self.local, self.random, self._spatial = local, random, spatial
 
     def attribute(self, scalar: ScalarTarget, samples: Samples) -> Attributions:
         with quiet():
             values = self._compute(scalar, samples.detach().clone()).detach().to(samples.dtype)
-        return values[:, :1] if self._places else values
+        return values[:, :1] if self._spatial else values
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without Captum's warnings that it hooks a network and asks for gradients, which is its business."""
+    """Silence Captum's warnings that it sets hooks and requires gradients, which it undoes itself."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"captum\b")
         yield
 
 
-def warn_if_short(method: str, gaps: Tensor, differences: Tensor, remedy: str) -> None:
-    """Warn where shares do not add up to what they are shares of.
+def warn_if_incomplete(method: str, gaps: Tensor, differences: Tensor, remedy: str) -> None:
+    """Warn if attributions do not sum to the difference that they divide among the pixels.
 
     Args:
-        method: its name.
-        gaps: `[batch]`, the sum of the shares minus what they should add up to.
-        differences: `[batch]`, what they should add up to.
-        remedy: what may help.
+        method: name of the method.
+        gaps: `[batch]`, the sum of the attributions minus the difference.
+        differences: `[batch]`, the measurement of each sample minus that of its baseline.
+        remedy: a sentence about what may help.
     """
     lack = float(gaps.abs().sum() / differences.abs().sum().clamp(min=torch.finfo(gaps.dtype).tiny))
-    if lack > SHORT:
+    if lack > TOLERATED_GAP:
         warnings.warn(
-            f"the shares of {method} do not add up: they are {100 * lack:.0f} % off the measurement's distance from "
-            f"that of the baseline. {remedy}",
+            f"the attributions of {method} do not add up: their sum differs by {100 * lack:.0f} % from the difference "
+            f"between the measurements of sample and baseline. {remedy}",
             stacklevel=2,
         )
 
 
 def plain_samples(context: BuildContext, count: int, seed: int = 0) -> Samples:
-    """Samples of the run's generator to compare with, always the same.
+    """Prior samples of the run's generator that serve as baselines, the same in every call.
 
     Raises:
         UnsupportedError: there is no generator to make them.
     """
     if context.generator is None:
-        raise UnsupportedError("This method compares with plain samples of a generator.", expected="a run's generator")
+        raise UnsupportedError("The baselines of this method are prior samples.", expected="a run with a generator")
     stream = torch.Generator().manual_seed(seed)
     latents = torch.randn(count, *context.generator.latent_shape, generator=stream)
     with torch.no_grad():
@@ -90,5 +91,5 @@ def plain_samples(context: BuildContext, count: int, seed: int = 0) -> Samples:
 
 @torch.no_grad()
 def baseline_differences(scalar: ScalarTarget, samples: Samples, baseline: float) -> Tensor:
-    """By how much each sample's measurement differs from that of a uniform baseline, `[batch]`."""
+    """Difference between each sample's measurement and that of a uniform baseline, `[batch]`."""
     return scalar(samples) - scalar(torch.full_like(samples, baseline))

@@ -16,12 +16,12 @@ from equidiff.types import Samples
 
 
 def cell_regression(method: Callable[[ScalarTarget, Samples], Lime], options: RegressionOptions) -> Captum:
-    """A method that fits a linear model of the measurement to samples with some of their cells replaced."""
+    """Build a method that fits a linear model of the measurement to copies of a sample with some cells replaced."""
 
     def compute(scalar: ScalarTarget, samples: Samples) -> Tensor:
         mask = grid(samples, options.cells)
         rows = [
-            # one by one, as Captum asks: each has a linear model of its own
+            # one by one, as Captum requires: each sample has its own linear model
             method(scalar, row).attribute(
                 row,
                 baselines=options.baseline,
@@ -33,11 +33,11 @@ def cell_regression(method: Callable[[ScalarTarget, Samples], Lime], options: Re
         ]
         return torch.cat(rows)
 
-    return Captum(compute, random=True, places=True)
+    return Captum(compute, random=True, spatial=True)
 
 
 def grid(samples: Samples, cells: int) -> Tensor:
-    """Which cell each pixel belongs to, `[1, 1, height, width]`; cells are as equal as pixels allow.
+    """Index of the cell that each pixel belongs to, `[1, 1, height, width]`; cells are as equal as pixels allow.
 
     Raises:
         UnsupportedError: there are more cells than pixels along a side.
@@ -45,7 +45,9 @@ def grid(samples: Samples, cells: int) -> Tensor:
     height, width = samples.shape[2:]
     if cells > min(height, width):
         raise UnsupportedError(
-            "There are more cells than pixels.", given=f"cells={cells}", expected=f"at most {min(height, width)}"
+            "The grid has more cells than pixels along a side.",
+            given=f"cells={cells}",
+            expected=f"at most {min(height, width)}",
         )
     rows, columns = (torch.arange(side, device=samples.device) * cells // side for side in (height, width))
     return (rows[:, None] * cells + columns[None])[None, None]

@@ -7,7 +7,7 @@ from captum.attr import DeepLiftShap
 from captum.attr._core.deep_lift import SUPPORTED_NON_LINEAR
 from torch import Tensor
 
-from equidiff.builtin.attributions.captum import UNKNOWN_STEPS, Captum, plain_samples, warn_if_short
+from equidiff.builtin.attributions.captum import MISSING_RULE, Captum, plain_samples, warn_if_incomplete
 from equidiff.builtin.attributions.descriptors import DeepLiftShapOptions
 from equidiff.builtin.attributions.modules import require_single_use
 from equidiff.contracts import BuildContext, ScalarTarget
@@ -15,19 +15,19 @@ from equidiff.types import Samples
 
 
 def build(argument: str | None, options: DeepLiftShapOptions, context: BuildContext) -> Captum:
-    """Build `deeplift_shap`; makes its baselines at once."""
+    """Build `deeplift_shap`, and its baselines at once."""
     baselines = plain_samples(context, options.baselines)
 
     def compute(scalar: ScalarTarget, samples: Samples) -> Tensor:
         require_single_use(scalar, samples, tuple(SUPPORTED_NON_LINEAR), "DeepLIFT SHAP")
         method = DeepLiftShap(scalar)
-        # one by one: Captum puts each beside all baselines
+        # one by one: Captum pairs each sample with all baselines
         rows = [method.attribute(row, baselines, return_convergence_delta=True) for row in samples.split(1)]
         with torch.no_grad():
             reference = scalar(baselines).mean()
             differences = scalar(samples) - reference
         gaps = torch.stack([gap.mean() for _, gap in rows])
-        warn_if_short("DeepLIFT SHAP", gaps, differences, UNKNOWN_STEPS)
+        warn_if_incomplete("DeepLIFT SHAP", gaps, differences, MISSING_RULE)
         return torch.cat([values for values, _ in rows])
 
     return Captum(compute)

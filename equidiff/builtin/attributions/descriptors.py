@@ -1,4 +1,4 @@
-"""The attributions that ship with EquiDiff, described: their options and what they are for."""
+"""Descriptors and options of the attribution methods that ship with EquiDiff."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from equidiff.builtin.references import (
 from equidiff.plugin import Descriptor, Options, Reference
 
 HOME = "equidiff.builtin.attributions"
-BASELINE = "what is put in the place of a pixel, from 0 (black) to 1 (white)"
+BASELINE = "value that replaces a pixel, from 0 (black) to 1 (white)"
 
 
 class BaselineOptions(Options):
@@ -33,32 +33,34 @@ class BaselineOptions(Options):
 class IntegratedGradientsOptions(BaselineOptions):
     """Options of `integrated_gradients`."""
 
-    steps: int = Field(50, ge=1, description="points on the way from the baseline")
+    steps: int = Field(50, ge=1, description="points on the straight line from baseline to sample")
 
 
 class DeepLiftShapOptions(Options):
     """Options of `deeplift_shap`."""
 
-    baselines: int = Field(8, ge=2, description="plain samples of the run's generator to compare with")
+    baselines: int = Field(8, ge=2, description="prior samples of the run's generator, used as baselines")
 
 
 class GradientShapOptions(Options):
     """Options of `gradient_shap`."""
 
-    baselines: int = Field(8, ge=1, description="plain samples of the run's generator to compare with")
-    samples: int = Field(16, ge=1, description="points between sample and baselines")
+    baselines: int = Field(8, ge=1, description="prior samples of the run's generator, used as baselines")
+    samples: int = Field(16, ge=1, description="random points between sample and baselines")
     stdev: float = Field(0.0, ge=0, description="standard deviation of noise added to the sample")
 
 
 class OcclusionOptions(BaselineOptions):
     """Options of `occlusion`."""
 
-    window: int | None = Field(None, ge=1, description="side of the window in pixels; a quarter of the sample's")
-    stride: int | None = Field(None, ge=1, description="pixels from one window to the next; half a window")
+    window: int | None = Field(
+        None, ge=1, description="side of the window in pixels; a quarter of the sample's shorter side by default"
+    )
+    stride: int | None = Field(None, ge=1, description="pixels from one window to the next; half a window by default")
 
 
 class AblationOptions(BaselineOptions):
-    """Options of methods that see a grid in place of pixels."""
+    """Options of methods that work on the cells of a grid instead of pixels."""
 
     cells: int = Field(7, ge=2, description="cells along each side")
 
@@ -66,7 +68,9 @@ class AblationOptions(BaselineOptions):
 class RegressionOptions(AblationOptions):
     """Options of `lime` and `kernel_shap`."""
 
-    samples: int = Field(200, ge=2, description="copies with some of the cells replaced")
+    samples: int = Field(
+        200, ge=2, description="copies of the sample with some cells replaced, to fit the linear model to"
+    )
 
 
 class LimeOptions(RegressionOptions):
@@ -75,30 +79,32 @@ class LimeOptions(RegressionOptions):
     alpha: float = Field(
         0.01,
         gt=0,
-        description="sparsity: the Lasso's penalty, as a share of how far the measurement is from that of the baseline",
+        description="sparsity: the Lasso's penalty, as a share of the difference between sample and baseline",
     )
 
 
 class CamOptions(Options):
     """Options of Grad-CAM."""
 
-    layer: str | None = Field(None, description="a layer of feature maps by its dotted name; the last convolution")
+    layer: str | None = Field(
+        None, description="dotted name of a layer of feature maps; the last convolution by default"
+    )
 
 
 class NoiseTunnelOptions(Options):
     """Options of `noise_tunnel`."""
 
     type: Literal["smoothgrad", "smoothgrad_sq", "vargrad"] = Field(
-        "smoothgrad", description="mean of the maps, mean of their squares, or variance"
+        "smoothgrad", description="mean of the maps, mean of their squares, or their variance"
     )
     samples: int = Field(8, ge=2, description="noisy copies of the sample")
-    stdev: float = Field(0.15, gt=0, description="standard deviation of the noise; pixels go from 0 to 1")
+    stdev: float = Field(0.15, gt=0, description="standard deviation of the noise, for pixels from 0 to 1")
 
 
 class RandomOptions(Options):
     """Options of `random`."""
 
-    seed: int = Field(0, ge=0, description="another seed is another map")
+    seed: int = Field(0, ge=0, description="another seed gives another map")
 
 
 def _method(
@@ -116,76 +122,76 @@ def _method(
 
 
 ATTRIBUTIONS = [
-    _method("saliency", "The size of the gradient at each pixel.", (SIMONYAN, CAPTUM)),
+    _method("saliency", "The absolute value of the gradient at each pixel.", (SIMONYAN, CAPTUM)),
     _method("input_x_gradient", "The gradient times the sample.", (SHRIKUMAR, CAPTUM)),
     _method(
         "integrated_gradients",
-        "The gradient, averaged on the way from a uniform baseline, times the way.",
+        "The average gradient between a uniform baseline and the sample, times their difference.",
         (SUNDARARAJAN, CAPTUM),
         IntegratedGradientsOptions,
         examples=("integrated_gradients,steps=50",),
     ),
     _method(
         "guided_backprop",
-        "The gradient, with ReLUs that let only positive slopes back.",
+        "The gradient, with ReLUs that pass only positive gradients back.",
         (SPRINGENBERG, CAPTUM),
     ),
     _method(
         "deconvolution",
-        "The same, but blind to which ReLUs were on.",
+        "The gradient, with ReLUs that pass positive gradients back whether or not they were active.",
         (ZEILER, CAPTUM),
     ),
     _method(
         "deeplift",
-        "Differences from a uniform baseline, carried back through the network.",
+        "Differences from a uniform baseline, propagated back through the network.",
         (SHRIKUMAR, CAPTUM),
         BaselineOptions,
     ),
     _method(
         "deeplift_shap",
-        "DeepLIFT, averaged over plain samples of the generator as baselines.",
+        "DeepLIFT, averaged over baselines that are prior samples of the generator.",
         (LUNDBERG, CAPTUM),
         DeepLiftShapOptions,
         examples=("deeplift_shap,baselines=16",),
     ),
     _method(
         "gradient_shap",
-        "The gradient at random points between the sample and plain samples of the generator.",
+        "The average gradient at random points between the sample and prior samples, times their difference.",
         (LUNDBERG, CAPTUM),
         GradientShapOptions,
         examples=("gradient_shap,baselines=16,samples=50",),
     ),
     _method(
         "occlusion",
-        "What the measurement loses when a sliding window is covered.",
+        "The drop of the measurement when a sliding window is covered.",
         (ZEILER, CAPTUM),
         OcclusionOptions,
         examples=("occlusion,window=7,stride=4",),
     ),
     _method(
         "feature_ablation",
-        "What the measurement loses when a cell of a grid is covered.",
+        "The drop of the measurement when a cell of a grid is covered.",
         (CAPTUM,),
         AblationOptions,
         examples=("feature_ablation,cells=14",),
     ),
     _method(
         "lime",
-        "A sparse linear model of the measurement, over cells of a grid that are covered at random.",
+        "A sparse linear model of the measurement, fitted to copies with random cells of a grid covered.",
         (RIBEIRO, CAPTUM),
         LimeOptions,
         examples=("lime,cells=7,samples=500",),
     ),
     _method(
         "kernel_shap",
-        "Shapley values of a grid's cells, by regression over random coalitions.",
+        "Shapley values of the cells of a grid, estimated by regression on random coalitions.",
         (LUNDBERG, CAPTUM),
         RegressionOptions,
         examples=("kernel_shap,cells=7,samples=500",),
     ),
     _method(
         "gradcam",
-        "Feature maps of a layer, weighted by their mean gradient; positive parts.",
+        "The feature maps of a layer, weighted by their mean gradients; the positive part of their sum.",
         (SELVARAJU, CAPTUM),
         CamOptions,
         examples=("gradcam,layer=block3",),
@@ -202,8 +208,10 @@ ATTRIBUTIONS = [
         "Another method, averaged over noisy copies of the sample.",
         (SMILKOV, CAPTUM),
         NoiseTunnelOptions,
-        "the other method's spec, with %2C for its commas; saliency by default",
+        "spec of the other method, with %2C for its commas (default saliency)",
         ("noise_tunnel:saliency,samples=8", "noise_tunnel:occlusion%2Cwindow=7,type=vargrad"),
     ),
-    _method("random", "Random numbers: what any method is to be better than.", (), RandomOptions, module="random_map"),
+    _method(
+        "random", "Random numbers, the control: every method should do better.", (), RandomOptions, module="random_map"
+    ),
 ]

@@ -1,4 +1,4 @@
-"""Ablation of the cells of a grid."""
+"""Feature ablation over the cells of a grid."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from equidiff.types import Samples
 
 
 def build(argument: str | None, options: AblationOptions, context: BuildContext) -> Captum:
-    """Build `feature_ablation`: cell by cell of a grid."""
+    """Build `feature_ablation`."""
 
     def compute(scalar: ScalarTarget, samples: Samples) -> Tensor:
         return FeatureAblation(scalar).attribute(
@@ -23,4 +23,4 @@ def build(argument: str | None, options: AblationOptions, context: BuildContext)
             perturbations_per_eval=copies_per_pass(scalar, samples),
         )
 
-    return Captum(compute, places=True)
+    return Captum(compute, spatial=True)

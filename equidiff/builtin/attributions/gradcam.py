@@ -20,7 +20,7 @@ def build(argument: str | None, options: CamOptions, context: BuildContext) -> C
 
 
 def class_activation_map(scalar: ScalarTarget, samples: Samples, name: str | None) -> Tensor:
-    """`[batch, 1, height, width]`: the layer's map, spread over the pixels that the network sees; elsewhere zero."""
+    """The layer's map over the pixels that the network sees, zero elsewhere: `[batch, 1, height, width]`."""
     layer = find_layer(scalar, samples, name)
     try:
         coarse = LayerGradCam(scalar, layer).attribute(samples, relu_attributions=True)
@@ -28,13 +28,13 @@ def class_activation_map(scalar: ScalarTarget, samples: Samples, name: str | Non
         raise UnsupportedError(
             f"Grad-CAM cannot read this layer: {str(error).splitlines()[0]}",
             given=name or type(layer).__name__,
-            expected="a layer that the measurement calls once, and that puts out feature maps",
+            expected="a layer of feature maps that the measurement calls once",
         ) from error
     if coarse.ndim != 4:
         raise UnsupportedError(
             "Grad-CAM needs feature maps.",
-            given=f"{name}, which puts out {coarse.ndim - 1} axes a sample",
-            expected="channels, height and width",
+            given=f"{name}, whose output has {coarse.ndim - 1} axes per sample",
+            expected="an output of channels, height and width",
         )
     top, bottom, left, right = seen_box(scalar, samples)
     fine = interpolate(coarse, (bottom - top, right - left), mode="bilinear", align_corners=False)

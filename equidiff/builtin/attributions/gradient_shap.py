@@ -12,7 +12,7 @@ from equidiff.types import Samples
 
 
 def build(argument: str | None, options: GradientShapOptions, context: BuildContext) -> Captum:
-    """Build `gradient_shap`; makes its baselines at once."""
+    """Build `gradient_shap`, and its baselines at once."""
     baselines = plain_samples(context, options.baselines)
 
     def compute(scalar: ScalarTarget, samples: Samples) -> Tensor:

@@ -14,7 +14,7 @@ from equidiff.types import Samples
 
 
 def build(argument: str | None, options: CamOptions, context: BuildContext) -> Captum:
-    """Build `guided_gradcam`: the product, as Captum's GuidedGradCam forms it, but bilinear and aware of crops."""
+    """Build `guided_gradcam`: like Captum's GuidedGradCam, but bilinear and aware of crops."""
 
     def compute(scalar: ScalarTarget, samples: Samples) -> Tensor:
         weights = class_activation_map(scalar, samples, options.layer)

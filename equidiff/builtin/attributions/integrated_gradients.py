@@ -5,7 +5,7 @@ from __future__ import annotations
 from captum.attr import IntegratedGradients
 from torch import Tensor
 
-from equidiff.builtin.attributions.captum import Captum, baseline_differences, warn_if_short
+from equidiff.builtin.attributions.captum import Captum, baseline_differences, warn_if_incomplete
 from equidiff.builtin.attributions.descriptors import IntegratedGradientsOptions
 from equidiff.contracts import BuildContext, ScalarTarget
 from equidiff.types import Samples
@@ -22,8 +22,8 @@ def build(argument: str | None, options: IntegratedGradientsOptions, context: Bu
             internal_batch_size=max(scalar.batch, len(samples)),
             return_convergence_delta=True,
         )
-        whole = baseline_differences(scalar, samples, options.baseline)
-        warn_if_short("integrated gradients", gaps, whole, f"steps={4 * options.steps} may help")
+        differences = baseline_differences(scalar, samples, options.baseline)
+        warn_if_incomplete("integrated gradients", gaps, differences, f"steps={4 * options.steps} may help")
         return values
 
     return Captum(compute)

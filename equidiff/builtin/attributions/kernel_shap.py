@@ -11,5 +11,5 @@ from equidiff.contracts import BuildContext
 
 
 def build(argument: str | None, options: RegressionOptions, context: BuildContext) -> Captum:
-    """Build `kernel_shap`: Shapley's weights in the place of a penalty."""
+    """Build `kernel_shap`: as `lime`, with Shapley weights instead of a penalty."""
     return cell_regression(lambda scalar, row: KernelShap(scalar), options)

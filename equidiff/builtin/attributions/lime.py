@@ -14,13 +14,13 @@ from equidiff.types import Samples
 
 
 def build(argument: str | None, options: LimeOptions, context: BuildContext) -> Captum:
-    """Build `lime`: a sparse linear model of the measurement, over the cells of a grid."""
+    """Build `lime`."""
 
     def method(scalar: ScalarTarget, row: Samples) -> Lime:
         with torch.no_grad():
             covered = torch.full_like(row, options.baseline)
-            reach = float((scalar(row) - scalar(covered)).abs())
-        # the penalty is in units of the measurement, whose scale says nothing; without any reach there is no model
-        return Lime(scalar, SkLearnLasso(alpha=max(options.alpha * reach, torch.finfo(torch.float32).tiny)))
+            difference = float((scalar(row) - scalar(covered)).abs())
+        # the penalty scales with the measurement, whose unit is arbitrary; without a difference every weight is zero
+        return Lime(scalar, SkLearnLasso(alpha=max(options.alpha * difference, torch.finfo(torch.float32).tiny)))
 
     return cell_regression(method, options)

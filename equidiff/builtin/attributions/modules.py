@@ -1,4 +1,4 @@
-"""Looking into a network while it measures: which of its modules are called, and which pixels they see."""
+"""A look inside networks as they measure: the modules that are called, and the pixels that they see."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from equidiff.errors import UnsupportedError, unknown_name
 from equidiff.types import Samples
 
 
-def called(scalar: ScalarTarget, samples: Samples) -> list[tuple[str, nn.Module, Any]]:
-    """The modules without children that a measurement calls, in order: name in its network, module, output."""
+def called_modules(scalar: ScalarTarget, samples: Samples) -> list[tuple[str, nn.Module, Any]]:
+    """List the modules without children that a measurement calls, in order: name in its network, module, output."""
     calls: list[tuple[str, nn.Module, Any]] = []
 
     def note(name: str, module: nn.Module) -> Callable[..., None]:
@@ -38,44 +38,44 @@ def called(scalar: ScalarTarget, samples: Samples) -> list[tuple[str, nn.Module,
 
 
 def require_modules(scalar: ScalarTarget, samples: Samples, kind: type[nn.Module], method: str) -> None:
-    """Refuse where the measurement calls no module of this kind: the method would change nothing, unseen.
+    """Refuse a measurement that calls no module of this kind: the method would silently change nothing.
 
     Raises:
         UnsupportedError: it does not.
     """
-    if not any(isinstance(module, kind) for _, module, _ in called(scalar, samples)):
+    if not any(isinstance(module, kind) for _, module, _ in called_modules(scalar, samples)):
         raise UnsupportedError(
-            f"{method} replaces the slopes of {kind.__name__} modules, and this measurement calls none.",
-            given=_seen(scalar, samples),
+            f"{method} replaces the gradients of {kind.__name__} modules, and this measurement calls none.",
+            given=_describe(scalar, samples),
             expected=f"an objective whose network has {kind.__name__} modules",
         )
 
 
 def require_single_use(scalar: ScalarTarget, samples: Samples, kinds: tuple[type[nn.Module], ...], method: str) -> None:
-    """Refuse where a non-linear module is called more than once: the method keeps one pair of values for each.
+    """Refuse networks that call a non-linear module more than once: the method keeps one pair of values for each.
 
     Raises:
-        UnsupportedError: there is no network to look into, or it uses such a module again.
+        UnsupportedError: the objective names no network, or its network reuses such a module.
     """
     if not len(scalar.networks):
         raise UnsupportedError(
-            f"{method} looks into the network, and this objective does not say which it asks.",
+            f"{method} looks inside the network, and this objective does not say which network it uses.",
             expected="an objective with networks()",
         )
-    uses = Counter(name for name, module, _ in called(scalar, samples) if isinstance(module, kinds))
-    again = [name for name, count in uses.items() if count > 1]
-    if again:
+    uses = Counter(name for name, module, _ in called_modules(scalar, samples) if isinstance(module, kinds))
+    reused = [name for name, count in uses.items() if count > 1]
+    if reused:
         raise UnsupportedError(
-            f"{method} cannot tell the calls of a module apart that is used more than once.",
-            given=", ".join(again[:3]),
-            expected="a module of its own for each non-linear step",
+            f"{method} cannot handle a module that is called more than once.",
+            given=", ".join(reused[:3]),
+            expected="a separate module for each non-linearity",
         )
 
 
 def find_layer(scalar: ScalarTarget, samples: Samples, name: str | None) -> nn.Module:
-    """A layer that puts out feature maps: the one of this name, or the last convolution that is called.
+    """Find a layer of feature maps: the one of this name, or the last convolution that is called.
 
-    What follows the convolution and keeps its shape, a normalization and a non-linearity, belongs to it.
+    A normalization and a non-linearity that follow the convolution and keep its shape belong to it.
 
     Raises:
         UnknownNameError: there is no such layer.
@@ -87,7 +87,9 @@ def find_layer(scalar: ScalarTarget, samples: Samples, name: str | None) -> nn.M
             raise unknown_name("layer", name, layers)
         return layers[name]
     calls = [
-        (module, tuple(output.shape)) for _, module, output in called(scalar, samples) if isinstance(output, Tensor)
+        (module, tuple(output.shape))
+        for _, module, output in called_modules(scalar, samples)
+        if isinstance(output, Tensor)
     ]
     convolutions = [
         place
@@ -96,8 +98,8 @@ def find_layer(scalar: ScalarTarget, samples: Samples, name: str | None) -> nn.M
     ]
     if not convolutions:
         raise UnsupportedError(
-            "Grad-CAM weighs the feature maps of a convolution, and this measurement calls none that slides over them.",
-            given=_seen(scalar, samples),
+            "Grad-CAM needs feature maps of a convolution, and this measurement calls none (patch embeddings aside).",
+            given=_describe(scalar, samples),
             expected="an objective whose network has convolutions, or layer=NAME of a layer with feature maps",
         )
     first = convolutions[-1]
@@ -106,14 +108,14 @@ def find_layer(scalar: ScalarTarget, samples: Samples, name: str | None) -> nn.M
 
 
 def _cuts_patches(module: nn.Conv2d) -> bool:
-    """Whether it is the patch embedding of a transformer, or the like: a convolution in name only."""
+    """Recognize the patch embedding of a transformer and the like: convolutions in name only."""
     return all(1 < size <= step for size, step in zip(module.kernel_size, module.stride, strict=True))
 
 
 def seen_box(scalar: ScalarTarget, samples: Samples) -> tuple[int, int, int, int]:
-    """The pixels that the network sees after the objective's crop: from top to bottom, from left to right.
+    """Box of the pixels that the network sees after the objective's crop: top, bottom, left, right.
 
-    A feature map covers these, not the whole sample. They are those on which the network's input depends.
+    A feature map covers these, not the whole sample. The network's input depends on these pixels only.
     """
     inputs: list[Tensor] = []
 
@@ -126,17 +128,17 @@ def seen_box(scalar: ScalarTarget, samples: Samples) -> tuple[int, int, int, int
             row = samples[:1].detach().clone().requires_grad_()
             scalar(row)
             depends = [each for each in inputs if each.requires_grad]
-            slopes = torch.autograd.grad(depends[0].sum(), row)[0] if depends else torch.ones_like(row)
+            gradient = torch.autograd.grad(depends[0].sum(), row)[0] if depends else torch.ones_like(row)
     finally:
         for handle in handles:
             handle.remove()
-    on = (slopes != 0).any(dim=1)[0]
-    rows, columns = on.any(dim=1).nonzero().flatten().tolist(), on.any(dim=0).nonzero().flatten().tolist()
+    seen = (gradient != 0).any(dim=1)[0]
+    rows, columns = seen.any(dim=1).nonzero().flatten().tolist(), seen.any(dim=0).nonzero().flatten().tolist()
     return rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
 
 
-def _seen(scalar: ScalarTarget, samples: Samples) -> str:
+def _describe(scalar: ScalarTarget, samples: Samples) -> str:
     if not len(scalar.networks):
-        return "an objective that does not say which network it asks"
-    names = sorted({type(module).__name__ for _, module, _ in called(scalar, samples)})
+        return "an objective that does not say which network it uses"
+    names = sorted({type(module).__name__ for _, module, _ in called_modules(scalar, samples)})
     return f"a network of {', '.join(names)}"

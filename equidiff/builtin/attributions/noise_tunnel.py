@@ -20,21 +20,21 @@ def build(argument: str | None, options: NoiseTunnelOptions, context: BuildConte
     """Build `noise_tunnel:METHOD`.
 
     Raises:
-        UsageError: outside of a command that can build the other method.
+        UsageError: the context cannot build the other method.
         UnknownNameError: there is no such method.
     """
     if context.attribution is None:
-        raise UsageError("noise_tunnel needs somebody to build the method that it is around.", given=argument)
+        raise UsageError("The context of 'noise_tunnel' cannot build the method that it wraps.", given=argument)
     return Tunnel(context.attribution(argument or "saliency"), options)
 
 
 @final
 class Tunnel(Attribution):
-    """The mean of a method's maps over noisy copies of a sample, or the mean square, or the variance.
+    """Mean, mean square or variance of a method's maps over noisy copies of a sample.
 
     Args:
         inner: the method.
-        options: how many copies, how much noise, and what becomes of their maps.
+        options: number of copies, noise, and statistic of their maps.
     """
 
     random = True
@@ -56,7 +56,7 @@ class Tunnel(Attribution):
 
 @final
 class _AsCaptum(CaptumAttribution):
-    """Any method, as Captum's noise tunnel calls one."""
+    """Adapter that lets Captum's noise tunnel call any method."""
 
     def __init__(self, inner: Attribution, scalar: ScalarTarget) -> None:
         super().__init__(scalar)

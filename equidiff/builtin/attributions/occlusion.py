@@ -12,7 +12,7 @@ from equidiff.contracts import BuildContext, ScalarTarget
 from equidiff.errors import UnsupportedError
 from equidiff.types import Samples
 
-SHARE = 4  # of the sample's shorter side: the usual window is one in four
+WINDOWS_PER_SIDE = 4  # the default window is a quarter of the shorter side
 
 
 def build(argument: str | None, options: OcclusionOptions, context: BuildContext) -> Captum:
@@ -20,7 +20,7 @@ def build(argument: str | None, options: OcclusionOptions, context: BuildContext
 
     def compute(scalar: ScalarTarget, samples: Samples) -> Tensor:
         channels, height, width = samples.shape[1:]
-        window = options.window or max(1, min(height, width) // SHARE)
+        window = options.window or max(1, min(height, width) // WINDOWS_PER_SIDE)
         if window > min(height, width):
             raise UnsupportedError(
                 "The window is larger than the samples.",
@@ -36,4 +36,4 @@ def build(argument: str | None, options: OcclusionOptions, context: BuildContext
             perturbations_per_eval=copies_per_pass(scalar, samples),
         )
 
-    return Captum(compute, places=True)
+    return Captum(compute, spatial=True)

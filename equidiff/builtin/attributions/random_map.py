@@ -1,4 +1,4 @@
-"""The control: a random map."""
+"""A random map, the control for all other methods."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def build(argument: str | None, options: RandomOptions, context: BuildContext) -
 
 @final
 class RandomMap(Attribution):
-    """Standard normal noise that knows nothing of the network: what any method is to be better than.
+    """Standard normal noise that is independent of the network; every method should do better.
 
-    It is another map for every other sample, however near, and the same map for the same sample.
+    The same sample always gets the same map; different samples, however similar, get different maps.
 
     Args:
-        seed: for another control.
+        seed: another seed gives another control.
     """
 
     def __init__(self, seed: int) -> None:
@@ -35,6 +35,6 @@ class RandomMap(Attribution):
         return torch.stack([self._draw(sample) for sample in samples.detach().cpu()]).to(samples)
 
     def _draw(self, sample: Tensor) -> Tensor:
-        # torch's generator looks at 32 bits of its seed
+        # torch's generator uses 32 bits of its seed
         stream = torch.Generator().manual_seed(zlib.crc32(sample.contiguous().numpy().tobytes(), self._seed))
         return torch.randn(1, *sample.shape[1:], generator=stream)

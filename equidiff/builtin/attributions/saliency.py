@@ -1,4 +1,4 @@
-"""Saliency: the size of the gradient."""
+"""Saliency: the absolute value of the gradient."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ from equidiff.registry.descriptors import Options
 
 
 def build(argument: str | None, options: Options, context: BuildContext) -> Captum:
-    """Build `saliency`: the size of the gradient."""
+    """Build `saliency`."""
     return Captum(lambda scalar, samples: Saliency(scalar).attribute(samples), local=True)
