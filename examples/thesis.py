@@ -27,7 +27,7 @@ from equidiff.analysis.figures.draw import fitting, make
 from equidiff.analysis.figures.source import Source
 from equidiff.analysis.report import write_report
 from equidiff.errors import EquiDiffError
-from equidiff.folders import replace_text
+from equidiff.folders import write_atomically
 from equidiff.registry.manager import Plugins
 from equidiff.run.reopen import Finished, open_finished
 
@@ -114,7 +114,7 @@ def main(scale: Scale, images: Path, out: Path) -> int:
             lines.append(Line(experiment, problem=error.problem))
     text = table(lines)
     out.mkdir(parents=True, exist_ok=True)
-    replace_text(out / "table.md", text)
+    write_atomically(out / "table.md", text)
     print(text)
     return 0 if all(line.members for line in lines) else 3
 

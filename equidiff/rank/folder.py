@@ -26,12 +26,22 @@ from typing import Any
 
 from PIL.Image import Image
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from equidiff.errors import RunFolderError
-from equidiff.folders import COMPLETE, RUNNING, check_free, read_description, replace_text, timestamp, unwritable
+from equidiff.folders import (
+    COMPLETE,
+    RUNNING,
+    check_free,
+    read_description,
+    timestamp,
+    unwritable,
+    write_atomically,
+    write_image,
+)
 from equidiff.images.folder import ImageFile
+from equidiff.numerics.files import write_tensors
 from equidiff.rank.unit import Unit
 
 SCHEMA_VERSION = 1
@@ -76,7 +86,7 @@ class RankFolder:
         rows.writerows((file.path, file.label or "") for file in images)
         try:
             (path / "activations").mkdir(parents=True)
-            replace_text(path / "images.csv", text.getvalue())
+            write_atomically(path / "images.csv", text.getvalue())
             folder.write()
         except OSError as error:
             raise unwritable(path, error) from error
@@ -120,7 +130,7 @@ class RankFolder:
 
     def add(self, rows: range, activations: Tensor, broken: Mapping[str, str]) -> None:
         """Write one file of activations, and why images in it could not be read."""
-        self._save(f"activations/{self._file(rows).name}", {"activations": activations}, {"broken": json.dumps(broken)})
+        write_tensors(self._file(rows), {"activations": activations}, {"broken": json.dumps(broken)})
 
     def activations(self) -> Iterator[Tensor]:
         """All activations that are there, a file at a time."""
@@ -133,7 +143,7 @@ class RankFolder:
 
     def finish(self, units: list[Unit], tensors: Mapping[str, Tensor]) -> None:
         """Write what was found."""
-        self._save("tensors.safetensors", tensors)
+        write_tensors(self.path / "tensors.safetensors", tensors)
         self._write_units(units)
         self.info |= {"status": COMPLETE, "finished": timestamp()}
         self.write()
@@ -146,19 +156,13 @@ class RankFolder:
             alignment: `[units, concepts]`.
             units: the units, with what was found.
         """
-        self._save("concepts.safetensors", {"alignment": alignment})
+        write_tensors(self.path / "concepts.safetensors", {"alignment": alignment})
         self._write_units(units)
         self.info["concepts"] = dict(about)
         self.write()
 
     def _write_units(self, units: list[Unit]) -> None:
-        replace_text(self.path / "units.jsonl", "".join(unit.to_json() + "\n" for unit in units))
-
-    def _save(self, name: str, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None) -> None:
-        file = self.path / name
-        temporary = file.with_name(file.name + ".part")
-        save_file({key: value.contiguous() for key, value in tensors.items()}, temporary, metadata)
-        temporary.replace(file)
+        write_atomically(self.path / "units.jsonl", "".join(unit.to_json() + "\n" for unit in units))
 
     def read_units(self) -> list[Unit]:
         """The lines of `units.jsonl`, by index.
@@ -184,15 +188,13 @@ class RankFolder:
         except (OSError, SafetensorError) as error:
             raise _damaged(file) from error
 
-    def add_picture(self, name: str, picture: Image) -> Path:
-        """Write a picture in one move, and return where it is."""
-        temporary = self.path / f"{name}.part"
-        picture.save(temporary, format="png")
-        return temporary.replace(self.path / name)
+    def add_image(self, name: str, image: Image) -> Path:
+        """Write an image about the ranking in one move, and return its path."""
+        return write_image(self.path / name, image)
 
     def write(self) -> None:
         """Replace `rank.json` in one move."""
-        replace_text(self.path / "rank.json", json.dumps(self.info, indent=2, ensure_ascii=False) + "\n")
+        write_atomically(self.path / "rank.json", json.dumps(self.info, indent=2, ensure_ascii=False) + "\n")
 
     def _file(self, rows: range) -> Path:
         return self.path / "activations" / f"{rows.start // CHUNK:05d}.safetensors"

@@ -18,12 +18,13 @@ from typing import Any
 import torch
 from PIL import Image
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from equidiff.errors import RunFolderError
-from equidiff.folders import RUN_FAILED, RUNNING, check_free, replace_text, timestamp, unwritable
+from equidiff.folders import RUN_FAILED, RUNNING, check_free, timestamp, unwritable, write_atomically, write_image
 from equidiff.images.convert import is_image, save_png
+from equidiff.numerics.files import write_tensors
 from equidiff.run.info import SCHEMA_VERSION, read_info
 from equidiff.run.record import Record
 from equidiff.search.engine import FAILED, MEMBER, NOT_CONVERGED, StepRecord
@@ -82,7 +83,7 @@ class RunFolder:
             if query is not None:
                 of_query = dict(zip(OF_QUERY, (query, query_latent), strict=True))
                 own = {name: value.float().contiguous() for name, value in of_query.items() if value is not None}
-                _save_tensors(folder._partial_query, own)
+                write_tensors(folder._partial_query, own)
                 if is_image(query):
                     save_png(path / "query.png", query[0])
             folder.write()
@@ -108,8 +109,8 @@ class RunFolder:
             if record.status == FAILED or folder._partial(record.index).exists()
         }
         lines = [line for line in _lines(path / "steps.jsonl") if line["index"] in folder.records]
-        replace_text(path / "steps.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
-        replace_text(path / "members.jsonl", "".join(r.to_json() + "\n" for r in folder.records.values()))
+        write_atomically(path / "steps.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
+        write_atomically(path / "members.jsonl", "".join(r.to_json() + "\n" for r in folder.records.values()))
         folder.info["status"] = RUNNING
         for ended in ("finished", "error"):
             folder.info.pop(ended, None)
@@ -119,12 +120,12 @@ class RunFolder:
     def _scatter(self, tensors: dict[str, Tensor], records: list[Record]) -> None:
         """Undo `_gather`: rows back to `partial/`, where rows of samples still to come will join them."""
         if "query" in tensors:
-            _save_tensors(self._partial_query, {name: tensors[name] for name in OF_QUERY if name in tensors})
+            write_tensors(self._partial_query, {name: tensors[name] for name in OF_QUERY if name in tensors})
         if "latents" in tensors:
             for position, record in enumerate(records):
                 if record.status != FAILED:
                     row = {name: tensors[name][position : position + 1].clone() for name in ROWS}
-                    _save_tensors(self._partial(record.index), row)
+                    write_tensors(self._partial(record.index), row)
         (self.path / "tensors.safetensors").unlink(missing_ok=True)
 
     def add_step(self, step: StepRecord) -> None:
@@ -142,7 +143,7 @@ class RunFolder:
         if rows is not None:
             # cloned: a measurement may be a view of its sample, which the file format refuses
             own = {name: rows[name].float().contiguous().clone() for name in ROWS}
-            _save_tensors(self._partial(record.index), own)
+            write_tensors(self._partial(record.index), own)
             if is_image(rows["samples"]):
                 record = replace(record, image=f"images/{record.index:05d}.png")
                 save_png(self.path / str(record.image), rows["samples"][0])
@@ -173,23 +174,20 @@ class RunFolder:
             self.info["error"] = error
         if status == RUN_FAILED:
             self.write()  # first, while it still can be: a full disk may not have room for what follows
-        replace_text(self.path / "members.jsonl", "".join(record.to_json() + "\n" for record in records))
+        write_atomically(self.path / "members.jsonl", "".join(record.to_json() + "\n" for record in records))
         tensors = self._gather(records)
         if tensors:
-            _save_tensors(self.path / "tensors.safetensors", tensors)
+            write_tensors(self.path / "tensors.safetensors", tensors)
         self.write()
         shutil.rmtree(self.path / "partial")
 
-    def add_picture(self, name: str, picture: Image.Image) -> Path:
-        """Write a picture about the run in one move, and return where it is."""
-        path = self.path / name
-        temporary = path.with_name(name + ".part")
-        picture.save(temporary, format="png")
-        return temporary.replace(path)
+    def add_image(self, name: str, image: Image.Image) -> Path:
+        """Write an image about the run in one move, and return its path."""
+        return write_image(self.path / name, image)
 
     def write(self) -> None:
         """Replace `run.json` in one move."""
-        replace_text(self.path / "run.json", json.dumps(self.info, indent=2, ensure_ascii=False) + "\n")
+        write_atomically(self.path / "run.json", json.dumps(self.info, indent=2, ensure_ascii=False) + "\n")
 
     def _gather(self, records: list[Record]) -> dict[str, Tensor]:
         """One row for each line of `members.jsonl`; not-a-number where a sample failed."""
@@ -242,16 +240,6 @@ def read_query(path: Path) -> dict[str, Tensor]:
     partial = path / "partial" / "query.safetensors"
     tensors = load_file(partial) if partial.exists() else read_tensors(path)
     return {name: tensors[name] for name in OF_QUERY if name in tensors}
-
-
-def _save_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
-    """Write a file of tensors in one move."""
-    temporary = path.with_name(path.name + ".part")
-    try:
-        save_file(tensors, temporary)
-    except SafetensorError as error:  # what the system said is in its text only
-        raise OSError(f"{error}") from error
-    temporary.replace(path)
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:

@@ -19,11 +19,12 @@ from typing import Any, final
 
 from PIL import Image
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from equidiff.errors import RunFolderError
-from equidiff.folders import read_description, replace_text
+from equidiff.folders import read_description, write_atomically, write_image
+from equidiff.numerics.files import write_tensors
 
 SCHEMA_VERSION = 1
 NAME = "attributions.json"
@@ -73,7 +74,7 @@ class AttributionFolder:
         self.info = {"schema_version": SCHEMA_VERSION, **known, "methods": known.pop("methods")}
         try:
             self.path.mkdir(exist_ok=True)
-            replace_text(self.path / NAME, json.dumps(self.info, indent=2, ensure_ascii=False) + "\n")
+            write_atomically(self.path / NAME, json.dumps(self.info, indent=2, ensure_ascii=False) + "\n")
         except OSError as error:
             raise self._unwritable(error) from error
 
@@ -97,11 +98,9 @@ class AttributionFolder:
     def save(self, name: str, tensors: dict[str, Tensor]) -> str:
         """Write a file of tensors, float32, and return its name."""
         self.path.mkdir(exist_ok=True)
-        temporary = self.path / f"{name}.part"
         try:
-            save_file({key: value.float().contiguous().clone() for key, value in tensors.items()}, temporary)
-            temporary.replace(self.path / name)
-        except (SafetensorError, OSError) as error:
+            write_tensors(self.path / name, {key: value.float().clone() for key, value in tensors.items()})
+        except OSError as error:
             raise self._unwritable(error) from error
         return name
 
@@ -116,11 +115,9 @@ class AttributionFolder:
         except (SafetensorError, OSError) as error:
             raise RunFolderError(f"These maps cannot be read: {error}", given=self.path / name) from error
 
-    def add_picture(self, name: str, picture: Image.Image) -> Path:
-        """Write a picture and return where it is."""
-        temporary = self.path / f"{name}.part"
-        picture.save(temporary, format="png")
-        return temporary.replace(self.path / name)
+    def add_image(self, name: str, image: Image.Image) -> Path:
+        """Write an image about the comparison in one move, and return its path."""
+        return write_image(self.path / name, image)
 
     def _unwritable(self, error: Exception) -> RunFolderError:
         return RunFolderError(f"The maps cannot be written: {error}", given=self.path, expected="a disk with room")

@@ -27,7 +27,7 @@ from equidiff.analysis.evaluation.results import Results
 from equidiff.analysis.evaluation.spectrum import measure_spectrum
 from equidiff.contracts import BuildContext
 from equidiff.errors import UsageError
-from equidiff.folders import replace_text, timestamp
+from equidiff.folders import timestamp, write_atomically
 from equidiff.metrics import PerceptualDistance
 from equidiff.metrics.features import FeatureSpace, build_features, usual_features
 from equidiff.numerics.random import plain_latents
@@ -70,9 +70,7 @@ def evaluate(finished: Finished, plan: Plan = Plan(), show: Show = _unseen) -> d
 
 def write_metrics(folder: Path, metrics: dict[str, Any]) -> Path:
     """Write `metrics.json` into a run folder, in one move."""
-    path = folder / FILE
-    replace_text(path, json.dumps(metrics, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
-    return path
+    return write_atomically(folder / FILE, json.dumps(metrics, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def count_rows(finished: Finished, plan: Plan) -> int:

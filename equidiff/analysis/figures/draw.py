@@ -13,6 +13,7 @@ import matplotlib as mpl
 from equidiff.analysis.figures import cutoff, grid, level_curves, logits, spectrum
 from equidiff.analysis.figures.source import TEXT, Source
 from equidiff.errors import RunFolderError, UnsupportedError, UsageError
+from equidiff.folders import write_atomically
 from equidiff.run.invariant_set import InvariantSet
 
 if TYPE_CHECKING:
@@ -100,11 +101,9 @@ def make(name: str, source: Source, out: Path) -> Path:
         figure = FIGURES[name].draw(source)
         # without a date: the same figure is the same file
         figure.savefig(buffer, format=form, metadata=None if form == "png" else {_DATE[form]: None})
-    temporary = out.with_name(out.name + ".part")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(buffer.getvalue())
-        temporary.replace(out)
+        return write_atomically(out, buffer.getvalue())
     except OSError as error:
         raise RunFolderError(
             f"The figure cannot be written: {error.strerror or error}",
@@ -112,7 +111,6 @@ def make(name: str, source: Source, out: Path) -> Path:
             expected="a file name in a folder where you may write",
             hint=f"--out {name}.png",
         ) from error
-    return out
 
 
 _DATE = {"svg": "Date", "pdf": "CreationDate"}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from safetensors.torch import save_file
 from equidiff.analysis.figures.plane import Measure
 from equidiff.analysis.path.drawing import animate, draw_path
 from equidiff.analysis.path.search import SetPath, Steps
-from equidiff.folders import timestamp, unwritable
+from equidiff.folders import timestamp, unwritable, write_atomically
 from equidiff.images.convert import is_image, save_png
 from equidiff.run.invariant_set import InvariantSet
 from equidiff.search.engine import FAILED, MEMBER, NOT_CONVERGED
@@ -64,21 +63,15 @@ def write_path(run: Path, path: SetPath, found: InvariantSet, measure: Measure, 
         RunFolderError: it cannot be written.
     """
     folder = path_folder(run, path.ends)
-    part = folder.with_name(folder.name + ".part")
     try:
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir(parents=True)
-        _write(part, path, found, measure, animated)
-        shutil.rmtree(folder, ignore_errors=True)
-        part.replace(folder)
+        folder.parent.mkdir(exist_ok=True)
+        return write_atomically(folder, lambda part: _write(part, path, found, measure, animated))
     except OSError as error:
         raise unwritable(folder, error) from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-    return folder
 
 
 def _write(folder: Path, path: SetPath, found: InvariantSet, measure: Measure, animated: bool) -> None:
+    folder.mkdir()
     save_file({name: value.contiguous() for name, value in path.rows.items()}, folder / "tensors.safetensors")
     if is_image(path.rows["samples"]):
         (folder / "frames").mkdir()

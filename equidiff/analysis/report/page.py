@@ -17,7 +17,7 @@ from equidiff.analysis.report.charts import charts_of
 from equidiff.analysis.report.extras import absent, columns, read_methods, read_metrics, realism, tables, warnings
 from equidiff.analysis.report.numbers import Key, keys_of
 from equidiff.errors import RunFolderError
-from equidiff.folders import replace_text
+from equidiff.folders import write_atomically
 from equidiff.images.convert import is_image
 from equidiff.run.invariant_set import InvariantSet
 from equidiff.run.record import Record
@@ -55,7 +55,7 @@ def write_report(
     """
     page = render(found, path, cited, show)
     try:
-        replace_text(out, page)
+        return write_atomically(out, page)
     except OSError as error:
         raise RunFolderError(
             f"The report cannot be written: {error.strerror or error}",
@@ -63,7 +63,6 @@ def write_report(
             expected="a file name in a folder where you may write",
             hint=f"equidiff report {path} --out report.html",
         ) from error
-    return out
 
 
 def render(found: InvariantSet, path: Path, cited: Sequence[str], show: Show) -> str:

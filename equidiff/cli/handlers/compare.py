@@ -180,12 +180,12 @@ def _conclude(work: Work, terminal: Terminal) -> None:
     terminal.table(("method", *(COLUMNS[key] for key in known), "seconds"), rows, result=False)
     with terminal.status("drawing"):
         maps = {entry["spec"]: folder.load(entry["file"]) for entry in entries}
-        pictures = [folder.add_picture("compare.png", draw_maps(subject, maps, folder.info["explained"]))]
+        pictures = [folder.add_image("compare.png", draw_maps(subject, maps, folder.info["explained"]))]
         if isinstance(subject.freedom, Freedom):
             free = {"freedom": subject.freedom.freedom[None], "plain": subject.freedom.plain[None]}
             folder.save("freedom.safetensors", free)
             scores = {entry["spec"]: entry["numbers"].get("freedom_auc_seen") for entry in entries}
-            pictures.append(folder.add_picture("freedom.png", draw_freedom(subject, subject.freedom, maps, scores)))
+            pictures.append(folder.add_image("freedom.png", draw_freedom(subject, subject.freedom, maps, scores)))
     terminal.facts([("pictures", "\n".join(map(str, pictures)))])
 
 

@@ -154,7 +154,7 @@ def _draw(ranking: Ranking, shown: list[Shown], view: View) -> Path:
     )
     notes = [_note(each) for each in shown]
     picture = draw_units([each.unit for each in shown], Path(info["settings"]["images"]), titles, notes)
-    return ranking.folder.add_picture("top.png", picture)
+    return ranking.folder.add_image("top.png", picture)
 
 
 def _note(shown: Shown) -> str:

@@ -142,7 +142,7 @@ def _draw(work: Work) -> Path | None:
     found = InvariantSet.load(work.folder.path)
     problem = work.session.problem
     image = draw_grid(found, lambda samples: problem.objective.measure(samples.to(problem.target.device)))
-    return None if image is None else work.folder.add_picture("grid.png", image)
+    return None if image is None else work.folder.add_image("grid.png", image)
 
 
 def _explain_none(folder: RunFolder, terminal: Terminal) -> None:

@@ -10,7 +10,7 @@ from equidiff.analysis.figures.overview import Choice, draw_grid
 from equidiff.analysis.selection import PLAIN, Selection, select
 from equidiff.cli.console import Terminal
 from equidiff.cli.exit_codes import INTERRUPTED
-from equidiff.folders import replace_text, timestamp, unwritable
+from equidiff.folders import timestamp, unwritable, write_atomically, write_image
 from equidiff.run.reopen import Finished
 
 SUBTITLES = {
@@ -74,11 +74,7 @@ def _write(finished: Finished, selection: Selection, written: dict[str, Any]) ->
     picture = draw_grid(finished.found, lambda x: problem.objective.measure(x.to(problem.target.device)), choice)
     try:
         folder.mkdir(exist_ok=True)
-        replace_text(folder / f"{selection.by}.json", json.dumps(written, indent=2) + "\n")
-        if picture is None:
-            return None
-        part = folder / f"{selection.by}.png.part"
-        picture.save(part, format="png")
-        return part.replace(folder / f"{selection.by}.png")
+        write_atomically(folder / f"{selection.by}.json", json.dumps(written, indent=2) + "\n")
+        return None if picture is None else write_image(folder / f"{selection.by}.png", picture)
     except OSError as error:
         raise unwritable(folder, error) from error
