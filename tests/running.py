@@ -69,6 +69,6 @@ def assert_one_error(outcome, code, *words):
     assert outcome.stdout == ""
     assert outcome.stderr.count("error: ") == 1, outcome.stderr
     assert "Traceback" not in outcome.stderr
-    assert "did not foresee" not in outcome.stderr
+    assert "failed unexpectedly" not in outcome.stderr
     for word in words:
         assert word in outcome.stderr, outcome.stderr

@@ -1,4 +1,4 @@
-"""The commands put together, and what becomes of errors."""
+"""The application: it gathers the commands, and shows errors to the user."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _version(asked: bool) -> None:
         raise typer.Exit
 
 
-@app.callback(epilog="Try it: [bold]equidiff run[/bold] needs no option, no GPU and no network.")
+@app.callback(epilog="Try [bold]equidiff run[/bold]: it needs no options, no GPU and no internet connection.")
 def common(
     context: typer.Context,
     plugin: PluginFiles = None,
@@ -65,7 +65,7 @@ def common(
         bool, typer.Option("--version", metavar="", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """What else does this network take for the same thing? Samples the invariant set of a neuron, class or feature."""
+    """Sample the invariant set of a neuron, class or feature: everything that a network takes for the same thing."""
     context.obj.files += plugin or []
 
 
@@ -73,7 +73,7 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     """Run a command and exit with its code.
 
     Args:
-        args: what was typed after `equidiff`; `sys.argv` when absent.
+        args: the words after `equidiff`; those of `sys.argv` when absent.
     """
     words = list(sys.argv[1:] if args is None else args)
     terminal = Terminal("--plain" in words)
@@ -82,21 +82,21 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     except Exception as error:  # whatever it is, the user gets one panel
         if "--traceback" in words:
             traceback.print_exc()
-            sys.exit(_explained(error).exit_code)
-        terminal.error(_explained(error))
-        sys.exit(_explained(error).exit_code)
+            sys.exit(_as_equidiff_error(error).exit_code)
+        terminal.error(_as_equidiff_error(error))
+        sys.exit(_as_equidiff_error(error).exit_code)
     sys.exit(code or 0)
 
 
-def _explained(error: Exception) -> EquiDiffError:
+def _as_equidiff_error(error: Exception) -> EquiDiffError:
     if isinstance(error, EquiDiffError):
         return error
     # duck-typed: typer's own copy of click, or click itself with older typers
     if hasattr(error, "format_message"):
         return _usage(error)
     return EquiDiffError(
-        f"EquiDiff did not foresee this: {type(error).__name__}: {error}",
-        hint="--traceback shows where; please report it with that, to the plugin's author if it is from a plugin",
+        f"EquiDiff failed unexpectedly: {type(error).__name__}: {error}",
+        hint="repeat with --traceback, and report what it shows, to the plugin's author if a plugin raised it",
     )
 
 

@@ -1,4 +1,4 @@
-"""The terminal: the only module that draws on it. Results go to stdout, everything else to stderr."""
+"""Output to the terminal, for which no other module uses rich. Results go to stdout, all else to stderr."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ PLAIN_INTERVAL_S = 5.0
 
 
 class Terminal:
-    """Draws with colour and motion on a terminal, in plain lines elsewhere.
+    """Output with colour and motion on a terminal, in plain lines elsewhere.
 
     Args:
-        plain: plain lines on a terminal too.
+        plain: print plain lines on a terminal, too.
 
     Attributes:
         quiet: show nothing but errors.
@@ -40,18 +40,18 @@ class Terminal:
         self.quiet = False
 
     def result(self, text: str) -> None:
-        """Write to stdout, as it is."""
+        """Write a text to stdout, unchanged."""
         sys.stdout.write(text if text.endswith("\n") else text + "\n")
 
     def prose(self, text: str) -> None:
-        """Sentences on stdout, wrapped between words on a terminal."""
+        """Print sentences on stdout, wrapped between words on a terminal."""
         if self._plain_out:
             self.result(text)
         else:
             self._out.print(Text(text))
 
     def note(self, text: str, style: str = "") -> None:
-        """One line on stderr."""
+        """Print one line on stderr."""
         if self.quiet:
             return
         if self.plain:
@@ -60,7 +60,7 @@ class Terminal:
             self._err.print(Text(text, style), soft_wrap=True)
 
     def facts(self, rows: Rows, result: bool = False) -> None:
-        """Lines of a name and what is known about it, on stderr; on stdout where they are the result."""
+        """Print lines of a name and a value, on stderr; on stdout where they are the result."""
         if result:
             self._facts(rows, self._out, self._plain_out)
         elif not self.quiet:
@@ -73,12 +73,12 @@ class Terminal:
             console.print(_grid(rows, "bold"), soft_wrap=True)
 
     def error(self, error: EquiDiffError) -> None:
-        """One panel: what is wrong, what was given, what was expected, what to type next."""
+        """Print one panel with the problem, the value given, the value expected and a hint."""
         rows = (("given", error.given), ("expected", error.expected), ("try", error.hint))
         self.panel("error", error.problem, [(name, value) for name, value in rows if value is not None], "red")
 
     def panel(self, title: str, text: str, rows: Rows, style: str) -> None:
-        """A framed text with a few facts below it, on stderr, also where the rest is to be quiet."""
+        """Print a framed text with a few facts below it on stderr, even if `quiet`."""
         if self.plain:
             sys.stderr.writelines([f"{title}: {text}\n", *_aligned(rows, "  ")])
             return
@@ -86,7 +86,7 @@ class Terminal:
         self._err.print(Panel(body, title=Text(title), title_align="left", border_style=style, padding=(0, 1)))
 
     def status(self, text: str) -> AbstractContextManager[object]:
-        """Something that takes seconds and cannot say how many."""
+        """Show that something is under way which cannot say how long it takes."""
         if self.quiet or self.plain:
             self.note(f"{text} ...")
             return nullcontext()
@@ -95,7 +95,7 @@ class Terminal:
     def table(
         self, columns: Sequence[str], rows: Sequence[Sequence[object]], bad: Sequence[bool] = (), result: bool = True
     ) -> None:
-        """A table for people, on stdout where it is the result, else on stderr; `bad` rows are red."""
+        """Print a table, on stdout where it is the result, else on stderr; `bad` rows are red."""
         if self.quiet and not result:
             return
         console, plain = (self._out, self._plain_out) if result else (self._err, self.plain)
@@ -113,7 +113,7 @@ class Terminal:
 
     @contextmanager
     def progress(self, total: int, done: int, doing: str = "sampling") -> Iterator[Show]:
-        """Yields what is to be called with the number of finished samples, or images, and a line about them."""
+        """Yield a function to call with the number of finished samples or images and a line about them."""
         if self.quiet:
             yield lambda _done, _state: None
         elif self.plain:
@@ -140,13 +140,13 @@ class Terminal:
             bar.update(task, completed=done)
             state.plain = text
 
-        # transient: what the bar says at its end, the table below it says better
+        # transient: the table that follows says more than a full bar
         with Live(Group(bar, state), console=self._err, transient=True):
             yield show
 
 
 class _PlainProgress:
-    """A line every few seconds."""
+    """Progress as a line every few seconds."""
 
     def __init__(self, terminal: Terminal, total: int, done: int) -> None:
         self._terminal, self._total, self._first = terminal, total, done

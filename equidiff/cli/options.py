@@ -1,4 +1,4 @@
-"""What several commands share: their common options, and what these set."""
+"""Options that several commands share, and the state that they set."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ if TYPE_CHECKING:
 
 PluginFiles = Annotated[
     list[Path] | None,
-    typer.Option("--plugin", metavar="FILE", help="Also use this one-file plugin; its code is run. Repeatable."),
+    typer.Option("--plugin", metavar="FILE", help="Also load this one-file plugin, which runs its code. Repeatable."),
 ]
 # read by `main` from the command line itself, so that they hold for usage errors too
-Plain = Annotated[bool, typer.Option("--plain", metavar="", help="Plain lines: no colour, no frames, no motion.")]
-Traceback = Annotated[bool, typer.Option("--traceback", metavar="", help="Show where an error came from.")]
+Plain = Annotated[bool, typer.Option("--plain", metavar="", help="Print plain lines: no colour, no frames, no motion.")]
+Traceback = Annotated[bool, typer.Option("--traceback", metavar="", help="Show the full traceback of an error.")]
 Json = Annotated[bool, typer.Option("--json", metavar="", help="Print JSON on stdout.")]
-# of the commands that build a run's parts again
-Device = Annotated[str, typer.Option(metavar="NAME", help="cpu, cuda, cuda:1, mps, or auto.")]
-Again = Annotated[
+# for the commands that rebuild the components of a run
+Device = Annotated[str, typer.Option(metavar="NAME", help="Device: cpu, cuda, cuda:1, mps, or auto.")]
+RunObjective = Annotated[
     str | None,
-    typer.Option("--objective", "-o", metavar="SPEC", help="The run's objective again, where it is code of yours."),
+    typer.Option("--objective", "-o", metavar="SPEC", help="Repeat the run's objective here if it is your own code."),
 ]
 
 
 @dataclass
 class State:
-    """What the options before the command say.
+    """State that the options before the command set.
 
     Attributes:
-        terminal: where to show things.
+        terminal: the output.
         files: one-file plugins.
     """
 
@@ -42,7 +42,7 @@ class State:
     files: list[Path] = field(default_factory=list)
 
     def plugins(self, files: list[Path] | None = None) -> Plugins:
-        """The installed plugins and the one-file plugins, those named after the command included."""
+        """Load the installed plugins and all one-file plugins, those named after the command included."""
         # descriptors need pydantic, which `--help` does not
         from equidiff.registry.manager import Plugins
 

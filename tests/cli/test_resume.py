@@ -157,7 +157,7 @@ def test_complete_already():
     before = Path("run/run.json").read_text()
     outcome = run_cli("run", "--resume", "run")
     assert outcome.code == 0
-    assert "complete already: 2 of 2" in outcome.stderr
+    assert "already complete: 2 of 2" in outcome.stderr
     assert outcome.stdout == "run\n"
     assert run_cli("run", "--resume", "run", "--json").stdout == before
     run_circles("-n", "2", "--target", "3", "--budget", "9", "--out", "other")

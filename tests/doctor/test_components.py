@@ -169,7 +169,7 @@ def test_what_the_objective_says_of_pictures_is_shown(doctor, argument, code):
     outcome = doctor("-g", "doubles", "-o", f"examines:{argument}", "--images", PICTURES)
     assert outcome.code == code, outcome.stderr
     assert state_of(outcome, "features") == "20 pictures looked at, mode L"
-    assert ("1 of these are broken" in outcome.stderr) == bool(code)
+    assert ("One of these is broken" in outcome.stderr) == bool(code)
 
 
 def test_samples_without_anything_to_examine():

@@ -1,4 +1,4 @@
-"""`equidiff cite`."""
+"""The `equidiff cite` command."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from equidiff.run.info import read_info
 
 def cite(
     context: typer.Context,
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")],
     plugin: PluginFiles = None,
     plain: Plain = False,
     traceback: Traceback = False,
 ) -> None:
-    """Print what to cite for a run, as BibTeX: EquiDiff, and what its components implement."""
+    """Print what to cite for a run, as BibTeX: EquiDiff, and the work that the run's components implement."""
     entries, missing = citations(read_info(run), context.obj.plugins(plugin))
     context.obj.terminal.result("\n\n".join(entries))
     for what in missing:

@@ -1,4 +1,4 @@
-"""`equidiff doctor`."""
+"""The `equidiff doctor` command."""
 
 from __future__ import annotations
 
@@ -17,20 +17,21 @@ if TYPE_CHECKING:
 
 Generator = Annotated[
     str | None,
-    typer.Option("--generator", "-g", metavar="SPEC", help="Examine this generator: build it, predict memory."),
+    typer.Option("--generator", "-g", metavar="SPEC", help="Generator to build and examine."),
 ]
 Objective = Annotated[
-    str | None, typer.Option("--objective", "-o", metavar="SPEC", help="Examine this objective, too.")
+    str | None, typer.Option("--objective", "-o", metavar="SPEC", help="Objective to build and examine.")
 ]
 Regularizer = Annotated[
-    str | None, typer.Option("--regularizer", "-r", metavar="SPEC", help="Whose views the memory is to include.")
+    str | None,
+    typer.Option("--regularizer", "-r", metavar="SPEC", help="Regularizer to include in the prediction of memory."),
 ]
 Samples = Annotated[
-    int | None, typer.Option("--samples", "-n", metavar="COUNT", help="Samples in one pass (default: 16).")
+    int | None, typer.Option("--samples", "-n", metavar="COUNT", help="Samples per pass (default: 16).")
 ]
-Images = Annotated[Path | None, typer.Option(metavar="FOLDER", help="Pictures to try the components with.")]
-Device = Annotated[str | None, typer.Option(metavar="NAME", help="cpu, cuda, cuda:1, mps, or auto (default).")]
-Dtype = Annotated[str | None, typer.Option(metavar="NAME", help="float32 (default), or bfloat16.")]
+Images = Annotated[Path | None, typer.Option(metavar="FOLDER", help="Folder of images to try the components on.")]
+Device = Annotated[str | None, typer.Option(metavar="NAME", help="Device: cpu, cuda, cuda:1, mps, or auto (default).")]
+Dtype = Annotated[str | None, typer.Option(metavar="NAME", help="Precision: float32 (default), or bfloat16.")]
 
 
 def doctor(
@@ -46,18 +47,19 @@ def doctor(
     plain: Plain = False,
     traceback: Traceback = False,
 ) -> int:
-    """Say what is installed, what is missing and what is broken; exits with 1 if something is broken.
+    """Report what is installed, missing or broken; exits with 1 if anything is broken.
 
-    With a generator or an objective: whether they work together, how they do on pictures, and what memory they need.
+    With a generator or an objective: build them, check that they work together, try them on images and predict the
+    memory that a pass needs.
     """
     terminal = context.obj.terminal
     names = ("generator", "objective", "regularizer", "samples", "images", "device", "dtype")
     given = {name: context.params[name] for name in names if context.params[name] is not None}
     if given and not given.keys() & {"generator", "objective"}:
         raise UsageError(
-            "There is nothing to try this with.",
+            "These options need a generator or an objective to apply to.",
             given=" ".join(f"--{name}" for name in given),
-            expected="a generator or an objective with it",
+            expected="--generator or --objective too",
             hint="equidiff doctor --generator toy --samples 8",
         )
     with terminal.status("examining"):
@@ -76,5 +78,5 @@ def _show(terminal: Terminal, findings: Iterable[Finding]) -> int:
     )
     broken = sum(each.broken for each in findings)
     if broken:
-        terminal.note(f"{broken} of these are broken.", "red")
+        terminal.note("One of these is broken." if broken == 1 else f"{broken} of these are broken.", "red")
     return 1 if broken else 0

@@ -1,4 +1,4 @@
-"""`equidiff evaluate`."""
+"""The `equidiff evaluate` command."""
 
 from __future__ import annotations
 
@@ -7,32 +7,37 @@ from typing import Annotated
 
 import typer
 
-from equidiff.cli.options import Again, Device, Json, Plain, PluginFiles, State, Traceback
+from equidiff.cli.options import Device, Json, Plain, PluginFiles, RunObjective, State, Traceback
 
-Run = Annotated[Path, typer.Argument(metavar="RUN", help="The run folder.", show_default=False)]
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.", show_default=False)]
 Features = Annotated[
     str | None,
     typer.Option(
         metavar="SPEC",
-        help="What samples are compared by: pixels[:SIZE], fashion, timm:NAME[,checkpoint=...,layer=...], "
+        help="Feature space to compare samples in: pixels[:SIZE], fashion, timm:NAME[,checkpoint=...,layer=...], "
         "module:FILE.py:FUNCTION (its code is run), or inception:WEIGHTS.pth, which adds FID "
-        "(default: the generator's own network unless it is the one under test, else pixels).",
+        "(default: the generator's own network, or pixels where that is the network under test).",
     ),
 ]
 Reference = Annotated[
     Path | None,
-    typer.Option(metavar="FOLDER", help="Real images to compare with (default: plain samples of the generator)."),
+    typer.Option(
+        metavar="FOLDER", help="Folder of real images to compare with (default: prior samples of the generator)."
+    ),
 ]
 Lpips = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="Weights of torchvision's AlexNet: adds LPIPS (default: it is not measured)."),
+    typer.Option(
+        metavar="FILE", help="Weights of torchvision's AlexNet, which add LPIPS (default: LPIPS is not measured)."
+    ),
 ]
 Members = Annotated[
-    int | None, typer.Option(metavar="COUNT", min=1, help="Evaluate the first so many members (default: all).")
+    int | None, typer.Option(metavar="COUNT", min=1, help="Evaluate the first COUNT members (default: all).")
 ]
-Batch = Annotated[int | None, typer.Option(metavar="COUNT", min=1, help="Samples in one pass (default: the run's).")]
+Batch = Annotated[int | None, typer.Option(metavar="COUNT", min=1, help="Samples per pass (default: the run's).")]
 Seed = Annotated[
-    int | None, typer.Option(metavar="N", min=0, help="For plain samples and intervals (default: the run's).")
+    int | None,
+    typer.Option(metavar="NUMBER", min=0, help="Random seed of prior samples and intervals (default: the run's)."),
 ]
 
 
@@ -46,17 +51,17 @@ def evaluate(
     batch: Batch = None,
     seed: Seed = None,
     device: Device = "auto",
-    objective: Again = None,
+    objective: RunObjective = None,
     plugin: PluginFiles = None,
     as_json: Json = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", metavar="", help="Nothing but the result.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", metavar="", help="Print nothing but the result.")] = False,
     plain: Plain = False,
     traceback: Traceback = False,
 ) -> int:
-    """Measure the members of a run: do they hit the target, look real, differ from each other?
+    """Measure the members of a run: do they hit the target, look real and differ from each other?
 
-    Each number stands beside that of plain samples of the same generator. Writes metrics.json into the run folder.
-    Exit code: 0 done, 1 error, 2 usage, 130 interrupted.
+    Shows each number beside that of prior samples of the same generator. Writes metrics.json into the run folder.
+    Exit code: 0 done, 1 error, 2 wrong usage, 130 interrupted.
     """
     state: State = context.obj
     state.terminal.quiet = quiet

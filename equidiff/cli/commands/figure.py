@@ -1,4 +1,4 @@
-"""`equidiff figure`."""
+"""The `equidiff figure` command."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ from typing import Annotated
 
 import typer
 
-from equidiff.cli.options import Again, Device, Plain, PluginFiles, State, Traceback
+from equidiff.cli.options import Device, Plain, PluginFiles, RunObjective, State, Traceback
 
-Run = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")]
 Name = Annotated[
-    str, typer.Option(metavar="NAME", help="grid, logits, spectrum, cutoff, level-curves, or all that fit the run.")
+    str,
+    typer.Option(metavar="NAME", help="Figure: grid, logits, spectrum, cutoff, level-curves, or all that fit the run."),
 ]
 Out = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="Where to write: png, svg or pdf, by its name; a folder for --name all. "
-        "(default: figures/NAME.png in the run folder)",
+        help="File to write, as png, svg or pdf by its extension; a folder for --name all "
+        "(default: figures/NAME.png in the run folder).",
     ),
 ]
 
@@ -29,9 +30,9 @@ def figure(
     name: Name,
     out: Out = None,
     device: Device = "auto",
-    objective: Again = None,
+    objective: RunObjective = None,
     plugin: PluginFiles = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", metavar="", help="Nothing but the result.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", metavar="", help="Print nothing but the result.")] = False,
     plain: Plain = False,
     traceback: Traceback = False,
 ) -> int:

@@ -1,4 +1,4 @@
-"""`equidiff path`."""
+"""The `equidiff path` command."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
-from equidiff.cli.options import Again, Device, Json, Plain, PluginFiles, State, Traceback
+from equidiff.cli.options import Device, Json, Plain, PluginFiles, RunObjective, State, Traceback
 
-Run = Annotated[Path, typer.Argument(metavar="RUN", help="The run folder.", show_default=False)]
-First = Annotated[int, typer.Argument(metavar="FIRST", help="Where to begin: a member's index.", show_default=False)]
-Second = Annotated[int, typer.Argument(metavar="SECOND", help="Where to end: another one's.", show_default=False)]
-Frames = Annotated[int, typer.Option(metavar="COUNT", min=3, max=999, help="Frames, both ends included.")]
-Gif = Annotated[bool, typer.Option("--gif", metavar="", help="Write an animation too, there and back again.")]
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.", show_default=False)]
+First = Annotated[int, typer.Argument(metavar="FIRST", help="Index of the member to start from.", show_default=False)]
+Second = Annotated[int, typer.Argument(metavar="SECOND", help="Index of the member to end at.", show_default=False)]
+Frames = Annotated[int, typer.Option(metavar="COUNT", min=3, max=999, help="Number of frames, both ends included.")]
+Gif = Annotated[bool, typer.Option("--gif", metavar="", help="Also write an animation, there and back.")]
 
 
 def path(
@@ -24,17 +24,17 @@ def path(
     frames: Frames = 9,
     gif: Gif = False,
     device: Device = "auto",
-    objective: Again = None,
+    objective: RunObjective = None,
     plugin: PluginFiles = None,
     as_json: Json = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", metavar="", help="Nothing but the result.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", metavar="", help="Print nothing but the result.")] = False,
     plain: Plain = False,
     traceback: Traceback = False,
 ) -> int:
-    """Walk from one member to another inside the set: every frame is a member.
+    """Find a path from one member to another within the set: every frame is a member, too.
 
     Prints the folder's path, RUN/paths/FIRST-SECOND. Exit code: 0 all frames are members, 3 some are not, 1 error,
-    2 usage, 130 interrupted.
+    2 wrong usage, 130 interrupted.
     """
     state: State = context.obj
     state.terminal.quiet = quiet

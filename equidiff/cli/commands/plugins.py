@@ -1,4 +1,4 @@
-"""`equidiff plugins`."""
+"""The `equidiff plugins` command."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def plugins(
     plain: Plain = False,
     traceback: Traceback = False,
 ) -> None:
-    """List the plugins and what each offers."""
+    """List the plugins and the components that each offers."""
     terminal = context.obj.terminal
     found = context.obj.plugins(plugin).plugins
     if as_json:

@@ -1,4 +1,4 @@
-"""`equidiff rank`: its options, and which way they lead."""
+"""The `equidiff rank` command: its options, and the checks between them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SETTINGS = ("images", "model", "layer", "labels", "top", "batch", "device")
 
 
 class Sort(str, Enum):
-    """What units can be sorted by."""
+    """Statistics to sort units by."""
 
     selectivity = "selectivity"
     sparsity = "sparsity"
@@ -27,21 +27,21 @@ class Sort(str, Enum):
 
 
 def _option(help: str, metavar: str, default: str | None = None, **more: Any) -> Any:
-    """An option that is None where it was not typed, which is told from what was."""
-    return typer.Option(help=help + (f" (default: {default})" if default else ""), metavar=metavar, **more)
+    """Declare an option that is None unless it was typed."""
+    return typer.Option(help=help + (f" (default: {default})." if default else "."), metavar=metavar, **more)
 
 
 Images = Annotated[
-    str | None, _option("The images to scan, in sub-folders too. A new scan needs it.", metavar="FOLDER")
+    str | None, _option("Folder of images to scan, sub-folders included; required for a new scan", metavar="FOLDER")
 ]
 Model = Annotated[
     str | None,
-    _option("The network, NAME[,checkpoint=...,mean=...,std=...,pad=...]", metavar="SPEC", default="fashion"),
+    _option("Network: NAME[,checkpoint=...,mean=...,std=...,pad=...]", metavar="SPEC", default="fashion"),
 ]
 Layer = Annotated[
     str | None,
     _option(
-        "The layer, NAME[,positions=mean|max][,tokens=mean|max|cls]",
+        "Layer: NAME[,positions=mean|max][,tokens=mean|max|cls]",
         metavar="SPEC",
         default="the one before the classifier's head",
     ),
@@ -49,33 +49,37 @@ Layer = Annotated[
 Labels = Annotated[
     str | None,
     _option(
-        "The images' classes, in columns image,label",
+        "Classes of the images, as a table with the columns image and label",
         metavar="CSV",
-        default="sub-folders, or what file names begin with, as in 340_zebra.jpg or n02391049_7.jpg",
+        default="names of the sub-folders, or prefixes of the file names, as in 340_zebra.jpg or n02391049_7.jpg",
     ),
 ]
-Top = Annotated[int | None, _option("Strongest images to keep of each unit", metavar="COUNT", default="16")]
-Batch = Annotated[int | None, _option("Images in one pass", metavar="COUNT", default="32")]
-Device = Annotated[str | None, _option("cpu, cuda, cuda:1, mps, or auto", metavar="NAME", default="auto")]
-Out = Annotated[Path | None, _option("The folder to make", metavar="FOLDER", default="rankings/TIME-MODEL-LAYER")]
+Top = Annotated[int | None, _option("Strongest images to keep for each unit", metavar="COUNT", default="16")]
+Batch = Annotated[int | None, _option("Images per pass", metavar="COUNT", default="32")]
+Device = Annotated[str | None, _option("Device: cpu, cuda, cuda:1, mps, or auto", metavar="NAME", default="auto")]
+Out = Annotated[Path | None, _option("Folder to create", metavar="FOLDER", default="rankings/TIME-MODEL-LAYER")]
 Resume = Annotated[
-    Path | None, _option("Go on with a scan that did not finish, or show a finished one again.", metavar="FOLDER")
+    Path | None, _option("Continue a scan that did not finish, or show a finished one again", metavar="FOLDER")
 ]
-Count = Annotated[int | None, _option("How many units to show", metavar="COUNT", default="8", min=1)]
+Count = Annotated[int | None, _option("Number of units to show", metavar="COUNT", default="8", min=1)]
 By = Annotated[
     Sort | None,
-    _option(f"Sort units by {', '.join(Sort)}", metavar="NAME", default="selectivity; sparsity without labels"),
+    _option(
+        f"Statistic to sort units by: {', '.join(Sort)}",
+        metavar="NAME",
+        default="selectivity, or sparsity without labels",
+    ),
 ]
 Classes = Annotated[
-    str | None, _option("Show the units that answer most to these labels; with commas, several.", metavar="LABELS")
+    str | None, _option("Show the units that respond most to these classes; commas separate several", metavar="LABELS")
 ]
 Concepts = Annotated[
-    Path | None, _option("Texts, one a line, to compare each unit's strongest images with.", metavar="FILE")
+    Path | None, _option("Texts to compare each unit's strongest images with, one per line", metavar="FILE")
 ]
 Clip = Annotated[
     str | None,
     _option(
-        "What compares them: a model of open_clip, NAME, with ,checkpoint=FILE or ,pretrained=TAG",
+        "CLIP model that compares them: NAME,checkpoint=FILE or NAME,pretrained=TAG, as open_clip names them",
         metavar="SPEC",
         default="ViT-B-32-quickgelu,pretrained=openai",
     ),
@@ -99,13 +103,13 @@ def rank(
     concepts: Concepts = None,
     clip: Clip = None,
     as_json: Json = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", metavar="", help="Nothing but errors.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", metavar="", help="Print nothing but errors.")] = False,
     plain: Plain = False,
     traceback: Traceback = False,
 ) -> int:
-    """Find units worth asking about: scan a folder of images, keep each unit's strongest ones and simple statistics.
+    """Find units worth asking about: scan a folder of images for each unit's strongest images and simple statistics.
 
-    Prints the folder's path. Exit code: 0 done, 1 error, 2 usage, 130 interrupted (go on with --resume).
+    Prints the folder's path. Exit code: 0 done, 1 error, 2 wrong usage, 130 interrupted (continue with --resume).
     """
     given = {name: context.params[name] for name in SETTINGS if context.params[name] is not None}
     state: State = context.obj
@@ -125,7 +129,7 @@ def _check(
 ) -> None:
     if resume is not None and (given or out is not None):
         raise UsageError(
-            "A scan that goes on keeps its own settings.",
+            "A resumed scan keeps its own settings.",
             given=" ".join(f"--{name}" for name in (*given, *(["out"] if out else []))),
             expected="--resume FOLDER without them",
             hint=f"equidiff rank --resume {resume}",
@@ -136,5 +140,5 @@ def _check(
         )
     if clip is not None and concepts is None:
         raise UsageError(
-            "--clip compares images with concepts.", given=f"--clip {clip}", expected="--concepts FILE too"
+            "--clip needs concepts to compare the images with.", given=f"--clip {clip}", expected="--concepts FILE too"
         )

@@ -1,4 +1,4 @@
-"""`equidiff report`."""
+"""The `equidiff report` command."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from equidiff.cli.options import Plain, PluginFiles, State, Traceback
 
 def report(
     context: typer.Context,
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")],
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Where to write. (default: report.html in the run folder)")
+        Path | None, typer.Option(metavar="FILE", help="File to write (default: report.html in the run folder).")
     ] = None,
     plugin: PluginFiles = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", metavar="", help="Nothing but the result.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", metavar="", help="Print nothing but the result.")] = False,
     plain: Plain = False,
     traceback: Traceback = False,
 ) -> int:
-    """Put a run on one page: members to sort, filter and look at, plots, and what other commands measured.
+    """Put a run on one page: members to sort, filter and look at, plots, and the results of other commands.
 
-    The page is one file that needs no network. Prints its path. Loads no component, and runs no code of the run's.
-    Exit code: 0 done, 1 error, 2 usage, 130 interrupted.
+    The page is a single file that works offline. Prints its path. Loads no component and runs none of the run's code.
+    Exit code: 0 done, 1 error, 2 wrong usage, 130 interrupted.
     """
     state: State = context.obj
     state.terminal.quiet = quiet

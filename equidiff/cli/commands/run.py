@@ -1,4 +1,4 @@
-"""`equidiff run`: its options, and which way they lead."""
+"""The `equidiff run` command: its options, and a new or a resumed run."""
 
 from __future__ import annotations
 
@@ -24,57 +24,68 @@ SETTINGS = (
 
 
 def _option(*names: str, default: object, help: str, metavar: str | None = None) -> Any:
-    """An option with the default of `Settings`, but None in the function: what was typed is told from what was not."""
-    return typer.Option(*names, help=f"{help} (default: {default})", metavar=metavar)
+    """Declare an option that is None unless it was typed; its help states the default of `Settings`."""
+    return typer.Option(*names, help=f"{help} (default: {default}).", metavar=metavar)
 
 
 Generator = Annotated[
-    str | None, _option("--generator", "-g", default="toy", metavar="SPEC", help="What makes the samples")
+    str | None, _option("--generator", "-g", default="toy", metavar="SPEC", help="Generator that makes the samples")
 ]
 Objective = Annotated[
-    str | None, _option("--objective", "-o", default="neuron:17", metavar="SPEC", help="What is to keep its value")
+    str | None, _option("--objective", "-o", default="neuron:17", metavar="SPEC", help="Measurement to hold fixed")
 ]
 Regularizer = Annotated[
     str | None,
-    _option("--regularizer", "-r", default="lowpass; none for points", metavar="SPEC", help="Where else it must hold"),
+    _option(
+        "--regularizer",
+        "-r",
+        default="lowpass; none for points",
+        metavar="SPEC",
+        help="Filtered views on which it must hold too",
+    ),
 ]
-Solver = Annotated[str | None, _option("--solver", "-s", default="auto", metavar="SPEC", help="The method of search")]
+Solver = Annotated[str | None, _option("--solver", "-s", default="auto", metavar="SPEC", help="Search method")]
 Law = Annotated[
     str | None,
-    _option("--law", default="solve", metavar="SPEC", help="How members are to be distributed: solve, or conditional"),
+    _option("--law", default="solve", metavar="SPEC", help="Distribution of the members: solve, or conditional"),
 ]
 Query = Annotated[
     str | None,
     _option(
         "--query",
         default="the generator's own query 3, or its first",
-        metavar="PICTURE|INDEX|top:FOLDER",
-        help="Whose value is to be kept: a picture, one of the generator's own queries, or the picture in a folder "
-        "that has the highest value",
+        metavar="IMAGE|INDEX|top:FOLDER",
+        help="Sample that sets the value: an image file, the index of one of the generator's own queries, or the image "
+        "with the highest value in a folder",
     ),
 ]
 Target = Annotated[
-    str | None, typer.Option(metavar="NUMBERS", help="The value itself, in place of a query; with commas, several.")
+    str | None, typer.Option(metavar="NUMBERS", help="The value itself, in place of a query; commas separate several.")
 ]
 Samples = Annotated[
-    int | None, _option("--samples", "-n", default=16, metavar="COUNT", help="How many samples to try for")
+    int | None, _option("--samples", "-n", default=16, metavar="COUNT", help="Number of samples to search for")
 ]
 Budget = Annotated[
-    float | None, _option("--budget", metavar="NUMBER", default="the solver's", help="Evaluations a sample may cost")
+    float | None,
+    _option("--budget", metavar="NUMBER", default="the solver's", help="Maximum number of evaluations per sample"),
 ]
 Tolerance = Annotated[
     float | None,
-    _option("--tolerance", metavar="NUMBER", default="the solver's", help="Loss below which a sample is a member"),
+    _option(
+        "--tolerance", metavar="NUMBER", default="the solver's", help="Loss below which a sample counts as a member"
+    ),
 ]
-Batch = Annotated[int | None, _option("--batch", metavar="COUNT", default=16, help="Samples in one pass")]
+Batch = Annotated[int | None, _option("--batch", metavar="COUNT", default=16, help="Samples per pass")]
 Seed = Annotated[
-    int | None, _option("--seed", metavar="NUMBER", default=0, help="Sample i depends on the seed and i alone")
+    int | None,
+    _option("--seed", metavar="NUMBER", default=0, help="Random seed; sample i depends only on the seed and on i"),
 ]
 Device = Annotated[
-    str | None, _option("--device", metavar="NAME", default="auto", help="cpu, cuda, cuda:1, mps, or auto")
+    str | None, _option("--device", metavar="NAME", default="auto", help="Device: cpu, cuda, cuda:1, mps, or auto")
 ]
 Dtype = Annotated[
-    str | None, _option("--dtype", metavar="NAME", default="float32", help="float32, or bfloat16 for autocast")
+    str | None,
+    _option("--dtype", metavar="NAME", default="float32", help="Precision: float32, or bfloat16 for autocast"),
 ]
 Start = Annotated[
     str | None,
@@ -82,15 +93,15 @@ Start = Annotated[
         "--start",
         metavar="prior|query",
         default="prior",
-        help="Start from plain latents, or from the query's own, near it and far from it alike",
+        help="Start latents: drawn from the prior, or spread around the query, near and far",
     ),
 ]
 Out = Annotated[
     Path | None,
-    _option("--out", default="runs/TIME-GENERATOR-OBJECTIVE", metavar="FOLDER", help="The run folder to make"),
+    _option("--out", default="runs/TIME-GENERATOR-OBJECTIVE", metavar="FOLDER", help="Run folder to create"),
 ]
 Resume = Annotated[
-    Path | None, typer.Option(metavar="RUN", help="Go on with a run that did not finish, with its own settings.")
+    Path | None, typer.Option(metavar="RUN", help="Continue a run that did not finish, with its own settings.")
 ]
 
 
@@ -115,14 +126,17 @@ def run(
     resume: Resume = None,
     plugin: PluginFiles = None,
     as_json: Json = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", metavar="", help="Nothing but errors.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", metavar="", help="A line about each sample.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", metavar="", help="Print nothing but errors.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", metavar="", help="Print a line about each sample.")
+    ] = False,
     plain: Plain = False,
     traceback: Traceback = False,
 ) -> int:
-    """Sample an invariant set: other inputs to which a network gives the value that it gives the query.
+    """Sample an invariant set: other inputs to which a network responds as it does to the query.
 
-    Prints the run folder's path. Exit code: 0 all are members, 3 some are not, 1 error, 2 usage, 130 interrupted.
+    Prints the run folder's path. Exit code: 0 all samples are members, 3 some are not, 1 error, 2 wrong usage,
+    130 interrupted.
     """
     given = {name: context.params[name] for name in SETTINGS if context.params[name] is not None}
     state: State = context.obj
@@ -161,7 +175,7 @@ def _go_on(state: State, given: dict[str, Any], out: Path | None, path: Path, as
     check_named(info, objective, state.files, path)
     if info["status"] == COMPLETE:
         members, asked = info["counts"]["members"], info["counts"]["asked"]
-        state.terminal.note(f"This run is complete already: {members} of {asked} samples are members.")
+        state.terminal.note(f"This run is already complete: {members} of {asked} samples are members.")
         state.terminal.result((path / "run.json").read_text(encoding="utf-8") if as_json else str(path))
         return 0 if members == asked else NOT_ALL_MEMBERS
     with state.terminal.status("loading"):
@@ -173,7 +187,7 @@ def _go_on(state: State, given: dict[str, Any], out: Path | None, path: Path, as
 
 @contextmanager
 def _termination_interrupts() -> Iterator[None]:
-    """SIGTERM, which a queue sends before it kills, is to save what there is, like Ctrl-C."""
+    """Let SIGTERM, which a job queue sends before it kills, save what there is, as Ctrl-C does."""
 
     def interrupt(_signal: int, _frame: object) -> NoReturn:
         raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""`equidiff select`."""
+"""The `equidiff select` command."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from typing import Annotated
 
 import typer
 
-from equidiff.cli.options import Again, Device, Json, Plain, PluginFiles, State, Traceback
+from equidiff.cli.options import Device, Json, Plain, PluginFiles, RunObjective, State, Traceback
 
-Run = Annotated[Path, typer.Argument(metavar="RUN", help="The run folder.", show_default=False)]
-Count = Annotated[int, typer.Option("--count", "-n", metavar="COUNT", help="How many members to select.")]
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.", show_default=False)]
+Count = Annotated[int, typer.Option("--count", "-n", metavar="COUNT", help="Number of members to select.")]
 By = Annotated[
     str,
     typer.Option(
         metavar="WAY",
-        help="diversity: unlike each other and the query; novelty: unlike the query and plain samples; "
-        "typicality: amid plain samples.",
+        help="Criterion: diversity (unlike each other and the query), novelty (unlike the query and prior samples), "
+        "or typicality (like prior samples).",
     ),
 ]
 Features = Annotated[
     str | None,
     typer.Option(
         metavar="SPEC",
-        help="What samples are compared by, as for evaluate: pixels[:SIZE], fashion, timm:NAME, "
+        help="Feature space to compare samples in, as for evaluate: pixels[:SIZE], fashion, timm:NAME, "
         "module:FILE.py:FUNCTION (its code is run), or inception:WEIGHTS.pth "
-        "(default: the generator's own network unless it is the one under test, else pixels).",
+        "(default: the generator's own network, or pixels where that is the network under test).",
     ),
 ]
 
@@ -37,17 +37,17 @@ def select(
     by: By = "diversity",
     features: Features = None,
     device: Device = "auto",
-    objective: Again = None,
+    objective: RunObjective = None,
     plugin: PluginFiles = None,
     as_json: Json = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", metavar="", help="Nothing but the result.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", metavar="", help="Print nothing but the result.")] = False,
     plain: Plain = False,
     traceback: Traceback = False,
 ) -> int:
     """Select the members of a run that are most worth a look.
 
-    Prints their indices, the best first. Writes RUN/selections/WAY.json and WAY.png. Exit code: 0 done, 1 error,
-    2 usage, 130 interrupted.
+    Prints their indices, best first. Writes RUN/selections/WAY.json and WAY.png. Exit code: 0 done, 1 error, 2 wrong
+    usage, 130 interrupted.
     """
     state: State = context.obj
     state.terminal.quiet = quiet

@@ -1,4 +1,4 @@
-"""`equidiff show`."""
+"""The `equidiff show` command."""
 
 from __future__ import annotations
 
@@ -24,22 +24,24 @@ def show(
     kind: Annotated[
         str, typer.Argument(metavar="KIND", help="generator, objective, regularizer, solver, law or attribution.")
     ],
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One of that kind; all without it.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="One component of that kind (default: list them all).")
+    ] = None,
     model: Annotated[
-        str | None, typer.Option(metavar="NAME", help="With `objective neuron`: the layers of this network.")
+        str | None, typer.Option(metavar="NAME", help="With `objective neuron`: list the layers of this network.")
     ] = None,
     as_json: Json = False,
     plugin: PluginFiles = None,
     plain: Plain = False,
     traceback: Traceback = False,
 ) -> None:
-    """Say what a component does, which options it has and what to cite; or list the components of a kind."""
+    """Describe a component, its options and its references, or list all components of a kind."""
     terminal: Terminal = context.obj.terminal
     found = context.obj.plugins(plugin)
     if model is not None:
         if (kind, name) != ("objective", "neuron"):
             raise UsageError(
-                "--model shows the layers of a network, which neurons belong to.",
+                "--model lists the layers of a network, so it goes with the objective 'neuron' only.",
                 given=f"show {kind} {name or ''}",
                 expected=f"equidiff show objective neuron --model {model}",
             )
@@ -94,14 +96,14 @@ def _show_layers(terminal: Terminal, model: str, as_json: bool) -> None:
     if as_json:
         terminal.result(_dump([{**layer._asdict(), "shape": layer.shape and list(layer.shape)} for layer in layers]))
         return
-    # what an Identity puts out is what it was given, by the name of the layer before it
+    # an Identity repeats the output of the layer before it, which is listed already
     rows = [(layer.name, layer.type, _shape(layer.shape)) for layer in layers if layer.type != "Identity"]
-    terminal.table(("layer", "type", "output of one sample"), rows)
-    terminal.note(f"One unit is neuron:LAYER.INDEX,model={model}, such as neuron:{rows[-1][0]}.0,model={model}")
+    terminal.table(("layer", "type", "output for one sample"), rows)
+    terminal.note(f"Spec of one unit: neuron:LAYER.INDEX,model={model}, e.g. neuron:{rows[-1][0]}.0,model={model}")
 
 
 def _bare_network(model: str) -> Network:
-    """A network for looking at its layers, which do not depend on its weights: these may be large, or unreachable."""
+    """Build a network without its weights, which may be large or unreachable, and which its layers do not depend on."""
     import timm
 
     from equidiff.contracts import BuildContext
@@ -122,7 +124,7 @@ def _bare_network(model: str) -> Network:
 
 
 def _shape(shape: tuple[int, ...] | None) -> str:
-    return "several, or none" if shape is None else " x ".join(map(str, shape))
+    return "several tensors, or none" if shape is None else " x ".join(map(str, shape))
 
 
 def _as_dict(offer: Offer) -> dict[str, Any]:
