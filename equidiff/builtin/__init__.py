@@ -13,7 +13,7 @@ from equidiff.plugin import Descriptor, hookimpl
 
 @hookimpl
 def equidiff_generators() -> list[Descriptor]:
-    """The toys (a flow model of garments, and the plane), and pictures without a prior."""
+    """The toys (a flow model of garments, and rings in the plane), and images without a prior."""
     return GENERATORS
 
 
@@ -25,23 +25,23 @@ def equidiff_objectives() -> list[Descriptor]:
 
 @hookimpl
 def equidiff_regularizers() -> list[Descriptor]:
-    """The thesis's low-pass view, a bound on total variation, and nothing."""
+    """The low-pass view of the thesis, a limit on total variation, and none."""
     return REGULARIZERS
 
 
 @hookimpl
 def equidiff_solvers() -> list[Descriptor]:
-    """Algorithm 1 of the thesis, and the default."""
+    """The default, Algorithm 1 of the thesis, and baselines."""
     return SOLVERS
 
 
 @hookimpl
 def equidiff_attributions() -> list[Descriptor]:
-    """Captum's methods, and a random map."""
+    """Captum's methods, and a random map as their control."""
     return ATTRIBUTIONS
 
 
 @hookimpl
 def equidiff_laws() -> list[Descriptor]:
-    """None in particular, and the prior given that the measurement is the target."""
+    """The solver's own frequencies, and the prior conditioned on the measurement."""
     return LAWS

@@ -111,7 +111,7 @@ def test_a_network_without_classes_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(timm, "create_model", partial(timm.create_model, num_classes=0))
     path = tmp_path / "features.safetensors"
     save_file(timm.create_model("test_efficientnet").state_dict(), path)
-    with pytest.raises(UnsupportedError, match="no classifier"):
+    with pytest.raises(UnsupportedError, match="is not a classifier"):
         make("zebra", model="test_efficientnet", checkpoint=str(path))
 
 

@@ -129,7 +129,7 @@ def test_points():
     samples = torch.randn(3, 2)
     objective = make("probe.py:brightness", (2,))
     assert torch.equal(objective.measure(samples)[:, 0], samples.mean(1))
-    with pytest.raises(QueryError, match="points, not pictures"):
+    with pytest.raises(QueryError, match="points, not images"):
         objective.measure_image(Image.new("L", (8, 8)))
 
 

@@ -113,4 +113,4 @@ def test_a_run_keeps_the_distribution(tmp_path):
 
 def test_the_distribution_of_one_class_is_refused():
     outcome = run_cli("run", "-o", "classifier:bag,output=distribution")
-    assert_one_error(outcome, 2, "over all classes", "classifier,output=distribution")
+    assert_one_error(outcome, 2, "covers all classes", "classifier,output=distribution")

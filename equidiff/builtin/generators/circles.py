@@ -16,15 +16,15 @@ from torch import Tensor
 from equidiff.contracts import Generator
 from equidiff.types import Latents, Samples
 
-RINGS = (0.50, 1.00, 1.50)
-WIDTH = 0.10
+RINGS = (0.50, 1.00, 1.50)  # radii
+WIDTH = 0.10  # standard deviation of the radius around each
 QUERIES = ((0.50, 0.30), (-0.62, 0.78), (-0.75, -1.05))
 BISECTIONS = 40
 
 
 @final
 class Circles(Generator):
-    """Maps N(0, I) in the plane to concentric rings, exactly and smoothly (but for the origin)."""
+    """Maps N(0, I) in the plane to concentric rings: exactly, and smoothly except at the origin."""
 
     latent_shape = (2,)
     sample_shape = (2,)
@@ -41,7 +41,7 @@ class Circles(Generator):
         return samples / radius * (-2 * torch.log1p(-quantile)).sqrt()
 
     def queries(self) -> Tensor:
-        """Three points: inside, at the edge, outside of the unit circle."""
+        """Three points: inside, on and outside the unit circle."""
         return torch.tensor(QUERIES)
 
 
@@ -56,7 +56,7 @@ def radius_of(quantile: Tensor) -> Tensor:
             low, high = torch.where(below, middle, low), torch.where(below, high, middle)
         root = ((low + high) / 2).to(quantile)
         density = _density(root)
-    # a Newton step from the root moves nothing and carries the derivative of the inverse, 1 / density
+    # a Newton step at the root leaves the value as it is and has the derivative of the inverse, 1 / density
     return root + (quantile - quantile.detach()) / density.clamp(min=1e-6)
 
 
@@ -78,4 +78,4 @@ def _density(radius: Tensor) -> Tensor:
     return peaks.mean(dim=0) / (WIDTH * math.sqrt(2 * math.pi) * (1 - _BELOW))
 
 
-_BELOW = float(_mass(torch.zeros((), dtype=torch.float64)))  # the little that would lie below zero is cut off
+_BELOW = float(_mass(torch.zeros((), dtype=torch.float64)))  # the mass below zero, which is cut off

@@ -1,4 +1,4 @@
-"""The generators that ship with EquiDiff, described: their options and what they are for."""
+"""Descriptors and options of the generators that ship with EquiDiff."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ class ToyOptions(Options):
     """Options of `toy`."""
 
     steps: int | None = Field(None, ge=1, le=1000, description="sampler steps (fashion only)")
-    checkpoint: bool = Field(False, description="recompute each sampler step in the backward pass: less memory")
+    checkpoint: bool = Field(False, description="recompute each sampler step in the backward pass, to save memory")
 
 
 class PixelsOptions(Options):
     """Options of `pixels`."""
 
     contrast: float = Field(
-        0.1, gt=0, le=1, description="standard deviation of a plain sample's pixels; from black to white is 1"
+        0.1, gt=0, le=1, description="standard deviation of the pixels of a prior sample, for pixels from 0 to 1"
     )
 
 
@@ -27,8 +27,8 @@ GENERATORS = [
     Descriptor(
         "toy",
         "equidiff.builtin.generators.toy:build",
-        "Trained generators that ship with EquiDiff: garments (28x28 grey) or points in the plane.",
-        argument="fashion (default): a flow model of Fashion-MNIST; circles: the plane of the thesis's figure 3.1",
+        "Small generators that ship with EquiDiff: garments (28x28, grey) or points in the plane.",
+        argument="fashion (default): a flow model of Fashion-MNIST; circles: the rings of figure 3.1 of the thesis",
         options=ToyOptions,
         references=(LIPMAN, XIAO),
         examples=("toy", "toy:fashion,steps=20", "toy:circles"),
@@ -36,8 +36,8 @@ GENERATORS = [
     Descriptor(
         "pixels",
         "equidiff.builtin.generators.pixels:build",
-        "No prior over pictures: a latent is a picture, but for brightness and contrast.",
-        argument="SIZE (a grey square), HEIGHTxWIDTH (grey) or HEIGHTxWIDTHxCHANNELS, CHANNELS 1 or 3",
+        "Images without a prior: a latent is the image itself, up to brightness and contrast.",
+        argument="SIZE (a grey square), HEIGHTxWIDTH (grey) or HEIGHTxWIDTHxCHANNELS, with 1 or 3 channels",
         options=PixelsOptions,
         references=(MAHENDRAN,),
         examples=("pixels:28", "pixels:224x224x3", "pixels:28,contrast=0.2"),

@@ -26,28 +26,28 @@ if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
 STEPS = 8
-WARP = 1.5  # times are (k / steps)^1.5: what it is to become is decided early, where steps are shorter
+TIME_POWER = 1.5  # times are (k / steps)^1.5: steps are shorter early, where the garment is decided
 
-MIDWAY = 0.75  # of the steps
+SPLIT = 0.75  # share of the steps before the split
 
-# of the inverse
-CLEANUPS, CLEANUP = 5, 0.8  # moves of the last state, before it is denoised; more of them would leave the prior
-BACKWARD = 20  # steps from there to the start noise
-GOOD = 0.05  # standard deviations off the sample that will do
-REFINEMENTS, MOVES = 5, 4  # where it is more: so often so many moves by gradient, at most
+# inversion
+CORRECTIONS, CORRECTION = 5, 0.8  # of the state before the last step; more of them would leave the prior
+BACKWARD_STEPS = 20  # from that state to the start noise
+GOOD_FIT = 0.05  # error in standard deviations of the sample; a larger one is refined
+REFINEMENTS, UPDATES = 5, 4  # at most this many refinements of this many L-BFGS updates
 
 
 @final
 class FashionFlow(Generator):
     """Integrates a flow from noise to a garment.
 
-    The sampler is a second-order multistep method: each step aims at the clean image that the last two predictions,
-    extrapolated, expect in its middle. One network evaluation a step; the last step is first-order.
+    The sampler is a second-order multistep method: each step aims at the clean image extrapolated from the
+    last two predictions to the middle of the step. A step takes one network evaluation; the last is first-order.
 
     Args:
         flow: predicts the clean image, in [-1, 1].
         steps: sampler steps, one network evaluation each.
-        recompute: recompute each step in the backward pass (gradient checkpointing): memory for time.
+        recompute: recompute each step in the backward pass (gradient checkpointing), to save memory.
         dtype: "bfloat16" runs the network under autocast.
 
     References:
@@ -67,31 +67,30 @@ class FashionFlow(Generator):
 
     def generate(self, latents: Latents, steps: int | None = None) -> Samples:
         count: int = steps or self.steps or STEPS
-        return (self._integrate(latents, _times(count)) + 1) / 2
+        return (self._sample(latents, _times(count)) + 1) / 2
 
     @torch.no_grad()
     def invert(self, samples: Samples) -> Latents:
         """The start noise of samples.
 
-        The last step denoises, so it forgets most of the noise that its state still had: that is made up, always the
-        same, and then changed until the sample is what is denoised to. From that state the flow is integrated
-        backwards, with small steps. Where the sampler's own, longer ones lead elsewhere, the noise is refined by
-        gradient.
+        The last step removes the noise that its state still had. The inverse puts a fixed noise in its place and
+        corrects the state until it is denoised to the sample. From that state it integrates the flow backwards in small
+        steps. If the sampler's own, longer steps do not lead back to the sample, it refines the noise by gradient.
 
         Raises:
-            UnsupportedError: there is one step, which forgets its start.
+            UnsupportedError: the sampler has a single step, which loses the start noise.
         """
         times = _times(self.steps or STEPS)
         if len(times) < 3:
             raise UnsupportedError(
-                "A sampler of one step forgets its start noise, so it cannot invert samples.",
+                "A sampler with a single step loses the start noise, so it cannot invert samples.",
                 given="steps=1",
                 expected="at least 2 steps",
                 hint="--generator toy:fashion",
             )
         latents = self._integrate_back(self._before_denoising(2 * samples - 1, times[-2]), times[-2])
-        for row in (self._off(latents, samples) >= GOOD**2).nonzero().flatten().tolist():
-            here = slice(row, row + 1)  # alone, so that a row depends on no other
+        for row in (self._error(latents, samples) >= GOOD_FIT**2).nonzero().flatten().tolist():
+            here = slice(row, row + 1)  # alone, so that no row depends on another
             latents[here] = self._refine(latents[here], samples[here])
         return latents
 
@@ -102,8 +101,8 @@ class FashionFlow(Generator):
     def queries(self) -> list[Image.Image]:
         return load_queries()
 
-    def walk(self, states: States, times: list[float], first: int, last: int) -> States:
-        """Go on from step `first` to step `last`; states, and the clean images that the steps before them expected."""
+    def integrate(self, states: States, times: list[float], first: int, last: int) -> States:
+        """Integrate from step `first` to step `last`: states, each with the clean image predicted last."""
         state, clean = states.unbind(dim=1)
         for k in range(first, last):
             step = (state, clean, times[max(k - 1, 0)], times[k], times[k + 1])
@@ -113,48 +112,48 @@ class FashionFlow(Generator):
                 state, clean = self._step(*step)
         return torch.stack([state, clean], dim=1)
 
-    def slope(self, state: Tensor, time: float) -> Tensor:
-        """Of the flow, where the time is below 1."""
+    def velocity(self, state: Tensor, time: float) -> Tensor:
+        """Velocity of the flow at a time below 1."""
         return (self._denoise(state, time) - state) / (1 - time)
 
-    def _integrate(self, latents: Tensor, times: list[float]) -> Tensor:
-        return self.walk(torch.stack([latents, latents], dim=1), times, 0, len(times) - 1)[:, 0]
+    def _sample(self, latents: Tensor, times: list[float]) -> Tensor:
+        return self.integrate(torch.stack([latents, latents], dim=1), times, 0, len(times) - 1)[:, 0]
 
     def _before_denoising(self, clean: Tensor, time: float) -> Tensor:
-        """A state at this time, with as much noise as is usual then, that is denoised to `clean`, nearly."""
+        """A state at this time, as noisy as usual then, that is denoised to `clean`, approximately."""
         noise = torch.randn(1, *self.latent_shape, generator=torch.Generator().manual_seed(0)).to(clean.device)
         state = time * clean + (1 - time) * noise
-        for _ in range(CLEANUPS):
-            state = state + CLEANUP * (clean - self._denoise(state, time))
+        for _ in range(CORRECTIONS):
+            state = state + CORRECTION * (clean - self._denoise(state, time))
         return state
 
     def _integrate_back(self, state: Tensor, time: float) -> Tensor:
-        """From a state at this time to the noise that it began with, by Heun's method."""
-        return integrate_back(self.slope, state, time, BACKWARD)
+        """The start noise of a state at this time, by Heun's method."""
+        return integrate_back(self.velocity, state, time, BACKWARD_STEPS)
 
     def _refine(self, latent: Tensor, sample: Tensor) -> Tensor:
-        """A latent nearby whose sample is nearer to this one; both of one row."""
+        """A latent nearby whose sample is closer to the given one; both are a single row."""
         moved = latent.clone().requires_grad_()
-        search = torch.optim.LBFGS([moved], max_iter=MOVES, line_search_fn="strong_wolfe")
+        search = torch.optim.LBFGS([moved], max_iter=UPDATES, line_search_fn="strong_wolfe")
 
         def loss() -> float:
             with torch.enable_grad():
-                off = self._off(moved, sample).sum()
-                (moved.grad,) = torch.autograd.grad(off, moved)
-            return float(off.detach())
+                error = self._error(moved, sample).sum()
+                (moved.grad,) = torch.autograd.grad(error, moved)
+            return float(error.detach())
 
-        best, least = latent, self._off(latent, sample)
+        best, least = latent, self._error(latent, sample)
         for _ in range(REFINEMENTS):
             search.step(loss)
-            off = self._off(moved.detach(), sample)
-            if bool(off < least):
-                best, least = moved.detach().clone(), off
-            if bool(least < GOOD**2):
+            error = self._error(moved.detach(), sample)
+            if bool(error < least):
+                best, least = moved.detach().clone(), error
+            if bool(least < GOOD_FIT**2):
                 break
         return best
 
-    def _off(self, latents: Tensor, samples: Tensor) -> Tensor:
-        """Mean square of what the latents' samples are off, `[batch]`, in variances of each sample."""
+    def _error(self, latents: Tensor, samples: Tensor) -> Tensor:
+        """Mean squared error of the latents' samples, `[batch]`, relative to the variance of each target."""
         variance = samples.flatten(1).var(dim=1, correction=0).clamp(min=1e-12)
         return (self.generate(latents) - samples).flatten(1).square().mean(dim=1) / variance
 
@@ -173,34 +172,34 @@ class FashionFlow(Generator):
 
 @final
 class FashionMidway(Midway):
-    """The sampler at three quarters of its steps, where about a third of the state is noise.
+    """The sampler split after three quarters of its steps, when about a third of the state is noise.
 
     Args:
         flow: the generator.
-        steps: of its sampler, at least 2.
+        steps: number of sampler steps, at least 2.
     """
 
     def __init__(self, flow: FashionFlow, steps: int) -> None:
         self._flow, self._steps = flow, steps
         self._times = _times(steps)
-        self._step = min(round(MIDWAY * steps), steps - 1)
+        self._step = min(round(SPLIT * steps), steps - 1)
 
     def begin(self, latents: Latents) -> States:
-        return self._flow.walk(torch.stack([latents, latents], dim=1), self._times, 0, self._step)
+        return self._flow.integrate(torch.stack([latents, latents], dim=1), self._times, 0, self._step)
 
     def finish(self, states: States) -> Samples:
-        return (self._flow.walk(states, self._times, self._step, self._steps)[:, 0] + 1) / 2
+        return (self._flow.integrate(states, self._times, self._step, self._steps)[:, 0] + 1) / 2
 
     def retrace(self, latents: Latents, states: States, moved: States) -> Latents:
-        return retrace_flow(self._flow.slope, latents, states[:, 0], moved[:, 0], self._times[self._step])
+        return retrace_flow(self._flow.velocity, latents, states[:, 0], moved[:, 0], self._times[self._step])
 
 
 def _times(steps: int) -> list[float]:
-    return [(k / steps) ** WARP for k in range(steps + 1)]
+    return [(k / steps) ** TIME_POWER for k in range(steps + 1)]
 
 
 def load_queries() -> list[Image.Image]:
-    """Twenty held-out test images of Fashion-MNIST, two of each class, ten classes apart: 3 and 13 are bags."""
+    """Twenty held-out test images of Fashion-MNIST, two of each class; images i and i + 10 share a class."""
     folder = files("equidiff") / "queries" / "fashion"
     names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".png"))
     return [_read(folder / name) for name in names]

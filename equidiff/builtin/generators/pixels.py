@@ -1,7 +1,7 @@
-"""`pixels:SIZE`: pictures without a prior.
+"""`pixels:SIZE`: images without a prior.
 
-A latent is a picture, but for its brightness and contrast, and the run searches among all pictures there are. It is
-what is left when the generator is taken away: activation maximisation, and the inversion of representations.
+A latent is the image itself, up to brightness and contrast, so that a run searches among all images. Without a
+generator, this is activation maximisation or the inversion of representations.
 
 References:
     Mahendran and Vedaldi (2015), "Understanding deep image representations by inverting them".
@@ -29,7 +29,7 @@ class Pixels(Generator):
 
     Args:
         shape: of a sample, and of its latent: (channels, height, width).
-        contrast: standard deviation of a plain sample's pixels, which are nominally in [0, 1].
+        contrast: standard deviation of the pixels of a prior sample; pixels are nominally in [0, 1].
     """
 
     def __init__(self, shape: tuple[int, int, int], contrast: float = 0.1) -> None:
@@ -52,9 +52,9 @@ def parse_shape(argument: str | None) -> tuple[int, int, int]:
     found = SHAPE.fullmatch(argument or "")
     if found is None:
         raise SpecError(
-            "The size of 'pixels' cannot be read." if argument else "The generator 'pixels' needs a size.",
+            "The generator 'pixels' cannot read this size." if argument else "The generator 'pixels' needs a size.",
             given=argument,
-            expected="SIZE, HEIGHTxWIDTH or HEIGHTxWIDTHxCHANNELS, sides from 1 to 9999, channels 1 or 3",
+            expected="SIZE, HEIGHTxWIDTH or HEIGHTxWIDTHxCHANNELS, with sides from 1 to 9999 and 1 or 3 channels",
             hint="--generator pixels:28, or --generator pixels:224x224x3",
         )
     height, width, channels = found.groups()

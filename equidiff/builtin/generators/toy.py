@@ -1,4 +1,4 @@
-"""`toy`: trained generators that ship with EquiDiff."""
+"""`toy`: small generators that ship with EquiDiff."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ TOYS = ("fashion", "circles")
 
 
 def build(argument: str | None, options: ToyOptions, context: BuildContext) -> Generator:
-    """Build `toy:fashion` (also plain `toy`) or `toy:circles`.
+    """Build `toy:fashion`, the default, or `toy:circles`.
 
     Raises:
         UnknownNameError: there is no such toy.
-        EquiDiffError: a sampler option is given for the plane, which has no sampler.
+        EquiDiffError: options are given for the circles, which have no sampler.
     """
     toy = argument or "fashion"
     if toy == "fashion":
@@ -25,7 +25,7 @@ def build(argument: str | None, options: ToyOptions, context: BuildContext) -> G
         raise unknown_name("toy generator", toy, TOYS, "--generator toy:fashion")
     if options.model_fields_set:
         raise EquiDiffError(
-            "toy:circles is a formula: it has no sampler steps to set or to checkpoint.",
+            "toy:circles is a formula without a sampler, so it takes no options.",
             given=", ".join(sorted(options.model_fields_set)),
             hint="--generator toy:circles",
         )

@@ -1,4 +1,4 @@
-"""The laws that ship with EquiDiff, described: their options and what they are for."""
+"""Descriptors and options of the laws that ship with EquiDiff."""
 
 from __future__ import annotations
 
@@ -11,22 +11,24 @@ from equidiff.plugin import Descriptor, Options
 class ConditionalOptions(Options):
     """Options of `conditional`."""
 
-    moves: int = Field(48, ge=1, le=100_000, description="moves along the set that each sample makes")
-    angle: float = Field(0.2, gt=0, le=1.57, description="how far the first move turns, in radians; then it adapts")
-    persistence: float = Field(0.9, ge=0, lt=1, description="share of its momentum that each move keeps")
+    moves: int = Field(48, ge=1, le=100_000, description="transitions along the set that each sample makes")
+    angle: float = Field(
+        0.2, gt=0, le=1.57, description="step size of the first transition, as an angle in radians; then it adapts"
+    )
+    persistence: float = Field(0.9, ge=0, lt=1, description="share of its momentum that each transition keeps")
 
 
 LAWS = [
     Descriptor(
         "solve",
         "equidiff.builtin.laws.solve:build",
-        "Members as the solver finds them: their frequencies say how it searches, not what is likely.",
+        "Members as the solver finds them: their frequencies reflect its search, not the prior.",
         examples=("solve",),
     ),
     Descriptor(
         "conditional",
         "equidiff.builtin.laws.conditional:build",
-        "The prior, given that the residual is zero: each member moves along the set, by constrained Hamiltonian "
+        "The prior, conditioned on a zero residual: each member moves along the set by constrained Hamiltonian "
         "dynamics with a Metropolis step. For up to about ten residuals.",
         options=ConditionalOptions,
         references=(GRAHAM, ZAPPA, LELIEVRE),

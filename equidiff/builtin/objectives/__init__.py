@@ -1,1 +1,1 @@
-"""What is measured: neurons, classes, functions of the user's own, and weighted sums of them."""
+"""The objectives that ship with EquiDiff: neurons, classes, and functions of the user's own."""

@@ -1,4 +1,4 @@
-"""A class of a classifier, or all of them."""
+"""Objective that measures a class of a classifier, or all classes."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from equidiff.types import Measurements, Samples
 
 
 def build(argument: str | None, options: ClassifierOptions, context: BuildContext) -> Classifier | Distribution:
-    """Build `classifier:CLASS` or `classifier`; the network is tried once with a grey sample.
+    """Build `classifier:CLASS` or `classifier`, and run the network once on a grey sample.
 
     Raises:
-        UsageError: the distribution of a single class is asked for.
-        UnknownNameError: there is no such class, or more than one.
-        UnsupportedError: the network is no classifier.
+        UsageError: output=distribution is combined with a class.
+        UnknownNameError: no class, or more than one, has this name.
+        UnsupportedError: the network is not a classifier.
     """
     if argument is not None and options.output == "distribution":
         raise UsageError(
-            "A distribution is over all classes.",
+            "A distribution covers all classes, so output=distribution cannot be combined with a class.",
             given=f"classifier:{argument},output=distribution",
             expected="no class, or output=probability or output=logit",
             hint="classifier,output=distribution",
@@ -36,7 +36,7 @@ def build(argument: str | None, options: ClassifierOptions, context: BuildContex
         options.model, options.checkpoint, context, mean=options.mean, std=options.std, pad=options.pad
     )
     outputs = _outputs(network)
-    count = max(outputs, 2)  # one logit tells two classes apart
+    count = max(outputs, 2)  # a single logit distinguishes two classes
     chosen = None if argument is None else find_class(network, argument, count)
     output = options.output or ("logit" if chosen is None else "probability")
     unit = "logit" if output == "logit" else "probability"
@@ -51,10 +51,10 @@ def build(argument: str | None, options: ClassifierOptions, context: BuildContex
 
 @final
 class Classifier(Objective):
-    """Probabilities or logits.
+    """Probabilities or logits of a classifier.
 
-    Of a network with a single logit, that logit speaks for the second class: the first one's logit is its negative, and
-    all logits are that one.
+    The single logit of a binary network belongs to the second class, and its negative to the first. Measured without a
+    class, it is the only output.
 
     Args:
         network: the classifier.
@@ -93,10 +93,10 @@ class Classifier(Objective):
 @torch.no_grad()
 def _outputs(network: Network) -> int:
     output = network.module(network.probe(1))
-    # timm's feature extractors say so by having no classes
+    # timm's feature extractors have 0 classes
     if getattr(network.module, "num_classes", None) == 0 or not isinstance(output, Tensor) or output.ndim != 2:
         shape = f"shape {tuple(output.shape)}" if isinstance(output, Tensor) else type(output).__name__
         raise UnsupportedError(
-            f"{network.name} is no classifier.", given=f"an output of {shape}", expected="logits [batch, classes]"
+            f"{network.name} is not a classifier.", given=f"an output of {shape}", expected="logits [batch, classes]"
         )
     return output.shape[1]

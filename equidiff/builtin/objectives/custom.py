@@ -1,4 +1,4 @@
-"""A function of the user's own."""
+"""Objective that calls a function of the user's own."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ from equidiff.registry.descriptors import Options
 from equidiff.registry.manager import import_file
 from equidiff.types import Measurements, Samples
 
-Function = Callable[[Tensor], Any]  # what it returns is checked
+Function = Callable[[Tensor], Any]  # the result is checked
 EXPECTED = "module:function, or ./file.py:function"
-PROBES = 2  # more than one, to see what the function makes of the batch axis
+PROBES = 2  # more than one, to see how the function treats the batch axis
 
 
 def build(argument: str | None, options: Options, context: BuildContext) -> Custom:
-    """Build `custom:module:function` or `custom:./file.py:function`; the function is tried once.
+    """Build `custom:module:function` or `custom:./file.py:function`, and call the function once.
 
     Args:
-        argument: where the function is. A module is looked for on `sys.path`, then in the current directory.
+        argument: location of the function. A module is searched for on `sys.path`, then in the current directory.
         options: none.
-        context: the probe has the shape of its generator's samples.
+        context: its generator gives the shape of samples.
 
     Raises:
-        UsageError: the argument names no function, or the run has no generator.
+        UsageError: the argument is not the location of a function, or the run has no generator.
         UnknownNameError: the module has no such function.
-        PluginError: the code cannot be imported, raises, or does not return what an objective must.
+        PluginError: the code cannot be imported, raises an exception, or returns an invalid result.
     """
     if context.generator is None:
         raise UsageError("A custom objective needs a generator, whose samples it measures.")
@@ -48,16 +48,16 @@ def build(argument: str | None, options: Options, context: BuildContext) -> Cust
 
 @final
 class Custom(Objective):
-    """What a function makes of samples.
+    """The values that a function gives to samples.
 
     Args:
-        function: samples `[batch, *sample_shape]` to `[batch]` or `[batch, m]`, differentiable.
-        name: what the user typed, for errors.
+        function: maps samples `[batch, *sample_shape]` to `[batch]` or `[batch, m]`, differentiable.
+        name: location that the user typed, for messages.
         sample_shape: shape of one sample.
-        device: where the function gets its samples.
+        device: device of the samples that the function is called with.
 
     Raises:
-        PluginError: tried on two samples of noise, the function raises or does not return what it must.
+        PluginError: called with two samples of noise, the function raises an exception or returns an invalid result.
     """
 
     def __init__(self, function: Function, name: str, sample_shape: tuple[int, ...], device: str) -> None:
@@ -75,15 +75,15 @@ class Custom(Objective):
         return values.reshape(len(samples), -1).to(samples.dtype)
 
     def measure_image(self, image: Image) -> Float[Tensor, "1 m"]:
-        """Measure a picture, converted, resized and cropped at the centre to the shape of the generator's samples."""
+        """Measure an image, converted, resized and cropped at the centre to the shape of the generator's samples."""
         if len(self._shape) != 3:
-            raise QueryError("This generator makes points, not pictures.", given="a picture", expected="--query INDEX")
+            raise QueryError("This generator makes points, not images.", given="an image", expected="--query INDEX")
         channels, height, width = self._shape
         fitted = ImageOps.fit(image.convert("L" if channels == 1 else "RGB"), (width, height), Resampling.BICUBIC)
         return self.measure(image_to_tensor(fitted).to(self._device))
 
     def networks(self) -> list[nn.Module]:
-        """What the function says it calls, by an attribute `networks`; the function itself where it is a network."""
+        """The function's attribute `networks`, and the function itself if it is a module."""
         own = [self._function] if isinstance(self._function, nn.Module) else []
         return [*own, *getattr(self._function, "networks", ())]
 
@@ -100,8 +100,8 @@ class Custom(Objective):
             ) from error
 
     def _try(self) -> int:
-        """Call the function once and check what it returns; the number of its outputs."""
-        # noise, because deviations and norms have no gradient at a grey sample
+        """Call the function once, check its result, and return the number of its outputs."""
+        # noise, because a standard deviation or norm has no gradient at a uniform sample
         noise = torch.rand(PROBES, *self._shape, generator=torch.Generator().manual_seed(0))
         samples = noise.to(self._device).requires_grad_()
         with torch.enable_grad():
@@ -128,25 +128,25 @@ class Custom(Objective):
         return values
 
     def _wrong(self, given: str, expected: str) -> PluginError:
-        return PluginError(f"{self._name} does not return what an objective must.", given=given, expected=expected)
+        return PluginError(f"{self._name} does not return a valid measurement.", given=given, expected=expected)
 
 
-def find_function(argument: str | None, what: str = "custom") -> Function:
+def find_function(argument: str | None, component: str = "custom") -> Function:
     """Import the function that the user named.
 
     Args:
         argument: `module:function` or `./file.py:function`.
-        what: the spec's name, for errors.
+        component: name of the component, for messages.
 
     Raises:
-        EquiDiffError: the argument names no function, or the code cannot be imported.
+        EquiDiffError: the argument is not the location of a function, or the code cannot be imported.
     """
     place, _, name = (argument or "").rpartition(":")
     if not place or not name:
         raise UsageError(
-            f"{what} needs a function.", given=argument, expected=EXPECTED, hint=f"{what}:./probe.py:score"
+            f"{component} needs a function.", given=argument, expected=EXPECTED, hint=f"{component}:./probe.py:score"
         )
-    module = _import(place, what)
+    module = _import(place, component)
     function = getattr(module, name, None)
     if function is None:
         own = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
@@ -158,7 +158,7 @@ def find_function(argument: str | None, what: str = "custom") -> Function:
     return function
 
 
-def _import(place: str, what: str) -> ModuleType:
+def _import(place: str, component: str) -> ModuleType:
     is_file = place.endswith(".py") or "/" in place
     if is_file and not Path(place).is_file():
         raise UsageError("The file does not exist.", given=Path(place).resolve(), expected="a Python file")
@@ -171,7 +171,7 @@ def _import(place: str, what: str) -> ModuleType:
             f"{place} cannot be imported: {type(error).__name__}: {error}",
             given=place,
             expected=EXPECTED,
-            hint=None if is_file else f"{what}:./{place}.py:FUNCTION, if it is a file",
+            hint=None if is_file else f"{component}:./{place}.py:FUNCTION, if it is a file",
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""The objectives that ship with EquiDiff, described: their options and what they are for."""
+"""Descriptors and options of the objectives that ship with EquiDiff."""
 
 from __future__ import annotations
 
@@ -8,20 +8,24 @@ from pydantic import Field
 
 from equidiff.plugin import Descriptor, Options
 
-THESIS_UNITS = (1656, 1052, 421)  # of ResNet-50: zebra stripes, honeycomb, gyromitra; all 49 positions of each
+THESIS_UNITS = (1656, 1052, 421)  # in ResNet-50: zebra stripes, honeycomb, gyromitra, each at all 49 positions
 
 
 class NetworkOptions(Options):
-    """Which network is asked."""
+    """Options that choose the network."""
 
-    model: str | None = Field(None, description="fashion, circles, or any timm model; the generator's own by default")
-    checkpoint: str | None = Field(None, description="a local weights file (safetensors, or a plain state dict)")
-    mean: float | None = Field(None, description="timm models: subtracted from each channel; timm's own by default")
+    model: str | None = Field(
+        None, description="fashion, circles, or any timm model; the generator's own network by default"
+    )
+    checkpoint: str | None = Field(None, description="a local weights file: safetensors, or a PyTorch state dict")
+    mean: float | None = Field(
+        None, description="for timm models: value subtracted from each channel; timm's own by default"
+    )
     std: float | None = Field(
-        None, gt=0, description="timm models: each channel is divided by it; timm's own by default"
+        None, gt=0, description="for timm models: value that divides each channel; timm's own by default"
     )
     pad: Literal["same"] | None = Field(
-        None, description="timm's EfficientNet family: pad as TensorFlow does, for weights that came from there"
+        None, description="for timm's EfficientNet family: pad as TensorFlow does, for weights converted from it"
     )
 
 
@@ -29,10 +33,11 @@ class NeuronOptions(NetworkOptions):
     """Options of `neuron`."""
 
     positions: Literal["mean", "max", "all"] = Field(
-        "mean", description="a channel of a feature map: its mean, its maximum, or every position as an output"
+        "mean", description="for a channel of a feature map: mean, maximum, or every position as an output of its own"
     )
     tokens: Literal["mean", "max", "all", "cls"] = Field(
-        "mean", description="a channel of a token sequence: mean, maximum, every token, or the first one"
+        "mean",
+        description="for a channel of a token sequence: mean, maximum, every token as an output, or the first token",
     )
 
 
@@ -51,7 +56,7 @@ OBJECTIVES = [
         "neuron",
         "equidiff.builtin.objectives.neuron:build",
         "One unit of any layer: a feature, or a channel of a feature map or token sequence.",
-        argument="LAYER.INDEX, e.g. block3.17; INDEX alone means the layer before the classifier's head",
+        argument="LAYER.INDEX, e.g. block3.17; INDEX alone refers to the layer before the classifier's head",
         options=NeuronOptions,
         examples=(
             "neuron:17",
@@ -63,8 +68,8 @@ OBJECTIVES = [
     Descriptor(
         "classifier",
         "equidiff.builtin.objectives.classifier:build",
-        "A class's probability or logit; without a class, all logits, or all probabilities as a distribution.",
-        argument="a class by name, WordNet synset or index, e.g. zebra, n02391049, 340; nothing for all classes",
+        "The probability or logit of a class; without a class, all logits or the distribution over all classes.",
+        argument="a class by name, WordNet synset or index, e.g. zebra, n02391049, 340; none for all classes",
         options=ClassifierOptions,
         examples=(
             "classifier:bag",
@@ -77,7 +82,7 @@ OBJECTIVES = [
     Descriptor(
         "custom",
         "equidiff.builtin.objectives.custom:build",
-        "A function of your own: samples in, one number or a vector per sample out.",
+        "Your own function, which maps each sample to a number or a vector.",
         argument="module:function, or ./file.py:function (the file is executed)",
         examples=("custom:my_module:my_function", "custom:./probe.py:score"),
     ),

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from equidiff.contracts import Objective
 from equidiff.types import Measurements, Samples
 
-NEAR = 0.5  # where the difference of logarithms is smaller, the closed form loses digits, and a series does not
+NEAR = 0.5  # below this difference of logarithms the closed form loses digits, and a series takes its place
 SERIES = tuple(1 / math.factorial(n) for n in range(2, 15))  # of (exp(d) - 1 - d) / d^2: exact to float64 for NEAR
 
 
@@ -41,7 +41,7 @@ class Distribution(Objective):
         return self._probabilities.networks()
 
     def residual(self, measurements: Measurements, target: Float[Tensor, " m"]) -> Float[Tensor, "batch m"]:
-        """One root a class, signed, whose squares sum to the divergence; see `kl_roots`."""
+        """One signed root for each class, whose squares sum to the divergence; see `kl_roots`."""
         return kl_roots(measurements, target)
 
 
@@ -52,8 +52,8 @@ def kl_roots(p: Float[Tensor, "batch m"], q: Float[Tensor, " m"]) -> Float[Tenso
     smooth, through p = q too, where they are (p - q) / sqrt(2 q) to first order.
 
     Args:
-        p: probabilities; those too small for the number format count as its smallest.
-        q: the distribution to compare with, likewise.
+        p: probabilities; those too small for the number format count as its smallest number.
+        q: the reference distribution, with the same rule.
 
     Returns:
         `[batch, m]`: positive where p is above q.
@@ -62,7 +62,7 @@ def kl_roots(p: Float[Tensor, "batch m"], q: Float[Tensor, " m"]) -> Float[Tenso
     log_p, log_q = p.clamp(min=smallest).log(), q.clamp(min=smallest).log()
     d = log_p - log_q
     high, low = d > NEAR, d < -NEAR
-    # each branch sees only what it can bear: what `where` does not choose must have a finite gradient all the same
+    # each branch gets values of its own range only: its gradient must be finite even where `where` discards it
     near, above, below = d.masked_fill(high | low, 0), d.masked_fill(~high, NEAR), d.masked_fill(~low, -NEAR)
     series = torch.full_like(near, SERIES[-1])
     for coefficient in reversed(SERIES[:-1]):

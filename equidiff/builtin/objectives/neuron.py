@@ -19,12 +19,12 @@ EXPECTED = "LAYER.INDEX such as block3.17, or INDEX alone for the layer before t
 
 
 def build(argument: str | None, options: NeuronOptions, context: BuildContext) -> Neuron:
-    """Build `neuron:LAYER.INDEX`; the layer is tried once with a grey sample.
+    """Build `neuron:LAYER.INDEX`, and run the layer once on a grey sample.
 
     Raises:
-        UsageError: the argument is no LAYER.INDEX, or an option does not apply to the layer.
+        UsageError: the argument is not LAYER.INDEX, or an option does not apply to the layer.
         UnknownNameError: there is no such layer or unit.
-        UnsupportedError: the layer does not put out one tensor that can be read.
+        UnsupportedError: the layer's output is not a single tensor of numbers.
     """
     layer, index = _parse(argument)
     network = load_network(
@@ -45,7 +45,7 @@ class Neuron(Objective):
 
     Args:
         units: the units of the layer.
-        index: which of them.
+        index: index of the unit.
     """
 
     unit = "activation"

@@ -1,4 +1,4 @@
-"""The regularizers that ship with EquiDiff, described: their options and what they are for."""
+"""Descriptors and options of the regularizers that ship with EquiDiff."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ class LowPassOptions(Options):
     """Options of `lowpass`."""
 
     edge: Literal["ideal", "smooth"] = Field(
-        "ideal", description="ideal: the thesis's hard cut-off, which rings; smooth: a raised cosine, which does not"
+        "ideal",
+        description="ideal: a hard cut-off as in the thesis, which rings; smooth: a raised cosine, which does not",
     )
 
 
@@ -22,7 +23,7 @@ REGULARIZERS = [
     Descriptor(
         "lowpass",
         "equidiff.builtin.regularizers.lowpass:build",
-        "The measurement must also hold for the low frequencies alone.",
+        "The measurement must also hold for the low spatial frequencies alone.",
         argument="cut-off as a fraction of the Nyquist frequency, above 0, at most 1 (default 0.5)",
         options=LowPassOptions,
         examples=("lowpass", "lowpass:0.3", "lowpass:0.5,edge=smooth"),
@@ -30,10 +31,10 @@ REGULARIZERS = [
     Descriptor(
         "tv",
         "equidiff.builtin.regularizers.tv:build",
-        "A penalty on total variation above a limit: how much neighbouring pixels differ.",
+        "A penalty on total variation, the mean difference of neighbouring pixels, above a limit.",
         argument="the limit, above 0, for pixels in [0, 1] (default 0.15, the median of Fashion-MNIST)",
         references=(MAHENDRAN,),
         examples=("tv", "tv:0.08"),
     ),
-    Descriptor("none", "equidiff.builtin.regularizers.none:build", "No view and no penalty.", examples=("none",)),
+    Descriptor("none", "equidiff.builtin.regularizers.none:build", "No views and no penalty.", examples=("none",)),
 ]

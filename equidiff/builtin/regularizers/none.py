@@ -1,4 +1,4 @@
-"""`none`: no view and no penalty."""
+"""`none`: no views and no penalty."""
 
 from __future__ import annotations
 

@@ -1,13 +1,13 @@
 """`tv:LIMIT`: a penalty on total variation above a limit.
 
 The default limit is the median over the 60,000 training images of Fashion-MNIST, 28x28 and in [0, 1]: 0.149. Of these
-images 5 % have less than 0.099 and 5 % more than 0.231; grey noise of the generator `pixels` has 0.226, so that a limit
-that allows nearly all garments would allow noise. Total variation is per pixel, and falls with the resolution: of 300
-photographs of ImageNet, 224x224, 5 % have less than 0.026, half less than 0.067, 95 % less than 0.145.
+images 5 % have less than 0.099 and 5 % more than 0.231; grey noise of the generator `pixels` has 0.226, so a limit that
+allows nearly all garments would also allow noise. Total variation is a mean per pixel and falls with the resolution: of
+300 photographs of ImageNet, 224x224, 5 % have less than 0.026, half less than 0.067, 95 % less than 0.145.
 
 References:
-    Mahendran and Vedaldi (2015), "Understanding deep image representations by inverting them". They add total variation
-    to the loss with a weight; a limit is needed here, so that there are members, which have hardly any loss left.
+    Mahendran and Vedaldi (2015), "Understanding deep image representations by inverting them". They add weighted
+    total variation to the loss. Here a limit takes the place of the weight: the loss of a member is close to zero.
     https://arxiv.org/abs/1412.0035
 """
 
@@ -28,32 +28,32 @@ DEFAULT_LIMIT = 0.15
 
 @final
 class TotalVariation(Regularizer):
-    """No view; a penalty of `(max(0, TV - limit) / limit)^2`: zero within the limit, and without a unit.
+    """No views; a penalty of `(max(0, TV - limit) / limit)^2`, which is zero within the limit and has no unit.
 
-    A member's loss is below the tolerance, so that its total variation is above the limit by no more than the root of
-    the tolerance: 3 % at 0.001, 10 % at 0.01.
+    A member's loss is below the tolerance, so its total variation exceeds the limit by at most the square root of the
+    tolerance: 3 % at 0.001, 10 % at 0.01.
 
     Args:
-        limit: what total variation is allowed, above 0.
+        limit: largest total variation without a penalty, above 0.
     """
 
     def __init__(self, limit: float = DEFAULT_LIMIT) -> None:
         self.limit = limit
 
     def penalty(self, samples: Samples, latents: Latents) -> PerSample:
-        """How far total variation is above the limit.
+        """Square of the relative excess of total variation over the limit.
 
         Args:
             samples: `[batch, channels, height, width]`.
-            latents: not looked at.
+            latents: ignored.
         """
         return ((total_variation(samples) - self.limit).clamp(min=0) / self.limit).square()
 
 
 def total_variation(samples: Samples) -> PerSample:
-    """How much a pixel differs from its right neighbour plus from its lower one: means of the absolute differences.
+    """Mean absolute difference of pixels from their right neighbours, plus that from their lower neighbours.
 
-    Anisotropic: of a picture in [0, 1] it is at most 2.
+    This is the anisotropic variant; for an image in [0, 1] it is at most 2.
 
     Args:
         samples: `[batch, channels, height, width]`.
@@ -61,12 +61,12 @@ def total_variation(samples: Samples) -> PerSample:
     Returns:
         `[batch]`, in the unit of the samples.
     """
-    return _mean_size(samples.diff(dim=-1)) + _mean_size(samples.diff(dim=-2))
+    return _mean_magnitude(samples.diff(dim=-1)) + _mean_magnitude(samples.diff(dim=-2))
 
 
-def _mean_size(differences: Tensor) -> Tensor:
+def _mean_magnitude(differences: Tensor) -> Tensor:
     sizes = differences.abs().flatten(1)
-    return sizes.sum(dim=1) / max(1, sizes.shape[1])  # a picture one pixel wide has no neighbours to the right
+    return sizes.sum(dim=1) / max(1, sizes.shape[1])  # an image one pixel wide has no neighbours to the right
 
 
 def build(argument: str | None, options: Options, context: BuildContext) -> Regularizer:

@@ -1,4 +1,4 @@
-"""The solvers that ship with EquiDiff, described: their options and what they are for."""
+"""Descriptors and options of the solvers that ship with EquiDiff."""
 
 from __future__ import annotations
 
@@ -14,25 +14,28 @@ class InfiniteOptions(Options):
     """Options of `infinite`."""
 
     lr: float = Field(10.0, gt=0, description="learning rate")
-    optimizer: Literal["sgd", "adam", "shampoo"] = Field("sgd", description="what turns gradients into moves")
-    weight: float = Field(1.0, gt=0, description="lambda of Algorithm 1: factor on the loss")
+    optimizer: Literal["sgd", "adam", "shampoo"] = Field("sgd", description="rule that turns gradients into updates")
+    weight: float = Field(1.0, gt=0, description="lambda in Algorithm 1, a factor on the loss")
 
 
 class LbfgsOptions(Options):
     """Options of `lbfgs`."""
 
-    history: int = Field(20, ge=1, le=1000, description="moves that the curvature is estimated from")
+    history: int = Field(20, ge=1, le=1000, description="updates that the curvature is estimated from")
 
 
 class AutoOptions(Options):
     """Options of `auto`."""
 
     pool: int | None = Field(
-        None, ge=1, le=1024, description="plain samples to start from, the best first; 3 for up to 4 residuals, else 8"
+        None,
+        ge=1,
+        le=1024,
+        description="prior samples to start from, the best first; 3 for up to 4 residuals, otherwise 8",
     )
-    radius: float = Field(0.5, gt=0, le=2, description="longest first move, as a fraction of sqrt(latent size)")
+    radius: float = Field(0.5, gt=0, le=2, description="longest first step, as a fraction of sqrt(latent size)")
     coarse: int | None = Field(
-        None, ge=1, description="search with so many sampler steps first, then go on with all of them"
+        None, ge=1, description="search with this many sampler steps first, then continue with all of them"
     )
 
 
@@ -40,7 +43,7 @@ SOLVERS = [
     Descriptor(
         "auto",
         "equidiff.builtin.solvers.auto:build",
-        "Minimum-norm Newton steps from the best of a few plain samples, kept typical of the prior.",
+        "Minimum-norm Newton steps from the best of a few prior samples, kept typical of the prior.",
         options=AutoOptions,
         references=(BEN_HAMU,),
         examples=("auto", "auto,pool=16", "auto,coarse=10"),
@@ -64,14 +67,14 @@ SOLVERS = [
     Descriptor(
         "imagespace",
         "equidiff.builtin.solvers.imagespace:build",
-        "Moves found without looking through the generator, after FlowOpt.",
+        "Steps computed without differentiating the generator, after FlowOpt.",
         references=(RONAI,),
         examples=("imagespace",),
     ),
     Descriptor(
         "rejection",
         "equidiff.builtin.solvers.rejection:build",
-        "Plain samples until one is a member: what every other method has to beat.",
+        "Prior samples until one is a member: the baseline that every other method has to beat.",
         examples=("rejection",),
     ),
 ]
