@@ -17,7 +17,7 @@ from equidiff.metrics import gaussian_kernel, median_distance
 from equidiff.metrics.features import FeatureSpace, build_features, usual_features
 from equidiff.metrics.realism import distances
 from equidiff.numerics.gaussian import has_typical_length
-from equidiff.numerics.random import plain_latents
+from equidiff.numerics.random import Stream, prior_latents
 from equidiff.run.invariant_set import InvariantSet
 from equidiff.run.query import Query, as_sample
 from equidiff.run.session import Session
@@ -25,7 +25,6 @@ from equidiff.types import PerSample
 
 WAYS = ("diversity", "novelty", "typicality")
 PLAIN = 128  # plain samples that novelty and typicality compare with
-STREAM = 4  # theirs; those of runs, and of evaluations, are numbered otherwise
 NEIGHBOURS = 5
 Features = Float[Tensor, "rows size"]
 Show = Callable[[int, str], None]
@@ -207,7 +206,7 @@ class _Eye:
     def see_plain(self, count: int) -> Features:
         """Features of plain samples."""
         generator = self._session.problem.generator
-        latents = plain_latents(generator, count, self._session.settings.seed, STREAM)
+        latents = prior_latents(generator, count, self._session.settings.seed, Stream.SELECTION)
         rows = latents.to(self._session.device).split(self._session.settings.batch)
         return torch.cat([self.see(generator.generate(chunk), "making plain samples") for chunk in rows])
 

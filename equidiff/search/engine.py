@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from equidiff.contracts import Answer, Law, Moves, Request, ResidualFunction, Solver, Step
-from equidiff.numerics.random import stream
+from equidiff.numerics.random import Stream
 from equidiff.search.batching import BatchReduced, Method, Passes
 from equidiff.search.candidates import Dealer
 from equidiff.search.problem import Problem
@@ -95,7 +95,7 @@ class _Residual(ResidualFunction):
         self._index, self._start = index, start
         self._shape = problem.generator.latent_shape
         self._device = problem.target.device
-        self._random = stream(seed, index)
+        self._random = Stream.SAMPLE.open(seed, index)
 
     def draw(self, count: int) -> Tensor:
         # drawn on the CPU: the same latents on every device

@@ -9,9 +9,8 @@ import torch
 from PIL import Image
 from running import run_circles, run_cli
 
-from equidiff.analysis.evaluation.material import CONTROL, REFERENCE
 from equidiff.metrics import compress, nearest_distances, percentiles, spectrum_slope
-from equidiff.numerics.random import plain_latents
+from equidiff.numerics.random import Stream, prior_latents
 from equidiff.registry.manager import Plugins
 from equidiff.run.invariant_set import InvariantSet
 from equidiff.run.reopen import open_finished
@@ -87,8 +86,8 @@ def test_numbers_that_are_compared_with_plain_samples_are_made_by_hand_again(gar
     problem, found = finished.session.problem, finished.found
     with torch.no_grad():
         plain, reference = (
-            problem.generator.generate(plain_latents(problem.generator, PLAIN, 0, stream))
-            for stream in (CONTROL, REFERENCE)
+            problem.generator.generate(prior_latents(problem.generator, PLAIN, 0, stream))
+            for stream in (Stream.CONTROL, Stream.REFERENCE)
         )
         measured = problem.objective.measure(plain)
         jpeg = [problem.objective.measure(compress(rows, 75)) for rows in (found.samples, plain)]
@@ -119,10 +118,10 @@ def test_members_after_a_change_are_those_that_the_set_contains(garments, metric
 def test_plain_samples_are_none_of_the_runs_own_and_depend_on_their_index_alone(garments):
     finished = open_finished(garments, Plugins(), (), device="cpu")
     generator = finished.session.problem.generator
-    drawn = plain_latents(generator, 20, 0, CONTROL)
-    torch.testing.assert_close(drawn[:5], plain_latents(generator, 5, 0, CONTROL), rtol=0, atol=0)
-    assert not torch.equal(drawn[:5], plain_latents(generator, 5, 1, CONTROL))
-    assert not torch.equal(drawn[:5], plain_latents(generator, 5, 0, REFERENCE))
+    drawn = prior_latents(generator, 20, 0, Stream.CONTROL)
+    torch.testing.assert_close(drawn[:5], prior_latents(generator, 5, 0, Stream.CONTROL), rtol=0, atol=0)
+    assert not torch.equal(drawn[:5], prior_latents(generator, 5, 1, Stream.CONTROL))
+    assert not torch.equal(drawn[:5], prior_latents(generator, 5, 0, Stream.REFERENCE))
     # nothing that a run with this seed begins with, or looks at
     seen = []
     problem = finished.session.problem

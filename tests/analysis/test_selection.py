@@ -12,10 +12,9 @@ from PIL import Image
 from running import assert_one_error, run_circles, run_cli
 
 import equidiff
-from equidiff.analysis.selection import STREAM, novelty, pick_diverse, select, typicality
+from equidiff.analysis.selection import novelty, pick_diverse, select, typicality
 from equidiff.metrics import median_distance
 from equidiff.numerics.gaussian import has_typical_length, typical
-from equidiff.numerics.random import plain_latents
 
 
 def draw(rows, size, seed):
@@ -94,17 +93,6 @@ def test_ninety_nine_of_a_hundred_lengths_are_typical(size):
     assert not has_typical_length(latents[:50] * 3 + 3 * latents[:50].sign()).any()
 
 
-def test_plain_latents_depend_on_seed_and_index_alone():
-    few, many = plain_latents(Shape(), 3, 7, STREAM), plain_latents(Shape(), 9, 7, STREAM)
-    assert torch.equal(few, many[:3])
-    assert not torch.equal(few, plain_latents(Shape(), 3, 8, STREAM))
-
-
-class Shape:
-    latent_shape = (5,)
-
-
-@pytest.fixture(scope="module")
 def run(tmp_path_factory):
     path = tmp_path_factory.mktemp("selection") / "run"
     assert run_circles("--query", 1, "-n", 12, "--out", path).code == 0

@@ -9,7 +9,7 @@ from small_networks import SAMPLES, SHAPE, WEIGHTS, Asks, linear_network, small_
 from torch import nn
 
 from equidiff.analysis.compare.maps import explain
-from equidiff.builtin.attributions.captum import plain_samples
+from equidiff.builtin.attributions.captum import baseline_samples
 from equidiff.builtin.attributions.cells import grid
 from equidiff.builtin.attributions.modules import seen_box
 from equidiff.contracts import Attribution, BuildContext, Objective, ScalarTarget
@@ -66,7 +66,7 @@ SLOPES = WEIGHTS.reshape(1, *SHAPE)
         ("integrated_gradients,steps=3", SLOPES * SAMPLES),
         ("integrated_gradients,baseline=0.4", SLOPES * (SAMPLES - 0.4)),
         ("deeplift,baseline=0.4", SLOPES * (SAMPLES - 0.4)),
-        ("deeplift_shap,baselines=5", SLOPES * (SAMPLES - plain_samples(context(), 5).mean(dim=0))),
+        ("deeplift_shap,baselines=5", SLOPES * (SAMPLES - baseline_samples(context(), 5).mean(dim=0))),
         ("noise_tunnel:saliency,samples=3", SLOPES.abs().expand_as(SAMPLES)),
         ("noise_tunnel,type=smoothgrad_sq", SLOPES.square().expand_as(SAMPLES)),
         ("noise_tunnel,type=vargrad", torch.zeros_like(SAMPLES)),
@@ -87,12 +87,12 @@ def test_on_a_linear_network_a_cell_has_the_sum_of_its_pixels(spec):
 
 
 def test_gradient_shap_compares_with_prior_samples():
-    baselines = plain_samples(context(), 4)
+    baselines = baseline_samples(context(), 4)
     implied = SAMPLES - maps("gradient_shap,baselines=4,samples=6", linear()) / SLOPES
     assert (implied >= baselines.amin(dim=0) - 1e-3).all()
     assert (implied <= baselines.amax(dim=0) + 1e-3).all()
     single = SAMPLES - maps("gradient_shap,baselines=1", linear()) / SLOPES
-    torch.testing.assert_close(single, plain_samples(context(), 1).expand_as(SAMPLES), atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(single, baseline_samples(context(), 1).expand_as(SAMPLES), atol=1e-3, rtol=1e-3)
 
 
 def test_saliency_is_the_absolute_gradient():

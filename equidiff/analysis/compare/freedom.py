@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from typing import Any, final
 
 import numpy as np
-import torch
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 from torch.nn.functional import interpolate
 
 from equidiff.analysis.compare.agreement import importance
-from equidiff.contracts import Generator
+from equidiff.numerics.random import prior_samples
 from equidiff.run.reopen import Finished
 from equidiff.types import Samples
 
@@ -98,7 +97,7 @@ def find_freedom(finished: Finished, query: Samples) -> Freedom | str:
     if len(near) < 2:
         return "fewer than two members are near the query"
     problem = finished.session.problem
-    plain = _plain(problem.generator, finished.session.settings.seed, problem.target.device)
+    plain = prior_samples(problem.generator, PLAIN, finished.session.settings.seed, problem.target.device).cpu()
     members = [found.members[position].index for position in near]
     return Freedom(members, measure, _spread(found.samples[near], query), _spread(plain, query))
 
@@ -113,13 +112,6 @@ def _near(finished: Finished, query: Samples) -> tuple[list[int], str]:
         return np.argsort(angles, kind="stable")[:count].tolist(), LATENT
     distances = (found.samples - query).flatten(1).norm(dim=1)
     return distances.argsort(stable=True)[:count].tolist(), PIXELS
-
-
-@torch.no_grad()
-def _plain(generator: Generator, seed: int, device: torch.device) -> Samples:
-    stream = torch.Generator().manual_seed(seed)
-    latents = torch.randn(PLAIN, *generator.latent_shape, generator=stream)
-    return torch.cat([generator.generate(rows.to(device)).cpu() for rows in latents.split(4)])
 
 
 def _spread(samples: Samples, query: Samples) -> Tensor:

@@ -22,7 +22,6 @@ from equidiff.run.reopen import Finished
 
 FEWEST_PLAIN = 64  # fewer would say little of how plain samples vary
 MOST_PICTURES = 2000  # of a reference folder: every pair of them is compared
-CONTROL, REFERENCE = 2, 3  # which stream plain samples come from; a run's own streams are numbered otherwise
 SMALLEST = 4  # pixels a side, below which there is no spectrum to speak of
 
 Show = Callable[[int, str], None]
@@ -134,7 +133,7 @@ class Material:
         samples: the members.
         latents: theirs.
         plain: plain samples, at least as many as members and `FEWEST_PLAIN`.
-        plain_latents: theirs.
+        prior_latents: theirs.
         space: in which samples are compared.
         members: the members, described.
         control: the plain samples, described.
@@ -150,7 +149,7 @@ class Material:
     samples: Tensor
     latents: Tensor
     plain: Tensor
-    plain_latents: Tensor
+    prior_latents: Tensor
     space: FeatureSpace
     members: Described
     control: Described

@@ -11,8 +11,6 @@ import torch
 from equidiff.analysis.evaluation.diversity import count_pairs, measure_diversity
 from equidiff.analysis.evaluation.fidelity import STEPS, measure_fidelity
 from equidiff.analysis.evaluation.material import (
-    CONTROL,
-    REFERENCE,
     Material,
     Plan,
     Show,
@@ -30,7 +28,7 @@ from equidiff.errors import UsageError
 from equidiff.folders import timestamp, write_atomically
 from equidiff.metrics import PerceptualDistance
 from equidiff.metrics.features import FeatureSpace, build_features, usual_features
-from equidiff.numerics.random import plain_latents
+from equidiff.numerics.random import Stream, prior_latents
 from equidiff.run.reopen import Finished
 
 FEW = 50  # members, below which intervals are wide and what is computed of pairs is rough
@@ -106,12 +104,12 @@ def gather(finished: Finished, plan: Plan, show: Show, results: Results) -> Mate
     context = BuildContext(device, session.settings.dtype, generator)
     space = _space(plan, context, finished, results)
     lpips = None if plan.lpips is None else PerceptualDistance.load(plan.lpips, device)
-    latents = plain_latents(generator, count_plain(count), seed, CONTROL)
+    latents = prior_latents(generator, count_plain(count), seed, Stream.CONTROL)
     plain = work.through(generator.generate, latents, "drawing plain samples")
     samples = found.samples[:count]
     members, control = (describe_all(space, each, work) for each in (samples, plain))
     if plan.reference is None:
-        others = plain_latents(generator, count_plain(count), seed, REFERENCE)
+        others = prior_latents(generator, count_plain(count), seed, Stream.REFERENCE)
         others = work.through(generator.generate, others, "drawing plain samples")
         reference = describe_all(space, others, work)
     else:

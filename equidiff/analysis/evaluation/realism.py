@@ -98,7 +98,7 @@ def _add_fid(material: Material, results: Results) -> None:
 
 
 def _add_latents(material: Material, results: Results) -> None:
-    sets = (material.latents, material.plain_latents)
+    sets = (material.latents, material.prior_latents)
     norms = [relative_norms(each) for each in sets]
     results.add("realism", "latent_norm", mean_of("|z| / sqrt(d)", "", *norms))
     p_values = [[norm_p_values(each)] for each in sets]

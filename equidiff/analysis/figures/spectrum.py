@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 
-from equidiff.analysis.evaluation.material import CONTROL
 from equidiff.analysis.figures.source import MEMBER, PLAIN, QUERY, Source
 from equidiff.images.convert import is_image
 from equidiff.metrics.spectral import ROUNDING, mean_log_spectrum, radial_frequencies, radial_spectrum
-from equidiff.numerics.random import plain_latents
+from equidiff.numerics.random import Stream, prior_latents
 from equidiff.run.invariant_set import InvariantSet
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ def draw(source: Source) -> Figure:
     """
     members = source.found.samples[:MOST]
     generator = source.parts.problem.generator
-    latents = plain_latents(generator, len(members), source.found.info["seed"], CONTROL)
+    latents = prior_latents(generator, len(members), source.found.info["seed"], Stream.CONTROL)
     plain = source.through(generator.generate, latents, "drawing plain samples")
     sets = {f"{len(members)} members": members, f"{len(plain)} plain samples": plain}
     if source.query is not None:

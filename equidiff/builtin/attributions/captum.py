@@ -12,6 +12,7 @@ from torch import Tensor
 
 from equidiff.contracts import Attribution, BuildContext, ScalarTarget
 from equidiff.errors import UnsupportedError
+from equidiff.numerics.random import prior_samples
 from equidiff.types import Attributions, Samples
 
 MISSING_RULE = (
@@ -75,7 +76,7 @@ def warn_if_incomplete(method: str, gaps: Tensor, differences: Tensor, remedy: s
         )
 
 
-def plain_samples(context: BuildContext, count: int, seed: int = 0) -> Samples:
+def baseline_samples(context: BuildContext, count: int) -> Samples:
     """Prior samples of the run's generator that serve as baselines, the same in every call.
 
     Raises:
@@ -83,10 +84,7 @@ def plain_samples(context: BuildContext, count: int, seed: int = 0) -> Samples:
     """
     if context.generator is None:
         raise UnsupportedError("The baselines of this method are prior samples.", expected="a run with a generator")
-    stream = torch.Generator().manual_seed(seed)
-    latents = torch.randn(count, *context.generator.latent_shape, generator=stream)
-    with torch.no_grad():
-        return torch.cat([context.generator.generate(row.to(context.device)) for row in latents.split(4)])
+    return prior_samples(context.generator, count, 0, context.device)
 
 
 @torch.no_grad()

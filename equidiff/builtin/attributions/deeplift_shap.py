@@ -7,7 +7,7 @@ from captum.attr import DeepLiftShap
 from captum.attr._core.deep_lift import SUPPORTED_NON_LINEAR
 from torch import Tensor
 
-from equidiff.builtin.attributions.captum import MISSING_RULE, Captum, plain_samples, warn_if_incomplete
+from equidiff.builtin.attributions.captum import MISSING_RULE, Captum, baseline_samples, warn_if_incomplete
 from equidiff.builtin.attributions.descriptors import DeepLiftShapOptions
 from equidiff.builtin.attributions.modules import require_single_use
 from equidiff.contracts import BuildContext, ScalarTarget
@@ -16,7 +16,7 @@ from equidiff.types import Samples
 
 def build(argument: str | None, options: DeepLiftShapOptions, context: BuildContext) -> Captum:
     """Build `deeplift_shap`, and its baselines at once."""
-    baselines = plain_samples(context, options.baselines)
+    baselines = baseline_samples(context, options.baselines)
 
     def compute(scalar: ScalarTarget, samples: Samples) -> Tensor:
         require_single_use(scalar, samples, tuple(SUPPORTED_NON_LINEAR), "DeepLIFT SHAP")
