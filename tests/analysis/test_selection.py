@@ -93,6 +93,7 @@ def test_ninety_nine_of_a_hundred_lengths_are_typical(size):
     assert not has_typical_length(latents[:50] * 3 + 3 * latents[:50].sign()).any()
 
 
+@pytest.fixture(scope="module")
 def run(tmp_path_factory):
     path = tmp_path_factory.mktemp("selection") / "run"
     assert run_circles("--query", 1, "-n", 12, "--out", path).code == 0
