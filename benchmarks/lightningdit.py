@@ -30,7 +30,7 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from equidiff.builtin.regularizers.none import NoRegularizer
-from equidiff.doctor.memory import Nothing, predict_pass
+from equidiff.doctor.memory import SampleSum, predict_pass
 from equidiff.search.problem import Problem
 
 MIB = 2**20
@@ -108,7 +108,7 @@ def measure(case: Case) -> dict[str, Any]:
     # the backward pass to the latents costs as much as the forward one: the weights are frozen
     useful = 2 * forward.get_total_flops()
     best = matrix_rate(case)
-    problem = Problem(generator, Nothing(), NoRegularizer(), torch.zeros(1, device=case.device))
+    problem = Problem(generator, SampleSum(), NoRegularizer(), torch.zeros(1, device=case.device))
     predicted = predict_pass(problem, case.batch, case.device)
     return {
         **asdict(case),

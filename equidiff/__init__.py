@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from equidiff.run.invariant_set import InvariantSet as InvariantSet
     from equidiff.run.invariant_set import sample as sample
 
-# imported on first use: torch takes seconds, and the command line must not wait for it
-_HOMES = {
+# imported on first use: torch takes seconds to import, which the command line must not wait for
+_MODULES = {
     "Attribution": "equidiff.contracts",
     "EquiDiffError": "equidiff.errors",
     "ScalarTarget": "equidiff.contracts",
@@ -52,12 +52,12 @@ __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOMES:
+    if name in _MODULES:
         import importlib
 
-        return getattr(importlib.import_module(_HOMES[name]), name)
+        return getattr(importlib.import_module(_MODULES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES])
+    return sorted([*globals(), *_MODULES])

@@ -1,4 +1,4 @@
-"""What EquiDiff raises: one hierarchy, and every message says what was given, what was expected, what to type next."""
+"""The errors of EquiDiff, whose messages say what was given, what was expected and what to type next."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Iterable
 
 
 class EquiDiffError(Exception):
-    """Something the user can mend. The command line shows it as one panel and exits with `exit_code`.
+    """Base class for errors that the user can fix. The command line shows one panel and exits with `exit_code`.
 
     Args:
-        problem: one sentence, without a full stop where it ends in a value.
-        given: what was given.
-        expected: what would have been right.
-        hint: what to type next.
+        problem: one sentence, without a full stop if it ends in a value.
+        given: the value given.
+        expected: a description of a correct value.
+        hint: the command or option to try next.
     """
 
     exit_code = 1
@@ -34,7 +34,7 @@ class EquiDiffError(Exception):
 
 
 class UsageError(EquiDiffError):
-    """The command or spec string itself is malformed."""
+    """A command or spec string that is malformed."""
 
     exit_code = 2
 
@@ -64,11 +64,11 @@ class RunFolderError(EquiDiffError):
 
 
 class UnsupportedError(EquiDiffError):
-    """A component was asked for something it does not offer."""
+    """A request that a component does not support."""
 
 
 def unknown_name(what: str, given: str, known: Iterable[str], hint: str | None = None) -> UnknownNameError:
-    """The error for a name that is not among `known`; shows the nearest ones."""
+    """Make the error for a name that is not among `known`; it shows the nearest ones."""
     names = list(known)
     near = nearest(given, names)
     if near:
@@ -81,7 +81,7 @@ def unknown_name(what: str, given: str, known: Iterable[str], hint: str | None =
 
 
 def nearest(given: str, known: Iterable[str]) -> list[str]:
-    """Up to three of the known names that resemble the given one, the closest first."""
+    """Find up to three known names that resemble the given one, closest first."""
     folded: dict[str, str] = {}
     for name in known:
         folded.setdefault(name.casefold(), name)
@@ -90,5 +90,5 @@ def nearest(given: str, known: Iterable[str]) -> list[str]:
 
 
 def first_line(error: Exception) -> str:
-    """The first line of another library's message, or its type where it says nothing."""
+    """First line of an error's message, or the name of its type if the message is empty."""
     return next(iter(str(error).splitlines()), type(error).__name__)

@@ -1,4 +1,4 @@
-"""Everything a plugin module needs to describe its components; imports nothing heavy."""
+"""All that a plugin module needs to describe its components; it imports nothing heavy."""
 
 from equidiff.errors import EquiDiffError, PluginError, UnknownNameError, unknown_name
 from equidiff.registry.descriptors import Descriptor, Options, Reference

@@ -1,1 +1,1 @@
-"""What `equidiff doctor` examines: the installation, the components of a run, the memory of a pass."""
+"""Checks of `equidiff doctor`: the installation, the components of a run, the memory of a pass."""

@@ -1,4 +1,4 @@
-"""What `equidiff doctor -g ... -o ...` looks at: the components that a run would use, before it uses them."""
+"""Checks of `equidiff doctor -g ... -o ...`: the components of a run, tried before the run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch._subclasses.fake_tensor import DataDependentOutputException
 from equidiff.builtin.regularizers.none import NoRegularizer
 from equidiff.contracts import BuildContext, Finding, Generator, Objective, Weights
 from equidiff.devices import choose_device, device_memory
-from equidiff.doctor.memory import Memory, Nothing, predict_pass
+from equidiff.doctor.memory import Memory, SampleSum, predict_pass
 from equidiff.errors import EquiDiffError, UnsupportedError, first_line
 from equidiff.images.convert import fit_picture
 from equidiff.images.folder import find_images
@@ -25,19 +25,19 @@ from equidiff.run.settings import Settings
 from equidiff.search.problem import Problem
 
 GIB = 2**30
-INVERTED = 16  # images whose round trip is measured
+ROUND_TRIP_IMAGES = 16
 
 
 @dataclass(frozen=True)
 class Checkup:
-    """What is to be examined.
+    """Components to examine, and how.
 
     Attributes:
         generator: a spec string.
-        objective: a spec string; the generator is examined alone without one.
+        objective: a spec string; without one, the generator is examined alone.
         regularizer: a spec string; as in a run when absent.
-        samples: how many in one pass.
-        images: a folder of pictures to try the components with.
+        samples: number of samples per pass.
+        images: a folder of images to try the components on.
         device: as in a run.
         dtype: as in a run.
     """
@@ -55,10 +55,10 @@ class Checkup:
 
 
 def examine_components(checkup: Checkup, plugins: Plugins) -> Iterator[Finding]:
-    """Build the components, try them with the pictures, predict the memory of a pass.
+    """Build the components, try them on the images and predict the memory of a pass.
 
     Raises:
-        EquiDiffError: a component cannot be built, or the pictures cannot be had.
+        EquiDiffError: a component cannot be built, or an image cannot be read.
     """
     device = choose_device(checkup.device)
     weights: list[Weights] = []
@@ -66,7 +66,7 @@ def examine_components(checkup: Checkup, plugins: Plugins) -> Iterator[Finding]:
     generator: Generator = build(plugins, "generator", checkup.generator, alone).component
     yield Finding("generator", _describe(generator))
     context = BuildContext(device, checkup.dtype, generator, weights)
-    objective: Objective = Nothing()
+    objective: Objective = SampleSum()
     if checkup.objective is not None:
         objective = build(plugins, "objective", checkup.objective, context).component
         yield Finding("objective", f"{', '.join(objective.names[:3])}{', ...' * (len(objective.names) > 3)}")
@@ -74,7 +74,7 @@ def examine_components(checkup: Checkup, plugins: Plugins) -> Iterator[Finding]:
         yield Finding("weights", f"{record.name}, SHA-256 {record.sha256[:12]}...")
     images = _read(checkup.images) if checkup.images else []
     if images:
-        yield from _round_trip(generator, images[:INVERTED], device)
+        yield from _round_trip(generator, images[:ROUND_TRIP_IMAGES], device)
     yield from objective.examine(images)
     yield from _memory(checkup, plugins, generator, objective, context)
 
@@ -91,7 +91,7 @@ def _read(folder: Path) -> list[Image]:
 
 @torch.no_grad()
 def _round_trip(generator: Generator, images: Sequence[Image], device: str) -> Iterator[Finding]:
-    """How far off `generate(invert(x))` is, in standard deviations of the pictures."""
+    """Error of `generate(invert(x))`, in standard deviations of the images."""
     if len(generator.sample_shape) != 3:
         return
     samples = torch.cat([fit_picture(image, generator.sample_shape) for image in images]).to(device)
@@ -100,18 +100,18 @@ def _round_trip(generator: Generator, images: Sequence[Image], device: str) -> I
     except UnsupportedError as error:
         yield Finding("round trip", error.problem)
         return
-    off = (again - samples).square().mean(dim=(1, 2, 3)).sqrt() / samples.std(dim=(1, 2, 3)).clamp(min=1e-6)
+    error = (again - samples).square().mean(dim=(1, 2, 3)).sqrt() / samples.std(dim=(1, 2, 3)).clamp(min=1e-6)
     yield Finding(
         "round trip",
-        f"{len(images)} images inverted and made again are off by {off.median():.3f} of their standard deviation "
-        f"(median; the worst by {off.max():.3f})",
+        f"error after inverting and regenerating {len(images)} images: {error.median():.3f} standard deviations "
+        f"(median; largest {error.max():.3f})",
     )
 
 
 def _memory(
     checkup: Checkup, plugins: Plugins, generator: Generator, objective: Objective, context: BuildContext
 ) -> Iterator[Finding]:
-    what, rows = f"memory, {checkup.samples} samples in a pass", checkup.samples
+    what, rows = f"memory, {checkup.samples} samples per pass", checkup.samples
     regularizer = NoRegularizer()
     if checkup.objective is not None:
         spec = checkup.regularizer or usual_regularizer(generator)
@@ -122,8 +122,8 @@ def _memory(
         found = predict_pass(problem, rows, context.device)
     except EquiDiffError:
         raise
-    except Exception as error:  # an objective may look at numbers, of which a prediction has none
-        reason = "the pass looks at numbers" if isinstance(error, DataDependentOutputException) else first_line(error)
+    except Exception as error:  # an objective may read values, which a prediction does not compute
+        reason = "the pass reads values" if isinstance(error, DataDependentOutputException) else first_line(error)
         yield _try_one(problem, context.device) or Finding(what, f"cannot be predicted: {reason}")
         return
     memory = device_memory(context.device)
@@ -131,7 +131,7 @@ def _memory(
 
 
 def _try_one(problem: Problem, device: str) -> Finding | None:
-    """What goes wrong with one true sample; None where all is well."""
+    """Finding about one real sample if the pass fails on it, else None."""
     try:
         problem.value(torch.zeros(1, *problem.generator.latent_shape, device=device))
     except Exception as error:
@@ -143,12 +143,13 @@ def _judge(what: str, found: Memory, free: int | None, rows: int) -> Finding:
     state = f"{_size(found.peak)}: {_size(found.weights)} of weights, {_size(found.pass_)} in the pass"
     if free is None:
         return Finding(what, state)
-    room = free + found.weights  # the weights are there by now
+    room = free + found.weights  # the weights are on the device already
     fits = max(0, int((free / found.pass_) * rows)) if found.pass_ else rows
     state += f"; {_size(room)} free"
     if found.peak <= room:
         return Finding(what, state)
-    return Finding(what, f"{state}. Does not fit" + (f": --batch {fits}" if fits else ", not even one"), broken=True)
+    remedy = f"; use --batch {fits}" if fits else ", not even a single sample"
+    return Finding(what, f"{state}. Does not fit{remedy}", broken=True)
 
 
 def _size(count: int) -> str:

@@ -1,4 +1,4 @@
-"""What `equidiff doctor` looks at."""
+"""Checks of `equidiff doctor` without options: the installation, its devices and plugins."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SHIPPED = (("toy:fashion", "classifier"), ("toy:circles", "classifier"))
 
 
 def examine(plugins: Plugins) -> list[Finding]:
-    """Versions, devices, memory, plugins with what they need, and the weights that ship with EquiDiff."""
+    """Report versions, devices, memory, plugins and their requirements, and the weights that ship with EquiDiff."""
     return [
         Finding("equidiff", equidiff.__version__),
         Finding("python", f"{platform.python_version()} on {platform.platform(terse=True)}"),
@@ -48,14 +48,14 @@ def _devices() -> Iterator[Finding]:
         name = torch.cuda.get_device_name(index)
         yield Finding(f"cuda:{index}", f"{name}, {free / GIB:.1f} of {total / GIB:.1f} GiB free")
     if torch.backends.mps.is_available():
-        yield Finding("mps", "available; shares the memory of the CPU")
+        yield Finding("mps", "available; shares memory with the CPU")
     if not torch.cuda.is_available() and not torch.backends.mps.is_available():
-        yield Finding("gpu", "none that torch can use; the toys need none")
+        yield Finding("gpu", "none that torch can use; the toy generators need none")
 
 
 def _free_memory() -> str:
     memory = device_memory("cpu")
-    return "free memory not known" if memory is None else f"{memory[0] / GIB:.1f} of {memory[1] / GIB:.1f} GiB free"
+    return "free memory unknown" if memory is None else f"{memory[0] / GIB:.1f} of {memory[1] / GIB:.1f} GiB free"
 
 
 def _plugin(plugin: Plugin) -> Iterator[Finding]:
@@ -68,7 +68,7 @@ def _plugin(plugin: Plugin) -> Iterator[Finding]:
         missing = [name for name in offer.descriptor.needs if not _importable(name)]
         if missing:
             yield Finding(
-                f"  {offer.kind} {offer.descriptor.name}", f"cannot be used yet, missing: {', '.join(missing)}"
+                f"  {offer.kind} {offer.descriptor.name}", f"cannot be used yet; missing: {', '.join(missing)}"
             )
 
 
@@ -87,6 +87,6 @@ def _weights(plugins: Plugins, generator: str, objective: str) -> Finding:
         build(plugins, "objective", objective, BuildContext(generator=made, weights=context.weights))
     except EquiDiffError as error:
         return Finding(what, error.problem, broken=True)
-    except Exception as error:  # whatever it is, it is what the user wants to know
+    except Exception as error:  # any failure at all is a finding
         return Finding(what, f"{type(error).__name__}: {error}", broken=True)
     return Finding(what, "load: " + ", ".join(file.name for file in context.weights))

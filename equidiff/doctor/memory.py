@@ -1,4 +1,4 @@
-"""How much memory a pass will take, found out without making it: shapes go through the program, numbers do not."""
+"""Memory of a pass, predicted without computing it: only shapes go through the program, no values."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from equidiff.contracts import Generator, Objective
 from equidiff.search.problem import Problem
 from equidiff.types import Latents, Measurements, Samples
 
-STEPS = (4, 8)  # multiples of what any integrator needs for one interval
+STEPS = (4, 8)  # sampler steps to predict from: multiples of the evaluations that any integrator needs per interval
 
 Pass = Callable[[Tensor], object]
 
@@ -28,8 +28,8 @@ class Memory:
     """Bytes on the device.
 
     Attributes:
-        weights: the weights that the pass uses.
-        pass_: the most that the pass holds beside them at any time.
+        weights: bytes of the weights that the pass uses.
+        pass_: the most that the pass holds besides them at any time.
     """
 
     weights: int
@@ -37,26 +37,26 @@ class Memory:
 
     @property
     def peak(self) -> int:
-        """Both."""
+        """Weights and pass together."""
         return self.weights + self.pass_
 
 
 def predict(work: Pass, latent_shape: tuple[int, ...], rows: int, device: str = "cpu") -> Memory:
     """Predict the memory of a pass.
 
-    Every tensor that an operation makes is counted from its birth to its death. What kernels use inside themselves,
-    and what the allocator keeps for later, is not.
+    Every tensor that an operation makes is counted for as long as it lives. Workspace inside kernels and memory that
+    the allocator keeps in reserve are not.
 
     Args:
-        work: is called with latents `[rows, *latent_shape]`.
-        latent_shape: of one latent.
-        rows: in the pass.
-        device: where the weights are and the pass is to be.
+        work: the pass, called with latents `[rows, *latent_shape]`.
+        latent_shape: shape of one latent.
+        rows: number of latents in the pass.
+        device: the device of the weights and the pass.
 
     Raises:
-        Exception: whatever `work` raises where it looks at numbers, which it is not given.
+        Exception: whatever `work` raises when it reads values, which are not computed.
     """
-    # the mode entered last sees an operation first: the count sees true weights, before they become shapes
+    # the mode entered last sees an operation first: the count sees real weights, before they become mere shapes
     with FakeTensorMode(allow_non_fake_inputs=True), _Count() as count:
         latents = torch.empty(rows, *latent_shape, device=device)  # held throughout, as by a solver
         work(latents)
@@ -64,11 +64,12 @@ def predict(work: Pass, latent_shape: tuple[int, ...], rows: int, device: str = 
 
 
 def predict_pass(problem: Problem, rows: int, device: str = "cpu") -> Memory:
-    """Predict the costliest pass that the default solver makes: a Jacobian where there are few residuals.
+    """Predict the costliest pass of the default solver, which is a Jacobian if there are few residuals.
 
-    Many residuals may be searched for midway, where passes are shorter: then this is an upper bound.
+    This is an upper bound if there are many residuals and the solver searches from an intermediate state, in shorter
+    passes.
 
-    A sampler of many steps is followed for 4 and for 8 of them; what it needs beyond grows with each step alike.
+    A sampler of many steps is followed for 4 and for 8 of them, from which memory grows linearly with further steps.
     """
     generator = problem.generator
     few, more = STEPS
@@ -83,7 +84,7 @@ def predict_pass(problem: Problem, rows: int, device: str = "cpu") -> Memory:
 
 def _predict_problem(problem: Problem, rows: int, device: str) -> Memory:
     shape = problem.generator.latent_shape
-    # one true sample first: what components compute once and keep would be without numbers otherwise
+    # one real sample first: whatever components compute once and keep would have no values otherwise
     problem.value(torch.zeros(1, *shape, device=device))
     return predict(_pass(problem), shape, rows, device)
 
@@ -111,8 +112,8 @@ class _Shortened(Generator):
 
 
 @final
-class Nothing(Objective):
-    """The sum of all values, for a pass of a generator alone."""
+class SampleSum(Objective):
+    """Sum of all values of a sample, for a pass of a generator alone."""
 
     names = ("sum",)
     unit = "value"
@@ -122,7 +123,7 @@ class Nothing(Objective):
 
 
 class _Count(TorchDispatchMode):
-    """Adds up the storages that are alive."""
+    """Sum of the sizes of all storages that are alive."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -136,7 +137,7 @@ class _Count(TorchDispatchMode):
                 storage = value.untyped_storage()
                 self.weights[storage.data_ptr()] = storage.nbytes()
         result = func(*args, **(kwargs or {}))
-        # an alias (a view, or what was written in place) lies in memory that is counted already, or is a weight's
+        # an alias (a view, or a result written in place) lies in memory that is counted already or belongs to a weight
         if not any(returned.alias_info for returned in func._schema.returns):
             for value in tree_leaves(result):
                 if isinstance(value, Tensor):

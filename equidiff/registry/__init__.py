@@ -1,1 +1,1 @@
-"""Finding plugins and building their components from spec strings. Importing this package imports no torch."""
+"""The registry: it finds plugins and builds their components from specs. Importing it imports no torch."""

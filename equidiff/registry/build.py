@@ -1,4 +1,4 @@
-"""From spec strings to components."""
+"""Components built from spec strings."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ CONTRACTS: dict[str, type] = {
 
 @dataclass(frozen=True)
 class Built:
-    """A component, and what `run.json` says about it.
+    """A component and its record in `run.json`.
 
     Attributes:
         component: the component itself.
         spec: its spec in canonical form; for an object given in Python, its type's name in angle brackets.
         options: every option with its value, defaults included.
-        offers: the plugins' offers it was made from.
+        offers: the offers of plugins that it was built from.
     """
 
     component: Any
@@ -44,7 +44,7 @@ def build(plugins: Plugins, kind: str, what: str | Any, context: BuildContext) -
     """Build a component from a spec string, or accept one that was made in Python.
 
     Raises:
-        EquiDiffError: the spec is malformed, names nothing known, or its factory refuses it.
+        EquiDiffError: the spec is malformed or names no known component, or the factory refuses it.
     """
     if isinstance(what, CONTRACTS[kind]):
         return Built(what, f"<{type(what).__module__}.{type(what).__qualname__}>", {})
@@ -113,10 +113,10 @@ def _check_argument(offer: Offer, spec: Spec) -> None:
 
 
 def read_options(descriptor: Descriptor, spec: Spec) -> Options:
-    """Check a spec's options against the descriptor's model.
+    """Check the options of a spec against the model in its descriptor.
 
     Raises:
-        SpecError: an option does not exist (the nearest one is named) or its value does not fit.
+        SpecError: an option does not exist (the message names the nearest ones), or its value is invalid.
     """
     fields = {field.alias or name: field for name, field in descriptor.options.model_fields.items()}
     known = list(fields)
@@ -137,7 +137,7 @@ def read_options(descriptor: Descriptor, spec: Spec) -> Options:
         first = error.errors()[0]
         field = str(first["loc"][0])
         raise SpecError(
-            f"The option {field!r} of {descriptor.name!r} has an unusable value: {first['msg']}.",
+            f"The option {field!r} of {descriptor.name!r} has an invalid value: {first['msg']}.",
             given=f"{field}={spec.options.get(field)}",
             expected=fields[field].description,
         ) from None

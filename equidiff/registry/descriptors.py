@@ -1,4 +1,4 @@
-"""What a plugin says about its components, so that they can be listed and checked before anything heavy is imported."""
+"""Descriptors of components, by which they are listed and checked before anything heavy is imported."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ KINDS = ("generator", "objective", "regularizer", "solver", "law", "attribution"
 
 
 class Options(BaseModel):
-    """Base of a component's options: every field is settable as `,key=value`; unknown keys are errors."""
+    """Base class for the options of a component: each field is set by `,key=value`, and an unknown key is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -26,7 +26,7 @@ class Reference:
     url: str
 
     def bibtex(self) -> str:
-        """The reference as a BibTeX entry."""
+        """Format the reference as a BibTeX entry."""
         return (
             f"@misc{{{self.key},\n  author = {{{self.authors}}},\n  title = {{{self.title}}},\n"
             f"  year = {{{self.year}}},\n  url = {{{self.url}}},\n}}"
@@ -38,19 +38,19 @@ class Descriptor:
     """One component that a plugin offers.
 
     Attributes:
-        name: what users type, e.g. "lowpass".
+        name: the name that users type, e.g. "lowpass".
         factory: import string "package.module:function". The function is called as
             `factory(argument: str | None, options: Options, context: BuildContext)` and returns the component.
             `argument` is the text after the colon of the spec, None where there is no colon.
-        summary: one line.
+        summary: one line on its purpose.
         argument: meaning of the text after the colon, for `equidiff show`. Empty says that the component takes none:
             a spec with an argument is refused, and the factory always gets None.
-        options: the pydantic model of its options.
-        references: what to cite.
-        needs: import names of packages it needs beyond EquiDiff's own.
-        examples: specs that work as typed.
-        listing: import string of a function without arguments that returns column names and rows of a table, which
-            `equidiff show` prints: what there is to choose from.
+        options: pydantic model of its options.
+        references: publications to cite.
+        needs: import names of the packages that it needs beyond those of EquiDiff.
+        examples: specs that work exactly as written.
+        listing: import string of a function without arguments that returns the column names and rows of a table of
+            the available choices, which `equidiff show` prints.
     """
 
     name: str

@@ -1,6 +1,6 @@
-"""The hooks a plugin may implement: this file is the whole contract.
+"""The hooks that a plugin may implement; this file is the whole contract.
 
-Every hook returns descriptors, never components: importing a plugin must stay cheap, since `equidiff --help` does it.
+Every hook returns descriptors, never components: importing a plugin must stay cheap, as every look-up does it.
 
     from equidiff.plugin import Descriptor, hookimpl
 
@@ -43,14 +43,14 @@ def equidiff_regularizers() -> Iterable[Descriptor]:  # type: ignore[empty-body]
 
 @hookspec
 def equidiff_solvers() -> Iterable[Descriptor]:  # type: ignore[empty-body]
-    """Solvers: methods that drive the residual to zero from a start latent."""
+    """Solvers: methods that start from a latent and drive the residual to zero."""
 
 
 @hookspec
 def equidiff_laws() -> Iterable[Descriptor]:  # type: ignore[empty-body]
-    """Laws: how members are to be distributed, by moves that follow the search for each of them."""
+    """Laws: distributions of the members, sampled by steps that follow the search for each of them."""
 
 
 @hookspec
 def equidiff_attributions() -> Iterable[Descriptor]:  # type: ignore[empty-body]
-    """Attribution methods: maps of which pixels of a sample its measurement comes from."""
+    """Attribution methods: maps of the pixels of a sample that its measurement comes from."""

@@ -1,4 +1,4 @@
-"""Finding plugins and what they offer: the only module that talks to pluggy.
+"""Discovery of plugins and their components: the only module that uses pluggy.
 
 A plugin that cannot be loaded, or whose hook raises, costs one line in `equidiff plugins`, never the tool.
 """
@@ -26,7 +26,7 @@ GROUP = "equidiff"
 
 @dataclass(frozen=True)
 class Offer:
-    """A descriptor together with the plugin that it came from, and that plugin's distribution (or file)."""
+    """A descriptor, the plugin that it comes from, and the distribution (or file) of that plugin."""
 
     kind: str
     plugin: str
@@ -36,7 +36,7 @@ class Offer:
 
 @dataclass
 class Plugin:
-    """One discovered plugin; `problem` says why it could not be used, if so."""
+    """A plugin that was found; if it cannot be used, `problem` says why."""
 
     name: str
     version: str = ""
@@ -49,7 +49,7 @@ class Plugins:
     """The plugins of one process.
 
     Args:
-        entry_points: what to load; the installed entry points of the group "equidiff" when absent.
+        entry_points: the entry points to load; by default, those installed in the group "equidiff".
         files: one-file plugins, by path. Their code is executed.
     """
 
@@ -67,16 +67,16 @@ class Plugins:
             self._add_entry_point(entry_point)
 
     def offers(self, kind: str) -> list[Offer]:
-        """All components of one kind, in the order their plugins were found."""
+        """List all components of one kind, in the order in which their plugins were found."""
         if kind not in KINDS:
             raise unknown_name("kind of component", kind, KINDS)
         return [offer for plugin in self.plugins for offer in plugin.offers if offer.kind == kind]
 
     def find(self, kind: str, name: str) -> Offer:
-        """The one component of that kind and name.
+        """Find the component of a kind and name.
 
         Raises:
-            UnknownNameError: there is none; the message shows the nearest names and any plugin that failed to load.
+            UnknownNameError: there is none; the message shows the nearest names and the plugins that failed to load.
             PluginError: two plugins offer the same name.
         """
         offers = self.offers(kind)
@@ -103,11 +103,11 @@ class Plugins:
         return self._load(offer, offer.descriptor.factory)
 
     def listing(self, offer: Offer) -> tuple[Sequence[str], list[Sequence[object]]] | None:
-        """Column names and rows of what there is to choose from; None where the descriptor has no listing.
+        """Column names and rows of the table of choices; None where the descriptor has no listing.
 
         Raises:
             PluginError: the function cannot be imported; the message names the plugin.
-            EquiDiffError: the function cannot tell.
+            EquiDiffError: the function cannot list them.
         """
         path = offer.descriptor.listing
         if not path:
@@ -157,14 +157,14 @@ class Plugins:
             self._manager.check_pending()
             plugin.offers = list(self._collect(module, plugin))
             if not plugin.offers:
-                plugin.problem = "it offers no component (no hook is marked with @hookimpl)"
+                plugin.problem = "it offers no components (no function is marked with @hookimpl)"
         except (Exception, SystemExit) as error:
             plugin.problem = _in_one_line(error)
             if registered:
                 self._manager.unregister(name=registered)
 
     def _collect(self, module: ModuleType, plugin: Plugin) -> Iterable[Offer]:
-        """Call this plugin's hooks alone, so that another one's failure cannot spoil it."""
+        """Call the hooks of this plugin alone, so that a failure of another plugin does not affect it."""
         others = [each for each in self._manager.get_plugins() if each is not module]
         for kind in KINDS:
             caller = self._manager.subset_hook_caller(f"equidiff_{kind}s", others)
@@ -176,7 +176,7 @@ class Plugins:
 
 
 def import_file(path: Path) -> ModuleType:
-    """Execute a Python file that the user named and return it as a module, the same one each time."""
+    """Execute a Python file that the user named, once, and return it as a module."""
     name = f"equidiff_file_{path.stem}"
     path = path.resolve()
     loaded = sys.modules.get(name)

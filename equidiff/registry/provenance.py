@@ -1,4 +1,4 @@
-"""Where the code of a run came from: versions of EquiDiff, torch, Python and of each plugin."""
+"""Provenance of the code of a run: the versions of EquiDiff, torch, Python and each plugin."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from equidiff.registry.build import Built
 
-FROM_FILE = "a file"  # in the place of a version, for a plugin that is one file
+FROM_FILE = "a file"  # stands for the version of a one-file plugin
 
 
 def versions(built: Iterable[Built]) -> dict[str, str]:
-    """Versions of EquiDiff, torch, Python and each plugin's distribution that took part."""
+    """Versions of EquiDiff, torch, Python and the distribution of each plugin that took part."""
     import torch
 
     found = {"equidiff": version("equidiff"), "torch": torch.__version__, "python": platform.python_version()}

@@ -1,11 +1,11 @@
-"""Spec strings: how a component is named on the command line and in `run.json`.
+"""Spec strings, which name components on the command line and in `run.json`.
 
     name[:argument][,key=value...]          sae:6547,layer=9,tokens=cls
     [weight*]spec + [weight*]spec ...       neuron:a + 0.5*neuron:b      (objectives only)
     spec,spec,...                           saliency,occlusion,window=7  (`equidiff compare` only)
 
-A comma, a plus sign or a per cent sign inside an argument or a value is written `%2C`, `%2B`, `%25`. Parsing what was
-printed gives the same spec again.
+A comma, a plus sign or a per cent sign inside an argument or a value is written `%2C`, `%2B`, `%25`. A printed spec
+parses to the same spec again.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from equidiff.errors import SpecError
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 WEIGHT = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE]-?\d+)?)\s*\*(.*)", re.DOTALL)
-GRAMMAR = "name[:argument][,key=value...], such as neuron:pool.17 or sae:6547,layer=9"
+GRAMMAR = "name[:argument][,key=value...], e.g. neuron:pool.17 or sae:6547,layer=9"
 
 
 @dataclass(frozen=True)
 class Spec:
-    """One component: its name, its argument, its options (all still text)."""
+    """A component's name, argument and options, all of them still text."""
 
     name: str
     argument: str | None = None
@@ -40,7 +40,7 @@ class Spec:
         head, *pairs = text.strip().split(",")
         name, colon, argument = head.partition(":")
         if not NAME.fullmatch(name):
-            raise SpecError("This is not a component's name.", given=repr(name or text), expected=GRAMMAR)
+            raise SpecError("This is not the name of a component.", given=repr(name or text), expected=GRAMMAR)
         if colon and not argument:
             raise SpecError("The argument after the colon is empty.", given=repr(text), expected=GRAMMAR)
         options: dict[str, str] = {}
@@ -72,7 +72,7 @@ def parse_list(text: str) -> list[Spec]:
     for part in text.split(","):
         key, equals, _ = part.partition("=")
         if not part.strip():
-            raise SpecError("A name in the list is empty.", given=repr(text), expected="saliency,occlusion,window=7")
+            raise SpecError("The list has an empty entry.", given=repr(text), expected="saliency,occlusion,window=7")
         if not (equals and NAME.fullmatch(key.strip())):
             groups.append([part])
         elif groups:
@@ -83,7 +83,7 @@ def parse_list(text: str) -> list[Spec]:
 
 
 def print_list(specs: Iterable[Spec]) -> str:
-    """The text that `parse_list` reads back as the same specs."""
+    """Print specs as a text that `parse_list` reads back."""
     return ",".join(map(str, specs))
 
 
@@ -91,7 +91,7 @@ def parse_sum(text: str) -> list[tuple[float, Spec]]:
     """Parse `[weight*]spec + [weight*]spec ...`.
 
     Returns:
-        Weights and specs, in the order given; a weight that is not written is 1.
+        Weights and specs, in the order given; a missing weight is 1.
 
     Raises:
         SpecError: a term is empty or malformed.
@@ -99,14 +99,14 @@ def parse_sum(text: str) -> list[tuple[float, Spec]]:
     terms = []
     for part in text.split("+"):
         if not part.strip():
-            raise SpecError("A term of the sum is empty.", given=repr(text), expected="spec + 0.5*spec")
+            raise SpecError("The sum has an empty term.", given=repr(text), expected="spec + 0.5*spec")
         match = WEIGHT.fullmatch(part)
         terms.append((float(match[1]), Spec.parse(match[2])) if match else (1.0, Spec.parse(part)))
     return terms
 
 
 def print_sum(terms: list[tuple[float, Spec]]) -> str:
-    """The text that `parse_sum` reads back as the same terms."""
+    """Print terms as a text that `parse_sum` reads back."""
     return " + ".join(str(spec) if weight == 1 else f"{_number(weight)}*{spec}" for weight, spec in terms)
 
 

@@ -17,13 +17,13 @@ from equidiff.types import Measurements, Samples
 
 @final
 class WeightedSum(Objective):
-    """y = sum of w_i * y_i, output by output.
+    """Objective y = sum of w_i * y_i, output by output.
 
     Args:
-        terms: weights and objectives; all objectives have the same number of outputs.
+        terms: weights and objectives; all objectives must have the same number of outputs.
 
     Raises:
-        UsageError: there is no term, a weight is not finite, or the terms have different numbers of outputs.
+        UsageError: there are no terms, a weight is not finite, or the terms have different numbers of outputs.
     """
 
     def __init__(self, terms: list[tuple[float, Objective]]) -> None:

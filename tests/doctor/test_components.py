@@ -1,4 +1,4 @@
-"""`equidiff doctor` with components: what they are, how they do on pictures, what memory they need."""
+"""`equidiff doctor` with components: what they are, how they do on images, how much memory they need."""
 
 import re
 from importlib.resources import files
@@ -17,14 +17,14 @@ class Doubles(Generator):
     latent_shape = sample_shape = (1, 28, 28)
     network = "fashion"
 
-    def __init__(self, off):
-        self.off = off
+    def __init__(self, error):
+        self.error = error
 
     def generate(self, latents, steps=None):
         return 2 * latents
 
     def invert(self, samples):
-        return samples / 2 * (1 - self.off)
+        return samples / 2 * (1 - self.error)
 
 class Looks(Objective):
     names, unit = ("sum",), "value"
@@ -44,7 +44,7 @@ class Examines(Looks):
         return samples.flatten(1).sum(dim=1, keepdim=True)
 
     def examine(self, images):
-        return [Finding("features", f"{len(images)} pictures looked at, mode {images[0].mode}", self.broken)]
+        return [Finding("features", f"{len(images)} images looked at, mode {images[0].mode}", self.broken)]
 
 def doubles(argument, options, context):
     return Doubles(float(argument or 0))
@@ -83,7 +83,7 @@ def doctor():
 
 
 def state_of(outcome, what):
-    """What the table says of this."""
+    """State of one item in the table that doctor prints."""
     (line,) = [line for line in outcome.stdout.splitlines() if line.startswith(what)]
     return line.removeprefix(what).strip()
 
@@ -96,7 +96,7 @@ def test_a_generator_alone():
     assert outcome.code == 0, outcome.stderr
     assert state_of(outcome, "generator") == "latents of 1x28x28, samples of 1x28x28, 2 sampler steps"
     assert state_of(outcome, "weights").startswith("fashion_flow.safetensors, SHA-256 ")
-    found = re.fullmatch(MIB, state_of(outcome, "memory, 8 samples in a pass"))
+    found = re.fullmatch(MIB, state_of(outcome, "memory, 8 samples per pass"))
     whole, weights, in_pass = map(float, found.groups())
     assert whole == pytest.approx(weights + in_pass, abs=0.11)
     assert weights == pytest.approx(
@@ -110,24 +110,24 @@ def test_with_an_objective_the_views_are_counted():
         outcome = run_cli("doctor", "-g", "toy:fashion,steps=1", "-o", "neuron:17", "-n", "2", "-r", regularizer)
         assert outcome.code == 0, outcome.stderr
         assert state_of(outcome, "objective") == "pre-logits.17"
-        sizes.append(float(re.fullmatch(MIB, state_of(outcome, "memory, 2 samples in a pass")).group(3)))
+        sizes.append(float(re.fullmatch(MIB, state_of(outcome, "memory, 2 samples per pass")).group(3)))
     assert sizes[0] < sizes[1]
 
 
-@pytest.mark.parametrize(("off", "median"), [("0", 0.0), ("0.5", None)])
-def test_the_round_trip_of_a_generator_that_inverts(doctor, off, median):
-    outcome = doctor("-g", f"doubles:{off}", "--images", PICTURES)
+@pytest.mark.parametrize(("error", "median"), [("0", 0.0), ("0.5", None)])
+def test_the_round_trip_of_a_generator_that_inverts(doctor, error, median):
+    outcome = doctor("-g", f"doubles:{error}", "--images", PICTURES)
     assert outcome.code == 0, outcome.stderr
     text = state_of(outcome, "round trip")
     found = re.fullmatch(
-        r"16 images inverted and made again are off by (\S+) of their standard deviation "
-        r"\(median; the worst by (\S+)\)",
+        r"error after inverting and regenerating 16 images: (\S+) standard deviations "
+        r"\(median; largest (\S+)\)",
         text,
     )
     assert found, text
     middle, worst = map(float, found.groups())
     if median is None:
-        # half of each picture is missing: the root of its mean square over its standard deviation, halved
+        # half of each image is missing: the root of its mean square over its standard deviation, halved
         assert 0.5 < middle < worst
     else:
         assert (middle, worst) == (0, 0)
@@ -142,19 +142,19 @@ def test_a_generator_that_cannot_invert_is_no_fault():
 def test_what_does_not_fit_is_broken(doctor):
     outcome = doctor("-g", "doubles", "--samples", 10**10)
     assert outcome.code == 1
-    text = state_of(outcome, f"memory, {10**10} samples in a pass")
-    most = int(re.search(r"Does not fit: --batch (\d+)$", text).group(1))
+    text = state_of(outcome, f"memory, {10**10} samples per pass")
+    most = int(re.search(r"Does not fit; use --batch (\d+)$", text).group(1))
     assert 1000 < most < 10**10
     assert doctor("-g", "doubles", "--samples", most // 2).code == 0
     toy = run_cli("doctor", "-g", "toy:fashion,steps=1", "--samples", 10**7)
     assert toy.code == 1
-    assert "Does not fit: --batch" in toy.stdout
+    assert "Does not fit; use --batch" in toy.stdout
 
 
 def test_an_objective_that_looks_at_numbers_is_no_fault(doctor):
     outcome = doctor("-g", "doubles", "-o", "looks")
     assert outcome.code == 0, outcome.stderr
-    assert state_of(outcome, "memory, 16 samples in a pass") == "cannot be predicted: the pass looks at numbers"
+    assert state_of(outcome, "memory, 16 samples per pass") == "cannot be predicted: the pass reads values"
 
 
 def test_components_that_do_not_work_together_are_broken(doctor):
@@ -165,10 +165,10 @@ def test_components_that_do_not_work_together_are_broken(doctor):
 
 
 @pytest.mark.parametrize(("argument", "code"), [("sound", 0), ("broken", 1)])
-def test_what_the_objective_says_of_pictures_is_shown(doctor, argument, code):
+def test_what_the_objective_says_of_images_is_shown(doctor, argument, code):
     outcome = doctor("-g", "doubles", "-o", f"examines:{argument}", "--images", PICTURES)
     assert outcome.code == code, outcome.stderr
-    assert state_of(outcome, "features") == "20 pictures looked at, mode L"
+    assert state_of(outcome, "features") == "20 images looked at, mode L"
     assert ("One of these is broken" in outcome.stderr) == bool(code)
 
 

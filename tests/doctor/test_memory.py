@@ -13,7 +13,7 @@ from torch.utils.checkpoint import checkpoint
 
 from equidiff.builtin.regularizers.none import NoRegularizer
 from equidiff.contracts import BuildContext, Generator, Objective
-from equidiff.doctor.memory import Nothing, _Shortened, predict, predict_pass
+from equidiff.doctor.memory import SampleSum, _Shortened, predict, predict_pass
 from equidiff.registry.build import build
 from equidiff.registry.manager import Plugins
 from equidiff.search.problem import Problem
@@ -29,7 +29,7 @@ def problem_of(plugins, generator, objective=None):
     source: Generator = build(plugins, "generator", generator, BuildContext()).component
     context = BuildContext(generator=source)
     if objective is None:
-        return Problem(source, Nothing(), NoRegularizer(), torch.zeros(1))
+        return Problem(source, SampleSum(), NoRegularizer(), torch.zeros(1))
     measures = build(plugins, "objective", objective, context).component
     regularizer = build(plugins, "regularizer", "lowpass", context).component
     return Problem(source, measures, regularizer, torch.zeros(len(measures.names)))
@@ -117,7 +117,7 @@ def test_many_steps_are_foretold_from_few():
     sizes = []
     latents = torch.randn(8, 4, 16, 16, generator=torch.Generator().manual_seed(0))
     for recompute in (False, True):
-        problem = Problem(Walk(50, recompute), Nothing(), NoRegularizer(), torch.zeros(1))
+        problem = Problem(Walk(50, recompute), SampleSum(), NoRegularizer(), torch.zeros(1))
         direct, found = predict(problem.jacobian, (4, 16, 16), 8), predict_pass(problem, 8)
         assert found.pass_ == pytest.approx(direct.pass_, rel=0.01)
         assert found.weights == direct.weights == problem.generator.weights.nbytes + problem.target.nbytes

@@ -90,7 +90,7 @@ def test_an_option_is_typed_by_its_alias():
     with pytest.raises(SpecError, match="no option 'label'") as caught:
         build(plugins, "regularizer", "classed,label=3", BuildContext())
     assert "class" in str(caught.value.expected)
-    with pytest.raises(SpecError, match="option 'class' of 'classed' has an unusable value") as caught:
+    with pytest.raises(SpecError, match="option 'class' of 'classed' has an invalid value") as caught:
         build(plugins, "regularizer", "classed,class=-3", BuildContext())
     assert (caught.value.given, caught.value.expected) == ("class=-3", "which class")
 

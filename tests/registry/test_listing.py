@@ -1,4 +1,4 @@
-"""What there is to choose from: a descriptor's listing."""
+"""The table of choices: a descriptor's listing."""
 
 import json
 

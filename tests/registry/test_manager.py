@@ -147,7 +147,7 @@ BROKEN = {
     "Number": "TypeError: 'int' object is not iterable",
     "Misspelt": "equidiff_objectivs",
     "Greedy": "PluginValidationError: Plugin 'greedy",
-    "Unmarked": "offers no component",
+    "Unmarked": "offers no components",
 }
 
 
@@ -264,7 +264,7 @@ def test_a_file_is_a_plugin(tmp_path):
     [
         ("import no_such_package", "No module named 'no_such_package'"),
         ("def (", "SyntaxError"),
-        ("x = 1", "offers no component"),
+        ("x = 1", "offers no components"),
         ("raise SystemExit('bye')", "SystemExit: bye"),
     ],
 )

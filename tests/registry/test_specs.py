@@ -83,11 +83,11 @@ def test_sums_parsed_as_documented(text, terms):
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("", "not a component's name"),
-        ("   ", "not a component's name"),
-        (":circles", "not a component's name"),
-        ("3toy", "not a component's name"),
-        ("to y", "not a component's name"),
+        ("", "not the name of a component"),
+        ("   ", "not the name of a component"),
+        (":circles", "not the name of a component"),
+        ("3toy", "not the name of a component"),
+        ("to y", "not the name of a component"),
         ("toy:", "argument after the colon is empty"),
         ("toy,", "written key=value"),
         ("toy,steps", "written key=value"),

@@ -65,7 +65,7 @@ def test_members_are_members_under_the_blur_too():
     [
         ("toy", "brightness:3", "none", "takes no argument"),
         ("toy", "brightness,middel=1", "none", "no option 'middel'"),
-        ("toy", "brightness,middle=2", "none", "unusable value"),
+        ("toy", "brightness,middle=2", "none", "invalid value"),
         ("toy", "brightness", "blur:soft", "standard deviation"),
         ("toy", "brightness", "blur:-1", "standard deviation"),
         ("toy:circles", "brightness", "none", "makes points"),

@@ -71,7 +71,7 @@ def test_doctor_tells_memory_and_round_trip(folder):
     outcome = run_cli("doctor", "-g", f"lightningdit:{folder},steps=12", "--samples", "2")
     assert outcome.code == 0, outcome.stderr
     assert "12 sampler steps" in outcome.stdout
-    assert "2 samples in a pass" in outcome.stdout
+    assert "2 samples per pass" in outcome.stdout
     assert "of weights" in outcome.stdout
 
 
