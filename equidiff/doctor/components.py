@@ -15,7 +15,7 @@ from equidiff.contracts import BuildContext, Finding, Generator, Objective, Weig
 from equidiff.devices import choose_device, device_memory
 from equidiff.doctor.memory import Memory, SampleSum, predict_pass
 from equidiff.errors import EquiDiffError, UnsupportedError, first_line
-from equidiff.images.convert import fit_picture
+from equidiff.images.convert import fit_image
 from equidiff.images.folder import find_images
 from equidiff.images.read import open_picture
 from equidiff.registry.build import build
@@ -94,7 +94,7 @@ def _round_trip(generator: Generator, images: Sequence[Image], device: str) -> I
     """Error of `generate(invert(x))`, in standard deviations of the images."""
     if len(generator.sample_shape) != 3:
         return
-    samples = torch.cat([fit_picture(image, generator.sample_shape) for image in images]).to(device)
+    samples = torch.cat([fit_image(image, generator.sample_shape) for image in images]).to(device)
     try:
         again = generator.generate(generator.invert(samples))
     except UnsupportedError as error:

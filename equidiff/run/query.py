@@ -14,7 +14,7 @@ from torch import Tensor
 
 from equidiff.contracts import Generator, Objective
 from equidiff.errors import QueryError, UsageError
-from equidiff.images.convert import fit_picture, image_to_tensor
+from equidiff.images.convert import fit_image, image_to_tensor
 from equidiff.images.read import EXPECTED, open_picture, to_grey_or_rgb
 
 USUAL = 3  # the index of the query that a generator is asked about when the user names none
@@ -65,14 +65,14 @@ def load_query(query: str | int | Path | Image.Image | Tensor, generator: Genera
 
 
 def as_sample(query: Query, generator: Generator) -> Tensor:
-    """The query as the generator might have made it, `[1, *sample_shape]`; a picture as `fit_picture` makes it fit.
+    """The query as the generator might have made it, `[1, *sample_shape]`; a picture as `fit_image` makes it fit.
 
     Raises:
         QueryError: it has another shape, and is no picture, or the generator makes no pictures.
     """
     shape = generator.sample_shape
     if query.image is not None and len(shape) == 3 and shape[0] in {1, 3}:
-        return fit_picture(query.image, shape)
+        return fit_image(query.image, shape)
     if tuple(query.sample.shape[1:]) != tuple(shape):
         raise QueryError(
             "The query does not have the shape of this generator's samples.",

@@ -8,12 +8,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageOps
 from scipy.stats import spearmanr
 from small_networks import SAMPLES, SHAPE, WEIGHTS, Asks, linear_network, small_network
 
 from equidiff.analysis.compare.agreement import agreement, importance, overlaps, rank_correlations
-from equidiff.analysis.compare.freedom import PIXELS, Freedom, fit_query
+from equidiff.analysis.compare.freedom import PIXELS, Freedom
 from equidiff.analysis.compare.maps import explain, flatten_channels, seed_of, seeded
 from equidiff.analysis.compare.quality import (
     NEIGHBOURS,
@@ -26,7 +25,6 @@ from equidiff.analysis.compare.quality import (
 from equidiff.builtin.attributions.random_map import RandomMap
 from equidiff.contracts import Attribution, ScalarTarget
 from equidiff.errors import PluginError
-from equidiff.images.convert import image_to_tensor
 
 LEVELS = st.lists(st.lists(st.integers(0, 5), min_size=8, max_size=8), min_size=2, max_size=4)
 
@@ -249,20 +247,6 @@ def test_seeds_are_restored_and_of_their_own():
     assert torch.equal(torch.get_rng_state(), before[0])
     assert np.random.get_state()[1].tolist() == before[1]
     assert len({seed_of(seed, number) for seed in range(5) for number in range(-1, 30)}) == 5 * 31
-
-
-@pytest.mark.parametrize(("mode", "size"), [("RGB", (50, 40)), ("L", (40, 61)), ("RGB", (28, 28))])
-def test_the_query_is_fitted_as_pillow_fits(mode, size):
-    smooth = np.random.default_rng(0).integers(60, 196, (5, 6, 3), dtype=np.uint8)
-    picture = Image.fromarray(smooth).resize(size, Image.Resampling.BICUBIC).convert(mode)
-    for channels, kind in ((1, "L"), (3, "RGB")):
-        ours = fit_query(image_to_tensor(picture), (channels, 28, 28))
-        theirs = image_to_tensor(ImageOps.fit(picture.convert(kind), (28, 28), Image.Resampling.BICUBIC))
-        assert ours.shape == theirs.shape
-        # Pillow rounds to 8 bits, and crops to parts of a pixel
-        assert (ours - theirs).abs().mean() < 0.01
-    own = torch.rand(1, 1, 28, 28)
-    assert torch.equal(fit_query(own, (1, 28, 28)), own)
 
 
 def test_channels_are_added():

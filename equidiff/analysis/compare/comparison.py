@@ -14,14 +14,14 @@ from torch import Tensor
 
 from equidiff.analysis.compare.agreement import agreement
 from equidiff.analysis.compare.folder import COMPLETE, DOES_NOT_FIT, FAILED
-from equidiff.analysis.compare.freedom import Freedom, find_freedom, fit_query
+from equidiff.analysis.compare.freedom import Freedom, find_freedom
 from equidiff.analysis.compare.maps import explain, flatten_channels, seed_of
 from equidiff.analysis.compare.quality import measure_infidelity, measure_sensitivity
 from equidiff.builtin.attributions.random_map import RandomMap
 from equidiff.contracts import Attribution, ScalarTarget
 from equidiff.devices import is_out_of_memory
 from equidiff.errors import EquiDiffError, UnknownNameError, UnsupportedError
-from equidiff.images.convert import is_image
+from equidiff.images.convert import fit_query, is_image
 from equidiff.registry.build import Built, build
 from equidiff.registry.manager import Plugins
 from equidiff.registry.specs import Spec
@@ -98,7 +98,7 @@ def prepare_subject(finished: Finished, count: int, batch: int) -> Subject:
             expected="a run whose generator makes images",
             hint="equidiff run",
         )
-    query = None if found.query is None else fit_query(found.query, tuple(found.samples.shape[1:]))
+    query = None if found.query is None else fit_query(found.query, found.samples.shape[1:])
     members = found.samples[:count]
     samples = members if query is None else torch.cat([query, members])
     device, seed = problem.target.device, finished.session.settings.seed

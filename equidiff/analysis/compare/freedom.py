@@ -8,7 +8,6 @@ from typing import Any, final
 import numpy as np
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
-from torch.nn.functional import interpolate
 
 from equidiff.analysis.compare.agreement import importance
 from equidiff.numerics.random import prior_samples
@@ -116,19 +115,3 @@ def _near(finished: Finished, query: Samples) -> tuple[list[int], str]:
 
 def _spread(samples: Samples, query: Samples) -> Tensor:
     return (samples - query).square().mean(dim=(0, 1)).sqrt()
-
-
-def fit_query(query: Samples, shape: tuple[int, ...]) -> Samples:
-    """The query in the shape of a sample: channels, then a crop at the centre to its proportions, then its size."""
-    channels, height, width = shape
-    if query.shape[1] != channels:
-        # the weights of ITU-R 601, as Pillow converts
-        grey = query.new_tensor([0.299, 0.587, 0.114])[:, None, None]
-        query = (query * grey).sum(dim=1, keepdim=True) if channels == 1 else query.expand(-1, channels, -1, -1)
-    scale = min(query.shape[2] / height, query.shape[3] / width)
-    rows, columns = round(height * scale), round(width * scale)
-    top, left = (query.shape[2] - rows) // 2, (query.shape[3] - columns) // 2
-    query = query[:, :, top : top + rows, left : left + columns]
-    if (rows, columns) == (height, width):
-        return query
-    return interpolate(query, (height, width), mode="bicubic", antialias=True, align_corners=False).clamp(0, 1)

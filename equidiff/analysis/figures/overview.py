@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
-from torch.nn.functional import interpolate
 
 from equidiff.analysis.figures.plane import Marked, draw_plane
 from equidiff.images.canvas import ACCENT, CAPTION, CELL, FAINT, GAP, INK, MARGIN, fit, font
@@ -144,18 +143,6 @@ def _put(canvas: Image.Image, picture: Image.Image, corner: tuple[int, int], sid
 def _caption(record: Record, found: InvariantSet, choice: Choice | None) -> str:
     value = show_values(shown_value(record), found.info["target"]["values"])
     return f"{record.index}: {value}" if choice else value
-
-
-def fit_query(query: Tensor, samples: Tensor) -> Tensor:
-    """The query with the samples' channels and size, `[1, *sample_shape]`, so that the two can be compared."""
-    if query.shape[1:] == samples.shape[1:] or not is_image(query):
-        return query
-    channels, *size = samples.shape[1:]
-    if query.shape[1] != channels:
-        query = query.mean(dim=1, keepdim=True).expand(-1, channels, -1, -1)
-    if list(query.shape[2:]) == size:
-        return query
-    return interpolate(query, size=size, mode="bilinear", antialias=True, align_corners=False)
 
 
 def tolerated(found: InvariantSet) -> float | None:

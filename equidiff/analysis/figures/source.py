@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from equidiff.analysis.figures.overview import fit_query, headline
+from equidiff.analysis.figures.overview import headline
 from equidiff.errors import UnsupportedError
+from equidiff.images.convert import fit_query
 from equidiff.run.invariant_set import InvariantSet
 from equidiff.run.session import Session
 
@@ -57,7 +58,7 @@ class Source:
     @property
     def query(self) -> Tensor | None:
         """The query in the samples' size, `[1, *sample_shape]`; None where there is none."""
-        return None if self.found.query is None else fit_query(self.found.query, self.found.samples)
+        return None if self.found.query is None else fit_query(self.found.query, self.found.samples.shape[1:])
 
     @property
     def title(self) -> str:

@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from equidiff.analysis.figures.overview import fit_query, show_values, shown_value
+from equidiff.analysis.figures.overview import show_values, shown_value
 from equidiff.analysis.report.extras import Method
 from equidiff.analysis.report.numbers import Key
 from equidiff.analysis.report.pixels import heat_uri, large_uri, small_maps, thumbnail_uri
-from equidiff.images.convert import is_image, to_picture
+from equidiff.images.convert import fit_query, is_image, to_picture
 from equidiff.metrics.spectral import mean_log_spectrum
 from equidiff.run.invariant_set import InvariantSet
 from equidiff.run.record import Record
@@ -100,7 +100,7 @@ class Drawer:
         """Log power of the members, and last of the query; none where they are no pictures."""
         if not is_image(self._samples):
             return
-        queries = () if self.found.query is None else fit_query(self.found.query, self._samples)
+        queries = () if self.found.query is None else fit_query(self.found.query, self._samples.shape[1:])
         # one at a time: in double precision, all of them would not fit beside each other
         for position, each in enumerate((*self._samples, *queries)):
             self._spectra.append(small_maps(mean_log_spectrum(each[None])[None])[0])

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from equidiff.analysis.figures.overview import fit_query, shown_value
-from equidiff.images.convert import is_image, quantized
+from equidiff.analysis.figures.overview import shown_value
+from equidiff.images.convert import fit_query, is_image, quantized
 from equidiff.run.invariant_set import InvariantSet
 
 REALISM = (
@@ -98,7 +98,7 @@ def _distances(found: InvariantSet) -> list[Key]:
     shown = as_shown(found.samples)
     word = "root mean square difference of pixels" if is_image(found.samples) else "root mean square difference"
     if found.query is not None:
-        query = as_shown(fit_query(found.query, found.samples))
+        query = as_shown(fit_query(found.query, found.samples.shape[1:]))
         values = (shown - query).flatten(1).square().mean(dim=1).sqrt().tolist()
         name, label = ("pixels", "difference from the query") if keys else ("distance", "distance from the query")
         keys.append(Key(name, label, "", word, values))
