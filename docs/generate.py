@@ -1,6 +1,6 @@
-"""Writes the reference pages that follow from the code: `python docs/generate.py`.
+"""Write the reference pages that follow from the code: `python docs/generate.py`.
 
-A test fails when a page on disk is not what this would write.
+A test fails if a page on disk differs from what this script would write.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ NOTICE = "<!-- Written by docs/generate.py; change the code, not this page. -->"
 
 
 def pages() -> dict[Path, str]:
-    """Each generated page and its content."""
+    """Content of each generated page."""
     plugins = load_plugins("equidiff.builtin")
     return {
         REFERENCE / "command-line.md": "\n".join([NOTICE, "", *command_line()]),
@@ -31,11 +31,11 @@ def pages() -> dict[Path, str]:
 
 
 def command_line() -> Iterator[str]:
-    """Every command with its options, as the command line itself declares them."""
+    """Every command with its options, from the declarations of the command line."""
     yield "# Command line"
     yield ""
-    yield "The same is printed by `equidiff --help` and `equidiff COMMAND --help`. Results go to stdout; progress,"
-    yield "tables and errors go to stderr."
+    yield "`equidiff --help` and `equidiff COMMAND --help` print the same text. Results go to stdout; progress, tables and"
+    yield "errors go to stderr."
     yield ""
     yield from command("equidiff", "equidiff [OPTIONS] COMMAND", app.registered_callback.callback)
     for each in app.registered_commands:
@@ -60,7 +60,7 @@ def command(name: str, usage: str, callback: Callable[..., Any]) -> Iterator[str
 
 
 def parameters(callback: Callable[..., Any]) -> Iterator[tuple[str, ArgumentInfo | OptionInfo]]:
-    """How each parameter of a command is written, and what was declared about it."""
+    """Spelling of each parameter of a command, and its declaration."""
     for name, hint in get_type_hints(callback, include_extras=True).items():
         info = next((each for each in get_args(hint) if isinstance(each, ArgumentInfo | OptionInfo)), None)
         if info is None or info.hidden:
@@ -78,17 +78,17 @@ def parameters(callback: Callable[..., Any]) -> Iterator[tuple[str, ArgumentInfo
 
 
 def type_name(hint: Any) -> str:
-    """A word for what an option takes."""
+    """Placeholder for the value of an option."""
     first = next((each for each in get_args(hint) if each is not type(None)), hint)
     return {int: "N", float: "NUMBER", str: "TEXT", Path: "PATH"}.get(first, "VALUE")
 
 
 def components(plugins: Plugins) -> Iterator[str]:
-    """Every built-in component, as its descriptor tells it."""
+    """Every built-in component, from its descriptor."""
     yield "# Components"
     yield ""
-    yield "What EquiDiff itself offers. `equidiff plugins` lists what is installed, with other plugins' components;"
-    yield "`equidiff show KIND NAME` prints the same as this page."
+    yield "The components that ship with EquiDiff. `equidiff plugins` also lists the components of other installed plugins;"
+    yield "`equidiff show KIND NAME` prints the section of one component."
     yield ""
     for kind in KINDS:
         yield f"## {kind.capitalize()}s"
@@ -117,11 +117,11 @@ def component(descriptor: Descriptor) -> Iterator[str]:
 
 
 def options_table(options: type[Options]) -> Iterator[str]:
-    """The options with what they may be."""
+    """Table of the options and their allowed values."""
     properties = options.model_json_schema().get("properties", {})
     if not properties:
         return
-    yield "| option | values | default | |"
+    yield "| option | values | default | meaning |"
     yield "|---|---|---|---|"
     for name, schema in properties.items():
         default = schema.get("default")
