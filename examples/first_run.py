@@ -1,4 +1,4 @@
-"""Sample an invariant set in Python, look into it, keep it, read it again."""
+"""Sample an invariant set in Python, inspect it, save it and load it again."""
 
 import equidiff
 
@@ -9,9 +9,9 @@ print(f"target: {found.target.item():.3f} {found.info['target']['unit']}")
 for record in found.members:
     print(f"sample {record.index}: {record.measurement[0]:.3f} after {record.evaluations:.1f} evaluations")
 
-print(f"in the set, measured again: {found.contains(found.samples).sum()}")
-print(f"of their negatives: {found.contains(1 - found.samples).sum()}")
+print(f"members when measured again: {found.contains(found.samples).sum()}")
+print(f"members among their negatives: {found.contains(1 - found.samples).sum()}")
 
 folder = found.save("first-run")
 again = equidiff.InvariantSet.load(folder)
-print(f"read again: {len(again)} members, samples of shape {tuple(again.samples.shape)}")
+print(f"loaded again: {len(again)} members, samples of shape {tuple(again.samples.shape)}")

@@ -65,9 +65,9 @@ def test_circles_says_when_a_member_is_off(capsys):
 def test_first_run(tmp_path):
     printed = run("first_run.py", folder=tmp_path)
     assert "4 of 4 samples are members" in printed
-    assert "in the set, measured again: 4" in printed
-    assert "of their negatives: " in printed
-    assert "read again: 4 members, samples of shape (4, 1, 28, 28)" in printed
+    assert "members when measured again: 4" in printed
+    assert "members among their negatives: " in printed
+    assert "loaded again: 4 members, samples of shape (4, 1, 28, 28)" in printed
     assert json.loads((tmp_path / "first-run" / "run.json").read_text())["status"] == "complete"
 
 
