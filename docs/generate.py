@@ -34,8 +34,8 @@ def command_line() -> Iterator[str]:
     """Every command with its options, from the declarations of the command line."""
     yield "# Command line"
     yield ""
-    yield "`equidiff --help` and `equidiff COMMAND --help` print the same text. Results go to stdout; progress, tables and"
-    yield "errors go to stderr."
+    yield "`equidiff --help` and `equidiff COMMAND --help` print the same text. Results go to stdout; progress, tables"
+    yield "and errors go to stderr."
     yield ""
     yield from command("equidiff", "equidiff [OPTIONS] COMMAND", app.registered_callback.callback)
     for each in app.registered_commands:
@@ -87,8 +87,8 @@ def components(plugins: Plugins) -> Iterator[str]:
     """Every built-in component, from its descriptor."""
     yield "# Components"
     yield ""
-    yield "The components that ship with EquiDiff. `equidiff plugins` also lists the components of other installed plugins;"
-    yield "`equidiff show KIND NAME` prints the section of one component."
+    yield "The components that ship with EquiDiff. `equidiff plugins` also lists the components of other installed"
+    yield "plugins; `equidiff show KIND NAME` prints the section of one component."
     yield ""
     for kind in KINDS:
         yield f"## {kind.capitalize()}s"
