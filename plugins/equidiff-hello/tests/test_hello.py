@@ -1,3 +1,5 @@
+"""Contract checks and known values of the blur and the brightness."""
+
 import pytest
 import torch
 from equidiff_hello.blur import Blur
@@ -7,7 +9,7 @@ import equidiff
 from equidiff.plugin import EquiDiffError
 from equidiff.testing import check_objective, check_plugin, check_regularizer, load_plugins
 
-PICTURES = torch.rand(3, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+IMAGES = torch.rand(3, 1, 28, 28, generator=torch.Generator().manual_seed(0))
 LATENTS = torch.randn(3, 1, 28, 28, generator=torch.Generator().manual_seed(1))
 
 
@@ -17,22 +19,22 @@ def test_plugin_keeps_its_contract():
 
 @pytest.mark.parametrize("middle", [1.0, 0.5, 0.01])
 def test_brightness_keeps_its_contract(middle):
-    check_objective(Brightness(middle), PICTURES)
+    check_objective(Brightness(middle), IMAGES)
 
 
 @pytest.mark.parametrize("sigma", [0.3, 1.0, 12.0])
 def test_blur_keeps_its_contract(sigma):
-    check_regularizer(Blur(sigma), PICTURES, LATENTS)
+    check_regularizer(Blur(sigma), IMAGES, LATENTS)
 
 
-def test_brightness_of_known_pictures():
-    pictures = torch.zeros(2, 3, 4, 4)
-    pictures[1, :, 1:3, 1:3] = 1
-    assert Brightness().measure(pictures).tolist() == [[0], [25]]
-    assert Brightness(middle=0.5).measure(pictures).tolist() == [[0], [100]]
+def test_brightness_of_known_images():
+    images = torch.zeros(2, 3, 4, 4)
+    images[1, :, 1:3, 1:3] = 1
+    assert Brightness().measure(images).tolist() == [[0], [25]]
+    assert Brightness(middle=0.5).measure(images).tolist() == [[0], [100]]
 
 
-def test_blur_keeps_flat_pictures_and_spreads_a_dot():
+def test_blur_keeps_flat_images_and_spreads_a_dot():
     (flat,) = Blur(2).views(torch.full((1, 1, 9, 9), 0.7))
     torch.testing.assert_close(flat, torch.full((1, 1, 9, 9), 0.7))
     dot = torch.zeros(1, 1, 9, 9)
@@ -71,7 +73,7 @@ def test_members_are_members_under_the_blur_too():
         ("toy:circles", "brightness", "none", "makes points"),
     ],
 )
-def test_what_cannot_be_is_refused(generator, objective, regularizer, problem):
+def test_bad_specs_are_refused(generator, objective, regularizer, problem):
     plugins = load_plugins("equidiff.builtin", "equidiff_hello.plugin")
     with pytest.raises(EquiDiffError, match=problem):
         equidiff.sample(generator, objective, regularizer, query=0, samples=1, plugins=plugins)

@@ -31,7 +31,7 @@ BETAS = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_line
 
 
 def tokenizer(folder, **changes):
-    """Letters only, each a token of its own: a vocabulary that CLIP's tokenizer accepts, made offline."""
+    """A vocabulary of single letters that CLIP's tokenizer accepts, made offline."""
     letters = "abcdefghijklmnopqrstuvwxyz"
     words = [*letters, *(letter + "</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
     folder.mkdir(parents=True)
@@ -49,7 +49,7 @@ def text_encoder(words, model_class=CLIPTextModel, **changes):
 
 
 def text_unet(**changes):
-    """A UNet in which the text counts: random weights alone make little of it."""
+    """A UNet that depends on the text; with random weights alone it hardly would."""
     config = {
         "sample_size": 8,
         "in_channels": 4,
@@ -71,7 +71,7 @@ def text_unet(**changes):
 
 
 def xl_unet(**changes):
-    """A UNet told of two texts of `WIDTH`, a pooled one of 8, and six numbers, all of which count."""
+    """A UNet that depends on two texts of `WIDTH`, a pooled one of 8, and six numbers."""
     unet = text_unet(
         cross_attention_dim=2 * WIDTH,
         addition_embed_type="text_time",
@@ -125,7 +125,7 @@ def scheduler(method="ddim", **changes):
 
 
 def save_text_pipeline(folder, schedule=None, unet=None, vae=None):
-    """A Stable Diffusion pipeline of 16-pixel pictures; returns the pipeline."""
+    """A Stable Diffusion pipeline of 16-pixel images; returns the pipeline."""
     torch.manual_seed(0)
     words = tokenizer(folder.with_name(folder.name + "-words"))
     pipeline = StableDiffusionPipeline(
@@ -144,7 +144,7 @@ def save_text_pipeline(folder, schedule=None, unet=None, vae=None):
 
 
 def save_xl_pipeline(folder, zeros=True, schedule=None, **parts):
-    """A Stable Diffusion XL pipeline of 16-pixel pictures, made as SDXL-Turbo's is; returns the pipeline."""
+    """A Stable Diffusion XL pipeline of 16-pixel images, made as SDXL-Turbo's is; returns the pipeline."""
     torch.manual_seed(0)
     words = tokenizer(folder.with_name(folder.name + "-words"))
     other_words = tokenizer(folder.with_name(folder.name + "-other-words"), pad_token="a")
@@ -166,7 +166,7 @@ def save_xl_pipeline(folder, zeros=True, schedule=None, **parts):
 
 
 def save_pixel_pipeline(folder, schedule=None, unet=None):
-    """An unconditional DDPM pipeline of 8-pixel pictures; returns the pipeline."""
+    """An unconditional DDPM pipeline of 8-pixel images; returns the pipeline."""
     torch.manual_seed(0)
     pipeline = DDPMPipeline(unet=unet or pixel_unet(), scheduler=schedule or DDPMScheduler(clip_sample=False))
     pipeline.save_pretrained(folder)
@@ -174,7 +174,7 @@ def save_pixel_pipeline(folder, schedule=None, unet=None):
 
 
 def reachable(folder, **options):
-    """The median score of sixteen plain samples: half of the samples are above it."""
+    """The median score of sixteen prior samples, which half of them exceed."""
     generator = build(str(folder), SdOptions(**options), BuildContext())
     latents = torch.randn(16, *generator.latent_shape, generator=torch.Generator().manual_seed(5))
     with torch.no_grad():
@@ -185,7 +185,7 @@ def reachable(folder, **options):
 
 @pytest.fixture(scope="session")
 def tiny():
-    """The functions of this file: pytest does not let tests import it."""
+    """The functions of this file, which tests cannot import."""
     return SimpleNamespace(**{name: value for name, value in globals().items() if callable(value)})
 
 
@@ -200,35 +200,35 @@ def _saved(tmp_path_factory):
 
 @pytest.fixture
 def text(_saved):
-    """Folder of a Stable Diffusion pipeline; read it, do not change it."""
+    """Folder of a Stable Diffusion pipeline, read only."""
     return _saved / "text"
 
 
 @pytest.fixture
 def pixels(_saved):
-    """Folder of a DDPM pipeline; read it, do not change it."""
+    """Folder of a DDPM pipeline, read only."""
     return _saved / "pixels"
 
 
 @pytest.fixture
 def xl(_saved):
-    """Folder of a Stable Diffusion XL pipeline; read it, do not change it."""
+    """Folder of a Stable Diffusion XL pipeline, read only."""
     return _saved / "xl"
 
 
 @pytest.fixture
 def xl_copy(xl, tmp_path):
-    """Folder of a Stable Diffusion XL pipeline, to be spoilt."""
+    """Folder of a Stable Diffusion XL pipeline, for a test to damage."""
     return shutil.copytree(xl, tmp_path / "xl")
 
 
 @pytest.fixture
 def text_copy(text, tmp_path):
-    """Folder of a Stable Diffusion pipeline, to be spoilt."""
+    """Folder of a Stable Diffusion pipeline, for a test to damage."""
     return shutil.copytree(text, tmp_path / "text")
 
 
 @pytest.fixture
 def pixels_copy(pixels, tmp_path):
-    """Folder of a DDPM pipeline, to be spoilt."""
+    """Folder of a DDPM pipeline, for a test to damage."""
     return shutil.copytree(pixels, tmp_path / "pixels")

@@ -1,4 +1,4 @@
-"""The contract, gradients, memory, bfloat16 and inversion."""
+"""Contract, gradients, memory, bfloat16 and inversion of the generator."""
 
 from types import SimpleNamespace
 
@@ -27,7 +27,7 @@ def noise(generator, rows=2, seed=0):
     return torch.randn(rows, *generator.latent_shape, generator=torch.Generator().manual_seed(seed))
 
 
-def told(dtype=torch.float32):
+def conditioning(dtype=torch.float32):
     return {"encoder_hidden_states": torch.randn(1, 5, 16, dtype=dtype)}
 
 
@@ -70,7 +70,7 @@ def test_tiny_autoencoder_keeps_its_contract(tiny, tmp_path, text):
 @pytest.mark.parametrize("recompute", [True, False])
 def test_gradients_by_finite_differences_in_float64(tiny, method, recompute):
     torch.manual_seed(0)
-    conditions = [(weight, told(torch.float64)) for weight in (-2.0, 3.0)]
+    conditions = [(weight, conditioning(torch.float64)) for weight in (-2.0, 3.0)]
     config = dict(tiny.scheduler().config)
     generator = Diffusion(
         Denoiser(tiny.text_unet().double(), conditions),
@@ -94,7 +94,7 @@ def test_recomputing_changes_no_gradient(text, options):
 
 
 def kept_bytes(generator):
-    """What autograd keeps after the forward pass, parameters left out."""
+    """Number of bytes that autograd keeps after the forward pass, without parameters."""
     sizes = {}
 
     def pack(tensor):
@@ -116,7 +116,7 @@ def test_recomputed_steps_keep_nothing_but_their_states(text):
     assert kept[1] - kept[0] > 100 * states
 
 
-def test_a_plain_look_keeps_no_graph(text):
+def test_without_gradients_no_graph_is_kept(text):
     generator = make(text, steps=2)
     assert not generator.generate(noise(generator)).requires_grad
 
@@ -155,17 +155,17 @@ def test_bfloat16_is_near_float32(text, method):
     assert torch.cosine_similarity(slopes.flatten(), wanted.flatten(), dim=0) > 0.95
 
 
-def test_an_autoencoder_that_loses_the_picture_is_said_to(text):
-    """Random weights: what comes back has nothing to do with what went in."""
+def test_an_autoencoder_that_does_not_reconstruct_is_refused(text):
+    """With random weights, decoding does not reconstruct the encoded image."""
     generator = make(text, steps=2)
     with torch.no_grad():
         samples = generator.generate(noise(generator))
-    with pytest.raises(UnsupportedError, match="does not give these samples back"):
+    with pytest.raises(UnsupportedError, match="does not reconstruct these samples"):
         generator.invert(samples)
 
 
 class Folding(nn.Module):
-    """An autoencoder without loss: each 2x2 block of pixels becomes four channels."""
+    """A lossless autoencoder: each 2x2 block of pixels becomes four channels."""
 
     class Mean:
         def __init__(self, mean):
@@ -178,8 +178,8 @@ class Folding(nn.Module):
             scaling_factor=0.18215, block_out_channels=(1, 1), out_channels=1, latent_channels=4
         )
 
-    def encode(self, pictures):
-        return self.Mean(nn.functional.pixel_unshuffle(pictures, 2))
+    def encode(self, images):
+        return self.Mean(nn.functional.pixel_unshuffle(images, 2))
 
     def decode(self, states, return_dict):
         return (nn.functional.pixel_shuffle(states, 2),)
@@ -188,7 +188,7 @@ class Folding(nn.Module):
 @pytest.mark.parametrize("method", ["ddim", "euler"])
 def test_latent_models_invert_where_the_autoencoder_does(tiny, method):
     torch.manual_seed(0)
-    denoiser = Denoiser(tiny.text_unet(), [(1.0, told())])
+    denoiser = Denoiser(tiny.text_unet(), [(1.0, conditioning())])
     sampler = Sampler(method, dict(tiny.scheduler().config))
     generator = Diffusion(denoiser, sampler, (4, 8, 8), 3, Autoencoder(Folding()))
     check_generator(generator)

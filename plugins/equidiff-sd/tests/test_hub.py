@@ -1,4 +1,4 @@
-"""The model hub: its cache, and what is said where it cannot be reached."""
+"""Models from the hub: its cache, and the errors when it cannot be reached."""
 
 import shutil
 from pathlib import Path
@@ -95,7 +95,7 @@ def test_without_a_hub_the_tiny_autoencoder_has_its_own_error(text):
 
 @pytest.mark.parametrize("form", ["safetensors", "bin"])
 def test_a_cache_with_a_file_missing_is_filled_up(text, tmp_path, monkeypatch, form):
-    """A pickle is taken only where the repository has nothing else."""
+    """A pickle is read only if the repository has nothing else."""
     snapshot = put_in_cache("stabilityai/sd-turbo", text)
     (snapshot / "unet" / WEIGHTS).unlink()
     shutil.copytree(text, tmp_path / "online")

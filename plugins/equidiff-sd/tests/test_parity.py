@@ -1,4 +1,4 @@
-"""The differentiable loop makes what diffusers' own pipelines make from the same noise."""
+"""The differentiable loop gives the same images as diffusers' own pipelines from the same noise."""
 
 import hashlib
 
@@ -42,7 +42,7 @@ def load_pipeline(folder, method, **parts):
 
 
 def reference(pipeline, latents, steps, prompt="", guidance=1.0, **options):
-    """The pipeline's latents by its own call, decoded without the clamp that its pictures get."""
+    """The pipeline's latents by its own call, decoded without the clamp of its images."""
     options |= {"num_inference_steps": steps, "guidance_scale": guidance, "output_type": "latent"}
     found = pipeline([prompt] * len(latents), latents=latents, **options).images
     with torch.no_grad():
@@ -98,7 +98,7 @@ def test_old_configuration_without_an_offset(tiny, text_copy):
 
 
 def test_turbo(tiny, text_copy):
-    """As SD-Turbo comes: Euler, the times counted from the end, one step; both taken from the folder."""
+    """SD-Turbo's settings, read from its folder: Euler, trailing times, one step."""
     tiny.scheduler("euler", timestep_spacing="trailing").save_pretrained(text_copy / "scheduler")
     for steps in (1, 4):
         generator = make(text_copy, steps=steps)
@@ -146,7 +146,7 @@ def ddim_pipeline(folder, **changes):
 
 
 def call_pixels(pipeline, latents, steps, monkeypatch):
-    """The pipeline's pictures by its own call, which draws its noise itself."""
+    """The pipeline's images by its own call, which draws its noise itself."""
     monkeypatch.setattr("diffusers.pipelines.ddim.pipeline_ddim.randn_tensor", lambda *_, **__: latents)
     return pipeline(len(latents), num_inference_steps=steps, output_type="pt").images
 
@@ -158,7 +158,7 @@ def test_unconditional(pixels, monkeypatch, steps):
     found = generate(generator, latents)
     expected = call_pixels(ddim_pipeline(pixels), latents, steps, monkeypatch)
     assert (found.clamp(0, 1) - expected).abs().max() < TOLERANCE
-    assert (found < 0).any()  # not clamped, as the pipeline's pictures are
+    assert (found < 0).any()  # not clamped, as the pipeline's images are
 
 
 def test_unconditional_v_prediction_beside_the_index(tiny, tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""The samplers against what is known in closed form: formulas of the steps, and the flow of Gaussian data."""
+"""The samplers against closed forms: formulas of the steps, and the flow of Gaussian data."""
 
 import math
 
@@ -55,7 +55,7 @@ def gaussian_generator(method, steps, predicts="epsilon", shape=(1, 2, 2), **cha
 
 
 def exact(latents, steps):
-    """Where the probability flow takes these latents by time 1, and the expected image there, which is the last step.
+    """The probability flow's states at time 1, and the expected images there, which are the last step.
 
     The flow keeps their distance from the mean, in standard deviations of what it has made by then.
     """
@@ -134,7 +134,7 @@ def test_gaussian_generators_keep_their_contract_and_invert(method):
     torch.testing.assert_close(generator.invert(generator.generate(latents)), latents, rtol=0, atol=2e-4)
 
 
-def test_fixed_points_of_linear_maps_where_plain_iteration_runs_away():
+def test_fixed_points_of_linear_maps_where_plain_iteration_diverges():
     stretch = torch.linalg.qr(draw(4, 4)).Q * torch.tensor([1.5, -0.9, 0.5, -3.0], dtype=torch.float64)
     shift = draw(3, 4)
     found, off = solve_fixed_point(lambda rows: rows @ stretch.T + shift, torch.zeros_like(shift), 50, 1e-9)
@@ -153,7 +153,7 @@ def test_fixed_points_do_not_depend_on_the_other_rows():
     torch.testing.assert_close(together[:1], alone, rtol=0, atol=0)
 
 
-def test_a_step_that_forgets_its_state_is_not_undone():
+def test_a_step_that_does_not_depend_on_its_state_is_not_undone():
     generator = gaussian_generator("euler", 4, "sample")
     with pytest.raises(UnsupportedError, match="does not depend on its state"):
         generator.invert(torch.rand(2, 1, 2, 2))
@@ -173,11 +173,11 @@ def test_inversion_that_does_not_converge_says_so():
 @pytest.mark.parametrize("method", ["ddim", "euler"])
 def test_step_counts_that_there_are_no_times_for(method, steps):
     generator = gaussian_generator(method, 3)
-    with pytest.raises(UsageError, match="so many steps"):
+    with pytest.raises(UsageError, match="this many steps"):
         generator.generate(torch.zeros(1, 1, 2, 2), steps=steps)
 
 
-def test_pure_noise_is_nothing_for_ddim_to_begin_with():
+def test_ddim_cannot_start_from_pure_noise():
     config = {**CONFIG, "rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
     with pytest.raises(UnsupportedError, match="pure noise"):
         Sampler("ddim", config).plan(4)
@@ -186,5 +186,5 @@ def test_pure_noise_is_nothing_for_ddim_to_begin_with():
 
 
 def test_unknown_predictions_are_refused():
-    with pytest.raises(UnsupportedError, match="what the network predicts"):
+    with pytest.raises(UnsupportedError, match="this kind of prediction"):
         Sampler("ddim", {**CONFIG, "prediction_type": "flow_prediction"})

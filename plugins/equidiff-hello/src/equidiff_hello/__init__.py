@@ -1,1 +1,1 @@
-"""An objective and a regularizer for EquiDiff, to copy from."""
+"""An objective and a regularizer for EquiDiff: a template for your own plugin."""

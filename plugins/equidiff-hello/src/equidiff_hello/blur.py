@@ -12,12 +12,12 @@ from equidiff.contracts import BuildContext, Regularizer
 from equidiff.plugin import EquiDiffError, Options
 from equidiff.types import Samples
 
-REACH = 3  # the kernel ends at so many standard deviations
+REACH = 3  # standard deviations at which the kernel is cut off
 
 
 @final
 class Blur(Regularizer):
-    """One view: the picture under a Gaussian blur, its border repeated outwards.
+    """One view: the image under a Gaussian blur, padded by repeating its border.
 
     Args:
         sigma: standard deviation in pixels, above 0.
@@ -27,16 +27,16 @@ class Blur(Regularizer):
         self.sigma = sigma
 
     def views(self, samples: Samples) -> list[Samples]:
-        """The blurred pictures, of the shape of the pictures `[batch, channels, height, width]`."""
+        """The blurred images, of the same shape as the images, `[batch, channels, height, width]`."""
         reach = math.ceil(REACH * self.sigma)
-        places = torch.arange(-reach, reach + 1, device=samples.device, dtype=samples.dtype)
-        kernel = torch.exp(-0.5 * (places / self.sigma) ** 2)
+        offsets = torch.arange(-reach, reach + 1, device=samples.device, dtype=samples.dtype)
+        kernel = torch.exp(-0.5 * (offsets / self.sigma) ** 2)
         kernel = kernel / kernel.sum()
         batch, channels, height, width = samples.shape
-        planes = samples.reshape(batch * channels, 1, height, width)
-        planes = F.pad(planes, (reach, reach, reach, reach), mode="replicate")
-        planes = F.conv2d(F.conv2d(planes, kernel[None, None, None]), kernel[None, None, :, None])
-        return [planes.reshape(samples.shape)]
+        channelwise = samples.reshape(batch * channels, 1, height, width)
+        channelwise = F.pad(channelwise, (reach, reach, reach, reach), mode="replicate")
+        channelwise = F.conv2d(F.conv2d(channelwise, kernel[None, None, None]), kernel[None, None, :, None])
+        return [channelwise.reshape(samples.shape)]
 
 
 def build(argument: str | None, options: Options, context: BuildContext) -> Regularizer:

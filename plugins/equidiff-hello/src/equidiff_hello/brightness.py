@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 @final
 class Brightness(Objective):
-    """Mean grey level of the middle of a picture.
+    """Mean grey level of the middle of an image.
 
     Args:
-        middle: fraction of the width and height that counts, in (0, 1].
+        middle: fraction of the width and height to measure, in (0, 1].
     """
 
     names = ("brightness",)
@@ -27,7 +27,7 @@ class Brightness(Objective):
         self.middle = middle
 
     def measure(self, samples: Samples) -> Measurements:
-        """The brightness of pictures `[batch, channels, height, width]`, nominally in [0, 1], as `[batch, 1]`."""
+        """The brightness of images `[batch, channels, height, width]`, nominally in [0, 1], as `[batch, 1]`."""
         top, left = (int(side * (1 - self.middle) / 2) for side in samples.shape[-2:])
         height, width = samples.shape[-2:]
         inner = samples[..., top : height - top, left : width - left]
@@ -42,7 +42,7 @@ def build(argument: str | None, options: BrightnessOptions, context: BuildContex
     """
     if context.generator is not None and len(context.generator.sample_shape) != 3:
         raise EquiDiffError(
-            "Only pictures have a brightness, and this generator makes points.",
+            "Brightness needs images, and this generator makes points.",
             given=f"samples of shape {tuple(context.generator.sample_shape)}",
             expected="samples of shape (channels, height, width)",
             hint="--generator toy:fashion",

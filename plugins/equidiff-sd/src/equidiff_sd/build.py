@@ -21,24 +21,24 @@ from equidiff_sd.text import Conditioning
 if TYPE_CHECKING:
     from equidiff_sd.plugin import SdOptions
 
-STEPS = {"turbo": 1, "sdxl-turbo": 1}  # where it is not the usual number
-USUAL_STEPS = 20
+STEPS = {"turbo": 1, "sdxl-turbo": 1}
+DEFAULT_STEPS = 20  # of all other models
 TEXT_ONLY = ("prompt", "guidance", "size", "vae", "tiny")
 EULER = ("EulerDiscreteScheduler", "EulerAncestralDiscreteScheduler")  # the second one is run without its noise
-# what a UNet may need beside state, time and text; only SDXL gives one of these
+# inputs that a UNet may need beside state, time and text; only SDXL has one of them
 ADDITION = "addition_embed_type"
 CONDITIONS = ("class_embed_type", "num_class_embeds", ADDITION, "time_cond_proj_dim", "encoder_hid_dim")
 
 
 @dataclass(frozen=True)
 class Family:
-    """In what the families of text-to-image models differ.
+    """Properties that distinguish the families of text-to-image models.
 
     Attributes:
-        condition: from folder, prompts, size of the picture and context to what the UNet is told.
+        condition: maps folder, prompts, size of the image and context to the UNet's conditioning.
         addition: the UNet's `addition_embed_type`.
         tiny: hub id of the tiny autoencoder.
-        schedule: entries that the family's pipeline sets in its scheduler's configuration.
+        schedule: entries that the family's pipeline sets in the scheduler's configuration.
     """
 
     condition: Callable[..., list[Conditioning]]
@@ -57,17 +57,17 @@ def build(argument: str | None, options: SdOptions, context: BuildContext) -> Ge
     """Build `sd`: find the folder, load its networks, encode the prompt.
 
     Raises:
-        UsageError: options that contradict each other or the model.
-        UnknownNameError: the argument is no name, no folder and no hub id.
-        UnsupportedError: a network that needs more than state, time and text.
-        WeightsError: files that cannot be had, are missing or damaged, or belong to another kind of pipeline.
+        UsageError: options contradict each other or the model.
+        UnknownNameError: the argument is neither a known name, a folder nor a hub id.
+        UnsupportedError: a network needs more than state, time and text.
+        WeightsError: files cannot be downloaded, are missing or damaged, or belong to another kind of pipeline.
     """
     _check_options(options)
     name = argument or "1.5"
     with_vae = options.vae == "full"
     folder = find_model(name, with_vae)
     kind = folder.require(with_vae)
-    steps = options.steps or STEPS.get(name, USUAL_STEPS)
+    steps = options.steps or STEPS.get(name, DEFAULT_STEPS)
     if kind == PIXELS:
         return _build_pixels(folder, options, steps, context)
     return _build_text(folder, FAMILIES[kind], options, steps, context)
@@ -76,16 +76,16 @@ def build(argument: str | None, options: SdOptions, context: BuildContext) -> Ge
 def _check_options(options: SdOptions) -> None:
     if options.guidance > 1 and not options.prompt:
         raise UsageError(
-            "Guidance needs a prompt to guide towards.",
+            "Guidance needs a prompt.",
             given=f"guidance={options.guidance:g} without a prompt",
             expected="a prompt, or no guidance",
             hint=f"--generator 'sd,prompt=a photo of a zebra,guidance={options.guidance:g}'",
         )
     if options.tiny and options.vae != "tiny":
         raise UsageError(
-            "A tiny autoencoder is named, but not asked for.",
+            "A tiny autoencoder is named, but vae=tiny is not set.",
             given=f"tiny={options.tiny}",
-            expected="vae=tiny beside it",
+            expected="vae=tiny as well",
             hint=f"--generator sd,vae=tiny,tiny={options.tiny}",
         )
 
@@ -94,7 +94,7 @@ def _build_pixels(folder: Folder, options: SdOptions, steps: int, context: Build
     given = [option for option in TEXT_ONLY if option in options.model_fields_set]
     if given:
         raise UsageError(
-            "This model is unconditional: it has no text, no autoencoder, and one size.",
+            "This model is unconditional: it has no prompt, no autoencoder and only one size.",
             given=", ".join(f"{option}={getattr(options, option)}" for option in given),
             expected="a Stable Diffusion model, or none of these options",
         )
@@ -106,36 +106,38 @@ def _build_pixels(folder: Folder, options: SdOptions, steps: int, context: Build
 
 
 def _build_text(folder: Folder, family: Family, options: SdOptions, steps: int, context: BuildContext) -> Diffusion:
-    # the largest network comes last: what is wrong is said before it is loaded
+    # the largest network comes last, so that errors are reported before it is loaded
     channels, height, width = _check_unet(folder, family.addition)
     sampler = _sampler(folder, options, steps, context, family.schedule)
     autoencoder = _load_autoencoder(folder, options.tiny or family.tiny, options, context)
     if autoencoder.latent_channels != channels:
         raise folder.error(
-            f"UNet and autoencoder do not fit: {channels} channels and {autoencoder.latent_channels}.",
+            f"UNet and autoencoder do not match: {channels} and {autoencoder.latent_channels} channels.",
             "networks that were trained together",
         )
     if options.size is not None:
         height = width = _latent_side(options.size, autoencoder.factor)
-    picture = (height * autoencoder.factor, width * autoencoder.factor)
-    conditions = _conditions(folder, family, picture, options, context)
+    image = (height * autoencoder.factor, width * autoencoder.factor)
+    conditions = _conditions(folder, family, image, options, context)
     unet = load_model(folder, "unet", UNet2DConditionModel, context).to(context.device)
     denoiser = Denoiser(unet, conditions, context.dtype)
     return Diffusion(denoiser, sampler, (channels, height, width), steps, autoencoder, options.checkpoint)
 
 
 def _check_unet(folder: Folder, addition: str | None) -> tuple[int, int, int]:
-    """Channels, height and width of what the UNet works on, from its configuration."""
+    """Channels, height and width of the UNet's states, from its configuration."""
     config = folder.config("unet")
     channels, out, size = (config.get(name) for name in ("in_channels", "out_channels", "sample_size"))
     height, width = size if isinstance(size, list) and len(size) == 2 else (size, size)
     if not isinstance(channels, int) or not isinstance(height, int) or not isinstance(width, int):
-        raise folder.error("The UNet's config.json does not say what it works on.", "in_channels and sample_size")
-    asked = [name for name in CONDITIONS if config.get(name) != (addition if name == ADDITION else None)]
-    if asked or channels != out:
+        raise folder.error(
+            "The UNet's config.json does not state the shape of its input.", "in_channels and sample_size"
+        )
+    needed = [name for name in CONDITIONS if config.get(name) != (addition if name == ADDITION else None)]
+    if needed or channels != out:
         raise UnsupportedError(
-            "This UNet is no plain denoiser for this kind of pipeline.",
-            given=", ".join(f"{name}={config.get(name)}" for name in asked) or f"{channels} channels in, {out} out",
+            "This UNet needs inputs that this kind of pipeline does not have.",
+            given=", ".join(f"{name}={config.get(name)}" for name in needed) or f"{channels} channels in, {out} out",
             expected="a network of state, time and text that predicts one tensor of the state's shape"
             + (f", with {ADDITION}={addition}" if addition else ""),
         )
@@ -146,7 +148,7 @@ def _sampler(folder: Folder, options: SdOptions, steps: int, context: BuildConte
     config = folder.config("scheduler", "scheduler_config.json") | changes
     own = "euler" if config.get("_class_name") in EULER else "ddim"
     sampler = Sampler(options.scheduler or own, config, context.device)
-    sampler.plan(steps)  # refuses now what it would refuse in the middle of a run
+    sampler.plan(steps)  # raises now the errors that it would raise in the middle of a run
     return sampler
 
 
@@ -166,9 +168,9 @@ def _load_autoencoder(folder: Folder, tiny: str, options: SdOptions, context: Bu
         model = load_model(folder, "vae", AutoencoderTiny if shipped else AutoencoderKL, context)
     if getattr(model.config, "latents_mean", None) is not None:
         raise UnsupportedError(
-            "This autoencoder's latents have a mean of their own, which is not supported.",
+            "Autoencoders whose latents are shifted by a mean are not supported.",
             given=f"latents_mean={model.config.latents_mean}",
-            expected="latents that are scaled by one number",
+            expected="latents that are scaled by a single number",
         )
     return Autoencoder(model.to(context.device))
 
@@ -176,7 +178,7 @@ def _load_autoencoder(folder: Folder, tiny: str, options: SdOptions, context: Bu
 def _latent_side(size: int, factor: int) -> int:
     if size % factor:
         raise UsageError(
-            "The autoencoder makes no pictures of this size.",
+            "The autoencoder makes no images of this size.",
             given=f"size={size}",
             expected=f"a multiple of {factor}",
             hint=f"size={max(1, size // factor) * factor}",

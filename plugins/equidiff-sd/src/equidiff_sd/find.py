@@ -1,4 +1,4 @@
-"""From what the user typed to a folder on this disk."""
+"""Search for a model's folder: on this disk, in the hub's cache, or on the hub."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ SMALL = ("*.json", "*.txt")
 
 
 def find_model(name: str, with_vae: bool) -> Folder:
-    """The folder of a pipeline: a known model, a local folder, or a hub id.
+    """Find the folder of a pipeline: a known model, a local folder, or a hub id.
 
     Args:
-        name: what the user typed.
-        with_vae: whether its own autoencoder is needed.
+        name: name, path or hub id that the user typed.
+        with_vae: require the pipeline's own autoencoder.
 
     Raises:
         UnknownNameError: it is none of these.
-        WeightsError: it is a file, or the hub does not give it.
+        WeightsError: it is a file, or it cannot be downloaded.
     """
     path = Path(name).expanduser()
     if name not in KNOWN and path.is_dir():
         return Folder(path, path.resolve().name)
     if name not in KNOWN and path.exists():
         raise WeightsError(
-            "This is a file, and a diffusers model is a folder.",
+            "This is a file, but a diffusers model is a folder.",
             given=path,
             expected=SUPPORTED,
             hint=f"StableDiffusionPipeline.from_single_file('{path.name}').save_pretrained('DIR') in diffusers\n"
@@ -46,7 +46,7 @@ def find_model(name: str, with_vae: bool) -> Folder:
     repository = KNOWN.get(name, name)
     if not HUB_ID.fullmatch(repository):
         raise unknown_name("model or folder", name, KNOWN, "sd:1.5, sd:./FOLDER or sd:ORG/REPO")
-    # the last one is for pipelines whose only network lies beside the index
+    # the last is for pipelines whose only network lies beside the index
     places = ["unet/{}", *(["vae/{}"] if with_vae else []), *([] if name in KNOWN else ["{}"])]
     encoders = TEXT_ENCODERS[:1] if name in KNOWN and name != "sdxl-turbo" else TEXT_ENCODERS
     weights, pickles = (
@@ -55,49 +55,52 @@ def find_model(name: str, with_vae: bool) -> Folder:
     )
 
     def complete(folder: Folder) -> bool:
-        # a pipeline of another kind stays one, however often it is downloaded
+        # a pipeline of another kind is complete: downloading it again would not help
         return (folder.path / INDEX).is_file() and (folder.kind() is None or not folder.missing(with_vae))
 
     return _from_hub(repository, ([*SMALL, *weights], pickles), complete, "--generator sd:./{}")
 
 
 def find_tiny(name: str) -> Folder:
-    """The folder of a tiny autoencoder: local, or from the hub.
+    """Find the folder of a tiny autoencoder: local, or from the hub.
 
     Args:
         name: a folder or a hub id.
 
     Raises:
         UsageError: it is neither.
-        WeightsError: files are missing, or the hub does not give them.
+        WeightsError: files are missing or cannot be downloaded.
     """
     path = Path(name).expanduser()
     if path.is_dir():
         folder = Folder(path, path.resolve().name)
     elif HUB_ID.fullmatch(name):
         files = ["config.json", WEIGHTS[0]], [WEIGHTS[1]]
-        folder = _from_hub(name, files, lambda folder: not _tiny_lacks(folder), "vae=tiny,tiny=./{}")
+        folder = _from_hub(name, files, lambda folder: not _missing_from_tiny(folder), "vae=tiny,tiny=./{}")
     else:
         raise UsageError(
             "There is no such tiny autoencoder.",
             given=f"tiny={name}",
             expected="a folder with an AutoencoderTiny, or a hub id",
-            hint="vae=tiny   # fetches one from the hub",
+            hint="vae=tiny   # downloads one from the hub",
         )
-    absent = _tiny_lacks(folder)
+    absent = _missing_from_tiny(folder)
     if absent:
         raise folder.error(f"The folder lacks {', '.join(absent)}.", "an AutoencoderTiny, as diffusers saves it")
     return folder
 
 
-def _tiny_lacks(folder: Folder) -> list[str]:
+def _missing_from_tiny(folder: Folder) -> list[str]:
     return [file.name for file in (folder.path / "config.json", folder.weights("")) if not file.is_file()]
 
 
 def _from_hub(
     repository: str, files: tuple[list[str], list[str]], complete: Callable[[Folder], bool], use: str
 ) -> Folder:
-    """A repository's folder; `files` are patterns for the hub, the second ones where a folder has none of the first."""
+    """Find a repository's folder.
+
+    `files` are patterns for the hub; those in the second list are for subfolders that have none of the first.
+    """
 
     def wanted(there: Sequence[str]) -> list[str]:
         safe = {Path(name).parent for name in files[0] if name.endswith(".safetensors") and name in there}

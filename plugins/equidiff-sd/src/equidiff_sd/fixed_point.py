@@ -1,4 +1,4 @@
-"""Solving x = f(x), each row of a batch on its own."""
+"""Anderson acceleration for x = f(x), separately for each row of a batch."""
 
 from __future__ import annotations
 
@@ -8,54 +8,54 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-MEMORY = 5  # differences that a move is made from
-RIDGE = 1e-6  # keeps near-parallel differences from spoiling a move
+MEMORY = 5  # differences of earlier iterates that an update uses
+RIDGE = 1e-6  # regularizes the least squares when differences are nearly parallel
 
 
 def solve_fixed_point(
     function: Callable[[Tensor], Tensor], start: Tensor, iterations: int, tolerance: float
 ) -> tuple[Tensor, Tensor]:
-    """Anderson's method: plain iteration, less what the last few moves foretell.
+    """Solve x = f(x) by Anderson acceleration: fixed-point iteration, extrapolated from the last few iterates.
 
-    It converges where plain iteration does, faster, and often where that runs away.
+    It converges faster than plain iteration, and often where plain iteration diverges.
 
     Args:
         function: maps `[batch, ...]` to the same shape, row by row.
         start: first guess, `[batch, ...]`.
-        iterations: calls of the function at most.
-        tolerance: a row is solved when the function moves it by less than this part of its length.
+        iterations: largest number of calls of the function.
+        tolerance: relative change below which a row is solved.
 
     Returns:
-        The rows, and how far each was moved by the last call that counted for it, as a part of its length, `[batch]`.
+        The rows, and the relative change of each by its last call of the function, `[batch]`.
 
     References:
         Walker and Ni (2011), "Anderson acceleration for fixed-point iterations". https://doi.org/10.1137/10078356X
     """
     shape = start.shape
     state = start.flatten(1)
-    off = state.new_full((len(state),), torch.inf)
+    change = state.new_full((len(state),), torch.inf)
     states: list[Tensor] = []
-    moves: list[Tensor] = []
+    updates: list[Tensor] = []
     for _ in range(iterations):
-        move = function(state.reshape(shape)).flatten(1) - state
-        moving = off >= tolerance
-        off = torch.where(moving, move.norm(dim=1) / (state + move).norm(dim=1).clamp(min=1e-12), off)
-        states, moves = [*states, state][-MEMORY - 1 :], [*moves, move][-MEMORY - 1 :]
-        if not (off >= tolerance).any():
+        update = function(state.reshape(shape)).flatten(1) - state
+        unsolved = change >= tolerance
+        change = torch.where(unsolved, update.norm(dim=1) / (state + update).norm(dim=1).clamp(min=1e-12), change)
+        states, updates = [*states, state][-MEMORY - 1 :], [*updates, update][-MEMORY - 1 :]
+        if not (change >= tolerance).any():
             break
-        # a solved row stays, so that it depends on no other
-        state = torch.where((off >= tolerance)[:, None], state + move - _foretold(states, moves), state)
-    return state.reshape(shape), off
+        # a solved row stays, so that it does not depend on the others
+        state = torch.where((change >= tolerance)[:, None], state + update - _extrapolated(states, updates), state)
+    return state.reshape(shape), change
 
 
-def _foretold(states: list[Tensor], moves: list[Tensor]) -> Tensor:
-    """The part of the next move that the last ones explain, `[batch, size]`."""
-    if len(moves) == 1:
-        return torch.zeros_like(moves[0])
-    changes = torch.stack([after - before for before, after in pairwise(moves)], dim=1)
+def _extrapolated(states: list[Tensor], updates: list[Tensor]) -> Tensor:
+    """Correction to the next iterate, by least squares over the last ones, `[batch, size]`."""
+    if len(updates) == 1:
+        return torch.zeros_like(updates[0])
+    changes = torch.stack([after - before for before, after in pairwise(updates)], dim=1)
     steps = torch.stack([after - before for before, after in pairwise(states)], dim=1)
     gram = changes @ changes.mT
     scale = gram.diagonal(dim1=1, dim2=2).mean(dim=1).clamp(min=1e-30)
     ridge = RIDGE * scale[:, None, None] * torch.eye(gram.shape[1], dtype=gram.dtype, device=gram.device)
-    shares = torch.linalg.solve(gram + ridge, changes @ moves[-1][:, :, None])
-    return ((steps + changes).mT @ shares)[:, :, 0]
+    coefficients = torch.linalg.solve(gram + ridge, changes @ updates[-1][:, :, None])
+    return ((steps + changes).mT @ coefficients)[:, :, 0]

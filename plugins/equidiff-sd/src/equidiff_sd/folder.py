@@ -1,4 +1,4 @@
-"""A folder as diffusers saves a pipeline: what is in it, and what is not."""
+"""A pipeline's folder in the layout of diffusers: its files, and those it lacks."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 from equidiff.errors import WeightsError
 
 INDEX = "model_index.json"
-# each as it is looked for; the second is a pickle
+# names in order of preference; the second is a pickle
 WEIGHTS = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
 TEXT_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
-TOKENIZERS = (("tokenizer.json",), ("vocab.json", "merges.txt"))  # either will do
+TOKENIZERS = (("tokenizer.json",), ("vocab.json", "merges.txt"))  # either suffices
 TEXT_ENCODERS = ("text_encoder", "text_encoder_2")
 TEXT, XL, PIXELS = "text to image", "text to image, XL", "unconditional"
 ONE_TEXT = {
@@ -27,8 +27,8 @@ CLASSES = {
     XL: ONE_TEXT | {"text_encoder_2": ("CLIPTextModelWithProjection",), "tokenizer_2": ONE_TEXT["tokenizer"]},
     PIXELS: {"unet": ("UNet2DModel",)},
 }
-PIPELINES = {XL: "StableDiffusionXLPipeline"}  # refiner and inpainting may be made of the same classes
-UNUSED = {"scheduler", "safety_checker", "feature_extractor", "image_encoder"}  # may be named, whatever they are
+PIPELINES = {XL: "StableDiffusionXLPipeline"}  # refiners and inpainting pipelines may consist of the same classes
+UNUSED = {"scheduler", "safety_checker", "feature_extractor", "image_encoder"}  # may be listed, with any class
 SUPPORTED = (
     "a Stable Diffusion 1.x, 2.x, XL or Turbo pipeline from text to image (no refiner, no inpainting), "
     "or an unconditional DDPM or DDIM pipeline"
@@ -40,10 +40,10 @@ class Folder:
     """A diffusers folder on this disk.
 
     Attributes:
-        path: where it is.
-        name: what its files are called in `run.json`: the hub id, or the folder's own name.
+        path: path of the folder.
+        name: prefix of its files' names in `run.json`: the hub id, or the folder's own name.
         revision: the hub's commit; None for a local folder.
-        hint: what to type to get the files.
+        hint: command that downloads the files.
     """
 
     path: Path
@@ -52,21 +52,21 @@ class Folder:
     hint: str | None = None
 
     def read(self, name: str) -> dict[str, Any]:
-        """A JSON file of this folder.
+        """Read a JSON file of this folder.
 
         Raises:
-            WeightsError: it is missing, or no JSON object.
+            WeightsError: the file is missing or not a JSON object.
         """
         try:
             content = json.loads((self.path / name).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise self.error(f"{name} cannot be read: {error}") from error
         if not isinstance(content, dict):
-            raise self.error(f"{name} holds no JSON object.")
+            raise self.error(f"{name} does not hold a JSON object.")
         return content
 
     def config(self, part: str, file: str = "config.json") -> dict[str, Any]:
-        """A component's configuration; raises what `read` does."""
+        """Read a component's configuration; raises what `read` raises."""
         return self.read((self.part(part) / file).relative_to(self.path).as_posix())
 
     def classes(self) -> dict[str, str]:
@@ -76,7 +76,7 @@ class Folder:
             WeightsError: there is no index, or it cannot be read.
         """
         if not (self.path / INDEX).is_file():
-            raise self.error(f"This is no diffusers folder: it has no {INDEX}.", SUPPORTED)
+            raise self.error(f"This is not a diffusers folder: it has no {INDEX}.", SUPPORTED)
         named = {key: value for key, value in self.read(INDEX).items() if isinstance(value, list) and len(value) == 2}
         return {key: str(value[1]) for key, value in named.items() if value[1]}
 
@@ -90,10 +90,10 @@ class Folder:
         return None
 
     def require(self, with_vae: bool = True) -> str:
-        """The kind of pipeline that this is, once its files are known to be there.
+        """Kind of the pipeline, after a check that its files are there.
 
         Raises:
-            WeightsError: it is of another kind, or files are missing, which it names.
+            WeightsError: the pipeline is of another kind, or files are missing; the message names them.
         """
         kind = self.kind()
         if kind is None:
@@ -107,16 +107,16 @@ class Folder:
         return kind
 
     def part(self, name: str) -> Path:
-        """Where a component is: in a folder of its own, or beside the index, as in the first DDPM repositories."""
+        """Folder of a component: its own, or that of the index, as in the first DDPM repositories."""
         return self.path / name if (self.path / name).is_dir() else self.path
 
     def weights(self, part: str) -> Path:
-        """The weights file of a network: safetensors where there is one, or where there is none."""
+        """The weights file of a network: safetensors, unless there is only a pickle."""
         places = [self.part(part) / name for name in (TEXT_WEIGHTS if part in TEXT_ENCODERS else WEIGHTS)]
         return next((place for place in places if place.is_file()), places[0])
 
     def missing(self, with_vae: bool = True) -> list[str]:
-        """The files that are needed and not there, relative to the folder."""
+        """Names of the required files that are missing, relative to the folder."""
         files = [self.part("scheduler") / "scheduler_config.json"]
         for part in CLASSES.get(self.kind() or "", ()):
             place = self.part(part)
@@ -127,5 +127,5 @@ class Folder:
         return [file.relative_to(self.path).as_posix() for file in files if not file.is_file()]
 
     def error(self, problem: str, expected: str | None = None) -> WeightsError:
-        """An error about this folder."""
+        """Make an error about this folder."""
         return WeightsError(problem, given=self.path, expected=expected, hint=self.hint)

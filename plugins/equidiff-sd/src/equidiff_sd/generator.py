@@ -1,4 +1,4 @@
-"""The generator: from start noise to a picture, through diffusers' networks, with gradients all the way."""
+"""The generator: from start noise to an image through diffusers' networks, differentiable throughout."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from equidiff.types import Latents, Samples, States
 from equidiff_sd.sampler import Plan, Sampler, Step
 from equidiff_sd.text import Conditioning
 
-MIDWAY = 0.75  # of the steps
-FEWEST = 8  # steps: with fewer, a look back is too rough
-INVERSION_LIMIT = 0.1  # standard deviations: what EquiDiff's contract asks of an inverse
+SPLIT = 0.75  # share of the steps before the split
+FEWEST_STEPS = 8  # with fewer, re-encoding is too inaccurate
+INVERSION_LIMIT = 0.1  # standard deviations that EquiDiff's contract allows an inverse to be off by
 
 
 @final
 class Denoiser:
-    """A UNet with what it is conditioned on.
+    """A UNet and its conditioning.
 
     Args:
         unet: a diffusers `UNet2DModel` or `UNet2DConditionModel`.
-        conditions: weights, and what the UNet is told beside state and time; the prediction is the weighted sum.
+        conditions: weights and the UNet's inputs beside state and time; the prediction is the weighted sum over them.
         dtype: "bfloat16" runs the network under autocast.
     """
 
@@ -39,11 +39,11 @@ class Denoiser:
         self._dtype = dtype
 
     def __call__(self, states: Tensor, time: Tensor) -> Tensor:
-        """What the network predicts for states `[batch, channels, height, width]` at one time `[]`."""
+        """The network's prediction for states `[batch, channels, height, width]` at one time `[]`."""
         with torch.autocast(states.device.type, torch.bfloat16, enabled=self._dtype == "bfloat16"):
-            told = _stack(self._conditionings, states)
+            conditioning = _stack(self._conditionings, states)
             stacked = torch.cat([states] * len(self._weights))
-            predictions = self._unet(stacked, time, **told, return_dict=False)[0].to(states.dtype)
+            predictions = self._unet(stacked, time, **conditioning, return_dict=False)[0].to(states.dtype)
         parts = predictions.chunk(len(self._weights))
         return torch.stack([weight * part for weight, part in zip(self._weights, parts, strict=True)]).sum(dim=0)
 
@@ -62,15 +62,15 @@ def _stack(conditionings: Sequence[Mapping[str, Any]], states: Tensor) -> dict[s
 
 @final
 class Autoencoder:
-    """The way between pictures and the space in which the UNet works.
+    """The map between images and the space that the UNet works in.
 
     Args:
         model: a diffusers `AutoencoderKL` or `AutoencoderTiny`.
 
     Attributes:
-        factor: how many times larger than the latent the picture is, along each side.
-        channels: of the picture.
-        latent_channels: of what it decodes.
+        factor: ratio of the sides of an image to those of its latent.
+        channels: number of channels of an image.
+        latent_channels: number of channels of a latent.
     """
 
     def __init__(self, model: Any) -> None:
@@ -81,11 +81,11 @@ class Autoencoder:
         self.latent_channels: int = model.config.latent_channels
 
     def decode(self, states: Tensor) -> Tensor:
-        """Pictures, nominally in [0, 1], not clamped."""
+        """Decode states to images, nominally in [0, 1], not clamped."""
         return self._model.decode(states / self._scaling, return_dict=False)[0] / 2 + 0.5
 
     def encode(self, samples: Tensor) -> Tensor:
-        """The means that the encoder gives for pictures."""
+        """Encode images to the means of the encoder's distributions."""
         encoded = self._model.encode(samples * 2 - 1)
         return self._scaling * (
             encoded.latents if isinstance(self._model, AutoencoderTiny) else encoded.latent_dist.mean
@@ -98,11 +98,11 @@ class Diffusion(Generator):
 
     Args:
         denoiser: the network.
-        sampler: the numbers of its steps.
+        sampler: the coefficients of its steps.
         latent_shape: (channels, height, width) of the space that the network works in.
         steps: sampler steps, one network evaluation each (two with guidance).
-        autoencoder: decodes what the sampler ends with; None where the network works on pixels.
-        recompute: recompute each step, and the decoding, in the backward pass: memory for time.
+        autoencoder: decodes the sampler's last state; None for a network that works on pixels.
+        recompute: recompute each step and the decoding in the backward pass, to save memory.
 
     References:
         Rombach et al. (2022), "High-resolution image synthesis with latent diffusion models".
@@ -130,17 +130,17 @@ class Diffusion(Generator):
     def generate(self, latents: Latents, steps: int | None = None) -> Samples:
         """Run the sampler from `latents`, `[batch, *latent_shape]`, and decode; see `Generator.generate`."""
         plan = self._sampler.plan(self.steps if steps is None else steps)
-        return self.decode(self.walk(plan.start * latents, plan.steps))
+        return self.decode(self.integrate(plan.start * latents, plan.steps))
 
     @torch.no_grad()
     def invert(self, samples: Samples) -> Latents:
-        """The start noise of samples: encoded, then every sampler step undone, the last one first.
+        """The start noise of samples: encode them, then undo every sampler step from the last to the first.
 
         Args:
             samples: `[batch, *sample_shape]`.
 
         Raises:
-            UnsupportedError: the autoencoder does not give the samples back, or a sampler step cannot be undone.
+            UnsupportedError: the autoencoder does not reconstruct the samples, or a sampler step cannot be undone.
         """
         plan = self._sampler.plan(self.steps)
         states = self._encode(samples)
@@ -149,24 +149,24 @@ class Diffusion(Generator):
         return states / plan.start
 
     def midway(self) -> Midway | None:
-        """None where there are too few steps to stop between."""
+        """The sampler in two parts; None if it has too few steps."""
         plan = self._sampler.plan(self.steps)
-        return DiffusionMidway(self, plan) if len(plan.steps) >= FEWEST else None
+        return DiffusionMidway(self, plan) if len(plan.steps) >= FEWEST_STEPS else None
 
-    def walk(self, states: Tensor, steps: Sequence[Step]) -> Tensor:
-        """The states after these steps."""
+    def integrate(self, states: Tensor, steps: Sequence[Step]) -> Tensor:
+        """Integrate states over these steps."""
         for step in steps:
             states = self._recomputed(step.do, states, self._denoiser)
         return states
 
-    def look_back(self, states: Tensor, steps: Sequence[Step]) -> Tensor:
-        """Roughly the states before these steps."""
+    def reverse(self, states: Tensor, steps: Sequence[Step]) -> Tensor:
+        """Approximate the states before these steps."""
         for step in reversed(steps):
-            states = step.look_back(states, self._denoiser)
+            states = step.reverse(states, self._denoiser)
         return states
 
     def decode(self, states: Tensor) -> Samples:
-        """Pictures of what the sampler ends with."""
+        """Decode the sampler's last states to images."""
         return self._recomputed(self._decode, states)
 
     def _decode(self, states: Tensor) -> Tensor:
@@ -176,26 +176,26 @@ class Diffusion(Generator):
         if self._autoencoder is None:
             return samples * 2 - 1
         states = self._autoencoder.encode(samples)
-        lost = (self._autoencoder.decode(states) - samples).flatten(1).square().mean(dim=1).sqrt()
-        off = (lost / samples.flatten(1).std(dim=1).clamp(min=1e-6)).max()
-        if not off < INVERSION_LIMIT:
+        errors = (self._autoencoder.decode(states) - samples).flatten(1).square().mean(dim=1).sqrt()
+        worst = (errors / samples.flatten(1).std(dim=1).clamp(min=1e-6)).max()
+        if not worst < INVERSION_LIMIT:
             raise UnsupportedError(
-                "The autoencoder does not give these samples back, so their start noise cannot be found.",
-                given=f"samples that it changes by {float(off):.2g} standard deviations",
+                "The autoencoder does not reconstruct these samples, so their start noise cannot be found.",
+                given=f"an error of {float(worst):.2g} standard deviations",
                 expected=f"less than {INVERSION_LIMIT}",
             )
         return states
 
     def _recomputed(self, function: Callable[..., Tensor], states: Tensor, *others: Any) -> Tensor:
         if self.recompute and torch.is_grad_enabled() and states.requires_grad:
-            # nothing here draws random numbers, so their state need not be kept
+            # nothing here draws random numbers, so the generators' state need not be kept
             return checkpoint(function, states, *others, use_reentrant=False, preserve_rng_state=False)
         return function(states, *others)
 
 
 @final
 class DiffusionMidway(Midway):
-    """The sampler at three quarters of its steps.
+    """The sampler split after three quarters of its steps.
 
     Args:
         generator: the diffusion.
@@ -204,19 +204,19 @@ class DiffusionMidway(Midway):
 
     def __init__(self, generator: Diffusion, plan: Plan) -> None:
         self._generator, self._start = generator, plan.start
-        step = round(MIDWAY * len(plan.steps))
+        step = round(SPLIT * len(plan.steps))
         self._before, self._after = plan.steps[:step], plan.steps[step:]
 
     def begin(self, latents: Latents) -> States:
-        """Run the first steps; there is one part."""
-        return self._generator.walk(self._start * latents, self._before)[:, None]
+        """Run the steps before the split; a state has one part."""
+        return self._generator.integrate(self._start * latents, self._before)[:, None]
 
     def finish(self, states: States) -> Samples:
-        """Run the others, and decode."""
-        return self._generator.decode(self._generator.walk(states[:, 0], self._after))
+        """Run the steps after the split, and decode."""
+        return self._generator.decode(self._generator.integrate(states[:, 0], self._after))
 
     def retrace(self, latents: Latents, states: States, moved: States) -> Latents:
-        """What differs between the states, looked back upon, is added to the latents: most of the error cancels."""
+        """Reverse both states and add their difference to the latents, so that most of the error cancels."""
         both = torch.cat([states[:, 0], moved[:, 0]])
-        back, wanted = self._generator.look_back(both, self._before).chunk(2)
-        return latents + (wanted - back) / self._start
+        before, after = self._generator.reverse(both, self._before).chunk(2)
+        return latents + (after - before) / self._start

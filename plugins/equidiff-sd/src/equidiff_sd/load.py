@@ -1,4 +1,4 @@
-"""Components of a pipeline, loaded one by one from a diffusers folder."""
+"""Loader of a pipeline's components, one by one, from a diffusers folder."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from equidiff.networks.checkpoints import hash_weights, read_weights
 from equidiff_sd.folder import TEXT_ENCODERS, Folder
 
 WRONG = ("missing", "unexpected", "mismatched")
-IGNORED = "position_ids"  # a table of 0, 1, 2, ... that old files hold, and no network reads
+IGNORED = "position_ids"  # a table of 0, 1, 2, ... in old files, which no network reads
 
 
 def load_model(folder: Folder, part: str, model_class: Any, context: BuildContext) -> Any:
-    """A network of a folder, in float32 on the CPU; its file is recorded in the context.
+    """Load a network from a folder, in float32 on the CPU, and record its file in the context.
 
     Args:
         folder: has the part's files.
-        part: "unet", "vae", "text_encoder" or "text_encoder_2"; anything else lies at the top of the folder.
+        part: "unet", "vae", "text_encoder" or "text_encoder_2"; anything else is looked for at the top of the folder.
         model_class: class of diffusers or transformers that the index names.
-        context: gets the record.
+        context: receives the record.
 
     Raises:
         WeightsError: the file is damaged, or its tensors are not those of the configuration.
     """
     file = folder.weights(part)
     if file.suffix == ".bin":
-        read_weights(file)  # refuses a pickle with code in it, whatever the library's own reader does
+        read_weights(file)  # refuses a pickle with code in it, even if the library's own reader would run it
     options: dict[str, Any] = {} if part in TEXT_ENCODERS else {"low_cpu_mem_usage": False}
     options |= {"use_safetensors": file.suffix != ".bin", "local_files_only": True, "output_loading_info": True}
     try:
@@ -55,7 +55,7 @@ def _keys(keys: Any) -> list[str]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """No bars and reports of the libraries: what is wrong is said in one error."""
+    """Silence the libraries' progress bars and reports; an error message says what is wrong."""
     import diffusers.utils.logging as diffusers_log
     import transformers.utils.logging as transformers_log
 

@@ -1,4 +1,4 @@
-"""What this plugin offers. `equidiff --help` imports this module, so it must stay light: no torch here."""
+"""The components of this plugin. `equidiff --help` imports this module, so it must stay light: no torch here."""
 
 from __future__ import annotations
 
@@ -56,25 +56,25 @@ SAUER = Reference(
 class SdOptions(Options):
     """Options of `sd`."""
 
-    prompt: str | None = Field(None, description="what the picture shows; nothing by default: unconditional")
-    guidance: float = Field(1.0, ge=1, le=100, description="classifier-free guidance scale; 1 (off) by default")
+    prompt: str | None = Field(None, description="description of the image; none by default, for unconditional images")
+    guidance: float = Field(1.0, ge=1, le=100, description="scale of classifier-free guidance; 1 turns it off")
     scheduler: Literal["ddim", "euler"] | None = Field(
-        None, description="ddim or euler; ddim by default, euler for models that come with it, such as turbo"
+        None, description="ddim or euler; ddim by default, except for models that come with euler, such as turbo"
     )
     steps: int | None = Field(
         None, ge=1, le=1000, description="sampler steps; 20 by default, 1 for turbo and sdxl-turbo"
     )
     size: int | None = Field(
-        None, ge=8, le=4096, description="side of the picture in pixels, a multiple of 8; the model's own by default"
+        None, ge=8, le=4096, description="side of the image in pixels, a multiple of 8; the model's own by default"
     )
     vae: Literal["full", "tiny"] = Field(
-        "full", description="full: the model's own autoencoder; tiny: TAESD or TAESDXL, coarser and far smaller"
+        "full", description="full: the model's own autoencoder; tiny: TAESD or TAESDXL, less accurate and far smaller"
     )
     tiny: str | None = Field(
-        None, description="where the tiny autoencoder is: a folder, or a hub id (default: madebyollin/taesd or taesdxl)"
+        None, description="folder or hub id of the tiny autoencoder; madebyollin/taesd or taesdxl by default"
     )
     checkpoint: bool = Field(
-        True, description="recompute each sampler step in the backward pass: less memory, more time"
+        True, description="recompute each sampler step in the backward pass, which saves memory and takes more time"
     )
 
 

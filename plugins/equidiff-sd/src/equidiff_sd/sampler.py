@@ -1,4 +1,4 @@
-"""Deterministic samplers, as plain numbers that are read off diffusers' scheduler objects."""
+"""Deterministic samplers as tables of coefficients, read from diffusers' scheduler objects."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ Predict = Callable[[Tensor, Tensor], Tensor]
 
 SCHEDULERS = {"ddim": DDIMScheduler, "euler": EulerDiscreteScheduler}
 PREDICTIONS = ("epsilon", "sample", "v_prediction")
-FORGOTTEN = 1e-6  # what rounding leaves of a factor that is zero
+NEARLY_ZERO = 1e-6  # a factor below this is zero up to rounding
 UNDO_ITERATIONS = 100
-UNDO_CHANGE = 1e-5  # of a state's length
+UNDO_TOLERANCE = 1e-5  # relative change of a state
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class Step:
     """One step of a sampler: `keep * state + add * predict(scale * state, time)`.
 
     Attributes:
-        time: what the network is told, `[]`, of the dtype that the scheduler gives it.
-        scale: factor on the state where the network sees it.
+        time: time that the network gets, `[]`, of the scheduler's dtype.
+        scale: factor on the state that the network gets.
         keep: factor on the state.
         add: factor on the network's prediction.
     """
@@ -41,36 +41,36 @@ class Step:
     add: float
 
     def do(self, state: Tensor, predict: Predict) -> Tensor:
-        """The state after this step."""
+        """Compute the state after this step."""
         return self.keep * state + self.add * predict(self.scale * state, self.time)
 
-    def look_back(self, after: Tensor, predict: Predict) -> Tensor:
-        """Roughly the state that this step maps to `after`, from one evaluation there (DDIM's inversion)."""
+    def reverse(self, after: Tensor, predict: Predict) -> Tensor:
+        """Approximate the state that this step maps to `after` with one evaluation (DDIM inversion)."""
         return self._before(after, after / self.keep, predict)
 
     def undo(self, after: Tensor, predict: Predict) -> Tensor:
-        """The state that this step maps to `after`, `[batch, ...]`, by fixed-point iteration.
+        """Compute the state that this step maps to `after`, `[batch, ...]`, by fixed-point iteration.
 
         Raises:
-            UnsupportedError: the iteration does not converge, or the step forgets its state.
+            UnsupportedError: the iteration does not converge, or the step does not depend on its state.
         """
-        if abs(self.keep) < FORGOTTEN:
+        if abs(self.keep) < NEARLY_ZERO:
             raise UnsupportedError("The sampler's last step does not depend on its state, so it cannot be undone.")
 
-        state, off = solve_fixed_point(
-            partial(self._before, after, predict=predict), after / self.keep, UNDO_ITERATIONS, UNDO_CHANGE
+        state, change = solve_fixed_point(
+            partial(self._before, after, predict=predict), after / self.keep, UNDO_ITERATIONS, UNDO_TOLERANCE
         )
-        left = ~(off < UNDO_CHANGE)
+        left = ~(change < UNDO_TOLERANCE)
         if left.any():
             raise UnsupportedError(
                 f"The sampler's step at time {float(self.time):.0f} cannot be undone for {int(left.sum())} samples.",
-                given=f"a state that still changes by {float(off.max()):.2g} of its length",
-                expected=f"less than {UNDO_CHANGE:g} after {UNDO_ITERATIONS} iterations",
+                given=f"a state that still changes by {float(change.max()):.2g} of its length",
+                expected=f"less than {UNDO_TOLERANCE:g} after {UNDO_ITERATIONS} iterations",
             )
         return state
 
     def _before(self, after: Tensor, guess: Tensor, predict: Predict) -> Tensor:
-        """The state that leads to `after` if the network predicts there what it does at a guess."""
+        """The state that leads to `after` if the network's prediction there is that at the guess."""
         return (after - self.add * predict(self.scale * guess, self.time)) / self.keep
 
 
@@ -80,7 +80,7 @@ class Plan:
 
     Attributes:
         start: factor from a standard normal latent to the sampler's first state.
-        steps: in the order in which they are done.
+        steps: in the order of sampling.
     """
 
     start: float
@@ -96,10 +96,10 @@ class Sampler:
     Args:
         method: "ddim" or "euler".
         config: a diffusers scheduler's configuration: betas, kind of prediction, spacing of the times.
-        device: where the times are kept.
+        device: device of the times.
 
     Raises:
-        UnsupportedError: the network predicts something else than noise, clean image or velocity.
+        UnsupportedError: the network predicts neither noise, clean image nor velocity.
 
     References:
         Song et al. (2021), "Denoising diffusion implicit models", eq. 12. https://arxiv.org/abs/2010.02502
@@ -110,7 +110,7 @@ class Sampler:
         kind = config.get("prediction_type", "epsilon")
         if kind not in PREDICTIONS:
             raise UnsupportedError(
-                "These samplers do not know what the network predicts.", given=kind, expected=", ".join(PREDICTIONS)
+                "The samplers do not support this kind of prediction.", given=kind, expected=", ".join(PREDICTIONS)
             )
         self.method = method
         plain = {**config, "clip_sample": False, "thresholding": False} if method == "ddim" else config
@@ -119,11 +119,11 @@ class Sampler:
         self.plan = cache(self._plan)
 
     def _plan(self, count: int) -> Plan:
-        """The steps of a sampler with this many of them; kept, because a run asks for the same ones again and again.
+        """Compute the plan of this many steps; cached, because a run needs the same plans again and again.
 
         Raises:
-            UsageError: there are not so many different times.
-            UnsupportedError: the noise schedule begins with noise alone, which this method cannot begin with.
+            UsageError: the schedule has fewer times than that.
+            UnsupportedError: the schedule starts with pure noise, which this method cannot handle.
         """
         times = self._scheduler.config.num_train_timesteps
         if not 1 <= count <= times:
@@ -135,14 +135,14 @@ class Sampler:
         plan = Plan(start, tuple(self._read(time) for time in self._scheduler.timesteps))
         if not all(map(math.isfinite, (plan.start, *(n for s in plan.steps for n in (s.scale, s.keep, s.add))))):
             raise UnsupportedError(
-                f"{self.method} cannot begin with the pure noise of this model's schedule.",
+                f"{self.method} cannot start from the pure noise of this model's schedule.",
                 given=f"scheduler={self.method}",
                 hint="scheduler=euler",
             )
         return plan
 
     def _read(self, time: Tensor) -> Step:
-        """The numbers of the next step: it is linear, so what it makes of (1, 0) and (0, 1) is all there is to know."""
+        """Coefficients of the next step: it is linear, so its results for (1, 0) and (0, 1) determine it."""
         scale = float(self._scheduler.scale_model_input(torch.ones(1), time))
         state, prediction = torch.eye(2, dtype=torch.float64)
         keep, add = self._scheduler.step(prediction, time, state, return_dict=False)[0].tolist()
@@ -151,5 +151,5 @@ class Sampler:
     def _wrong_count(self, count: int) -> EquiDiffError:
         times = self._scheduler.config.num_train_timesteps
         return UsageError(
-            "The sampler cannot take so many steps.", given=f"steps={count}", expected=f"from 1 to less than {times}"
+            "The sampler cannot take this many steps.", given=f"steps={count}", expected=f"from 1 to less than {times}"
         )

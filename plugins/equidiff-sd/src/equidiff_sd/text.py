@@ -1,4 +1,4 @@
-"""From prompts to what a UNet is conditioned on."""
+"""Conditioning of Stable Diffusion 1.x and 2.x: text embeddings of prompts."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ Conditioning = Mapping[str, "Tensor | Mapping[str, Tensor]"]
 def condition(
     folder: Folder, prompts: Sequence[str | None], size: tuple[int, int], context: BuildContext
 ) -> list[Conditioning]:
-    """What Stable Diffusion 1.x and 2.x are told: the text embedding `[1, tokens, width]` of each prompt.
+    """Conditioning of Stable Diffusion 1.x and 2.x: the text embedding of each prompt, `[1, tokens, width]`.
 
     Args:
         folder: has tokenizer and text encoder.
-        prompts: None, no prompt, is the empty one.
-        size: of the picture; these models are not told it.
-        context: gets the record of the weights.
+        prompts: None, a missing prompt, counts as an empty one.
+        size: size of the image, which these models ignore.
+        context: receives the record of the weights.
 
     Raises:
         UsageError: a prompt is longer than the text encoder reads.
@@ -41,14 +41,14 @@ def condition(
 def run_text_encoder(
     folder: Folder, number: str, model_class: Any, prompts: Sequence[str], context: BuildContext
 ) -> list[Any]:
-    """What a text encoder returns for each prompt, its hidden states included; it is not kept.
+    """Run a text encoder on each prompt, including its hidden states, and free it afterwards.
 
     Args:
         folder: has tokenizer and text encoder.
-        number: what their names end with: "" or "_2".
+        number: end of their names: "" or "_2".
         model_class: class of transformers.
         prompts: texts.
-        context: gets the record of the weights.
+        context: receives the record of the weights.
 
     Raises:
         UsageError: a prompt is longer than the text encoder reads.
@@ -58,7 +58,7 @@ def run_text_encoder(
 
     try:
         tokenizer = CLIPTokenizer.from_pretrained(folder.part(f"tokenizer{number}"), local_files_only=True)
-    except Exception as error:  # the library raises what its readers raise
+    except Exception as error:  # the library raises whatever its readers raise
         raise folder.error(f"The tokenizer{number} cannot be loaded: {first_line(error)}") from error
     encoder = load_model(folder, f"text_encoder{number}", model_class, context).eval()
     most = encoder.config.max_position_embeddings
@@ -66,7 +66,7 @@ def run_text_encoder(
     for prompt, row in zip(prompts, rows, strict=True):
         if row.input_ids.shape[1] > most:
             raise UsageError(
-                "The prompt is longer than the model reads.",
+                "The prompt is longer than the text encoder reads.",
                 given=f"{row.input_ids.shape[1]} tokens: {prompt}",
                 expected=f"at most {most} tokens",
             )

@@ -1,4 +1,4 @@
-"""What Stable Diffusion XL is conditioned on: two text encoders, and the size of the picture."""
+"""Conditioning of Stable Diffusion XL: two text encoders, and the size of the image."""
 
 from __future__ import annotations
 
@@ -17,20 +17,21 @@ PENULTIMATE = -2  # of the hidden states: the last layer is not used
 def condition(
     folder: Folder, prompts: Sequence[str | None], size: tuple[int, int], context: BuildContext
 ) -> list[Conditioning]:
-    """Text of both encoders, the second one's pooled embedding, and six numbers about the picture.
+    """Conditioning of SDXL: text of both encoders, the second one's pooled embedding, and six numbers about the image.
 
-    The six are the size that it has, where it was cropped (nowhere), and the size that it is to have, as
-    diffusers' pipeline gives them by default.
+    The six numbers are its original size, the offset of its crop (zero) and its target size, with the defaults of
+    diffusers' pipeline.
 
     Args:
         folder: has both tokenizers and text encoders.
-        prompts: None, no prompt, is zeros where the index says `force_zeros_for_empty_prompt`, and else the empty one.
-        size: height and width of the picture in pixels.
-        context: gets the records of the weights.
+        prompts: None, a missing prompt, gives zeros if the index says `force_zeros_for_empty_prompt`, and otherwise
+            counts as an empty one.
+        size: height and width of the image in pixels.
+        context: receives the records of the weights.
 
     Raises:
         UsageError: a prompt is longer than a text encoder reads.
-        WeightsError: a tokenizer or text encoder cannot be loaded, or UNet and text encoders do not fit.
+        WeightsError: a tokenizer or text encoder cannot be loaded, or UNet and text encoders do not match.
 
     References:
         Podell et al. (2023), "SDXL: Improving latent diffusion models for high-resolution image synthesis", sec. 2.
@@ -54,14 +55,14 @@ def condition(
 
 
 def _check(folder: Folder, text: Tensor, added: dict[str, Tensor]) -> None:
-    """Whether the UNet reads what these text encoders write; the refiner's, for one, does not."""
+    """Check that UNet and text encoders match; the refiner's, for example, do not."""
     config = folder.config("unet")
-    wide = config.get("addition_time_embed_dim") or 0
-    asked = (config.get("cross_attention_dim"), config.get("projection_class_embeddings_input_dim"))
-    given = (text.shape[-1], added["text_embeds"].shape[-1] + added["time_ids"].shape[-1] * wide)
-    if asked != given:
+    width = config.get("addition_time_embed_dim") or 0
+    needed = (config.get("cross_attention_dim"), config.get("projection_class_embeddings_input_dim"))
+    given = (text.shape[-1], added["text_embeds"].shape[-1] + added["time_ids"].shape[-1] * width)
+    if needed != given:
         raise folder.error(
-            f"UNet and text encoders do not fit: it reads texts of width {asked[0]} and additions of width {asked[1]},"
-            f" and gets {given[0]} and {given[1]}.",
+            f"UNet and text encoders do not match: the UNet reads texts of width {needed[0]} and additions of width "
+            f"{needed[1]}, and gets {given[0]} and {given[1]}.",
             "networks that were trained together, and no refiner",
         )
