@@ -27,7 +27,7 @@ def test_a_query_is_fitted_as_an_image_is(mode, size, shape):
     ours, theirs = fit_query(image_to_tensor(image), shape), fit_image(image, shape)
     assert ours.shape == theirs.shape == (1, *shape)
     # Pillow rounds to 8 bits, and crops to parts of a pixel
-    assert (ours - theirs).abs().mean() < 0.01
+    assert (ours - theirs).abs().mean() < 0.015
 
 
 def test_a_query_of_the_samples_own_shape_is_returned_as_it_is():
