@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from equidiff.images.read import open_picture
+from equidiff.images.read import read_image
 from equidiff.rank import Plan, begin
 
 PARTS = ("forward", "decode", "rank")
@@ -52,11 +52,11 @@ def measure(arguments: argparse.Namespace, folder: Path) -> None:
     plan = Plan(str(images), arguments.model, arguments.layer, batch=arguments.batch, device=arguments.device)
     units = begin(plan, folder / "first").units
     prepare = units.tap.network.prepare_image
-    inputs = torch.cat([prepare(open_picture(path)) for path in sorted(images.iterdir())])
+    inputs = torch.cat([prepare(read_image(path)) for path in sorted(images.iterdir())])
 
     def decode() -> None:
         for path in images.iterdir():
-            prepare(open_picture(path))
+            prepare(read_image(path))
 
     walls: dict[str, list[float]] = {part: [] for part in PARTS}
     cpus: dict[str, list[float]] = {part: [] for part in PARTS}

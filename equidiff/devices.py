@@ -1,4 +1,4 @@
-"""Devices: choosing one, how much memory it has, whether it ran out of that."""
+"""Devices: choosing one, reading its memory, recognising that it ran out of memory."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import torch
 from equidiff.errors import UsageError
 
 # CUDA and MPS; the CPU on Linux; the CPU elsewhere; cuBLAS and cuDNN
-WANT = ("out of memory", "can't allocate memory", "not enough memory", "status_alloc_failed")
+NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "status_alloc_failed")
 
 
 def choose_device(name: str) -> str:
-    """The device to run on; "auto" prefers an accelerator.
+    """Check the name of a device, and resolve "auto", which prefers an accelerator.
 
     Raises:
         UsageError: torch does not know the device, or this machine does not have it.
@@ -29,7 +29,7 @@ def choose_device(name: str) -> str:
 
 
 def device_memory(device: str) -> tuple[int, int] | None:
-    """Bytes that are free on a device, and all it has; None where it does not tell."""
+    """Read the free and the total bytes of a device; None where it does not report them."""
     if device.startswith("cuda"):
         return torch.cuda.mem_get_info(device)
     if device != "cpu":
@@ -38,13 +38,13 @@ def device_memory(device: str) -> tuple[int, int] | None:
         with open("/proc/meminfo", encoding="ascii") as file:
             sizes = {line.split(":")[0]: int(line.split()[1]) * 1024 for line in file if "kB" in line}
         return sizes["MemAvailable"], sizes["MemTotal"]
-    except (OSError, KeyError):  # only Linux says it there
+    except (OSError, KeyError):  # only Linux has this file
         return None
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether this is what torch, on any device, or Python raise for want of memory."""
+    """Recognise the errors that torch, on any device, and Python raise when memory runs out."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     text = str(error).lower()
-    return isinstance(error, RuntimeError) and any(words in text for words in WANT)
+    return isinstance(error, RuntimeError) and any(words in text for words in NO_MEMORY)

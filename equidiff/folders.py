@@ -1,4 +1,4 @@
-"""Folders that a command makes: free paths, atomic writes, status words, and the JSON that describes them."""
+"""Output folders of commands: free paths, atomic writes, status words, and the JSON file that describes a folder."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ EXPECTED_OUT = "a folder that does not exist yet, in a place where you may write
 def read_description(
     file: Path, what: str, version: int, needed: set[str], absent: RunFolderError, damaged: RunFolderError
 ) -> dict[str, Any]:
-    """The content of the JSON file that describes a folder.
+    """Read the JSON file that describes a folder.
 
     Args:
-        file: to read.
-        what: the folder is, for the error about another version.
-        version: the schema version that is understood.
-        needed: keys that it must have.
-        absent: what to raise where there is no such file.
-        damaged: what to raise where it cannot be read, or lacks something.
+        file: the JSON file.
+        what: a noun for the folder, for the error about another version.
+        version: the schema version that this code reads.
+        needed: keys that the file must have.
+        absent: the error to raise if there is no such file.
+        damaged: the error to raise if it cannot be read, or lacks a key.
 
     Raises:
-        RunFolderError: one of these, or it is of another schema version.
+        RunFolderError: one of these two, or an error about another schema version.
     """
     try:
         info = json.loads(file.read_text(encoding="utf-8"))
@@ -94,12 +94,12 @@ def write_image(path: Path, image: Image) -> Path:
 
 
 def timestamp() -> str:
-    """Now, in UTC, to the second."""
+    """The time now, in UTC, to the second, in ISO format."""
     return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
 
 def check_free(path: Path) -> None:
-    """Raise unless a run folder may be made at this path: nothing is there yet, and its name can be looked up."""
+    """Raise an error unless a folder can be made at this path: it is readable, and nothing is there yet."""
     try:
         path.lstat()
     except (FileNotFoundError, NotADirectoryError):
@@ -113,7 +113,7 @@ def check_free(path: Path) -> None:
 
 
 def unwritable(path: Path, error: OSError) -> RunFolderError:
-    """The error for a run folder that the system will not have."""
+    """The error for a run folder that the system refuses to write."""
     reason = error.strerror or str(error)
     return RunFolderError(
         f"The run folder cannot be written: {reason}", given=path, expected=EXPECTED_OUT, hint="--out ./my-run"
@@ -121,7 +121,7 @@ def unwritable(path: Path, error: OSError) -> RunFolderError:
 
 
 def free_path(generator: str, objective: str, parent: Path = Path("runs")) -> Path:
-    """`runs/<UTC timestamp>-<generator>-<objective>`, made safe as a file name and not taken yet."""
+    """A path `runs/<UTC timestamp>-<generator>-<objective>` that is safe as a file name and not taken."""
     words = re.sub(r"[^A-Za-z0-9._-]+", "-", f"{generator}-{objective}").strip("-.")
     stem = f"{datetime.now(timezone.utc):%Y%m%dT%H%M%SZ}-{words[:80]}"
     path, number = parent / stem, 1

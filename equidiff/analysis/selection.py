@@ -12,7 +12,7 @@ from torch import Tensor
 
 from equidiff.contracts import BuildContext
 from equidiff.errors import UsageError, unknown_name
-from equidiff.images.convert import is_image, quantized, to_picture
+from equidiff.images.convert import is_image, quantized, to_image
 from equidiff.metrics import gaussian_kernel, median_distance
 from equidiff.metrics.features import FeatureSpace, build_features, usual_features
 from equidiff.metrics.realism import distances
@@ -221,7 +221,7 @@ def _space(session: Session, features: str | None) -> tuple[FeatureSpace, str | 
 def _query_features(session: Session, found: InvariantSet, eye: _Eye) -> Features | None:
     if found.query is None:
         return None
-    picture = to_picture(found.query[0]) if is_image(found.query) else None
+    picture = to_image(found.query[0]) if is_image(found.query) else None
     return eye.see(as_sample(Query("the run's query", found.query, picture), session.problem.generator))
 
 

@@ -17,7 +17,7 @@ from equidiff.doctor.memory import Memory, SampleSum, predict_pass
 from equidiff.errors import EquiDiffError, UnsupportedError, first_line
 from equidiff.images.convert import fit_image
 from equidiff.images.folder import find_images
-from equidiff.images.read import open_picture
+from equidiff.images.read import read_image
 from equidiff.registry.build import build
 from equidiff.registry.manager import Plugins
 from equidiff.run.session import usual_regularizer
@@ -86,7 +86,7 @@ def _describe(generator: Generator) -> str:
 
 
 def _read(folder: Path) -> list[Image]:
-    return [open_picture(folder / file.path) for file in find_images(folder)]
+    return [read_image(folder / file.path) for file in find_images(folder)]
 
 
 @torch.no_grad()

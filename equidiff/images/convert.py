@@ -14,7 +14,7 @@ ITU_R_601 = (0.299, 0.587, 0.114)  # weights of red, green and blue in grey, as 
 
 
 def image_to_tensor(image: Image.Image) -> Float[Tensor, "1 channels height width"]:
-    """A picture of mode "L" or "RGB" as float32 in [0, 1]."""
+    """Convert an image of mode "L" or "RGB" to float32 in [0, 1]."""
     import numpy as np
 
     pixels = torch.from_numpy(np.array(image, dtype=np.uint8))
@@ -23,17 +23,17 @@ def image_to_tensor(image: Image.Image) -> Float[Tensor, "1 channels height widt
 
 
 def is_image(samples: Tensor) -> bool:
-    """Whether these samples, `[batch, ...]`, can be written as pictures."""
+    """Tell whether samples `[batch, ...]` can be written as images: one or three channels, height and width."""
     return samples.ndim == 4 and samples.shape[1] in {1, 3}
 
 
 def quantized(samples: Tensor) -> Tensor:
-    """The samples as an 8-bit file keeps them: clamped (only here) to [0, 1] and rounded to 1/255."""
+    """Round samples as an 8-bit file does: clamped (only here) to [0, 1] and rounded to 1/255."""
     return (samples.clamp(0, 1) * 255).round() / 255
 
 
-def to_picture(sample: Tensor) -> Image.Image:
-    """`[channels, height, width]` as an 8-bit picture."""
+def to_image(sample: Tensor) -> Image.Image:
+    """Convert `[channels, height, width]` to an 8-bit image."""
     pixels = (quantized(sample.detach().cpu()) * 255).round().to(torch.uint8)
     array = pixels[0] if len(pixels) == 1 else pixels.permute(1, 2, 0)
     return Image.fromarray(array.numpy())
@@ -41,7 +41,7 @@ def to_picture(sample: Tensor) -> Image.Image:
 
 def save_png(path: Path, sample: Tensor) -> None:
     """Write `[channels, height, width]` as 8-bit PNG."""
-    to_picture(sample).save(path)
+    to_image(sample).save(path)
 
 
 def fit_image(image: Image.Image, shape: tuple[int, ...]) -> Float[Tensor, "1 channels height width"]:

@@ -1,4 +1,4 @@
-"""A folder of pictures: which there are, what they are labelled, and reading many of them ahead of who needs them."""
+"""Folders of images: finding them and their labels, and reading them in threads, ahead of the caller."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from typing import TypeVar
 from PIL.Image import Image
 
 from equidiff.errors import QueryError
-from equidiff.images.read import open_picture
+from equidiff.images.read import read_image
 
 SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
-EXPECTED = f"a folder with pictures in it ({', '.join(sorted(SUFFIXES))})"
+EXPECTED = f"a folder with images in it ({', '.join(sorted(SUFFIXES))})"
 PREFIX = re.compile(r"(n\d{8}|\d+)_")
-AHEAD = 64  # pictures that are read before they are asked for
+AHEAD = 64  # images that are read before they are asked for
 READERS = 8
 
 T = TypeVar("T")
@@ -29,11 +29,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class ImageFile:
-    """A picture in a folder.
+    """An image in a folder.
 
     Attributes:
         path: relative to the folder, with forward slashes.
-        label: the class it shows, as the folder tells it; None where it does not.
+        label: its class, as the folder tells it; None where the folder does not.
     """
 
     path: str
@@ -41,17 +41,17 @@ class ImageFile:
 
 
 def find_images(folder: Path, labels: Path | None = None) -> list[ImageFile]:
-    """The pictures in a folder and its sub-folders, sorted by path; hidden ones are left out.
+    """List the images in a folder and its sub-folders, sorted by path; hidden ones are left out.
 
-    Labels are those of a file; else the first sub-folder's name, where every picture is in one; else the number or the
+    Labels are those of a file; else the first sub-folder's name, where every image is in one; else the number or the
     WordNet synset that every file name begins with, as in `340_zebra.jpg`; else none.
 
     Args:
-        folder: where to look.
+        folder: to search.
         labels: a CSV file with the columns `image` (a path as above) and `label`.
 
     Raises:
-        QueryError: the folder is missing, or has no pictures; or the file of labels cannot be used.
+        QueryError: the folder is missing, or contains no images; or the file of labels cannot be used.
     """
     if not folder.is_dir():
         problem = "The folder of images is a file." if folder.exists() else "The folder of images does not exist."
@@ -62,7 +62,7 @@ def find_images(folder: Path, labels: Path | None = None) -> list[ImageFile]:
         if path.suffix.lower() in SUFFIXES and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     )
     if not paths:
-        problem = "There are no pictures in this folder." if any(folder.iterdir()) else "The folder is empty."
+        problem = "There are no images in this folder." if any(folder.iterdir()) else "The folder is empty."
         raise QueryError(problem, given=folder, expected=EXPECTED)
     if labels is not None:
         known = _read_labels(labels)
@@ -104,20 +104,20 @@ def _read_labels(path: Path) -> dict[str, str]:
 def read_ahead(
     folder: Path, files: Iterable[ImageFile], prepare: Callable[[Image], T]
 ) -> Generator[tuple[ImageFile, T | QueryError], None, None]:
-    """Read and prepare pictures in threads, ahead of the caller, who gets them in order.
+    """Read and prepare images in threads, ahead of the caller, who gets them in order.
 
     Args:
-        folder: where the files are.
-        files: which to read.
-        prepare: called with each picture, from several threads.
+        folder: of the files.
+        files: to read.
+        prepare: called with each image, from several threads.
 
     Yields:
-        Each file, with what `prepare` made of it or why it cannot be read.
+        Each file, with the result of `prepare` or the error that says why it cannot be read.
     """
 
     def read(file: ImageFile) -> T | QueryError:
         try:
-            image = open_picture(folder / file.path)
+            image = read_image(folder / file.path)
         except QueryError as error:
             return error
         return prepare(image)

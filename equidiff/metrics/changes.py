@@ -11,7 +11,7 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from equidiff.images.convert import image_to_tensor, quantized, to_picture
+from equidiff.images.convert import image_to_tensor, quantized, to_image
 
 Images = Float[Tensor, "batch channels height width"]
 Change = Callable[[Images], Images]
@@ -64,5 +64,5 @@ CHANGES: Mapping[str, Change] = {
 
 def _through_jpeg(sample: Tensor, quality: int) -> Tensor:
     file = io.BytesIO()
-    to_picture(sample).save(file, format="jpeg", quality=quality)
+    to_image(sample).save(file, format="jpeg", quality=quality)
     return image_to_tensor(Image.open(file))

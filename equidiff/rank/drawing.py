@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from equidiff.errors import QueryError
 from equidiff.images.canvas import ACCENT, CAPTION, CELL, FAINT, GAP, INK, MARGIN, fit
-from equidiff.images.read import open_picture
+from equidiff.images.read import read_image
 from equidiff.rank.unit import TopImage, Unit
 
 SIDE = 200  # what stands left of a unit's images
@@ -47,7 +47,7 @@ def _put(canvas: Image.Image, folder: Path, image: TopImage, corner: tuple[int, 
     x, y = corner
     draw = ImageDraw.Draw(canvas)
     try:
-        picture = fit(open_picture(folder / image.image), CELL)
+        picture = fit(read_image(folder / image.image), CELL)
         canvas.paste(picture, (x + (CELL - picture.width) // 2, y + (CELL - picture.height) // 2))
     except QueryError:  # it could be read when it was measured
         draw.rectangle((x, y, x + CELL - 1, y + CELL - 1), outline=FAINT)

@@ -15,7 +15,7 @@ from torch import Tensor
 from equidiff.contracts import Generator, Objective
 from equidiff.errors import QueryError, UsageError
 from equidiff.images.convert import fit_image, image_to_tensor
-from equidiff.images.read import EXPECTED, open_picture, to_grey_or_rgb
+from equidiff.images.read import EXPECTED, read_image, to_grey_or_rgb
 
 USUAL = 3  # the index of the query that a generator is asked about when the user names none
 
@@ -60,7 +60,7 @@ def load_query(query: str | int | Path | Image.Image | Tensor, generator: Genera
         raise QueryError("The query is a folder.", given=path, expected=EXPECTED, hint=f"--query top:{path}")
     with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        image = open_picture(path)
+        image = read_image(path)
     return Query(str(path), image_to_tensor(image), image)
 
 

@@ -123,7 +123,7 @@ def truncated(path):
         (lambda path: None, ["does not exist"]),
         (lambda path: path.mkdir(), ["is a folder"]),
         (lambda path: path.write_bytes(b""), ["empty file"]),
-        (lambda path: path.write_text("no picture"), ["not a picture"]),
+        (lambda path: path.write_text("no picture"), ["not an image"]),
         (truncated, ["cannot be read"]),
         (lambda path: picture("RGBA").save(path), ["alpha channel", "-flatten"]),
         (lambda path: picture("LA").save(path), ["alpha channel"]),

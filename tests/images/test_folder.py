@@ -1,4 +1,4 @@
-"""Which pictures a folder has, their labels, and reading them ahead."""
+"""The images of a folder, their labels, and reading them ahead."""
 
 import threading
 
@@ -19,9 +19,9 @@ def labels(folder, **more):
     return {file.path: file.label for file in find_images(folder, **more)}
 
 
-def test_sorted_by_path_and_without_what_is_no_picture(tmp_path):
+def test_sorted_by_path_and_without_what_is_no_image(tmp_path):
     make(tmp_path, "b.PNG", "a/c.jpg", "a.webp", ".hidden.png", ".cache/d.png")
-    (tmp_path / "notes.txt").write_text("no picture")
+    (tmp_path / "notes.txt").write_text("no image")
     assert labels(tmp_path) == {"a/c.jpg": None, "a.webp": None, "b.PNG": None}
     assert [file.path for file in find_images(tmp_path)] == ["a/c.jpg", "a.webp", "b.PNG"]
 
@@ -33,7 +33,7 @@ def test_sorted_by_path_and_without_what_is_no_picture(tmp_path):
         (["007_james.png", "340_zebra.png"], ["7", "340"]),
         (["n02391049_1.png", "n02391049_2.png"], ["n02391049", "n02391049"]),
         (["340_zebra.png", "holiday.png"], [None, None]),  # not every name begins with a number
-        (["cat/1.png", "x.png"], [None, None]),  # not every picture is in a sub-folder
+        (["cat/1.png", "x.png"], [None, None]),  # not every image is in a sub-folder
     ],
 )
 def test_labels_from_the_folder_itself(paths, expected, tmp_path):
@@ -63,13 +63,13 @@ def test_labels_that_cannot_be_used(content, words, tmp_path):
         find_images(tmp_path, file)
 
 
-def test_folders_without_pictures(tmp_path):
+def test_folders_without_images(tmp_path):
     with pytest.raises(QueryError, match="does not exist"):
         find_images(tmp_path / "nowhere")
     with pytest.raises(QueryError, match="is empty"):
         find_images(tmp_path)
     (tmp_path / "notes.txt").write_text("x")
-    with pytest.raises(QueryError, match="no pictures"):
+    with pytest.raises(QueryError, match="no images"):
         find_images(tmp_path)
     with pytest.raises(QueryError, match="is a file"):
         find_images(tmp_path / "notes.txt")
@@ -79,7 +79,7 @@ def test_read_ahead_keeps_the_order_and_says_what_is_broken(tmp_path):
     count = AHEAD + 20
     make(tmp_path, *(f"{index:03d}.png" for index in range(count)))
     (tmp_path / "010.png").write_bytes(b"")
-    (tmp_path / "020.png").write_text("no picture")
+    (tmp_path / "020.png").write_text("no image")
     files = [*find_images(tmp_path), ImageFile("gone.png")]
     found = list(read_ahead(tmp_path, files, lambda image: image.getpixel((0, 0))))
     assert [file for file, _ in found] == files

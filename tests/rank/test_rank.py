@@ -196,7 +196,7 @@ def test_broken_images_are_counted_and_named(garments, tmp_path):
     info = rankfolder.read_rank_info(outcome.path)
     assert info["counts"] == {"images": 21, "scanned": 21, "broken": 3}
     assert set(info["broken"]) == {"1_00.png", "9_19.png", "4_alpha.png"}
-    assert "1_00.png: The picture is an empty file." in outcome.stderr
+    assert "1_00.png: The image is an empty file." in outcome.stderr
     assert "18 images" in outcome.stderr
     shown = {image.image for unit in Ranking.load(outcome.path).units for image in unit.top}
     assert not shown & set(info["broken"])

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from equidiff.analysis.compare.freedom import LATENT
-from equidiff.images.convert import to_picture
+from equidiff.images.convert import to_image
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -113,7 +113,7 @@ def _title(figure: Figure, title: str, subtitle: str) -> None:
 
 
 def _show_sample(axis: Axes, sample: Tensor) -> None:
-    axis.imshow(np.asarray(to_picture(sample)), cmap="gray", vmin=0, vmax=255)
+    axis.imshow(np.asarray(to_image(sample)), cmap="gray", vmin=0, vmax=255)
     axis.set(xticks=[], yticks=[])
 
 

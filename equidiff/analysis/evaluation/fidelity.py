@@ -9,7 +9,7 @@ from equidiff.analysis.evaluation.material import Material
 from equidiff.analysis.evaluation.results import Results, mean_of, share_of
 from equidiff.errors import QueryError
 from equidiff.images.convert import image_to_tensor, quantized
-from equidiff.images.read import open_picture
+from equidiff.images.read import read_image
 from equidiff.metrics import CHANGES, as_distributions, deviations, kl_divergences, rank_correlations
 
 NORMS = {"l1": "L1", "l2": "L2", "max": "largest"}
@@ -105,7 +105,7 @@ def _read_saved(material: Material, results: Results) -> Tensor | None:
     pieces = []
     for index in material.indices:
         try:
-            picture = image_to_tensor(open_picture(material.finished.path / str(known[index])))
+            picture = image_to_tensor(read_image(material.finished.path / str(known[index])))
         except QueryError as error:
             results.skip("fidelity", names, f"the picture of sample {index}: {error.problem.rstrip('.')}")
             return None

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from equidiff.analysis.figures.overview import COLUMNS, MOST, footnote, headline, show_values, shown_value
 from equidiff.analysis.figures.source import MEMBER, Source
-from equidiff.images.convert import is_image, to_picture
+from equidiff.images.convert import is_image, to_image
 from equidiff.run.invariant_set import InvariantSet
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def draw(source: Source) -> Figure:
 
 
 def _put(axes: Axes, sample: Tensor, caption: str) -> None:
-    picture = to_picture(sample)
+    picture = to_image(sample)
     axes.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="nearest" if max(picture.size) < 128 else "auto")
     axes.set(xticks=[], yticks=[])
     axes.set_xlabel(caption, fontsize=9)

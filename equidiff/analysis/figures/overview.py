@@ -12,7 +12,7 @@ from torch import Tensor
 
 from equidiff.analysis.figures.plane import Marked, draw_plane
 from equidiff.images.canvas import ACCENT, CAPTION, CELL, FAINT, GAP, INK, MARGIN, fit, font
-from equidiff.images.convert import is_image, to_picture
+from equidiff.images.convert import is_image, to_image
 from equidiff.run.invariant_set import InvariantSet
 from equidiff.run.record import Record
 from equidiff.run.resume import is_custom
@@ -121,14 +121,14 @@ def _draw_images(found: InvariantSet, choice: Choice | None) -> Image.Image:
     for position, (record, sample) in enumerate(members):
         row, column = divmod(position, columns)
         corner = (MARGIN + left + column * step, top + row * (step + CAPTION))
-        _put(canvas, fit(to_picture(sample), CELL), corner, CELL, _caption(record, found, choice), INK)
+        _put(canvas, fit(to_image(sample), CELL), corner, CELL, _caption(record, found, choice), INK)
     draw.text((MARGIN, height - MARGIN - 6), note, FAINT, font(13))
     return canvas
 
 
 def _put_query(canvas: Image.Image, query: Tensor, target: Sequence[float], corner: tuple[int, int], side: int) -> None:
     caption = f"query: {show_values(target, target)}" if len(target) == 1 else "query"
-    _put(canvas, fit(to_picture(query), side), corner, side, caption, ACCENT)
+    _put(canvas, fit(to_image(query), side), corner, side, caption, ACCENT)
     x, y = corner
     ImageDraw.Draw(canvas).rectangle((x - 4, y - 4, x + side + 3, y + side + 3), outline=ACCENT, width=3)
 

@@ -11,7 +11,7 @@ from equidiff.analysis.figures.overview import headline, show_values, shown_valu
 from equidiff.analysis.figures.plane import Marked, Measure, draw_plane
 from equidiff.analysis.path.search import SetPath
 from equidiff.images.canvas import ACCENT, CAPTION, CELL, FAINT, GAP, INK, MARGIN, fit, font
-from equidiff.images.convert import is_image, to_picture
+from equidiff.images.convert import is_image, to_image
 from equidiff.run.invariant_set import InvariantSet
 
 COLUMNS = 9
@@ -42,7 +42,7 @@ def draw_path(path: SetPath, found: InvariantSet, measure: Measure) -> Image.Ima
 def animate(path: SetPath, side: int = ZOOM * CELL) -> list[Image.Image]:
     """The frames that are members, there and back again, each as large as fits in a square."""
     samples = path.rows["samples"][path.members]
-    pictures = [fit(to_picture(sample), side) for sample in samples]
+    pictures = [fit(to_image(sample), side) for sample in samples]
     return [*pictures, *pictures[-2:0:-1]]
 
 
@@ -82,6 +82,6 @@ def _put(canvas: Image.Image, sample: Tensor | None, corner: tuple[int, int], ca
     if sample is None:
         draw.rectangle((x, y, x + CELL - 1, y + CELL - 1), fill=BLANK)
     else:
-        picture = fit(to_picture(sample), CELL)
+        picture = fit(to_image(sample), CELL)
         canvas.paste(picture, (x + (CELL - picture.width) // 2, y + (CELL - picture.height) // 2))
     draw.text((x + CELL // 2, y + CELL + 6), caption, ink, font(15), anchor="ma")

@@ -14,7 +14,7 @@ from equidiff.analysis.figures.overview import show_values, shown_value
 from equidiff.analysis.report.extras import Method
 from equidiff.analysis.report.numbers import Key
 from equidiff.analysis.report.pixels import heat_uri, large_uri, small_maps, thumbnail_uri
-from equidiff.images.convert import fit_query, is_image, to_picture
+from equidiff.images.convert import fit_query, is_image, to_image
 from equidiff.metrics.spectral import mean_log_spectrum
 from equidiff.run.invariant_set import InvariantSet
 from equidiff.run.record import Record
@@ -123,7 +123,7 @@ class Drawer:
     def _card(self, title: str, caption: str, sample: Tensor, position: int, data: dict[str, Any]) -> Card:
         if not is_image(sample[None]):
             return Card(title, caption, "", False, self._places[position] if self._places else None, data)
-        picture = to_picture(sample)
+        picture = to_image(sample)
         thumbnail, large = thumbnail_uri(picture), large_uri(picture)
         if large != thumbnail:  # else the page shows the one it has
             data["large"] = large
