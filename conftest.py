@@ -1,5 +1,11 @@
 """What every test starts from, those of the plugins included."""
 
+import os
+
+# pytest runs a process a core, so that more threads would only wait for each other; set before torch is imported, and
+# in the environment, so that processes that a test starts keep to it too
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import pytest
 import torch
 
