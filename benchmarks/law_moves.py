@@ -8,15 +8,14 @@ how much of its start a chain remembers: 1 is all of it, and two latents drawn f
 
 import argparse
 import time
-from collections.abc import Generator
-from typing import Any, final
+from typing import final
 
 import torch
 from torch.nn.functional import cosine_similarity
 
 import equidiff
 from equidiff.builtin.laws.conditional import Conditional
-from equidiff.contracts import Law, Moves, Request, ResidualFunction, Step
+from equidiff.contracts import Coroutine, Equation, Law, ResidualFunction, Step, Transitions
 
 
 @final
@@ -27,20 +26,22 @@ class Traced(Law):
         law: the law.
     """
 
-    exact = True
-
     def __init__(self, law: Law) -> None:
         self._law = law
         self.chains: list[list[torch.Tensor]] = []
 
-    def move(self, start: Step, residual: ResidualFunction) -> Generator[Request | Step, Any, Moves | None]:
-        """Move as the other law does."""
+    def check(self, equation: Equation, dtype: str) -> None:
+        """Refuse what the other law refuses."""
+        self._law.check(equation, dtype)
+
+    def sample(self, start: Step, residual: ResidualFunction) -> Coroutine[Transitions | None]:
+        """Make the other law's transitions."""
         chain: list[torch.Tensor] = []
         self.chains.append(chain)
-        course, answer = self._law.move(start, residual), None
+        coroutine, answer = self._law.sample(start, residual), None
         while True:
             try:
-                item = course.send(answer)
+                item = coroutine.send(answer)
             except StopIteration as end:
                 return end.value
             if isinstance(item, Step):

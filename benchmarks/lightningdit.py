@@ -30,6 +30,7 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from equidiff.builtin.regularizers.none import NoRegularizer
+from equidiff.builtin.solvers.auto import Auto
 from equidiff.doctor.memory import SampleSum, predict_pass
 from equidiff.search.problem import Problem
 
@@ -109,7 +110,7 @@ def measure(case: Case) -> dict[str, Any]:
     useful = 2 * forward.get_total_flops()
     best = matrix_rate(case)
     problem = Problem(generator, SampleSum(), NoRegularizer(), torch.zeros(1, device=case.device))
-    predicted = predict_pass(problem, case.batch, case.device)
+    predicted = predict_pass(problem, Auto(), case.batch, case.device)
     return {
         **asdict(case),
         "compile": case.compiled,

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from equidiff.builtin.regularizers.none import NoRegularizer
-from equidiff.contracts import Generator, Midway, Objective, Regularizer
+from equidiff.contracts import Generator, Objective, Regularizer, SplitSampler
 from equidiff.search.problem import Problem
 
 
@@ -28,7 +28,7 @@ class Curved(Generator):
         return latents + latents.sin() / 2
 
 
-class Staged(Generator, Midway):
+class Staged(Generator, SplitSampler):
     """Four stages `s + 0.3 tanh(W s)`, and a tenth of what the second one left: a sampler that remembers its way."""
 
     steps = 4
@@ -43,7 +43,7 @@ class Staged(Generator, Midway):
     def generate(self, latents: Tensor, steps: int | None = None) -> Tensor:
         return self._finish(self.begin(latents))
 
-    def midway(self) -> Midway:
+    def split_sampler(self) -> SplitSampler:
         return self
 
     def begin(self, latents: Tensor) -> Tensor:
@@ -60,7 +60,7 @@ class Staged(Generator, Midway):
         state, remembered = states.unbind(dim=1)
         return state + 0.3 * (state @ self.matrices[3]).tanh() + 0.1 * remembered
 
-    def retrace(self, latents: Tensor, states: Tensor, moved: Tensor) -> Tensor:
+    def reencode(self, latents: Tensor, states: Tensor, moved: Tensor) -> Tensor:
         return latents + self._back(moved[:, 0]) - self._back(states[:, 0])
 
     def _back(self, state: Tensor) -> Tensor:

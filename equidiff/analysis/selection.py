@@ -16,7 +16,7 @@ from equidiff.images.convert import is_image, quantized, to_image
 from equidiff.metrics import gaussian_kernel, median_distance
 from equidiff.metrics.features import FeatureSpace, build_features, usual_features
 from equidiff.metrics.realism import distances
-from equidiff.numerics.gaussian import has_typical_length
+from equidiff.numerics.gaussian import is_in_shell
 from equidiff.numerics.random import Stream, prior_latents
 from equidiff.run.invariant_set import InvariantSet
 from equidiff.run.query import Query, as_sample
@@ -116,7 +116,7 @@ def select(
         chosen, scores = pick_diverse(members, count, query)
     else:
         scores = novelty(members, plain, query) if by == "novelty" else typicality(members, plain)
-        last = ~has_typical_length(found.latents) if by == "typicality" else torch.zeros(len(members), dtype=torch.bool)
+        last = ~is_in_shell(found.latents) if by == "typicality" else torch.zeros(len(members), dtype=torch.bool)
         chosen = sorted(range(len(members)), key=lambda row: (bool(last[row]), -float(scores[row])))[:count]
     selected = tuple(_describe(found, chosen, scores, members, query))
     return Selection(by, space.name, doubt, 0 if plain is None else len(plain), selected)

@@ -4,32 +4,41 @@ Samples are images `[batch, channels, height, width]`, nominally in [0, 1] and n
 Implementations are final: wrap another component, do not subclass it.
 """
 
+from equidiff.contracts.answers import (
+    Answer,
+    GradientAnswer,
+    JacobianAnswer,
+    SampleJacobianAnswer,
+    SplitAnswer,
+    Step,
+)
 from equidiff.contracts.attribution import Attribution, ScalarTarget
 from equidiff.contracts.context import BuildContext, Finding, Weights
+from equidiff.contracts.equation import Equation
 from equidiff.contracts.generator import Generator
-from equidiff.contracts.law import Law, Moves
+from equidiff.contracts.law import Law, Transitions
 from equidiff.contracts.objective import Objective
 from equidiff.contracts.regularizer import Regularizer
-from equidiff.contracts.residual import Answer, FromMidway, Request, ResidualFunction, Step
+from equidiff.contracts.requests import (
+    Candidates,
+    Gradient,
+    Jacobian,
+    PassRequest,
+    Reencode,
+    Request,
+    SampleJacobian,
+    SamplerRequest,
+    Split,
+    Value,
+)
+from equidiff.contracts.residual import Coroutine, ResidualFunction, TailResidual
 from equidiff.contracts.solver import Solver
-from equidiff.contracts.split_sampler import Midway
+from equidiff.contracts.split_sampler import SplitSampler
 
 __all__ = [
-    "Answer",
-    "Attribution",
-    "BuildContext",
-    "Finding",
-    "FromMidway",
-    "Generator",
-    "Law",
-    "Midway",
-    "Moves",
-    "Objective",
-    "Regularizer",
-    "Request",
-    "ResidualFunction",
-    "ScalarTarget",
-    "Solver",
-    "Step",
+    "Answer", "Attribution", "BuildContext", "Candidates", "Coroutine", "Equation", "Finding", "Generator",
+    "Gradient", "GradientAnswer", "Jacobian", "JacobianAnswer", "Law", "Objective", "PassRequest", "Reencode",
+    "Regularizer", "Request", "ResidualFunction", "SampleJacobian", "SampleJacobianAnswer", "SamplerRequest",
+    "ScalarTarget", "Solver", "Split", "SplitAnswer", "SplitSampler", "Step", "TailResidual", "Transitions", "Value",
     "Weights",
-]
+]  # fmt: skip

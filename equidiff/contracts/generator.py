@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 
 from PIL.Image import Image
 
-from equidiff.contracts.split_sampler import Midway
+from equidiff.contracts.split_sampler import SplitSampler
 from equidiff.errors import UnsupportedError
 from equidiff.types import Latents, Samples
 
@@ -47,8 +47,8 @@ class Generator(ABC):
         """
         raise UnsupportedError(f"{type(self).__name__} cannot invert samples.")
 
-    def midway(self) -> Midway | None:
-        """Its sampler in two halves, for solvers that search between them; None where it has none."""
+    def split_sampler(self) -> SplitSampler | None:
+        """Its sampler in two parts, for searches among intermediate states; None where it cannot be split."""
         return None
 
     def queries(self) -> list[Image] | Samples:

@@ -3,43 +3,47 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Generator as Coroutine
 from dataclasses import dataclass
-from typing import Any
 
-from equidiff.contracts.residual import Request, ResidualFunction, Step
+from equidiff.contracts.answers import Step
+from equidiff.contracts.equation import Equation
+from equidiff.contracts.residual import Coroutine, ResidualFunction
 
 
 @dataclass(frozen=True)
-class Moves:
-    """What a law did to one sample.
+class Transitions:
+    """Transitions that a law made from one member to another.
 
     Attributes:
-        made: moves proposed.
-        accepted: moves that were made.
+        proposed: how many were proposed.
+        accepted: how many of these were accepted.
     """
 
-    made: int
+    proposed: int
     accepted: int
 
 
 class Law(ABC):
-    """How members are to be distributed: what follows the search for each of them.
-
-    Attributes:
-        exact: it is about `c(z) = 0` itself, so that a penalty, which is none of the equation, or arithmetic too coarse
-            to tell when it holds, must be refused.
-    """
-
-    exact: bool = False
+    """How members are distributed: what follows the search for each of them."""
 
     @abstractmethod
-    def move(self, start: Step, residual: ResidualFunction) -> Coroutine[Request | Step, Any, Moves | None]:
-        """Yield a `Step` for each move, and return how many there were; None where the law makes none.
+    def sample(self, start: Step, residual: ResidualFunction) -> Coroutine[Transitions | None]:
+        """Yield a `Step` for each transition, and return how many there were; None where the law makes none.
 
-        The answer of the last step is the sample's result. What moves cost is counted, and not held against the budget.
+        The answer of the last step is the sample's result. Transitions are counted, and not held against the budget.
 
         Args:
             start: the last step of the solver, a member.
             residual: computes losses, gradients and Jacobians; its `draw` is the only source of randomness.
+        """
+
+    def check(self, equation: Equation, dtype: str) -> None:  # noqa: B027  any equation is accepted by default
+        """Refuse an equation that the law is not defined for; any is accepted by default.
+
+        Args:
+            equation: of the run.
+            dtype: "float32" or "bfloat16", as the run computes.
+
+        Raises:
+            UsageError: the law is not defined for it.
         """

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Generator as Coroutine
-from typing import Any
 
-from equidiff.contracts.residual import Request, ResidualFunction, Step
+from equidiff.contracts.equation import Equation
+from equidiff.contracts.requests import Gradient, SamplerRequest
+from equidiff.contracts.residual import Coroutine, ResidualFunction
 from equidiff.types import Latents
 
 
@@ -19,18 +19,14 @@ class Solver(ABC):
         budget: evaluations a sample may cost unless the user says otherwise.
         tolerance: loss below which a sample is a member, unless the user says otherwise.
         weight: lambda, the factor on every squared residual.
-        coarse: sampler steps that it asks for where it needs no more; None where it never asks for fewer than all.
     """
 
     budget: int
     tolerance: float = 0.01
     weight: float = 1.0
-    coarse: int | None = None
 
     @abstractmethod
-    def solve(
-        self, latents: Latents, residual: ResidualFunction, budget: float
-    ) -> Coroutine[Request | Step, Any, None]:
+    def solve(self, latents: Latents, residual: ResidualFunction, budget: float) -> Coroutine[None]:
         """Yield a `Step` for each iteration until the loss is below `residual.tolerance`, or hope is gone.
 
         Args:
@@ -39,11 +35,17 @@ class Solver(ABC):
             budget: evaluations that this sample may cost; the run ends the solver when they are spent.
         """
 
-    def choice(self, residuals: int, midway: bool) -> str | None:
-        """Which of its methods it takes, as `run.json` says it; None where it has only one.
+    def check(self, equation: Equation) -> None:  # noqa: B027  any equation is accepted by default
+        """Refuse an equation that this solver cannot be used on; any is accepted by default.
 
-        Args:
-            residuals: how many there are.
-            midway: whether the generator's sampler can be stopped on its way.
+        Raises:
+            UsageError: it cannot be used.
         """
+
+    def describe(self, equation: Equation) -> str | None:
+        """The method that it takes for this equation, as `run.json` records it; None where it has only one."""
         return None
+
+    def costliest(self, equation: Equation) -> type[SamplerRequest]:
+        """The request that takes the most memory of those it makes; `equidiff doctor` predicts a pass of it."""
+        return Gradient

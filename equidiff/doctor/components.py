@@ -11,7 +11,7 @@ from PIL.Image import Image
 from torch._subclasses.fake_tensor import DataDependentOutputException
 
 from equidiff.builtin.regularizers.none import NoRegularizer
-from equidiff.contracts import BuildContext, Finding, Generator, Objective, Weights
+from equidiff.contracts import BuildContext, Finding, Generator, Objective, Solver, Weights
 from equidiff.devices import choose_device, device_memory
 from equidiff.doctor.memory import Memory, SampleSum, predict_pass
 from equidiff.errors import EquiDiffError, UnsupportedError, first_line
@@ -118,8 +118,9 @@ def _memory(
         regularizer = build(plugins, "regularizer", spec, context).component
     target = torch.zeros(len(objective.names), device=context.device)
     problem = Problem(generator, objective, regularizer, target)
+    solver: Solver = build(plugins, "solver", Settings().solver, context).component
     try:
-        found = predict_pass(problem, rows, context.device)
+        found = predict_pass(problem, solver, rows, context.device)
     except EquiDiffError:
         raise
     except Exception as error:  # an objective may read values, which a prediction does not compute

@@ -13,8 +13,7 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from equidiff.builtin.solvers.auto import JACOBIAN_OUTPUTS
-from equidiff.contracts import Generator, Objective
+from equidiff.contracts import Generator, Objective, Solver
 from equidiff.search.problem import Problem
 from equidiff.types import Latents, Measurements, Samples
 
@@ -63,39 +62,29 @@ def predict(work: Pass, latent_shape: tuple[int, ...], rows: int, device: str = 
     return Memory(sum(count.weights.values()), count.peak)
 
 
-def predict_pass(problem: Problem, rows: int, device: str = "cpu") -> Memory:
-    """Predict the costliest pass of the default solver, which is a Jacobian if there are few residuals.
-
-    This is an upper bound if there are many residuals and the solver searches from an intermediate state, in shorter
-    passes.
+def predict_pass(problem: Problem, solver: Solver, rows: int, device: str = "cpu") -> Memory:
+    """Predict the costliest pass of a solver; an upper bound if it searches from intermediate states.
 
     A sampler of many steps is followed for 4 and for 8 of them, from which memory grows linearly with further steps.
     """
     generator = problem.generator
     few, more = STEPS
     if generator.steps is None or generator.steps <= more:
-        return _predict_problem(problem, rows, device)
+        return _predict_problem(problem, solver, rows, device)
     first, second = (
-        _predict_problem(replace(problem, generator=_Shortened(generator, steps)), rows, device) for steps in STEPS
+        _predict_problem(replace(problem, generator=_Shortened(generator, steps)), solver, rows, device)
+        for steps in STEPS
     )
     growth = (second.pass_ - first.pass_) / (more - few)
     return replace(second, pass_=round(second.pass_ + growth * (generator.steps - more)))
 
 
-def _predict_problem(problem: Problem, rows: int, device: str) -> Memory:
+def _predict_problem(problem: Problem, solver: Solver, rows: int, device: str) -> Memory:
     shape = problem.generator.latent_shape
     # one real sample first: whatever components compute once and keep would have no values otherwise
     problem.value(torch.zeros(1, *shape, device=device))
-    return predict(_pass(problem), shape, rows, device)
-
-
-def _pass(problem: Problem) -> Pass:
-    def work(latents: Tensor) -> object:
-        with torch.no_grad():
-            outputs = problem.value(latents[:1]).residuals.shape[1]
-        return (problem.jacobian if outputs <= JACOBIAN_OUTPUTS else problem.gradient)(latents)
-
-    return work
+    request = solver.costliest(problem)
+    return predict(lambda latents: request(latents).run(problem), shape, rows, device)
 
 
 @final

@@ -1,4 +1,4 @@
-"""Integrating a flow back in time, and retracing what was moved on its way."""
+"""Flows: integrating back in time, and re-encoding a state that was moved."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from equidiff.types import Latents
 
 Slope = Callable[[Tensor, float], Tensor]
-BACK = 3  # steps of a way back, of two evaluations each: what more of them would gain is lost between the turns
+STEPS_BACK = 3  # of two evaluations each: what more of them would gain is lost between the rounds of a search
 
 
 def integrate_back(slope: Slope, state: Tensor, time: float, steps: int) -> Tensor:
@@ -30,17 +30,17 @@ def integrate_back(slope: Slope, state: Tensor, time: float, steps: int) -> Tens
     return state
 
 
-def retrace_flow(slope: Slope, latents: Latents, state: Tensor, moved: Tensor, time: float) -> Latents:
-    """Retrace a flow: what differs between two ways back is added to the latents.
+def reencode_flow(slope: Slope, latents: Latents, state: Tensor, moved: Tensor, time: float) -> Latents:
+    """Latents that lead a flow to a moved state: the difference between two ways back is added to the old ones.
 
-    Both ways are off alike, by what the sampler's own steps differ from small ones; most of that cancels.
+    Both ways have nearly the same error, since the sampler's own steps are larger; most of it cancels.
 
     Args:
         slope: of the flow, which runs from noise at time 0.
         latents: `[batch, *latent_shape]`.
-        state: `[batch, *latent_shape]`, what they lead to at `time`.
-        moved: where they are to lead.
+        state: `[batch, *latent_shape]`, to which they lead at `time`.
+        moved: to which they should lead.
         time: of both.
     """
-    back, wanted = integrate_back(slope, torch.cat([state, moved]), time, BACK).chunk(2)
+    back, wanted = integrate_back(slope, torch.cat([state, moved]), time, STEPS_BACK).chunk(2)
     return latents + (wanted - back)

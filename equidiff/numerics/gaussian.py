@@ -45,7 +45,7 @@ def slerp(one: Tensor, other: Tensor, share: float) -> Tensor:
     return torch.lerp(*lengths, share) * (first * one / lengths[0] + second * other / lengths[1])
 
 
-def typical_lengths(size: int) -> tuple[float, float]:
+def shell_radii(size: int) -> tuple[float, float]:
     """The least and the greatest length within the central 99 % of a standard normal's in `size` dimensions.
 
     Its square is chi-squared, whose quantiles are nearly `d (1 - 2 / (9 d) + q sqrt(2 / (9 d)))^3`.
@@ -58,14 +58,14 @@ def typical_lengths(size: int) -> tuple[float, float]:
     return low, high
 
 
-def typical(latents: Tensor) -> Tensor:
+def project_onto_shell(latents: Tensor) -> Tensor:
     """Bring each latent to the nearest length within the central 99 % of the prior's lengths."""
-    low, high = typical_lengths(latents[0].numel())
+    low, high = shell_radii(latents[0].numel())
     length = latents.flatten(1).norm(dim=1).clamp(min=1e-12).reshape(-1, *[1] * (latents.ndim - 1))
     return latents * (length.clamp(low, high) / length)
 
 
-def has_typical_length(latents: Tensor) -> Tensor:
+def is_in_shell(latents: Tensor) -> Tensor:
     """Whether |z| is within the central 99 % of the prior's, `[rows]`, bool."""
     size = latents[0].numel()
     spread = 2 / (9 * size)

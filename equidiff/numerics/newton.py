@@ -10,7 +10,7 @@ from torch import Tensor
 from equidiff.contracts import Answer
 
 
-def newton_move(residuals: Tensor, jacobian: Tensor) -> Tensor:
+def newton_step(residuals: Tensor, jacobian: Tensor) -> Tensor:
     """The shortest move that zeroes the linearised residual: `-J^T (J J^T)^-1 c`.
 
     Args:
@@ -27,7 +27,7 @@ def newton_move(residuals: Tensor, jacobian: Tensor) -> Tensor:
     return (-jacobian.T @ torch.linalg.solve(gram, residuals.double())).float()
 
 
-def broyden(jacobian: Tensor, before: Answer, after: Answer) -> Tensor:
+def broyden_update(jacobian: Tensor, before: Answer, after: Answer) -> Tensor:
     """The nearest Jacobian that explains the last move: `J + (dc - J dz) dz^T / |dz|^2`.
 
     References:
@@ -38,7 +38,7 @@ def broyden(jacobian: Tensor, before: Answer, after: Answer) -> Tensor:
     return jacobian + torch.outer(changed - jacobian @ moved, moved) / moved.square().sum().clamp(min=1e-30)
 
 
-def shorten(move: Tensor, radius: float) -> tuple[Tensor, float]:
+def clip_step(move: Tensor, radius: float) -> tuple[Tensor, float]:
     """The move, no longer than the radius, and its length; 0 where there is no slope to follow."""
     length = float(move.norm())
     if not math.isfinite(length) or length == 0.0:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from equidiff.contracts import Generator
 from equidiff.errors import QueryError, UnsupportedError
-from equidiff.numerics.gaussian import typical
+from equidiff.numerics.gaussian import project_onto_shell
 from equidiff.run.query import Query, as_sample
 from equidiff.search.problem import Problem
 from equidiff.search.starts import QueryStart
@@ -63,7 +63,7 @@ def invert_query(query: Query, problem: Problem) -> Inversion:
     found = _invert(generator, sample)
     if not found.isfinite().all():
         raise QueryError("The latent of this query is not finite.", given=query.source, hint="--start prior")
-    latent = typical(found)
+    latent = project_onto_shell(found)
     answer = problem.value(latent)
     off = (answer.samples - sample).square().mean().sqrt() / sample.std(correction=0).clamp(min=1e-6)
     norm = found.norm() / found.numel() ** 0.5

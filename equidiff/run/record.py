@@ -36,8 +36,8 @@ class Record:
         start_angle: the angle at which the sample started.
         image: the picture's path inside the run folder.
         error: why the sample failed.
-        moves: moves along the set that the law proposed; absent where it makes none.
-        accepted: moves that were made.
+        moves: transitions along the set that the law proposed; None where it makes none.
+        accepted: those that were accepted.
     """
 
     index: int
@@ -86,8 +86,8 @@ class Record:
             **known,
             measurement_saved=None if saved is None else saved.tolist(),
             error=result.error,
-            moves=None if result.moves is None else result.moves.made,
-            accepted=None if result.moves is None else result.moves.accepted,
+            moves=None if result.transitions is None else result.transitions.proposed,
+            accepted=None if result.transitions is None else result.transitions.accepted,
         )
 
     @classmethod

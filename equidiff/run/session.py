@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from equidiff.contracts import BuildContext, Generator, Objective, Regularizer, Solver
+from equidiff.contracts import BuildContext, Generator, Objective, Solver
 from equidiff.devices import choose_device
 from equidiff.errors import UsageError
 from equidiff.registry.build import Built, build
@@ -58,7 +58,7 @@ class Session:
     def describe(self) -> dict[str, Any]:
         """What `run.json` says before the first sample is made."""
         objective = self.problem.objective
-        choice = self.solver.choice(self.problem.size, self.problem.rest is not None)
+        method = self.solver.describe(self.problem)
         return {
             "specs": {kind: built.spec for kind, built in self.built.items()},
             "options": {
@@ -75,7 +75,7 @@ class Session:
                 "source": "--target" if self.query is None else self.query.source,
             },
             **({} if self.inversion is None else {"inversion": self.inversion.describe()}),
-            **({} if choice is None else {"search": choice}),
+            **({} if method is None else {"search": method}),
             "seed": self.settings.seed,
             "tolerance": self.tolerance,
             "budget": self.budget,
@@ -113,8 +113,6 @@ def prepare(settings: Settings, plugins: Plugins, *, usual_query: bool = False) 
         "law": build(plugins, "law", settings.law, alone),
     }
     objective, solver = built["objective"].component, built["solver"].component
-    _check_coarse(solver, generator.component)
-    _check_exact(built["law"], built["regularizer"], settings.dtype)
     if usual_query and settings.query is None and settings.target is None:
         settings = replace(settings, query=default_query(generator.component))
     settings = replace(settings, query=resolve_top(settings.query, built["objective"], weights))
@@ -122,6 +120,8 @@ def prepare(settings: Settings, plugins: Plugins, *, usual_query: bool = False) 
     problem = Problem(
         generator.component, objective, built["regularizer"].component, target.to(device), weight=solver.weight
     )
+    solver.check(problem)
+    built["law"].component.check(problem, settings.dtype)
     budget = solver.budget if settings.budget is None else settings.budget
     tolerance = solver.tolerance if settings.tolerance is None else settings.tolerance
     inversion = None
@@ -138,37 +138,6 @@ def prepare(settings: Settings, plugins: Plugins, *, usual_query: bool = False) 
 def usual_regularizer(generator: Generator) -> str:
     """The low-pass view, wherever there are frequencies to pass."""
     return "lowpass" if len(generator.sample_shape) == 3 else "none"
-
-
-def _check_coarse(solver: Solver, generator: Generator) -> None:
-    if solver.coarse is None or (generator.steps is not None and solver.coarse < generator.steps):
-        return
-    usual = generator.steps
-    raise UsageError(
-        "The coarse search would not be coarser than the sampler.",
-        given=f"coarse={solver.coarse}",
-        expected="a generator with sampler steps" if usual is None else f"fewer than the generator's {usual} steps",
-        hint="--solver auto" if usual is None or usual < 2 else f"--solver auto,coarse={usual // 2}",
-    )
-
-
-def _check_exact(law: Built, regularizer: Built, dtype: str) -> None:
-    if not law.component.exact:
-        return
-    if dtype != "float32":
-        raise UsageError(
-            f"The law {law.spec} cannot tell in {dtype} when a residual is zero.",
-            given=f"dtype {dtype}",
-            expected="float32",
-            hint="--dtype float32, or --law solve",
-        )
-    if type(regularizer.component).penalty is not Regularizer.penalty:
-        raise UsageError(
-            f"The law {law.spec} is about an equation, and a penalty is none.",
-            given=f"--regularizer {regularizer.spec}",
-            expected="a regularizer without a penalty",
-            hint="--regularizer none, or --law solve",
-        )
 
 
 def _target(

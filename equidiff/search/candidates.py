@@ -1,71 +1,68 @@
-"""Plain samples to start from: sixteen neighbours share a deck of them, sorted by loss, and each is dealt its hand."""
+"""Prior samples to start from: a block of sixteen samples shares a pool of them, sorted by loss."""
 
 from __future__ import annotations
 
 from collections import Counter
-from functools import partial
 
 import torch
 from torch import Tensor
 
-from equidiff.contracts import Answer
-from equidiff.numerics.random import stream
+from equidiff.contracts import Answer, Candidates, Value
+from equidiff.numerics.random import Stream
 from equidiff.search.batching import Passes
 from equidiff.search.problem import Problem
 from equidiff.search.starts import Start
 
-NEIGHBOURS = 16  # samples that share plain samples
+BLOCK = 16  # samples that share a pool
+SHIFT = 5  # ranks by which the order of a block turns with each pool; prime to the block, so that everybody comes first
 
 
-class Dealer:
-    """Deals plain samples to neighbours from decks that they share; see `ResidualFunction.pool`.
+class CandidatePool:
+    """Shares prior samples out among the samples of a block; see `ResidualFunction.candidates`.
 
     Args:
         problem: the equation.
         indices: the samples of this run.
         seed: of the run.
-        passes: computes the samples.
-        start: where samples start, each from places of its own; from the prior, with shared decks, when absent.
+        passes: computes the prior samples.
+        start: where samples start, each from places of its own; from the prior, with shared pools, when absent.
     """
 
     def __init__(
         self, problem: Problem, indices: list[int], seed: int, passes: Passes, start: Start | None = None
     ) -> None:
         self._problem, self._seed, self._passes, self._start = problem, seed, passes, start
-        self._neighbours = Counter(index // NEIGHBOURS for index in indices)
-        self._decks: dict[tuple[int, int, int, int | None], Answer] = {}
+        self._block_sizes = Counter(index // BLOCK for index in indices)
+        self._pools: dict[tuple[int, int, Candidates], Answer] = {}
         self._rounds: Counter[tuple[int, int]] = Counter()
 
-    def deal(self, index: int, count: int, steps: int | None) -> tuple[Answer, float]:
-        """The hand of one sample, sorted from the best, and its share of the forward passes.
+    def share(self, index: int, request: Candidates) -> tuple[Answer, float]:
+        """The candidates of one sample, sorted from the best, and its share of the forward passes.
 
         Args:
-            index: which sample.
-            count: plain samples in the hand.
-            steps: of the sampler; the generator's own when absent.
+            index: of the sample.
+            request: how many, and with how many sampler steps.
         """
-        block, seat = divmod(index, NEIGHBOURS)
-        turn = self._rounds[index, count]
+        count = request.count
+        block, place = divmod(index, BLOCK)
+        number = self._rounds[index, count]
         self._rounds[index, count] += 1
-        if self._start is not None:  # neighbours start from other places, and have nothing to share
-            noise = self._noise(count, index, turn, count, 2)
-            return self._sorted(self._start.bend(noise, index), steps), count
-        deck = (block, turn, count, steps)
-        if deck not in self._decks:
-            self._decks[deck] = self._shuffle((block, turn, count), steps)
-        # back and forth, and another first seat with each deck: nobody always gets the worst
-        seat = (seat + 5 * turn) % NEIGHBOURS
-        hand = [NEIGHBOURS * card + (NEIGHBOURS - 1 - seat if card % 2 else seat) for card in range(count)]
-        return self._decks[deck].pick(hand), NEIGHBOURS * count / self._neighbours[block]
+        if self._start is not None:  # the samples of a block start from other places, and have nothing to share
+            noise = self._noise(Stream.SAMPLE_CANDIDATES, count, index, number, count)
+            return self._sorted(self._start.bend(noise, index), request.steps), count
+        key = (block, number, request)
+        if key not in self._pools:
+            noise = self._noise(Stream.BLOCK_CANDIDATES, BLOCK * count, block, number, count)
+            self._pools[key] = self._sorted(noise, request.steps)
+        place = (place + SHIFT * number) % BLOCK
+        # back and forth: nobody always gets the worst
+        ranks = [BLOCK * row + (BLOCK - 1 - place if row % 2 else place) for row in range(count)]
+        return self._pools[key].pick(ranks), BLOCK * count / self._block_sizes[block]
 
-    def _shuffle(self, deck: tuple[int, int, int], steps: int | None) -> Answer:
-        # the last number keeps these streams apart from those of the samples, which have two
-        return self._sorted(self._noise(NEIGHBOURS * deck[2], *deck, 1), steps)
-
-    def _noise(self, rows: int, *key: int) -> Tensor:
-        return torch.randn(rows, *self._problem.generator.latent_shape, generator=stream(self._seed, *key))
+    def _noise(self, purpose: Stream, rows: int, *numbers: int) -> Tensor:
+        random = purpose.open(self._seed, *numbers)
+        return torch.randn(rows, *self._problem.generator.latent_shape, generator=random)
 
     def _sorted(self, latents: Tensor, steps: int | None) -> Answer:
-        method = partial(self._problem.value, steps=steps)
-        answer = self._passes.compute(method, latents.to(self._problem.target.device))
+        answer = self._passes.compute(Value(latents.to(self._problem.target.device), steps), self._problem)
         return answer.pick(answer.loss.nan_to_num(nan=torch.inf).argsort(stable=True).tolist())

@@ -8,25 +8,31 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
-from collections.abc import Generator as Coroutine
+from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from equidiff.contracts import Answer, Law, Moves, Request, ResidualFunction, Solver, Step
+from equidiff.contracts import (
+    Answer,
+    Candidates,
+    Coroutine,
+    Law,
+    PassRequest,
+    Request,
+    ResidualFunction,
+    Solver,
+    Step,
+    Transitions,
+)
 from equidiff.numerics.random import Stream
-from equidiff.search.batching import BatchReduced, Method, Passes
-from equidiff.search.candidates import Dealer
+from equidiff.search.batching import BatchReduced, Passes
+from equidiff.search.candidates import CandidatePool
 from equidiff.search.problem import Problem
 from equidiff.search.starts import Start
 
 MEMBER, NOT_CONVERGED, FAILED = "member", "not_converged", "failed"
-# what goes along with each row of a request of such a kind
-ALONG: dict[str, Callable[[Request], Any]] = {"pull": lambda request: request.weigh, "retrace": lambda r: r.moved}
 
 
 @dataclass
@@ -37,9 +43,9 @@ class Cost:
     alone is a third of an evaluation, and a backward pass two thirds.
     """
 
-    forwards: float = 0  # a share of a pass where neighbours share it, or where the sampler makes fewer steps
+    forwards: float = 0  # a share of a pass where a block shares it, or where the sampler makes fewer steps
     backwards: float = 0
-    unshared: float = 0  # of the forward passes, those paid because there were fewer than sixteen neighbours
+    unshared: float = 0  # of the forward passes, those paid because its block has fewer than sixteen samples
 
     @property
     def evaluations(self) -> float:
@@ -48,7 +54,7 @@ class Cost:
 
     @property
     def charged(self) -> float:
-        """What counts against the budget: a sample's path may not depend on how many neighbours it has."""
+        """What counts against the budget: a sample's path may not depend on the size of its block."""
         return self.evaluations - self.unshared / 3
 
 
@@ -74,7 +80,7 @@ class Result:
         answer: where the solver ended, one row, on the CPU; None where it failed before its first step.
         wall_s: seconds between its start and its end, shared with the samples that ran beside it.
         error: why it failed.
-        moves: what the law did; None where it made no moves.
+        transitions: of the law; None where it made none.
     """
 
     index: int
@@ -84,14 +90,14 @@ class Result:
     answer: Answer | None
     wall_s: float
     error: str | None = None
-    moves: Moves | None = None
+    transitions: Transitions | None = None
 
 
 class _Residual(ResidualFunction):
     """c(z) of one sample: its tolerance and its own stream of latents."""
 
     def __init__(self, problem: Problem, tolerance: float, seed: int, index: int, start: Start | None = None) -> None:
-        self.tolerance, self.size, self.midway = tolerance, problem.size, problem.rest is not None
+        self.tolerance, self.size, self.splittable = tolerance, problem.size, problem.tail is not None
         self._index, self._start = index, start
         self._shape = problem.generator.latent_shape
         self._device = problem.target.device
@@ -112,26 +118,26 @@ class _Task:
         self.cost = Cost()
         self._tolerance, self._budget = residual.tolerance, budget
         self._last: Step | None = None
-        self._moves: Moves | None = None
-        self._course = self._begin(solver, law, residual)
+        self._transitions: Transitions | None = None
+        self._coroutine = self._begin(solver, law, residual)
         self._started = time.monotonic()
 
-    def _begin(self, solver: Solver, law: Law | None, residual: _Residual) -> Coroutine[Request | Step, Any, None]:
+    def _begin(self, solver: Solver, law: Law | None, residual: _Residual) -> Coroutine[None]:
         yield from solver.solve(residual.draw(1), residual, self._budget)
         if law is not None and self._last is not None and self._is_member(self._last.answer):
-            self._budget = math.inf  # how many moves there are, the law was told: they are counted, not limited
-            self._moves = yield from law.move(self._last, residual)
+            self._budget = math.inf  # the law was told how many transitions to make: they are counted, not limited
+            self._transitions = yield from law.sample(self._last, residual)
 
     def advance(self, answer: Answer | None) -> Iterator[StepRecord | Result]:
         """Give the coroutine its answer and run it to its next request, or to its end."""
         self.request = None
         try:
             while True:
-                item = self._course.send(answer)
+                item = self._coroutine.send(answer)
                 answer = None
                 if isinstance(item, Request):
                     if self.cost.charged >= self._budget:
-                        self._course.close()
+                        self._coroutine.close()
                         break
                     self.request = item
                     return
@@ -148,7 +154,7 @@ class _Task:
         return answer.loss.item() < self._tolerance
 
     def _result(self, error: str | None) -> Result:
-        answer = None if self._last is None else _on_cpu(self._last.answer)
+        answer = None if self._last is None else self._last.answer.cpu()
         if error is None and (answer is None or not bool(answer.loss.isfinite())):
             error = "the solver made no step" if answer is None else "the loss is not finite"
         status = FAILED
@@ -156,7 +162,7 @@ class _Task:
             status = MEMBER if self._is_member(answer) else NOT_CONVERGED
         steps = 0 if self._last is None else self._last.number
         wall_s = time.monotonic() - self._started
-        return Result(self.index, status, steps, self.cost, answer, wall_s, error, self._moves)
+        return Result(self.index, status, steps, self.cost, answer, wall_s, error, self._transitions)
 
 
 def solve(
@@ -188,7 +194,7 @@ def solve(
     """
     indices = list(indices)
     passes = Passes(batch)
-    dealer = Dealer(problem, indices, seed, passes, start)
+    pool = CandidatePool(problem, indices, seed, passes, start)
     waiting = iter(indices)
     active: list[_Task] = []
     answers: dict[int, Answer] = {}
@@ -204,71 +210,39 @@ def solve(
                 active.append(task)
         if not active:
             return
-        answers = _answer_all(problem, active, passes, dealer)
+        answers = _answer_all(problem, active, passes, pool)
         yield from passes.news
         passes.news.clear()
 
 
-def _answer_all(problem: Problem, tasks: list[_Task], passes: Passes, dealer: Dealer) -> dict[int, Answer]:
-    """Compute all pending requests, those of one kind together."""
+def _answer_all(problem: Problem, tasks: list[_Task], passes: Passes, pool: CandidatePool) -> dict[int, Answer]:
+    """Compute all pending requests, those that may share a pass together."""
     answers: dict[int, Answer] = {}
-    alike: dict[tuple[str, int | None, bool], list[tuple[_Task, Request]]] = {}
+    groups: dict[Hashable, list[tuple[_Task, PassRequest]]] = {}
     for task in tasks:
         request = task.request
-        if request is None:
-            continue
-        if request.kind == "pool":
-            answers[task.index], share = dealer.deal(task.index, request.count, request.steps)
-            depth = _depth(problem, request)
+        if isinstance(request, Candidates):
+            answers[task.index], share = pool.share(task.index, request)
+            depth = problem.depth(request.steps)
             task.cost.forwards += depth * share
             task.cost.unshared += depth * (share - request.count)
-        else:
-            alike.setdefault((request.kind, request.steps, request.midway), []).append((task, request))
-    for (kind, steps, midway), asking in sorted(alike.items(), key=lambda item: str(item[0])):
-        latents = torch.cat([request.latents for _, request in asking])
-        along = [ALONG[kind](request) for _, request in asking for _ in request.latents] if kind in ALONG else None
-        answer = passes.compute(_method(problem, kind, steps, midway), latents, along)
-        answers |= _hand_out(answer, asking, problem)
+        elif isinstance(request, PassRequest):
+            groups.setdefault(request.key, []).append((task, request))
+    for group in groups.values():
+        answer = passes.compute(PassRequest.join([request for _, request in group]), problem)
+        answers |= _hand_out(answer, group, problem)
     return answers
 
 
-def _method(problem: Problem, kind: str, steps: int | None, midway: bool) -> Method:
-    """What computes the answers to such requests."""
-    if kind in {"begin", "retrace"}:
-        return getattr(problem, kind)
-    if midway:
-        assert problem.rest is not None  # solvers were told whether there is
-        return getattr(problem.rest, kind)
-    return partial(getattr(problem, kind), steps=steps)
-
-
-def _hand_out(answer: Answer, asking: list[tuple[_Task, Request]], problem: Problem) -> dict[int, Answer]:
-    """To each task its rows, and what they cost."""
+def _hand_out(answer: Answer, group: list[tuple[_Task, PassRequest]], problem: Problem) -> dict[int, Answer]:
+    """Give each task its rows, and charge their cost to it."""
     shares: dict[int, Answer] = {}
     start = 0
-    for task, request in asking:
-        rows = len(request.latents)
-        share = shares[task.index] = answer.rows(start, start + rows)
-        start += rows
-        outputs = share.residuals.shape[1]
-        whole = {"gradient": 1, "jacobian": outputs, "pull": 1}.get(request.kind, 0)
-        depth = _depth(problem, request)
-        task.cost.forwards += depth * rows
-        task.cost.backwards += depth * rows * whole
-        if request.kind in {"sensitivity", "pull"}:
-            task.cost.backwards += rows * outputs * problem.objective_share
-        if request.kind == "retrace":
-            task.cost.forwards += rows * problem.retrace_share
+    for task, request in group:
+        stop = start + len(request.latents)
+        shares[task.index] = answer.rows(start, stop)
+        start = stop
+        forwards, backwards = request.cost(problem)
+        task.cost.forwards += forwards
+        task.cost.backwards += backwards
     return shares
-
-
-def _depth(problem: Problem, request: Request) -> float:
-    """What a pass costs, as a share of one through the whole sampler with the generator's own number of steps."""
-    if request.midway:
-        return problem.rest_share
-    usual = problem.generator.steps
-    return 1.0 if request.steps is None or usual is None else request.steps / usual
-
-
-def _on_cpu(answer: Answer) -> Answer:
-    return Answer(**{name: v.cpu() if isinstance(v, Tensor) else v for name, v in vars(answer).items()})

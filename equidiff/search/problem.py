@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, final
+from typing import Any, TypeVar, final
 
 import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from equidiff.contracts import Answer, Generator, Midway, Objective, Regularizer
-from equidiff.contracts.residual import Weigh
+from equidiff.contracts import (
+    Answer,
+    Generator,
+    GradientAnswer,
+    JacobianAnswer,
+    Objective,
+    Regularizer,
+    SampleJacobianAnswer,
+    SplitAnswer,
+    SplitSampler,
+)
+from equidiff.errors import UnsupportedError
 from equidiff.types import Samples
+
+AnyAnswer = TypeVar("AnyAnswer", bound=Answer)
+Part = TypeVar("Part")
 
 
 @dataclass(frozen=True)
@@ -37,88 +50,74 @@ class Problem:
     def value(self, latents: Tensor, steps: int | None = None) -> Answer:
         """Loss and residuals, without a graph."""
         with torch.no_grad():
-            return _detached(self._forward(latents, steps))
+            return _detached(self._forward(latents, steps), Answer)
 
-    def gradient(self, latents: Tensor, steps: int | None = None) -> Answer:
+    def gradient(self, latents: Tensor, steps: int | None = None) -> GradientAnswer:
         """The same and the gradient of each row's loss."""
         with torch.enable_grad():
             latents = latents.detach().requires_grad_()
             answer = self._forward(latents, steps)
             (gradient,) = torch.autograd.grad(answer.loss.sum(), latents)
-        return _detached(answer, gradient=gradient)
+        return _detached(answer, GradientAnswer, gradient=gradient)
 
-    def jacobian(self, latents: Tensor, steps: int | None = None) -> Answer:
+    def jacobian(self, latents: Tensor, steps: int | None = None) -> JacobianAnswer:
         """The same and the Jacobian of each row's residuals."""
         with torch.enable_grad():
             latents = latents.detach().requires_grad_()
             answer = self._forward(latents, steps)
             jacobian = _columns(answer.residuals, latents)
-        return _detached(answer, jacobian=jacobian)
+        return _detached(answer, JacobianAnswer, jacobian=jacobian)
 
-    def sensitivity(self, latents: Tensor, steps: int | None = None) -> Answer:
-        """The same as `value`, and the derivative of each row's residuals by its sample."""
+    def sample_jacobian(self, latents: Tensor, steps: int | None = None) -> SampleJacobianAnswer:
+        """The same as `value`, and the derivative of each row's residuals with respect to its sample."""
         with torch.no_grad():
             samples = self.generator.generate(latents, steps)
         with torch.enable_grad():
             leaf = samples.detach().requires_grad_()
             answer = self._compare(latents, leaf)
-            return _detached(answer, sensitivity=_columns(answer.residuals, leaf))
+            jacobian = _columns(answer.residuals, leaf)
+        return _detached(answer, SampleJacobianAnswer, sample_jacobian=jacobian)
 
-    def pull(self, latents: Tensor, weigh: Sequence[Weigh], steps: int | None = None) -> Answer:
-        """The same as `sensitivity`, and the gradient of a weighted sum of each row's residuals.
+    def split(self, latents: Tensor) -> SplitAnswer:
+        """The same as `value`, with the intermediate states.
+
+        Raises:
+            UnsupportedError: the sampler cannot be split.
+        """
+        sampler = self._required(self.split_sampler)
+        with torch.no_grad():
+            states = sampler.begin(latents)
+        answer = self._required(self.tail).value(states)
+        return SplitAnswer(**{**vars(answer), "latents": latents}, states=states)
+
+    def reencode(self, latents: Tensor, states: Tensor, moved: Tensor) -> SplitAnswer:
+        """The same as `split`, at latents of the same length that lead to moved states, nearly.
 
         Args:
             latents: `[rows, *latent_shape]`.
-            weigh: for each row, what chooses its weights.
-            steps: sampler steps; all of them when absent.
+            states: to which they lead, `[rows, parts, *latent_shape]`.
+            moved: to which the new ones should lead, of the same shape.
+
+        Raises:
+            UnsupportedError: the sampler cannot be split.
         """
-        with torch.enable_grad():
-            latents = latents.detach().requires_grad_()
-            samples = self.generator.generate(latents, steps)
-            leaf = samples.detach().requires_grad_()
-            answer = self._compare(latents, leaf)
-            sensitivity = _columns(answer.residuals, leaf)
-            weights = torch.stack(
-                [choose(*each) for choose, *each in zip(weigh, answer.residuals.detach(), sensitivity, strict=True)]
-            )
-            cotangent = torch.einsum("nr,nr...->n...", weights, sensitivity)
-            (gradient,) = torch.autograd.grad(samples, latents, cotangent)
-            if self._penalises:  # a penalty may look at the latents themselves
-                gradient = gradient + torch.autograd.grad(answer.residuals, latents, weights, materialize_grads=True)[0]
-        return _detached(answer, gradient=gradient, sensitivity=sensitivity, weights=weights)
-
-    def begin(self, latents: Tensor) -> Answer:
-        """The same as `value`, with the states midway."""
-        assert self.halves is not None  # who asks has looked
-        assert self.rest is not None  # so has halves
+        sampler = self._required(self.split_sampler)
         with torch.no_grad():
-            states = self.halves.begin(latents)
-        return replace(self.rest.value(states), latents=latents, states=states)
-
-    def retrace(self, latents: Tensor, moved: Sequence[tuple[Tensor, Tensor]]) -> Answer:
-        """The same as `begin`, at latents of the same length that lead to moved states, nearly.
-
-        Args:
-            latents: `[rows, *latent_shape]`.
-            moved: for each row, from which state to which, each `[1, parts, *latent_shape]`.
-        """
-        assert self.halves is not None  # who asks has looked
-        before, after = (torch.cat(each) for each in zip(*moved, strict=True))
-        with torch.no_grad():
-            found = self.halves.retrace(latents, before, after)
+            found = sampler.reencode(latents, states, moved)
         # a standard normal has hardly any other length: where it was typical, it stays so
         lengths = [each.flatten(1).norm(dim=1).clamp(min=1e-12) for each in (latents, found)]
-        return self.begin(found * (lengths[0] / lengths[1]).reshape(-1, *[1] * (latents.ndim - 1)))
+        return self.split(found * (lengths[0] / lengths[1]).reshape(-1, *[1] * (latents.ndim - 1)))
 
     @cached_property
-    def halves(self) -> Midway | None:
-        """The generator's sampler in two halves; None where it cannot be stopped, or a penalty is of latents."""
-        return None if self._penalises_latents else self.generator.midway()
+    def split_sampler(self) -> SplitSampler | None:
+        """The generator's sampler in two parts; None where it cannot be split, or a penalty is of latents."""
+        return None if self._penalises_latents else self.generator.split_sampler()
 
     @cached_property
-    def rest(self) -> Problem | None:
-        """The same equation for states midway; None without halves."""
-        return None if self.halves is None else replace(self, generator=_SecondHalf(self.halves, self.generator))
+    def tail(self) -> Problem | None:
+        """The same equation for intermediate states; None where the sampler cannot be split."""
+        sampler = self.split_sampler
+        return None if sampler is None else replace(self, generator=_Tail(sampler, self.generator))
 
     @cached_property
     def size(self) -> int:
@@ -129,28 +128,34 @@ class Problem:
             grey = torch.full((1, *self.generator.sample_shape), 0.5, device=device)
             return self._compare(latents, grey).residuals.shape[1]
 
+    def depth(self, steps: int | None) -> float:
+        """The cost of a pass with this many sampler steps, as a share of one with the generator's own number."""
+        usual = self.generator.steps
+        return 1.0 if steps is None or usual is None else steps / usual
+
     @cached_property
     def objective_share(self) -> float:
-        """What one look of the objective at a sample costs, as a share of a whole pass, in matrix operations."""
+        """The cost of the objective alone, as a share of a whole pass, in matrix operations."""
         with torch.no_grad():
             samples = self.generator.generate(self._origin)
         return self._share(lambda: self.objective.compare(samples, self.target))
 
     @cached_property
-    def rest_share(self) -> float:
-        """What a pass from midway on costs, likewise."""
-        rest, states = self.rest, self.begin(self._origin).states
-        assert rest is not None  # else there were no states
-        assert states is not None  # they were asked for
-        return self._share(lambda: rest.value(states))
+    def tail_share(self) -> float:
+        """The cost of a pass from an intermediate state, likewise."""
+        tail, states = self._required(self.tail), self.split(self._origin).states
+        return self._share(lambda: tail.value(states))
 
     @cached_property
-    def retrace_share(self) -> float:
-        """What finding the latents that lead to a state costs, likewise."""
-        halves, states = self.halves, self.begin(self._origin).states
-        assert halves is not None  # else there were no states
-        assert states is not None  # they were asked for
-        return self._share(lambda: halves.retrace(self._origin, states, states))
+    def reencode_share(self) -> float:
+        """The cost of finding the latent that leads to a state, likewise."""
+        sampler, states = self._required(self.split_sampler), self.split(self._origin).states
+        return self._share(lambda: sampler.reencode(self._origin, states, states))
+
+    def _required(self, part: Part | None) -> Part:
+        if part is None:
+            raise UnsupportedError("This sampler cannot be split.", given=type(self.generator).__name__)
+        return part
 
     def _share(self, work: Callable[[], object]) -> float:
         return _flops(work) / max(self._flops, 1)
@@ -185,7 +190,7 @@ class Problem:
         """
         measurements, unfiltered, filtered = self.measure(samples)
         loss = unfiltered if filtered is None else unfiltered + filtered
-        if self._penalises:
+        if self.has_penalty:
             unknown = samples.new_full((len(samples), *self.generator.latent_shape), torch.nan)
             loss = loss + self.weight * self.regularizer.penalty(samples, unknown).nan_to_num(nan=0.0)
         return measurements, loss
@@ -200,7 +205,7 @@ class Problem:
             return bool(self.regularizer.penalty(grey, unknown).isnan().any())
 
     @property
-    def _penalises(self) -> bool:
+    def has_penalty(self) -> bool:
         """Whether there is a penalty: the regularizer's class says so, not its numbers."""
         return type(self.regularizer).penalty is not Regularizer.penalty
 
@@ -214,7 +219,7 @@ class Problem:
         losses = [self.weight * part.square().sum(dim=1) for part in parts]
         filtered = torch.stack(losses[1:]).sum(dim=0) if len(losses) > 1 else None
         penalty = self.regularizer.penalty(samples, latents)
-        if self._penalises:  # zero or not: how many residuals there are may not depend on where a sample is
+        if self.has_penalty:  # zero or not: how many residuals there are may not depend on where a sample is
             # the clamp keeps the root differentiable where the penalty is zero
             parts.append(penalty.clamp(min=1e-12).sqrt()[:, None])
             losses.append(self.weight * penalty)
@@ -230,15 +235,15 @@ class Problem:
 
 
 @final
-class _SecondHalf(Generator):
-    """From a state midway to the sample: a generator whose latents are states."""
+class _Tail(Generator):
+    """The tail of a sampler: a generator whose latents are intermediate states."""
 
-    def __init__(self, halves: Midway, generator: Generator) -> None:
+    def __init__(self, sampler: SplitSampler, generator: Generator) -> None:
         self.latent_shape, self.sample_shape = generator.latent_shape, generator.sample_shape
-        self._halves = halves
+        self._sampler = sampler
 
     def generate(self, latents: Tensor, steps: int | None = None) -> Samples:
-        return self._halves.finish(latents)
+        return self._sampler.finish(latents)
 
 
 def _flops(work: Callable[[], object]) -> int:
@@ -254,8 +259,9 @@ def _columns(residuals: Tensor, by: Tensor) -> Tensor:
     return torch.stack(columns, dim=1)
 
 
-def _detached(answer: Answer, **found: Tensor) -> Answer:
+def _detached(answer: Answer, kind: type[AnyAnswer], **found: Tensor) -> AnyAnswer:
+    """The answer without its graph, and with what else was found."""
     values: dict[str, Any] = {
         name: value.detach() if isinstance(value, Tensor) else value for name, value in vars(answer).items()
     }
-    return Answer(**{**values, **found})
+    return kind(**values, **found)

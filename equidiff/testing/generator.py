@@ -6,21 +6,21 @@ import torch
 from PIL.Image import Image
 from torch import Tensor
 
-from equidiff.contracts import Generator, Midway
+from equidiff.contracts import Generator, SplitSampler
 from equidiff.errors import UnsupportedError
 from equidiff.testing.failure import require
 from equidiff.testing.numerics import check_map, check_tensor
 
 INVERSION_TOLERANCE = 0.1
-HALVES_TOLERANCE = 1e-3  # standard deviations
-RETRACING = 0.5
+SPLIT_TOLERANCE = 1e-3  # standard deviations
+REENCODING_TOLERANCE = 0.5
 
 
 def check_generator(generator: Generator, *, rows: int = 3, device: str = "cpu") -> None:
     """Check that a generator keeps its contract.
 
     Shapes and dtype, determinism, gradients against finite differences, independence of rows, the coarser sampler,
-    the generator's own queries, its inverse where it has one, and its two halves where it has such.
+    the generator's own queries, its inverse where it has one, and its split sampler where it has one.
 
     Args:
         generator: what to check.
@@ -48,9 +48,9 @@ def check_generator(generator: Generator, *, rows: int = 3, device: str = "cpu")
     check_tensor(coarse, (rows, *generator.sample_shape), f"{name}.generate(..., steps=2)")
     _check_queries(generator, name)
     _check_inverse(generator, samples, name)
-    halves = generator.midway()
-    if halves is not None:
-        _check_halves(halves, latents, samples, f"{name}.midway()")
+    sampler = generator.split_sampler()
+    if sampler is not None:
+        _check_split(sampler, latents, samples, f"{name}.split_sampler()")
 
 
 def _check_shape(shape: object, what: str) -> None:
@@ -84,23 +84,24 @@ def _check_inverse(generator: Generator, samples: Tensor, name: str) -> None:
     require(off < INVERSION_TOLERANCE, problem, asked)
 
 
-def _check_halves(halves: Midway, latents: Tensor, samples: Tensor, name: str) -> None:
-    require(isinstance(halves, Midway), f"{name} is no Midway", "a subclass of equidiff.contracts.Midway, or None")
+def _check_split(sampler: SplitSampler, latents: Tensor, samples: Tensor, name: str) -> None:
+    asked = "a subclass of equidiff.contracts.SplitSampler, or None"
+    require(isinstance(sampler, SplitSampler), f"{name} is not a SplitSampler", asked)
     other = latents + 0.1 * latents.roll(1, dims=0)
     with torch.no_grad():
-        states, towards = halves.begin(latents), halves.begin(other)
+        states, towards = sampler.begin(latents), sampler.begin(other)
     check_tensor(states, (len(latents), *states.shape[1:2], *latents.shape[1:]), f"{name}.begin")
-    whole = check_map(halves.finish, states, tuple(samples.shape[1:]), f"{name}.finish")
+    whole = check_map(sampler.finish, states, tuple(samples.shape[1:]), f"{name}.finish")
     off = float((whole - samples).square().mean().sqrt() / samples.std().clamp(min=1e-6))
     problem = f"{name}: finish(begin(z)) differs from generate(z) by {off:.2g} standard deviations"
-    require(off < HALVES_TOLERANCE, problem, "the same samples")
+    require(off < SPLIT_TOLERANCE, problem, "the same samples")
     moved = torch.cat([towards[:, :1], states[:, 1:]], dim=1)
     with torch.no_grad():
-        found = halves.retrace(latents, states, moved)
-        check_tensor(found, tuple(latents.shape), f"{name}.retrace")
-        left = float((halves.begin(found) - moved)[:, 0].norm() / (states - moved)[:, 0].norm().clamp(min=1e-12))
+        found = sampler.reencode(latents, states, moved)
+        check_tensor(found, tuple(latents.shape), f"{name}.reencode")
+        left = float((sampler.begin(found) - moved)[:, 0].norm() / (states - moved)[:, 0].norm().clamp(min=1e-12))
     require(
-        left < RETRACING,
-        f"{name}.retrace is off: what its latents lead to is {left:.2g} of the move away from the moved states",
-        f"less than {RETRACING} of it",
+        left < REENCODING_TOLERANCE,
+        f"{name}.reencode is off: its latents lead to states {left:.2g} of the distance away from the moved ones",
+        f"less than {REENCODING_TOLERANCE} of it",
     )

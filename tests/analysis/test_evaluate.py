@@ -14,7 +14,7 @@ from equidiff.numerics.random import Stream, prior_latents
 from equidiff.registry.manager import Plugins
 from equidiff.run.invariant_set import InvariantSet
 from equidiff.run.reopen import open_finished
-from equidiff.search.candidates import NEIGHBOURS
+from equidiff.search.candidates import BLOCK
 
 PLAIN = 24
 FAST = ("--generator", "toy:fashion,steps=2", "--objective", "neuron:17")
@@ -135,10 +135,10 @@ def test_plain_samples_are_none_of_the_runs_own_and_depend_on_their_index_alone(
             return problem.value(latents, steps)
 
     session = replace(finished.session, problem=Spy(), budget=1.0)
-    for _ in session.run(range(NEIGHBOURS)):
+    for _ in session.run(range(BLOCK)):
         pass
     seen = torch.cat(seen).flatten(1)
-    assert len(seen) >= NEIGHBOURS
+    assert len(seen) >= BLOCK
     gaps = torch.cdist(drawn.flatten(1), seen)
     assert gaps.min() > 1
 

@@ -14,7 +14,7 @@ from running import assert_one_error, run_circles, run_cli
 import equidiff
 from equidiff.analysis.selection import novelty, pick_diverse, select, typicality
 from equidiff.metrics import median_distance
-from equidiff.numerics.gaussian import has_typical_length, typical
+from equidiff.numerics.gaussian import is_in_shell, project_onto_shell
 
 
 def draw(rows, size, seed):
@@ -88,9 +88,9 @@ def test_typicality_is_that_of_the_formula():
 @pytest.mark.parametrize("size", [20, 784])
 def test_ninety_nine_of_a_hundred_lengths_are_typical(size):
     latents = draw(20_000, size, 0).float()
-    assert has_typical_length(latents).float().mean().item() == pytest.approx(0.99, abs=0.003)
-    assert has_typical_length(typical(3 * latents[:50])).all()
-    assert not has_typical_length(latents[:50] * 3 + 3 * latents[:50].sign()).any()
+    assert is_in_shell(latents).float().mean().item() == pytest.approx(0.99, abs=0.003)
+    assert is_in_shell(project_onto_shell(3 * latents[:50])).all()
+    assert not is_in_shell(latents[:50] * 3 + 3 * latents[:50].sign()).any()
 
 
 @pytest.fixture(scope="module")

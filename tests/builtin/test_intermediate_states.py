@@ -1,6 +1,7 @@
-"""Searches among a sampler's states, half way: what they cost, what they leave alone, and where they end."""
+"""Searches among a sampler's intermediate states: their cost, the memory that they leave alone, their ends."""
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,8 +12,17 @@ from torchdiffeq import odeint
 from equidiff.builtin.generators.fashion import FashionFlow, load_fashion_flow
 from equidiff.builtin.regularizers.none import NoRegularizer
 from equidiff.builtin.solvers.auto import Auto
-from equidiff.contracts import BuildContext, FromMidway, Regularizer, Solver, Step
-from equidiff.numerics.flow import integrate_back, retrace_flow
+from equidiff.contracts import (
+    BuildContext,
+    Gradient,
+    Jacobian,
+    Regularizer,
+    ResidualFunction,
+    Solver,
+    Step,
+    TailResidual,
+)
+from equidiff.numerics.flow import integrate_back, reencode_flow
 from equidiff.registry.build import build
 from equidiff.registry.manager import Plugins
 from equidiff.search.engine import Result, solve
@@ -36,20 +46,20 @@ def fashion():
     return load_fashion_flow(BuildContext(), None, recompute=False)
 
 
-def test_the_halves_of_the_fashion_flow_are_its_whole(fashion):
+def test_the_parts_of_the_fashion_flow_make_its_whole(fashion):
     z = torch.randn(3, 1, 28, 28, generator=torch.Generator().manual_seed(2), requires_grad=True)
-    halves = fashion.midway()
-    assert halves is not None
-    whole, parts = fashion.generate(z), halves.finish(halves.begin(z))
+    sampler = fashion.split_sampler()
+    assert sampler is not None
+    whole, parts = fashion.generate(z), sampler.finish(sampler.begin(z))
     assert torch.equal(whole, parts)
     slopes = [torch.autograd.grad(each.square().sum(), z)[0] for each in (whole, parts)]
     assert_close(*slopes)
 
 
-def test_one_step_has_no_middle(fashion):
-    assert FashionFlow(fashion.flow, steps=1).midway() is None
-    assert FashionFlow(fashion.flow, steps=2).midway() is not None
-    assert Curved(3).midway() is None
+def test_one_step_cannot_be_split(fashion):
+    assert FashionFlow(fashion.flow, steps=1).split_sampler() is None
+    assert FashionFlow(fashion.flow, steps=2).split_sampler() is not None
+    assert Curved(3).split_sampler() is None
 
 
 def test_integrating_back_is_of_second_order():
@@ -64,22 +74,22 @@ def test_integrating_back_is_of_second_order():
     assert errors[1] < 0.3 * errors[0]
 
 
-def test_retracing_a_linear_flow_undoes_it():
+def test_reencoding_a_linear_flow_undoes_it():
     """Of `dx/dt = a x` what leads to a move is `exp(-a t)` times as long, whatever the sampler made of z."""
     a, t = 0.8, 0.6
     z = torch.randn(2, 5).double()
     state = z * (1 + a * t / 4) ** 4  # four of Euler's steps
     moved = state + 0.3
-    found = retrace_flow(lambda x, _: a * x, z, state, moved, t)
+    found = reencode_flow(lambda x, _: a * x, z, state, moved, t)
     assert_close(found - z, torch.full_like(z, 0.3 * math.exp(-a * t)), rtol=3e-3, atol=0)
-    assert torch.equal(retrace_flow(lambda x, _: a * x, z, state, state, t), z)
+    assert torch.equal(reencode_flow(lambda x, _: a * x, z, state, state, t), z)
 
 
 @pytest.mark.parametrize(("outputs", "target"), [(1, 4.0), (3, 2.5), (8, 1.5)])
 def test_members_are_the_samples_of_their_latents(outputs, target):
     problem = staged_problem(outputs, target=target)
     found = solved(problem)
-    assert problem.generator.finished, "nothing was searched midway"
+    assert problem.generator.finished, "no intermediate state was searched"
     for result in found:
         assert result.status == "member"
         samples = problem.generator.generate(result.answer.latents)
@@ -100,26 +110,30 @@ def test_latents_keep_the_length_that_the_prior_gave_them():
     assert all(any(abs(length - start) < 1e-4 for start in starts) for length in lengths)
 
 
-class Tenth:
-    """All that is asked of a residual there."""
+class Bare(ResidualFunction):
+    """Passes requests on, and draws nothing."""
 
     tolerance, size = 0.1, 8
+
+    def draw(self, count):
+        raise NotImplementedError
 
 
 def test_what_the_sampler_remembers_is_left_alone():
     generator = Staged(SIZE)
     problem = linear_problem(SIZE, 8, generator)
     latents = torch.randn(1, SIZE)
-    begun = problem.begin(latents)
-    rest = FromMidway(Tenth(), 1e-8)
+    begun = problem.split(latents)
+    tail = TailResidual(Bare(), 1e-8)
     state = begun.states.clone().requires_grad_()
     loss = (problem.objective.measure(generator.finish(state)) - problem.target).square().sum()
     (expected,) = torch.autograd.grad(loss, state)
-    for kind in ("gradient", "jacobian"):
-        course = getattr(rest, kind)(begun.states)
-        assert next(course).midway
+    for kind, request in (("gradient", Gradient), ("jacobian", Jacobian)):
+        coroutine = getattr(tail, kind)(begun.states)
+        asked = next(coroutine)
+        assert asked == request(begun.states, tail=True)
         with pytest.raises(StopIteration) as ended:
-            course.send(getattr(problem.rest, kind)(begun.states))
+            coroutine.send(asked.run(problem))
         slope = getattr(ended.value.value, kind).reshape(-1, 2, SIZE)
         assert bool((slope[:, 1] == 0).all())
         if kind == "gradient":
@@ -128,18 +142,18 @@ def test_what_the_sampler_remembers_is_left_alone():
 
 
 class Twice(Solver):
-    """Begins, looks at gradient and Jacobian midway, and retraces a small move."""
+    """Looks at gradient, Jacobian and value of an intermediate state, and re-encodes one near it."""
 
     budget = 100
 
     def solve(self, latents, residual, budget):
-        assert residual.midway
-        here = yield from residual.begin(latents)
-        rest = FromMidway(residual, 1e-9)
-        yield from rest.gradient(here.states)
-        yield from rest.jacobian(here.states)
-        yield from rest.value(here.states)
-        there = yield from residual.retrace(here, here.states + 0.01)
+        assert residual.splittable
+        here = yield from residual.split(latents)
+        tail = TailResidual(residual, 1e-9)
+        yield from tail.gradient(here.states)
+        yield from tail.jacobian(here.states)
+        yield from tail.value(here.states)
+        there = yield from residual.reencode(here, here.states + 0.01)
         yield Step(0, there)
 
 
@@ -149,40 +163,39 @@ def test_passes_cost_their_share():
     problem = staged_problem(outputs, sweeps=sweeps)
     stage, look = SIZE * SIZE, outputs * SIZE
     whole = 4 * stage + look
-    finish, retrace = (stage + look) / whole, 2 * 3 * sweeps * stage / whole
-    assert (problem.rest_share, problem.retrace_share) == pytest.approx((finish, retrace))
+    finish, reencode = (stage + look) / whole, 2 * 3 * sweeps * stage / whole
+    assert (problem.tail_share, problem.reencode_share) == pytest.approx((finish, reencode))
     (result,) = solved(problem, Twice(), count=1)
-    assert result.cost.forwards == pytest.approx(1 + 3 * finish + 1 + retrace)
+    assert result.cost.forwards == pytest.approx(1 + 3 * finish + 1 + reencode)
     assert result.cost.backwards == pytest.approx((1 + outputs) * finish)
 
 
-def test_a_retraced_move_is_nearly_made():
+def test_a_reencoded_state_is_nearly_reached():
     problem = staged_problem()
     latents = torch.randn(4, SIZE)
-    begun = problem.begin(latents)
-    towards = problem.begin(latents + 0.1 * torch.randn(4, SIZE)).states
+    begun = problem.split(latents)
+    towards = problem.split(latents + 0.1 * torch.randn(4, SIZE)).states
     moved = torch.stack([towards[:, 0], begun.states[:, 1]], dim=1)
-    pairs = [(begun.states[i : i + 1], moved[i : i + 1]) for i in range(4)]
-    found = problem.retrace(latents, pairs)
+    found = problem.reencode(latents, begun.states, moved)
     assert_close(found.latents.norm(dim=1), latents.norm(dim=1))
     left = (found.states - moved)[:, 0].norm(dim=1) / (begun.states - moved)[:, 0].norm(dim=1)
     assert bool((left < 0.7).all())  # the length was kept, which the move did not
     assert_close(found.samples, problem.generator.generate(found.latents))
 
 
-def test_a_penalty_on_latents_keeps_the_search_out_of_the_middle():
+def test_a_penalty_on_latents_keeps_the_search_off_intermediate_states():
     class OnLatents(Regularizer):
         def penalty(self, samples, latents):
             return latents.square().sum(dim=1)
 
     generator, objective, target = Staged(SIZE), Linear(torch.eye(SIZE)[:8]), torch.ones(8)
-    assert Problem(generator, objective, OnLatents(), target).rest is None
-    assert Problem(generator, objective, Penalised(0.1), target).rest is not None
-    assert Problem(Curved(SIZE), objective, NoRegularizer(), target).rest is None
+    assert Problem(generator, objective, OnLatents(), target).tail is None
+    assert Problem(generator, objective, Penalised(0.1), target).tail is not None
+    assert Problem(Curved(SIZE), objective, NoRegularizer(), target).tail is None
 
 
 @pytest.mark.parametrize(
-    ("residuals", "midway", "said"),
+    ("residuals", "split", "said"),
     [
         (1, False, "Newton moves"),
         (1, True, "Newton moves; midway where the target is far"),
@@ -190,11 +203,12 @@ def test_a_penalty_on_latents_keeps_the_search_out_of_the_middle():
         (8, True, "L-BFGS midway"),
     ],
 )
-def test_the_choice_is_said(residuals, midway, said):
-    assert Auto().choice(residuals, midway) == said
+def test_the_method_is_described(residuals, split, said):
+    equation = SimpleNamespace(size=residuals, tail=object() if split else None)
+    assert Auto().describe(equation) == said
 
 
-def test_a_sampler_in_halves_keeps_the_contract():
+def test_a_split_sampler_keeps_the_contract():
     check_generator(Staged(6))
 
 

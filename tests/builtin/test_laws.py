@@ -2,8 +2,6 @@
 
 import json
 import math
-from functools import partial
-from types import SimpleNamespace
 
 import mici
 import numpy as np
@@ -15,7 +13,14 @@ from scipy.stats import kstest, norm
 
 import equidiff
 from equidiff.builtin.laws import conditional, projection
-from equidiff.builtin.laws.conditional import LONGEST, WANTED, Angle, Conditional, energy, propose
+from equidiff.builtin.laws.conditional import (
+    MAX_ANGLE,
+    TARGET_ACCEPTANCE,
+    Conditional,
+    StepSizeAdaptation,
+    energy,
+    propose,
+)
 from equidiff.builtin.regularizers.none import NoRegularizer
 from equidiff.builtin.solvers.auto import Auto
 from equidiff.contracts import Objective, ResidualFunction, Solver, Step
@@ -73,7 +78,7 @@ def test_moves_leave_the_true_law_as_it_is(law, monkeypatch):
     places = latents(results)[:, 0].numpy()
     assert kstest(places, norm(-1, 1).cdf).pvalue > 0.01
     assert kstest(places, norm(0, 1).cdf).pvalue < 1e-9
-    assert 0.3 < sum(each.moves.accepted for each in results) / (6 * 400) < 1
+    assert 0.3 < sum(each.transitions.accepted for each in results) / (6 * 400) < 1
 
 
 def test_without_the_volume_of_the_jacobian_the_law_would_be_another(monkeypatch):
@@ -92,7 +97,7 @@ def test_without_the_volume_of_the_jacobian_the_law_would_be_another(monkeypatch
 def test_on_a_flat_set_every_move_is_taken_and_the_law_is_normal_within_it():
     problem = linear_problem(size=12, outputs=2, generator=Identity(12))
     results = moved(problem, Auto(), Conditional(9, 1.2, 0.5), 120)
-    assert all(each.moves.made == each.moves.accepted == 9 for each in results)
+    assert all(each.transitions.proposed == each.transitions.accepted == 9 for each in results)
     assert all(each.status == "member" for each in results)
     found = latents(results).double()
     weights = problem.objective.weights.double()
@@ -105,8 +110,8 @@ def test_on_a_flat_set_every_move_is_taken_and_the_law_is_normal_within_it():
 def test_moves_are_paid_beside_the_budget_and_counted():
     problem = linear_problem(size=12, generator=Identity(12))
     without, with_law = (moved(problem, Auto(), law, 16, budget=8)[0] for law in (None, Conditional(20)))
-    assert without.moves is None
-    assert with_law.moves.made == 20
+    assert without.transitions is None
+    assert with_law.transitions.proposed == 20
     assert with_law.cost.evaluations > without.cost.evaluations + 20
     assert with_law.steps == without.steps + 1 + 20
 
@@ -128,7 +133,7 @@ def test_a_law_that_is_not_defined_is_an_error_of_its_sample(weights, problem):
 
 
 def test_a_penalty_is_refused():
-    with pytest.raises(UsageError, match="penalty is none"):
+    with pytest.raises(UsageError, match="cannot be combined with a penalty"):
         equidiff.sample(Identity(4), Linear(torch.ones(1, 4)), Penalised(1.0), target=1.0, samples=1, law="conditional")
 
 
@@ -142,28 +147,34 @@ class Square(Objective):
         return samples.square().sum(dim=1, keepdim=True)
 
 
-def answered(course, problem):
+def answered(coroutine, problem):
     """Run a coroutine, with the answers that the engine would give."""
     answer = None
     while True:
         try:
-            request = course.send(answer)
+            request = coroutine.send(answer)
         except StopIteration as end:
             return end.value
-        answer = getattr(problem, request.kind)(request.latents)
+        answer = request.run(problem)
 
 
-# what a law may ask, without a run
-residual = SimpleNamespace(
-    tolerance=1e-3, **{kind: partial(ResidualFunction.__dict__[kind], None) for kind in ("value", "jacobian")}
-)
+class Bare(ResidualFunction):
+    """Requests without a run."""
+
+    tolerance = 1e-3
+
+    def draw(self, count):
+        raise NotImplementedError
+
+
+residual = Bare()
 
 
 def test_one_move_is_that_of_mici():
     problem = Problem(Identity(3), Square(), NoRegularizer(), torch.tensor([2.0]))
     point = projection.Point.of(problem.jacobian(torch.tensor([[1.0, 1.0, 0.0]])))
     momentum = point.tangent(np.array([0.3, -0.5, 0.4]))
-    (end, after), likely = answered(propose(point, momentum, 0.3, -math.inf, residual), problem)
+    (end, after), probability = answered(propose(point, momentum, 0.3, -math.inf, residual), problem)
 
     system = mici.systems.GaussianDenseConstrainedEuclideanMetricSystem(
         neg_log_dens=lambda _: 0.0,
@@ -179,7 +190,7 @@ def test_one_move_is_that_of_mici():
     # the Hamiltonian itself: mici's log det is that of the Gram matrix's root, too
     gained = system.h(there) - system.h(state)
     assert energy(end, after) - energy(point, momentum) == pytest.approx(gained, abs=1e-4)
-    assert likely == pytest.approx(min(1, math.exp(-gained)), abs=1e-4)
+    assert probability == pytest.approx(min(1, math.exp(-gained)), abs=1e-4)
 
 
 def test_a_move_over_a_bend_of_the_set_is_made():
@@ -187,27 +198,27 @@ def test_a_move_over_a_bend_of_the_set_is_made():
     problem = prepare(Settings("toy:circles", "classifier:inner", query=2), Plugins()).problem
     point = answered(projection.step_onto(problem.value(torch.tensor([[1.3009, -0.8051]])), residual), problem)
     momentum = point.tangent(np.array([0.709, 1.22]))
-    found, likely = answered(propose(point, momentum, 0.5075, -math.inf, residual), problem)
+    found, probability = answered(propose(point, momentum, 0.5075, -math.inf, residual), problem)
     assert found is not None
-    assert likely > 0
+    assert probability > 0
     assert problem.value(torch.from_numpy(found[0].latent).float()[None]).loss.item() < 1e-9
 
 
 def test_the_angle_adapts_to_the_share_wanted_and_is_frozen_then():
-    angle = Angle(0.05, 400)
+    angle = StepSizeAdaptation(0.05, 400)
     for _ in range(400):
         angle.note(math.exp(-angle.now))
     frozen = angle.now
-    assert math.exp(-frozen) == pytest.approx(WANTED, abs=0.01)
+    assert math.exp(-frozen) == pytest.approx(TARGET_ACCEPTANCE, abs=0.01)
     angle.note(0.0)
     assert angle.now == frozen
 
 
 def test_the_angle_where_all_is_accepted_is_the_longest():
-    angle = Angle(0.2, 100)
+    angle = StepSizeAdaptation(0.2, 100)
     for _ in range(100):
         angle.note(1.0)
-    assert angle.now == LONGEST
+    assert angle.now == MAX_ANGLE
 
 
 def test_the_command_line_records_the_law_and_a_resumed_run_keeps_it(tmp_path):

@@ -6,11 +6,12 @@ from analytic import Curved, Identity, Linear, linear_problem
 from torch.testing import assert_close
 
 from equidiff.builtin.regularizers.none import NoRegularizer
-from equidiff.builtin.solvers.auto import Auto, stretch
+from equidiff.builtin.solvers.auto import Auto
+from equidiff.builtin.solvers.auto.trust_region import over_relax
 from equidiff.builtin.solvers.infinite import Infinite
 from equidiff.contracts import Generator, Solver
-from equidiff.numerics.gaussian import typical
-from equidiff.numerics.newton import broyden, newton_move
+from equidiff.numerics.gaussian import project_onto_shell
+from equidiff.numerics.newton import broyden_update, newton_step
 from equidiff.search.engine import Result, solve
 from equidiff.search.problem import Problem
 
@@ -55,26 +56,26 @@ def test_infinite_stops_at_the_tolerance_and_at_the_budget():
     assert all(result.status == "not_converged" and result.cost.evaluations == 5 for result in stopped)
 
 
-def test_the_newton_move_is_the_shortest_that_zeroes_the_linearised_residual():
+def test_the_newton_step_is_the_shortest_that_zeroes_the_linearised_residual():
     problem = linear_problem(size=20, outputs=2, generator=Identity(20))
     answer = problem.jacobian(torch.randn(1, 20))
     jacobian = answer.jacobian[0].double()
     expected = torch.linalg.lstsq(jacobian, -answer.residuals[0].double()[:, None]).solution[:, 0]
-    assert_close(newton_move(answer.residuals[0], jacobian).double(), expected, rtol=5e-3, atol=1e-3)
+    assert_close(newton_step(answer.residuals[0], jacobian).double(), expected, rtol=5e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize(("length", "factor"), [(0.01, 1), (0.5, 1), (0.75, 1.5), (1.25, 2.5), (30, 2.5)])
-def test_long_moves_of_a_single_residual_aim_beyond(length, factor):
+def test_long_steps_of_a_single_residual_aim_beyond(length, factor):
     direction = torch.nn.functional.normalize(torch.randn(100), dim=0)
-    assert_close(stretch(length * direction, 1), length * factor * direction)
-    assert_close(stretch(length * direction, 2), length * direction)
+    assert_close(over_relax(length * direction, 1), length * factor * direction)
+    assert_close(over_relax(length * direction, 2), length * direction)
 
 
 def test_broydens_correction_explains_the_move_and_changes_nothing_across_it():
     problem = linear_problem(size=20, outputs=3)
     before, after = problem.jacobian(torch.randn(1, 20)), problem.value(torch.randn(1, 20))
     jacobian = before.jacobian[0].double()
-    corrected = broyden(jacobian, before, after)
+    corrected = broyden_update(jacobian, before, after)
     moved = (after.latents - before.latents)[0].double()
     assert_close(corrected @ moved, (after.residuals - before.residuals)[0].double(), rtol=1e-5, atol=1e-6)
     across = torch.randn(20, dtype=torch.float64)
@@ -87,12 +88,12 @@ def test_typical_keeps_the_central_99_percent_of_the_priors_lengths():
     for size in (2, 50, 784):
         lengths = torch.randn(200_000 // max(1, size // 20), size).norm(dim=1)
         low, high = torch.quantile(lengths, torch.tensor([0.005, 0.995])).tolist()
-        tiny, huge = typical(torch.full((1, size), 1e-3)), typical(torch.full((1, size), 1e3))
+        tiny, huge = project_onto_shell(torch.full((1, size), 1e-3)), project_onto_shell(torch.full((1, size), 1e3))
         assert tiny.norm().item() == pytest.approx(low, abs=0.12 if size == 2 else 0.02 * low)
         assert huge.norm().item() == pytest.approx(high, rel=0.02)
         usual = torch.randn(1, size)
         usual *= math.sqrt(size) / usual.norm()
-        assert_close(typical(usual), usual)
+        assert_close(project_onto_shell(usual), usual)
 
 
 @pytest.mark.parametrize("outputs", [1, 2, 5, 10])

@@ -12,6 +12,7 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.checkpoint import checkpoint
 
 from equidiff.builtin.regularizers.none import NoRegularizer
+from equidiff.builtin.solvers.auto import Auto
 from equidiff.contracts import BuildContext, Generator, Objective
 from equidiff.doctor.memory import SampleSum, _Shortened, predict, predict_pass
 from equidiff.registry.build import build
@@ -55,7 +56,7 @@ def parameter_bytes(module):
 @pytest.mark.parametrize("objective", [None, "neuron:17"])
 def test_the_prediction_is_what_the_profiler_measures(plugins, objective, rows):
     problem = problem_of(plugins, "toy:fashion,steps=2", objective)
-    found = predict_pass(problem, rows)
+    found = predict_pass(problem, Auto(), rows)
     latents = torch.randn(rows, 1, 28, 28, generator=torch.Generator().manual_seed(0))
     problem.jacobian(latents[:1])  # what is computed once and kept is no part of a pass
     assert found.pass_ == pytest.approx(measured(problem.jacobian, latents), rel=0.2)
@@ -73,10 +74,10 @@ def test_a_pass_that_keeps_no_graph_needs_less(plugins):
 def test_weights_are_those_of_the_networks_used(plugins):
     flow = problem_of(plugins, "toy:fashion,steps=2")
     of_flow = parameter_bytes(flow.generator.flow)
-    assert predict_pass(flow, 4).weights == of_flow + flow.target.nbytes
+    assert predict_pass(flow, Auto(), 4).weights == of_flow + flow.target.nbytes
     linear = linear_problem(size=12, outputs=2)
     # the target, and W
-    assert predict_pass(linear, 4).weights == 4 * 2 + 4 * 2 * 12
+    assert predict_pass(linear, Auto(), 4).weights == 4 * 2 + 4 * 2 * 12
 
 
 def test_bytes_counted_by_hand():
@@ -118,7 +119,7 @@ def test_many_steps_are_foretold_from_few():
     latents = torch.randn(8, 4, 16, 16, generator=torch.Generator().manual_seed(0))
     for recompute in (False, True):
         problem = Problem(Walk(50, recompute), SampleSum(), NoRegularizer(), torch.zeros(1))
-        direct, found = predict(problem.jacobian, (4, 16, 16), 8), predict_pass(problem, 8)
+        direct, found = predict(problem.jacobian, (4, 16, 16), 8), predict_pass(problem, Auto(), 8)
         assert found.pass_ == pytest.approx(direct.pass_, rel=0.01)
         assert found.weights == direct.weights == problem.generator.weights.nbytes + problem.target.nbytes
         assert found.pass_ == pytest.approx(measured(problem.jacobian, latents), rel=0.2)
@@ -143,7 +144,7 @@ def test_an_objective_that_looks_at_numbers_cannot_be_predicted():
 
     problem = linear_problem()
     with pytest.raises(DataDependentOutputException, match="_local_scalar_dense"):
-        predict_pass(Problem(problem.generator, Looks(), NoRegularizer(), torch.zeros(12)), 4)
+        predict_pass(Problem(problem.generator, Looks(), NoRegularizer(), torch.zeros(12)), Auto(), 4)
 
 
 def test_the_memory_of_a_timm_network_is_predicted(plugins, tmp_path):
@@ -152,7 +153,7 @@ def test_the_memory_of_a_timm_network_is_predicted(plugins, tmp_path):
     path = tmp_path / "resnet18.safetensors"
     save_file(model.state_dict(), path)
     problem = problem_of(plugins, "toy:fashion,steps=1", f"neuron:layer4.3,model=resnet18,checkpoint={path}")
-    found = predict_pass(problem, 2)
+    found = predict_pass(problem, Auto(), 2)
     latents = torch.randn(2, 1, 28, 28, generator=torch.Generator().manual_seed(0))
     work = problem.jacobian if len(problem.target) <= 4 else problem.gradient
     work(latents[:1])

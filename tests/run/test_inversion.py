@@ -30,16 +30,16 @@ from equidiff.search.starts import QueryStart, start_angle
 
 
 class Takes(Solver):
-    """Stands on its start, then on what it draws, then on its best two plain samples."""
+    """Stands on its start, then on what it draws, then on its best two candidates."""
 
     budget = 1000
 
     def solve(self, latents, residual, budget):
         yield Step(0, (yield from residual.value(latents)))
         yield Step(1, (yield from residual.value(residual.draw(3))).rows(2, 3))
-        hand = yield from residual.pool(5)
-        yield Step(2, hand.rows(0, 1))
-        yield Step(3, hand.rows(1, 2))
+        found = yield from residual.candidates(5)
+        yield Step(2, found.rows(0, 1))
+        yield Step(3, found.rows(1, 2))
 
 
 class Invertible(Identity):
@@ -122,8 +122,8 @@ def test_every_pass_of_an_own_hand_is_counted(start):
 def test_hands_are_sorted_and_fresh(start):
     class TwoHands(Takes):
         def solve(self, latents, residual, budget):
-            first = yield from residual.pool(4)
-            second = yield from residual.pool(4)
+            first = yield from residual.candidates(4)
+            second = yield from residual.candidates(4)
             assert (first.loss.diff() >= 0).all()
             assert not torch.isin(first.loss, second.loss).any()
             yield Step(0, first.rows(0, 1))

@@ -9,7 +9,7 @@ from running import assert_one_error, read_lines, read_run, run_cli
 from torch import Tensor
 
 from equidiff.builtin.solvers.auto import Auto
-from equidiff.contracts import Answer
+from equidiff.contracts import Answer, Value
 from equidiff.devices import is_out_of_memory
 from equidiff.search.batching import BatchReduced, Passes
 from equidiff.search.engine import Result, solve
@@ -89,14 +89,17 @@ def test_the_same_members_in_smaller_passes(kind, most):
 def test_a_failed_pass_alone_is_done_again():
     asked = []
 
-    def method(latents: Tensor) -> Answer:
-        asked.append(latents[:, 0].tolist())
-        if len(latents) > 4:
-            raise ERRORS["cpu"]
-        return Answer(latents, latents, latents, latents, latents[:, 0], latents[:, 0], None)
+    class Small:
+        """An equation of which four rows fit."""
+
+        def value(self, latents: Tensor, steps: int | None) -> Answer:
+            asked.append(latents[:, 0].tolist())
+            if len(latents) > 4:
+                raise ERRORS["cpu"]
+            return Answer(latents, latents, latents, latents, latents[:, 0], latents[:, 0], None)
 
     passes = Passes(8)
-    answer = passes.compute(method, torch.arange(12.0)[:, None])
+    answer = passes.compute(Value(torch.arange(12.0)[:, None]), Small())
     assert asked == [[0, 1, 2, 3, 4, 5, 6, 7], [0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11]]
     assert answer.loss.tolist() == list(range(12))
     assert passes.news == [BatchReduced(8, 4)]

@@ -152,32 +152,32 @@ def test_steps_come_in_order_with_growing_cost():
     assert events[-1].steps == steps[-1].step
 
 
-class TakesHand(Waits):
+class TakesCandidates(Waits):
     """Asks for a pool and stands on its best plain sample."""
 
     def solve(self, latents, residual, budget):
-        hand = yield from residual.pool(3)
-        yield Step(0, hand.rows(0, 1))
-        yield Step(1, hand.rows(1, 2))
-        again = yield from residual.pool(3)
+        found = yield from residual.candidates(3)
+        yield Step(0, found.rows(0, 1))
+        yield Step(1, found.rows(1, 2))
+        again = yield from residual.candidates(3)
         yield Step(2, again.rows(0, 1))
 
 
-def test_a_pool_is_sorted_and_dealt_out_in_turn():
+def test_a_pool_is_sorted_and_shared_out_back_and_forth():
     generator = Counts(12)
     problem = linear_problem(generator=generator)
-    events = list(solve(problem, TakesHand(), range(16), seed=1, batch=16, budget=99, tolerance=1e-9))
+    events = list(solve(problem, TakesCandidates(), range(16), seed=1, batch=16, budget=99, tolerance=1e-9))
     losses = {(event.index, event.step): event.loss for event in events if isinstance(event, StepRecord)}
-    dealt = [losses[index, card] for card, seats in ((0, range(16)), (1, range(15, -1, -1))) for index in seats]
-    assert dealt == sorted(dealt)
+    shared = [losses[index, row] for row, order in ((0, range(16)), (1, range(15, -1, -1))) for index in order]
+    assert shared == sorted(shared)
     assert losses[0, 0] != losses[0, 2]  # the second pool is a new one
     costs = [event.cost.forwards for event in events if isinstance(event, Result)]
     assert sum(costs) == sum(generator.rows) == 2 * 16 * 3
 
 
 def test_a_sample_alone_gets_the_hand_it_gets_among_others():
-    together = results(linear_problem(), TakesHand(), range(40), batch=5)
-    alone = results(linear_problem(), TakesHand(), [23], batch=64)
+    together = results(linear_problem(), TakesCandidates(), range(40), batch=5)
+    alone = results(linear_problem(), TakesCandidates(), [23], batch=64)
     assert_close(together[23].answer.latents, alone[23].answer.latents)
     assert alone[23].cost.forwards == 2 * 16 * 3  # nobody to share the pool with
 
@@ -187,9 +187,9 @@ def test_the_budget_does_not_depend_on_the_neighbours():
 
     class Frugal(Waits):
         def solve(self, latents, residual, budget):
-            hand = yield from residual.pool(3)
+            found = yield from residual.candidates(3)
             for number in itertools.count():
-                answer = yield from residual.gradient(hand.latents[:1] + number)
+                answer = yield from residual.gradient(found.latents[:1] + number)
                 yield Step(number, answer)
 
     together = results(linear_problem(), Frugal(), range(16), budget=9)

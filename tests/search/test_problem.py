@@ -6,7 +6,7 @@ from torch.testing import assert_close
 from equidiff.builtin.solvers.auto import Auto
 from equidiff.builtin.solvers.infinite import Infinite
 from equidiff.builtin.solvers.lbfgs import Lbfgs
-from equidiff.contracts import Regularizer
+from equidiff.contracts import Regularizer, Value
 from equidiff.search.batching import Passes
 from equidiff.search.engine import Result, solve
 from equidiff.search.problem import Problem
@@ -74,32 +74,15 @@ def test_measuring_samples_gives_the_same_losses_as_solving():
     assert_close(filtered, answer.loss_filtered)
 
 
-def test_the_sensitivity_and_the_generators_jacobian_make_the_jacobian():
+def test_the_sample_jacobian_and_the_generators_make_the_jacobian():
     """The chain rule, where there is no penalty on the latents themselves."""
     z = torch.randn(2, 3)
-    answer, whole = problem().sensitivity(z), problem().jacobian(z)
+    answer, whole = problem().sample_jacobian(z), problem().jacobian(z)
     inner = torch.stack(
         [torch.autograd.functional.jacobian(lambda x: problem().generator.generate(x[None])[0], row) for row in z]
     )
-    assert_close(torch.einsum("brs,bsd->brd", answer.sensitivity, inner), whole.jacobian)
+    assert_close(torch.einsum("brs,bsd->brd", answer.sample_jacobian, inner), whole.jacobian)
     assert_close(answer.residuals, whole.residuals)
-
-
-@pytest.mark.parametrize("penalty", [0.0, 0.7])
-def test_a_pull_is_the_gradient_of_the_weighted_residuals(penalty):
-    z = torch.randn(2, 3)
-    this = problem(penalty=penalty)
-    seen = []
-
-    def weigh(residuals, sensitivity):
-        seen.append((residuals, sensitivity))
-        return 2 * residuals
-
-    answer = this.pull(z, [weigh, weigh])
-    assert_close(answer.gradient, this.gradient(z).gradient)
-    assert_close(torch.stack([residuals for residuals, _ in seen]), this.value(z).residuals)
-    assert_close(torch.stack([each for _, each in seen]), this.sensitivity(z).sensitivity)
-    assert_close(answer.weights, 2 * answer.residuals)
 
 
 class Hinge(Regularizer):
@@ -118,10 +101,9 @@ def test_there_are_as_many_residuals_where_the_penalty_is_zero():
     z = torch.tensor([[-1.0, 0.5, 0.2], [1.0, 0.5, 0.2]])
     assert this.size == 3
     for row in z.split(1):
-        answers = (this.value(row), this.gradient(row), this.jacobian(row), this.sensitivity(row))
-        pulled = this.pull(row, [lambda residuals, sensitivity: residuals])
-        assert [each.residuals.shape for each in (*answers, pulled)] == [(1, 3)] * 5
-    parts = Passes(1).compute(this.value, z)
+        answers = (this.value(row), this.gradient(row), this.jacobian(row), this.sample_jacobian(row))
+        assert [each.residuals.shape for each in answers] == [(1, 3)] * 4
+    parts = Passes(1).compute(Value(z), this)
     assert_close(parts.residuals, this.value(z).residuals)
     inside = this.jacobian(z[:1])
     assert inside.residuals[0, 2].item() == pytest.approx(0, abs=2e-6)

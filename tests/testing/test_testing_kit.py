@@ -6,7 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
-from equidiff.contracts import BuildContext, Generator, Midway, Objective, Regularizer, Solver, Step
+from equidiff.contracts import BuildContext, Generator, Objective, Regularizer, Solver, SplitSampler, Step
 from equidiff.errors import UnsupportedError
 from equidiff.registry.build import build
 from equidiff.testing import (
@@ -74,30 +74,30 @@ def test_a_broken_generator_is_caught(broken, message):
         check_generator(broken)
 
 
-def halves(**members):
-    """A generator of 2 z whose first half does nothing, but for what is given here."""
+def split(**members):
+    """A generator of 2 z whose first part does nothing, but for the methods given here."""
     sound = {
         "begin": lambda self, z: z[:, None],
         "finish": lambda self, s: 2 * s[:, 0],
-        "retrace": lambda self, z, s, moved: moved[:, 0],
+        "reencode": lambda self, z, s, moved: moved[:, 0],
     }
-    parts = component(Midway, **{**sound, **members})
-    return generator(lambda self, z, steps=None: 2 * z, midway=lambda self: parts)
+    parts = component(SplitSampler, **{**sound, **members})
+    return generator(lambda self, z, steps=None: 2 * z, split_sampler=lambda self: parts)
 
 
 @pytest.mark.parametrize(
     ("broken", "message"),
     [
-        (generator(lambda self, z, steps=None: z * 2, midway=lambda self: 6), "is no Midway"),
-        (halves(begin=lambda self, z: z), "begin gives shape"),
-        (halves(finish=lambda self, s: 2.1 * s[:, 0]), "differs from generate"),
-        (halves(finish=lambda self, s: 2 * s[:, 0].detach()), "finish loses the graph"),
-        (halves(retrace=lambda self, z, s, moved: z), "retrace is off"),
-        (halves(retrace=lambda self, z, s, moved: moved), "retrace gives shape"),
+        (generator(lambda self, z, steps=None: z * 2, split_sampler=lambda self: 6), "is not a SplitSampler"),
+        (split(begin=lambda self, z: z), "begin gives shape"),
+        (split(finish=lambda self, s: 2.1 * s[:, 0]), "differs from generate"),
+        (split(finish=lambda self, s: 2 * s[:, 0].detach()), "finish loses the graph"),
+        (split(reencode=lambda self, z, s, moved: z), "reencode is off"),
+        (split(reencode=lambda self, z, s, moved: moved), "reencode gives shape"),
     ],
 )
-def test_a_broken_middle_is_caught(broken, message):
-    check_generator(halves())
+def test_a_broken_split_is_caught(broken, message):
+    check_generator(split())
     with pytest.raises(ContractError, match=message):
         check_generator(broken)
 

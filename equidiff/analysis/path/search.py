@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Generator as Coroutine
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, final
+from typing import final
 
 import torch
 from torch import Tensor
 
 from equidiff.builtin.solvers.auto import Auto
-from equidiff.contracts import Answer, Request, ResidualFunction, Solver, Step
+from equidiff.contracts import Answer, Coroutine, ResidualFunction, Solver, Step
 from equidiff.errors import RunFolderError, UsageError
 from equidiff.numerics.gaussian import angle_between, slerp
 from equidiff.run.execute import Observer, keep
@@ -156,9 +155,7 @@ def straight_path(problem: Problem, latents: Tensor, batch: int) -> tuple[list[f
 class _Onto(Solver):
     """The shortest moves onto the set from where it starts, and from nowhere else."""
 
-    def solve(
-        self, latents: Latents, residual: ResidualFunction, budget: float
-    ) -> Coroutine[Request | Step, Any, None]:
+    def solve(self, latents: Latents, residual: ResidualFunction, budget: float) -> Coroutine[None]:
         here: Answer = yield from residual.value(latents)
         yield Step(0, here)
         if here.loss.item() >= residual.tolerance:

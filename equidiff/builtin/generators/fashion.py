@@ -17,9 +17,9 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from equidiff.builtin.generators.unet import UNet
-from equidiff.contracts import BuildContext, Generator, Midway, Weights
+from equidiff.contracts import BuildContext, Generator, SplitSampler, Weights
 from equidiff.errors import UnsupportedError
-from equidiff.numerics.flow import integrate_back, retrace_flow
+from equidiff.numerics.flow import integrate_back, reencode_flow
 from equidiff.types import Latents, Samples, States
 
 if TYPE_CHECKING:
@@ -94,9 +94,9 @@ class FashionFlow(Generator):
             latents[here] = self._refine(latents[here], samples[here])
         return latents
 
-    def midway(self) -> Midway | None:
+    def split_sampler(self) -> SplitSampler | None:
         steps = self.steps or STEPS
-        return FashionMidway(self, steps) if steps > 1 else None
+        return FashionSplitSampler(self, steps) if steps > 1 else None
 
     def queries(self) -> list[Image.Image]:
         return load_queries()
@@ -171,7 +171,7 @@ class FashionFlow(Generator):
 
 
 @final
-class FashionMidway(Midway):
+class FashionSplitSampler(SplitSampler):
     """The sampler split after three quarters of its steps, when about a third of the state is noise.
 
     Args:
@@ -190,8 +190,8 @@ class FashionMidway(Midway):
     def finish(self, states: States) -> Samples:
         return (self._flow.integrate(states, self._times, self._step, self._steps)[:, 0] + 1) / 2
 
-    def retrace(self, latents: Latents, states: States, moved: States) -> Latents:
-        return retrace_flow(self._flow.velocity, latents, states[:, 0], moved[:, 0], self._times[self._step])
+    def reencode(self, latents: Latents, states: States, moved: States) -> Latents:
+        return reencode_flow(self._flow.velocity, latents, states[:, 0], moved[:, 0], self._times[self._step])
 
 
 def _times(steps: int) -> list[float]:

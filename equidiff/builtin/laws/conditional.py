@@ -1,25 +1,25 @@
 """`conditional`: the prior, given that the residual is zero.
 
-A solver's members are biased towards where it lands. Here each becomes the start of a chain of moves along the set
-`{z : c(z) = 0}` that leave invariant the law of z ~ N(0, I) given c(z) = 0. By the co-area formula that law has, by the
-set's own area, the density
+A solver's members are biased towards where it lands. Here each becomes the start of a chain of transitions along the
+set `{z : c(z) = 0}` that leave invariant the law of z ~ N(0, I) given c(z) = 0. By the co-area formula that law has, by
+the set's own area, the density
 
     exp(-|z|^2 / 2) det(J J^T)^(-1/2),        J = dc / dz.
 
-A move is one step of constrained Hamiltonian dynamics. Position and momentum (z, p) turn along a great circle, which is
-the exact motion under the Gaussian; an impulse across the set, J^T a, before the turn brings z back onto the set, and
-another after it makes p tangent. This is RATTLE (Andersen 1983) about the exact rotation: it keeps volume, and turned
-around it leads back. That the impulse found on the way back is the same one is checked, and what the Hamiltonian
+A transition is one step of constrained Hamiltonian dynamics. Position and momentum (z, p) rotate along a great circle,
+which is the exact motion under the Gaussian; a multiplier times J^T before the rotation brings z back onto the set, and
+another after it makes p tangent. This is RATTLE (Andersen 1983) about the exact rotation: it keeps volume, and reversed
+it leads back. That the multiplier found on the way back is the same one is checked, and what the Hamiltonian
 
     H(z, p) = |z|^2 / 2 + |p|^2 / 2 + log det(J J^T) / 2
 
 gained is paid by a Metropolis step, so the gradient of the determinant is never needed. For a flat set in any number of
 dimensions H does not change at all, whatever the angle: it is the curvature that limits it, not the dimension.
 
-The momentum is renewed by a part before each move and turned around where a move is refused (Horowitz 1991), so that a
-chain keeps its direction for a while. The angle adapts during the first fifth of the moves and is frozen then. While it
-adapts it depends on where the chain is, and what that does to the law has to be forgotten: so it is early, slight, and
-frozen at a mean, which differs little from chain to chain.
+The momentum is renewed in part before each transition and reversed where one is rejected (Horowitz 1991), so that a
+chain keeps its direction for a while. The angle adapts during the first fifth of the transitions and is frozen then.
+While it adapts it depends on where the chain is, and what that does to the law has to be forgotten: so it is early,
+slight, and frozen at a mean, which differs little from chain to chain.
 
 References:
     Graham and Storkey (2017), "Asymptotically exact inference in differentiable generative models".
@@ -35,90 +35,104 @@ References:
 from __future__ import annotations
 
 import math
-from collections.abc import Generator as Coroutine
-from typing import Any, final
+from typing import final
 
 import numpy as np
 import torch
 
 from equidiff.builtin.laws.descriptors import ConditionalOptions
 from equidiff.builtin.laws.projection import Array, Point, as_array, project, step_onto
-from equidiff.contracts import Answer, BuildContext, Law, Moves, Request, ResidualFunction, Step
-from equidiff.errors import EquiDiffError
+from equidiff.contracts import Answer, BuildContext, Coroutine, Equation, Law, ResidualFunction, Step, Transitions
+from equidiff.errors import EquiDiffError, UsageError
 
-WARM_UP = 1 / 5  # share of the moves during which the angle adapts
-WANTED = 0.7  # share of moves accepted
-LONGEST = math.pi / 2  # a quarter turn forgets where it came from
-RETURNED = 1e-3  # of sqrt(d): the way back must end so near to where it began
+WARM_UP = 1 / 5  # share of the transitions during which the angle adapts
+TARGET_ACCEPTANCE = 0.7
+MAX_ANGLE = math.pi / 2  # a quarter turn forgets where it came from
+RETURN_TOLERANCE = 1e-3  # of sqrt(d): the way back must end this near to where it began
 
 
 @final
 class Conditional(Law):
-    """Moves along the set that leave the prior given c(z) = 0 invariant.
+    """Transitions along the set that leave the prior given c(z) = 0 invariant.
 
     Args:
-        moves: how many each sample makes from where its solver left it.
-        angle: how far the first move turns, in radians.
-        persistence: share of the momentum that each move keeps, in [0, 1).
+        moves: transitions that each sample makes from where its solver left it.
+        angle: of the first rotation, in radians.
+        persistence: share of the momentum that each transition keeps, in [0, 1).
     """
-
-    exact = True
 
     def __init__(self, moves: int = 48, angle: float = 0.2, persistence: float = 0.9) -> None:
         self.moves = moves
         self.angle = angle
         self.persistence = persistence
 
-    def move(self, start: Step, residual: ResidualFunction) -> Coroutine[Request | Step, Any, Moves | None]:
+    def sample(self, start: Step, residual: ResidualFunction) -> Coroutine[Transitions | None]:
         here = yield from step_onto(start.answer, residual)
         if len(here.jacobian) >= len(here.latent):
             raise EquiDiffError(f"{len(here.jacobian)} residuals leave a latent of {len(here.latent)} nowhere to move.")
         yield Step(start.number + 1, here.answer)
         momentum = here.tangent(as_array(residual.draw(1)).ravel())
-        angle, accepted = Angle(self.angle, int(self.moves * WARM_UP)), 0
+        angle, accepted = StepSizeAdaptation(self.angle, int(self.moves * WARM_UP)), 0
         for number in range(1, self.moves + 1):
             fresh, chance = as_array(residual.draw(2)).reshape(2, -1)
             momentum = self.persistence * momentum + math.sqrt(1 - self.persistence**2) * here.tangent(fresh)
-            moved, likely = yield from propose(here, momentum, angle.now, _log_uniform(chance[0]), residual)
-            # turned around where refused: only so the chain, which keeps a part of its momentum, keeps the law
+            moved, probability = yield from propose(here, momentum, angle.now, _log_uniform(chance[0]), residual)
+            # reversed where rejected: only so the chain, which keeps a part of its momentum, keeps the law
             here, momentum = (here, -momentum) if moved is None else moved
             accepted += moved is not None
-            angle.note(likely)
+            angle.note(probability)
             yield Step(start.number + 1 + number, here.answer)
-        return Moves(self.moves, accepted)
+        return Transitions(self.moves, accepted)
+
+    def check(self, equation: Equation, dtype: str) -> None:
+        """Refuse arithmetic too coarse to tell when c(z) = 0 holds, and a penalty, which is no part of it."""
+        if dtype != "float32":
+            raise UsageError(
+                f"The law 'conditional' cannot tell in {dtype} when a residual is zero.",
+                given=f"dtype {dtype}",
+                expected="float32",
+                hint="--dtype float32, or --law solve",
+            )
+        if equation.has_penalty:
+            raise UsageError(
+                "The law 'conditional' cannot be combined with a penalty.",
+                given=f"the penalty of {type(equation.regularizer).__name__}",
+                expected="a regularizer without a penalty",
+                hint="--regularizer none, or --law solve",
+            )
 
 
 @final
-class Angle:
-    """How far a move turns: changed after each of the first moves, then frozen at the mean of its logarithms.
+class StepSizeAdaptation:
+    """The angle of a rotation: adapted after each of the first ones, then frozen at the mean of its logarithms.
 
     Args:
-        first: of the first move, in radians.
-        moves: how many moves change it.
+        first: the first angle, in radians.
+        count: rotations that change it.
     """
 
-    def __init__(self, first: float, moves: int) -> None:
+    def __init__(self, first: float, count: int) -> None:
         self.now = first
-        self._moves, self._made, self._mean = moves, 0, 0.0
+        self._count, self._made, self._mean = count, 0, 0.0
 
-    def note(self, likely: float) -> None:
-        """Note how likely the last move was to be accepted, in [0, 1]."""
+    def note(self, probability: float) -> None:
+        """Note the acceptance probability of the last transition, in [0, 1]."""
         self._made += 1
-        if self._made > self._moves:
+        if self._made > self._count:
             return
-        logarithm = math.log(self.now) + (likely - WANTED) / math.sqrt(self._made)
+        logarithm = math.log(self.now) + (probability - TARGET_ACCEPTANCE) / math.sqrt(self._made)
         self._mean += 2 / (self._made + 1) * (logarithm - self._mean)  # the k-th weighs k
-        self.now = min(math.exp(self._mean if self._made == self._moves else logarithm), LONGEST)
+        self.now = min(math.exp(self._mean if self._made == self._count else logarithm), MAX_ANGLE)
 
 
 def propose(
     start: Point, momentum: Array, angle: float, log_uniform: float, residual: ResidualFunction
-) -> Coroutine[Request | Step, Any, tuple[tuple[Point, Array] | None, float]]:
-    """A move, or None where it is refused, and how likely the Metropolis step was to accept it.
+) -> Coroutine[tuple[tuple[Point, Array] | None, float]]:
+    """A transition, or None where it is rejected, and its acceptance probability.
 
-    Where it cannot be made, or the way back leads elsewhere, that is 0.
+    The probability is 0 where it cannot be made, or the way back leads elsewhere.
     """
-    found = yield from _turn(start, momentum, angle, residual)
+    found = yield from _rattle_step(start, momentum, angle, residual)
     if found is None:
         return None, 0.0
     end = Point.of((yield from residual.jacobian(found[0].latents)))
@@ -126,14 +140,14 @@ def propose(
         return None, 0.0
     after = end.tangent(found[1])
     gained = energy(end, after) - energy(start, momentum)
-    likely = math.exp(min(-gained, 0.0))
+    probability = math.exp(min(-gained, 0.0))
     if not log_uniform < -gained:
-        return None, likely
-    back = yield from _turn(end, -after, angle, residual)
+        return None, probability
+    back = yield from _rattle_step(end, -after, angle, residual)
     if back is None:
         return None, 0.0
     missed = float(np.linalg.norm(as_array(back[0].latents).ravel() - start.latent))
-    return ((end, after), likely) if missed < RETURNED * math.sqrt(start.latent.size) else (None, 0.0)
+    return ((end, after), probability) if missed < RETURN_TOLERANCE * math.sqrt(start.latent.size) else (None, 0.0)
 
 
 def energy(point: Point, momentum: Array) -> float:
@@ -141,12 +155,12 @@ def energy(point: Point, momentum: Array) -> float:
     return 0.5 * float(point.latent @ point.latent + momentum @ momentum) + point.log_volume
 
 
-def _turn(
+def _rattle_step(
     start: Point, momentum: Array, angle: float, residual: ResidualFunction
-) -> Coroutine[Request | Step, Any, tuple[Answer, Array] | None]:
-    """Turn by an angle, with the impulse that ends on the set; the momentum that it gives is not tangent yet."""
+) -> Coroutine[tuple[Answer, Array] | None]:
+    """Rotate by an angle, with the multiplier that ends on the set; the momentum that it gives is not tangent yet."""
     cosine, sine = math.cos(angle), math.sin(angle)
-    # this impulse would be exact if the set were flat
+    # this multiplier would be exact if the set were flat
     guess = math.tan(angle / 2) * start.normal(start.latent)
     found = yield from project(
         cosine * start.latent + sine * momentum,
@@ -158,8 +172,8 @@ def _turn(
     )
     if found is None:
         return None
-    answer, impulse = found
-    return answer, cosine * (momentum + impulse @ start.jacobian) - sine * start.latent
+    answer, multiplier = found
+    return answer, cosine * (momentum + multiplier @ start.jacobian) - sine * start.latent
 
 
 def _log_uniform(normal: float) -> float:

@@ -1,4 +1,4 @@
-"""Finding the set near a latent: c(z) = 0 by moves along given directions.
+"""Projection onto the set: c(z) = 0 by steps along given directions.
 
 Latents are flat here, and in float64 on the CPU: what is computed of them is small beside a pass, and a chain must not
 drift by rounding. What the network sees, and what a state of the chain holds, is float32.
@@ -6,22 +6,22 @@ drift by rounding. What the network sees, and what a state of the chain holds, i
 
 from __future__ import annotations
 
-from collections.abc import Generator as Coroutine
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from equidiff.contracts import Answer, Request, ResidualFunction, Step
+from equidiff.contracts import Answer, Coroutine, JacobianAnswer, ResidualFunction
 from equidiff.errors import EquiDiffError
 
 Array = NDArray[np.float64]
 
-EXACT = 1e-6  # a loss of this share of the tolerance counts as zero: residuals a thousandth of what a member may have
-TRIES = 20  # passes that a projection may take: with half as many, chains stay where the set is bent
-NEWTON_MOVES, HALVINGS = 30, 8
+ZERO_LOSS = (
+    1e-6  # a loss of this share of the tolerance counts as zero: residuals a thousandth of what a member may have
+)
+MAX_PASSES = 20  # of a projection: with half as many, chains stay where the set is bent
+MAX_NEWTON_STEPS, MAX_HALVINGS = 30, 8
 FULL_RANK = 1e-10  # smallest eigenvalue of J J^T beside the largest; below it, float32 cannot tell it from zero
 
 
@@ -37,16 +37,15 @@ class Point:
         log_volume: the logarithm of det(J J^T), to the half.
     """
 
-    answer: Answer
+    answer: JacobianAnswer
     latent: Array
     jacobian: Array
     gram: Array
     log_volume: float
 
     @classmethod
-    def of(cls, answer: Answer) -> Point | None:
+    def of(cls, answer: JacobianAnswer) -> Point | None:
         """Look at an answer that has a Jacobian; None where that has no full rank, so that the set has no tangent."""
-        assert answer.jacobian is not None  # it was asked for
         latent, jacobian = as_array(answer.latents), as_array(answer.jacobian[0].flatten(1))
         gram = jacobian @ jacobian.T
         if not np.isfinite(gram).all():
@@ -57,22 +56,22 @@ class Point:
         return cls(answer, latent.ravel(), jacobian, gram, 0.5 * float(np.log(sizes).sum()))
 
     def normal(self, vector: Array) -> Array:
-        """What to add up of the rows of J for the vector's share across the set, `[r]`."""
+        """Coefficients of the rows of J that add up to the vector's part across the set, `[r]`."""
         return np.linalg.solve(self.gram, self.jacobian @ vector).astype(np.float64, copy=False)
 
     def tangent(self, vector: Array) -> Array:
-        """The vector's share along the set, `[d]`."""
+        """The vector's part along the set, `[d]`."""
         return vector - self.normal(vector) @ self.jacobian
 
 
-def step_onto(start: Answer, residual: ResidualFunction) -> Coroutine[Request | Step, Any, Point]:
-    """From a member to a point on the set near it, by shortest Newton moves that are halved where they overshoot.
+def step_onto(start: Answer, residual: ResidualFunction) -> Coroutine[Point]:
+    """From a member to a point on the set near it, by shortest Newton steps that are halved where they overshoot.
 
     Raises:
         EquiDiffError: none is found, or the set has no tangent there.
     """
     here = yield from residual.jacobian(start.latents)
-    for _ in range(NEWTON_MOVES):
+    for _ in range(MAX_NEWTON_STEPS):
         point = Point.of(here)
         if point is None:
             raise EquiDiffError(
@@ -80,9 +79,9 @@ def step_onto(start: Answer, residual: ResidualFunction) -> Coroutine[Request | 
             )
         if is_zero(here, residual):
             return point
-        move = -np.linalg.solve(point.gram, as_array(here.residuals[0])) @ point.jacobian
-        for halving in range(HALVINGS):
-            there = yield from residual.value(latents_at(point.latent + move / 2**halving, here))
+        step = -np.linalg.solve(point.gram, as_array(here.residuals[0])) @ point.jacobian
+        for halving in range(MAX_HALVINGS):
+            there = yield from residual.value(latents_at(point.latent + step / 2**halving, here))
             if there.loss.item() < here.loss.item():
                 break
         else:
@@ -90,17 +89,17 @@ def step_onto(start: Answer, residual: ResidualFunction) -> Coroutine[Request | 
         here = yield from residual.jacobian(there.latents)
     raise EquiDiffError(
         f"The member could not be brought onto the set: its loss stays at {here.loss.item():.2g}, "
-        f"and {EXACT * residual.tolerance:.2g} is asked for."
+        f"and {ZERO_LOSS * residual.tolerance:.2g} is required."
     )
 
 
 def project(
     base: Array, directions: Array, gram: Array, guess: Array, like: Answer, residual: ResidualFunction
-) -> Coroutine[Request | Step, Any, tuple[Answer, Array] | None]:
+) -> Coroutine[tuple[Answer, Array] | None]:
     """Find a with `c(base + a @ directions) = 0`, by forward passes alone.
 
-    The derivative of c by a is corrected after each try by what was seen (Broyden). What is found depends on the
-    arguments alone, as a reversible chain needs it.
+    The derivative of c by a is corrected after each try by the change that was seen (Broyden). The result depends on
+    the arguments alone, as a reversible chain needs it.
 
     Args:
         base: `[d]`.
@@ -117,27 +116,27 @@ def project(
         Broyden (1965), "A class of methods for solving nonlinear simultaneous equations".
     """
     derivative, amounts = gram.copy(), guess
-    before, move = None, None
-    for _ in range(TRIES):
+    before, step = None, None
+    for _ in range(MAX_PASSES):
         answer = yield from residual.value(latents_at(base + amounts @ directions, like))
         if is_zero(answer, residual):
             return answer, amounts
         now = as_array(answer.residuals[0])
         if not np.isfinite(now).all():
             return None
-        if before is not None and move is not None:
-            derivative += np.outer(now - before - derivative @ move, move) / max(float(move @ move), 1e-300)
+        if before is not None and step is not None:
+            derivative += np.outer(now - before - derivative @ step, step) / max(float(step @ step), 1e-300)
         try:
-            move = -np.linalg.solve(derivative, now)
+            step = -np.linalg.solve(derivative, now)
         except np.linalg.LinAlgError:
             return None
-        before, amounts = now, amounts + move
+        before, amounts = now, amounts + step
     return None
 
 
 def is_zero(answer: Answer, residual: ResidualFunction) -> bool:
-    """Whether a latent counts as on the set."""
-    return answer.loss.item() <= EXACT * residual.tolerance
+    """True where a latent counts as on the set."""
+    return answer.loss.item() <= ZERO_LOSS * residual.tolerance
 
 
 def latents_at(latent: Array, like: Answer) -> torch.Tensor:

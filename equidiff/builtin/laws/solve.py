@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator as Coroutine
-from typing import Any, final
+from typing import final
 
-from equidiff.contracts import BuildContext, Law, Moves, Request, ResidualFunction, Step
+from equidiff.contracts import BuildContext, Coroutine, Law, ResidualFunction, Step, Transitions
 from equidiff.registry.descriptors import Options
 
 
@@ -13,7 +12,7 @@ from equidiff.registry.descriptors import Options
 class AsSolved(Law):
     """Leaves every member where the solver left it."""
 
-    def move(self, start: Step, residual: ResidualFunction) -> Coroutine[Request | Step, Any, Moves | None]:
+    def sample(self, start: Step, residual: ResidualFunction) -> Coroutine[Transitions | None]:
         yield from ()
         return None
 

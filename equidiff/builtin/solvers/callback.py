@@ -1,4 +1,4 @@
-"""Optimizers that call a function, as solvers that are asked for what they need.
+"""Optimizers that call a function, turned into solvers that yield requests.
 
 An optimizer with a line search calls its objective from deep inside; a solver yields requests. So the optimizer runs in
 a thread that sleeps whenever the solver does.
@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from collections.abc import Generator as Coroutine
 from queue import SimpleQueue
 from threading import Thread
-from typing import Any
 
 from torch import Tensor
 
-from equidiff.contracts import Answer, Request, ResidualFunction, Step
+from equidiff.contracts import Coroutine, GradientAnswer, ResidualFunction, Step
 
-Ask = Callable[[Tensor], Answer]
+Ask = Callable[[Tensor], GradientAnswer]
 
 
 class _Ended(BaseException):
@@ -26,7 +24,7 @@ class _Ended(BaseException):
 
 def drive(
     optimize: Callable[[Ask], None], residual: ResidualFunction, numbers: itertools.count[int]
-) -> Coroutine[Request | Step, Any, bool]:
+) -> Coroutine[bool]:
     """Run an optimizer until a latent is within tolerance (True) or it returns (False).
 
     Args:
@@ -35,9 +33,9 @@ def drive(
         numbers: of the steps; a step is an evaluation, and stands at the best latent so far.
     """
     asked: SimpleQueue[Tensor | BaseException | None] = SimpleQueue()
-    answered: SimpleQueue[Answer | None] = SimpleQueue()
+    answered: SimpleQueue[GradientAnswer | None] = SimpleQueue()
 
-    def ask(latents: Tensor) -> Answer:
+    def ask(latents: Tensor) -> GradientAnswer:
         asked.put(latents)
         answer = answered.get()
         if answer is None:
@@ -56,7 +54,7 @@ def drive(
 
     thread = Thread(target=work, daemon=True)
     thread.start()
-    best: Answer | None = None
+    best: GradientAnswer | None = None
     try:
         while (item := asked.get()) is not None:
             if isinstance(item, BaseException):

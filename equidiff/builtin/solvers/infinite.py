@@ -7,13 +7,12 @@ References:
 from __future__ import annotations
 
 import itertools
-from collections.abc import Generator as Coroutine
-from typing import Any, final
+from typing import final
 
 import torch
 
 from equidiff.builtin.solvers.descriptors import InfiniteOptions
-from equidiff.contracts import BuildContext, Request, ResidualFunction, Solver, Step
+from equidiff.contracts import BuildContext, Coroutine, ResidualFunction, Solver, Step
 from equidiff.types import Latents
 
 
@@ -34,16 +33,14 @@ class Infinite(Solver):
         self.weight = weight
         self.optimizer = optimizer
 
-    def solve(
-        self, latents: Latents, residual: ResidualFunction, budget: float
-    ) -> Coroutine[Request | Step, Any, None]:
+    def solve(self, latents: Latents, residual: ResidualFunction, budget: float) -> Coroutine[None]:
         z = torch.nn.Parameter(latents[0].clone())
         optimizer = self._optimizer(z)
         for number in itertools.count():
             answer = yield from residual.gradient(z.detach()[None].clone())
             yield Step(number, answer)
             loss = answer.loss.item()
-            if loss < residual.tolerance or answer.gradient is None or not answer.gradient.isfinite().all():
+            if loss < residual.tolerance or not answer.gradient.isfinite().all():
                 return
             z.grad = answer.gradient[0]
             optimizer.step()

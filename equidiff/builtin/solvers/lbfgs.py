@@ -8,9 +8,8 @@ References:
 from __future__ import annotations
 
 import itertools
-from collections.abc import Generator as Coroutine
 from contextlib import suppress
-from typing import Any, final
+from typing import final
 
 import torch
 from torch import Tensor
@@ -18,7 +17,7 @@ from torch import Tensor
 from equidiff.builtin.solvers.callback import Ask, drive
 from equidiff.builtin.solvers.descriptors import LbfgsOptions
 from equidiff.builtin.solvers.progress import Progress
-from equidiff.contracts import Answer, BuildContext, Request, ResidualFunction, Solver, Step
+from equidiff.contracts import Answer, BuildContext, Coroutine, ResidualFunction, Solver
 from equidiff.types import Latents
 
 ITERATIONS = 200  # before it gives up on a start; a line search that fails ends it sooner
@@ -29,7 +28,7 @@ class Lbfgs(Solver):
     """L-BFGS with strong Wolfe line search; from a fresh start where it ends without success.
 
     Args:
-        history: pairs of moves and gradient changes that are kept.
+        history: pairs of steps and gradient changes that are kept.
     """
 
     budget = 128
@@ -37,9 +36,7 @@ class Lbfgs(Solver):
     def __init__(self, history: int = 20) -> None:
         self.history = history
 
-    def solve(
-        self, latents: Latents, residual: ResidualFunction, budget: float
-    ) -> Coroutine[Request | Step, Any, None]:
+    def solve(self, latents: Latents, residual: ResidualFunction, budget: float) -> Coroutine[None]:
         numbers = itertools.count()
         while not (yield from drive(lambda ask, start=latents: self._minimize(ask, start), residual, numbers)):
             latents = residual.draw(1)
@@ -54,8 +51,8 @@ def minimize(ask: Ask, start: Latents, patience: int | None = None, history: int
     Args:
         ask: answers with loss and gradient.
         start: `[1, *latent_shape]`.
-        patience: ends after so many evaluations in which the loss did not halve; never for that reason when absent.
-        history: moves that the curvature is estimated from.
+        patience: ends after this many evaluations in which the loss did not halve; never for that reason when absent.
+        history: steps that the curvature is estimated from.
     """
     z = torch.nn.Parameter(start.clone())
     progress = Progress(patience)
@@ -78,8 +75,8 @@ def minimize_on_sphere(ask: Ask, start: Latents, patience: int, history: int = 2
     Args:
         ask: answers with loss and gradient.
         start: `[1, *latent_shape]`.
-        patience: ends after so many evaluations in which the loss did not halve.
-        history: moves that the curvature is estimated from.
+        patience: ends after this many evaluations in which the loss did not halve.
+        history: steps that the curvature is estimated from.
     """
     w, radius = torch.nn.Parameter(start.clone()), start.norm()
     progress = Progress(patience)
@@ -87,7 +84,6 @@ def minimize_on_sphere(ask: Ask, start: Latents, patience: int, history: int = 2
     def closure() -> Tensor:
         direction = w.detach() / w.detach().norm()
         answer = ask(radius * direction)
-        assert answer.gradient is not None  # it is what is asked for
         _note(progress, answer)
         along = (answer.gradient * direction).sum()
         w.grad = radius / w.detach().norm() * (answer.gradient - along * direction)

@@ -1,4 +1,4 @@
-"""When a search is to be given up."""
+"""The rule by which a stalled search is given up."""
 
 from __future__ import annotations
 
@@ -23,5 +23,5 @@ class Progress:
 
     @property
     def stalled(self) -> bool:
-        """Whether to give up."""
+        """True where the search should be given up."""
         return self._patience is not None and self._since > self._patience

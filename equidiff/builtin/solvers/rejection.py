@@ -1,16 +1,15 @@
-"""`rejection`: plain samples until one is a member.
+"""`rejection`: prior samples until one is a member.
 
-Where the target is a common value nothing is cheaper, and what it keeps follows the prior given the target, up to the
-tolerance. It is what every other method has to beat.
+Where the target is a common value nothing is cheaper, and the samples that it keeps follow the prior given the target,
+up to the tolerance. Every other method has to beat it.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Generator as Coroutine
-from typing import Any, final
+from typing import final
 
-from equidiff.contracts import BuildContext, Request, ResidualFunction, Solver, Step
+from equidiff.contracts import BuildContext, Coroutine, Equation, ResidualFunction, SamplerRequest, Solver, Step, Value
 from equidiff.registry.descriptors import Options
 from equidiff.types import Latents
 
@@ -22,9 +21,7 @@ class Rejection(Solver):
     budget = 128
     tolerance = 1e-3
 
-    def solve(
-        self, latents: Latents, residual: ResidualFunction, budget: float
-    ) -> Coroutine[Request | Step, Any, None]:
+    def solve(self, latents: Latents, residual: ResidualFunction, budget: float) -> Coroutine[None]:
         best = yield from residual.value(latents)
         for number in itertools.count():
             yield Step(number, best)
@@ -33,6 +30,10 @@ class Rejection(Solver):
             answer = yield from residual.value(residual.draw(1))
             if not answer.loss.item() >= best.loss.item():
                 best = answer
+
+    def costliest(self, equation: Equation) -> type[SamplerRequest]:
+        """A forward pass."""
+        return Value
 
 
 def build(argument: str | None, options: Options, context: BuildContext) -> Solver:

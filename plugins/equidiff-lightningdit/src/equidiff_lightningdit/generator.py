@@ -10,9 +10,9 @@ from PIL.Image import Image
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from equidiff.contracts import BuildContext, Generator, Midway
+from equidiff.contracts import BuildContext, Generator, SplitSampler
 from equidiff.errors import UnknownNameError, UsageError
-from equidiff.numerics.flow import retrace_flow
+from equidiff.numerics.flow import reencode_flow
 from equidiff.types import Latents, Samples, States
 from equidiff_lightningdit.parts import FASHION, Parts, load_parts
 from equidiff_lightningdit.sampler import (
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 STEPS = 50
 FASHION_STEPS = 25
-MIDWAY = 0.6  # time
+SPLIT_AT = 0.6  # time
 
 
 @final
@@ -113,10 +113,10 @@ class LightningDiTGenerator(Generator):
         velocity = self.velocity(len(samples), samples.device)
         return integrate_back(velocity, self._stats.normalise(mean), self._grid(self._steps))
 
-    def midway(self) -> Midway | None:
+    def split_sampler(self) -> SplitSampler | None:
         """None for dopri5, which chooses its own steps, and where there is one step."""
         times = self._grid(self._steps)
-        return None if self._method == "dopri5" or len(times) < 3 else FlowMidway(self, times)
+        return None if self._method == "dopri5" or len(times) < 3 else FlowSplitSampler(self, times)
 
     def queries(self) -> list[Image]:
         """The query images it was given."""
@@ -148,7 +148,7 @@ class LightningDiTGenerator(Generator):
 
 
 @final
-class FlowMidway(Midway):
+class FlowSplitSampler(SplitSampler):
     """The flow, stopped where somewhat more than a third of it is noise.
 
     Args:
@@ -159,7 +159,7 @@ class FlowMidway(Midway):
     def __init__(self, generator: LightningDiTGenerator, times: Sequence[float]) -> None:
         self._generator = generator
         inner = range(1, len(times) - 1)
-        step = next((k for k in inner if times[k] >= MIDWAY), inner[-1])
+        step = next((k for k in inner if times[k] >= SPLIT_AT), inner[-1])
         self._before, self._after = times[: step + 1], times[step:]
 
     def begin(self, latents: Latents) -> States:
@@ -170,10 +170,10 @@ class FlowMidway(Midway):
         """Integrate to the end, and decode."""
         return self._generator.decode(self._generator.integrate(states[:, 0], self._after))
 
-    def retrace(self, latents: Latents, states: States, moved: States) -> Latents:
-        """Integrate both backwards in a few steps; see `equidiff.numerics.flow.retrace_flow`."""
+    def reencode(self, latents: Latents, states: States, moved: States) -> Latents:
+        """Integrate both backwards in a few steps; see `equidiff.numerics.flow.reencode_flow`."""
         velocity = self._generator.velocity(2 * len(latents), latents.device)
-        return retrace_flow(velocity, latents, states[:, 0], moved[:, 0], self._after[0])
+        return reencode_flow(velocity, latents, states[:, 0], moved[:, 0], self._after[0])
 
 
 def _narrow(transformer: nn.Module, dtype: torch.dtype) -> None:

@@ -10,7 +10,7 @@ from diffusers import AutoencoderTiny
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from equidiff.contracts import Generator, Midway
+from equidiff.contracts import Generator, SplitSampler
 from equidiff.errors import UnsupportedError
 from equidiff.types import Latents, Samples, States
 from equidiff_sd.sampler import Plan, Sampler, Step
@@ -148,10 +148,10 @@ class Diffusion(Generator):
             states = step.undo(states, self._denoiser)
         return states / plan.start
 
-    def midway(self) -> Midway | None:
+    def split_sampler(self) -> SplitSampler | None:
         """The sampler in two parts; None if it has too few steps."""
         plan = self._sampler.plan(self.steps)
-        return DiffusionMidway(self, plan) if len(plan.steps) >= FEWEST_STEPS else None
+        return DiffusionSplitSampler(self, plan) if len(plan.steps) >= FEWEST_STEPS else None
 
     def integrate(self, states: Tensor, steps: Sequence[Step]) -> Tensor:
         """Integrate states over these steps."""
@@ -194,7 +194,7 @@ class Diffusion(Generator):
 
 
 @final
-class DiffusionMidway(Midway):
+class DiffusionSplitSampler(SplitSampler):
     """The sampler split after three quarters of its steps.
 
     Args:
@@ -215,7 +215,7 @@ class DiffusionMidway(Midway):
         """Run the steps after the split, and decode."""
         return self._generator.decode(self._generator.integrate(states[:, 0], self._after))
 
-    def retrace(self, latents: Latents, states: States, moved: States) -> Latents:
+    def reencode(self, latents: Latents, states: States, moved: States) -> Latents:
         """Reverse both states and add their difference to the latents, so that most of the error cancels."""
         both = torch.cat([states[:, 0], moved[:, 0]])
         before, after = self._generator.reverse(both, self._before).chunk(2)

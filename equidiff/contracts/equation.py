@@ -1,0 +1,81 @@
+"""The equation c(z) = 0 of a run, as components and their requests see it."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from torch import Tensor
+
+from equidiff.contracts.answers import Answer, GradientAnswer, JacobianAnswer, SampleJacobianAnswer, SplitAnswer
+from equidiff.contracts.generator import Generator
+from equidiff.contracts.objective import Objective
+from equidiff.contracts.regularizer import Regularizer
+
+
+class Equation(Protocol):
+    """Generator, objective, regularizer and target of a run, and the passes that can be made through them.
+
+    A run gives its own, `equidiff.search.problem.Problem`, to `Solver.check`, `Solver.describe`, `Solver.costliest` and
+    `Law.check`, and to the requests that it computes.
+    """
+
+    @property
+    def generator(self) -> Generator:
+        """G."""
+
+    @property
+    def objective(self) -> Objective:
+        """The objective f."""
+
+    @property
+    def regularizer(self) -> Regularizer:
+        """The regularizer F."""
+
+    @property
+    def target(self) -> Tensor:
+        """y*, `[m]`, on the run's device."""
+
+    @property
+    def size(self) -> int:
+        """The number of residuals, those of filtered views and of a penalty included."""
+
+    @property
+    def has_penalty(self) -> bool:
+        """Whether the regularizer has a penalty."""
+
+    @property
+    def tail(self) -> Equation | None:
+        """The same equation for intermediate states of the sampler; None where it cannot be split."""
+
+    @property
+    def objective_share(self) -> float:
+        """The cost of the objective alone, as a share of a whole pass."""
+
+    @property
+    def tail_share(self) -> float:
+        """The cost of a pass from an intermediate state, as a share of a whole one."""
+
+    @property
+    def reencode_share(self) -> float:
+        """The cost of re-encoding an intermediate state, as a share of a whole pass."""
+
+    def depth(self, steps: int | None) -> float:
+        """The cost of a pass with this many sampler steps, as a share of one with the generator's own number."""
+
+    def value(self, latents: Tensor, steps: int | None = None) -> Answer:
+        """Loss and residuals."""
+
+    def gradient(self, latents: Tensor, steps: int | None = None) -> GradientAnswer:
+        """The same and the gradient of the loss."""
+
+    def jacobian(self, latents: Tensor, steps: int | None = None) -> JacobianAnswer:
+        """The same and the Jacobian of the residuals."""
+
+    def sample_jacobian(self, latents: Tensor, steps: int | None = None) -> SampleJacobianAnswer:
+        """The same and the derivative of the residuals with respect to the sample."""
+
+    def split(self, latents: Tensor) -> SplitAnswer:
+        """The same and the intermediate states."""
+
+    def reencode(self, latents: Tensor, states: Tensor, moved: Tensor) -> SplitAnswer:
+        """The same as `split`, at latents of the same length that lead to moved states, nearly."""

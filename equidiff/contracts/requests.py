@@ -1,0 +1,180 @@
+"""Requests: all that a solver or a law may ask of the run.
+
+A request says which others may share a pass with it (`key`), how it is computed (`run`) and what it costs (`cost`). The
+run groups the requests of many samples, computes each group in batches, and hands the rows back.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from equidiff.contracts.answers import Answer, GradientAnswer, JacobianAnswer, SampleJacobianAnswer, SplitAnswer
+from equidiff.contracts.equation import Equation
+from equidiff.errors import UnsupportedError
+
+AnyPass = TypeVar("AnyPass", bound="PassRequest")
+
+
+class Request:
+    """Something that a solver or a law asks of the run."""
+
+
+@dataclass(frozen=True)
+class Candidates(Request):
+    """A sample's share of the prior samples that it starts from; see `ResidualFunction.candidates`.
+
+    Attributes:
+        count: how many.
+        steps: of the sampler; the generator's own number when None.
+    """
+
+    count: int
+    steps: int | None = None
+
+
+@dataclass(frozen=True)
+class PassRequest(Request, ABC):
+    """Passes through the generator and the objective, one a row.
+
+    Attributes:
+        latents: `[rows, *latent_shape]`.
+    """
+
+    latents: Tensor
+
+    @property
+    def key(self) -> Hashable:
+        """Requests with equal keys may share a pass: they are of one type, and agree in everything but their rows."""
+        settings = (getattr(self, field.name) for field in fields(self))
+        return (type(self), *(value for value in settings if not isinstance(value, Tensor)))
+
+    def take(self: AnyPass, rows: slice | list[int]) -> AnyPass:
+        """The same request for some of its rows."""
+        return replace(self, **{name: value[rows] for name, value in self._tensors().items()})
+
+    @staticmethod
+    def join(requests: Sequence[AnyPass]) -> AnyPass:
+        """One request for the rows of several that have the same key."""
+        first = requests[0]
+        joined = {name: torch.cat([getattr(each, name) for each in requests]) for name in first._tensors()}
+        return replace(first, **joined)
+
+    @abstractmethod
+    def run(self, equation: Equation) -> Answer:
+        """Compute the answer, in one pass."""
+
+    @abstractmethod
+    def cost(self, equation: Equation) -> tuple[float, float]:
+        """Forward and backward passes of all its rows; shares of a pass count as such."""
+
+    def _tensors(self) -> dict[str, Tensor]:
+        return {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
+
+
+@dataclass(frozen=True)
+class SamplerRequest(PassRequest):
+    """A pass through the sampler, or through its tail.
+
+    Attributes:
+        latents: `[rows, *latent_shape]`; for the tail, intermediate states `[rows, parts, *latent_shape]`.
+        steps: of the sampler; the generator's own number when None.
+        tail: begin at intermediate states.
+    """
+
+    steps: int | None = None
+    tail: bool = False
+
+    def cost(self, equation: Equation) -> tuple[float, float]:
+        forwards = (equation.tail_share if self.tail else equation.depth(self.steps)) * len(self.latents)
+        return forwards, forwards * self._backwards(equation)
+
+    def _backwards(self, equation: Equation) -> int:
+        """Backward passes for each forward one."""
+        return 0
+
+    def _equation(self, equation: Equation) -> Equation:
+        if not self.tail:
+            return equation
+        if equation.tail is None:
+            raise UnsupportedError("This sampler cannot be split.", given=type(equation.generator).__name__)
+        return equation.tail
+
+
+@dataclass(frozen=True)
+class Value(SamplerRequest):
+    """Loss and residuals: a forward pass a row."""
+
+    def run(self, equation: Equation) -> Answer:
+        return self._equation(equation).value(self.latents, self.steps)
+
+
+@dataclass(frozen=True)
+class Gradient(SamplerRequest):
+    """The same and the gradient of the loss: a forward and a backward pass a row."""
+
+    def run(self, equation: Equation) -> GradientAnswer:
+        return self._equation(equation).gradient(self.latents, self.steps)
+
+    def _backwards(self, equation: Equation) -> int:
+        return 1
+
+
+@dataclass(frozen=True)
+class Jacobian(SamplerRequest):
+    """The same and the Jacobian of the residuals: a forward and r backward passes a row."""
+
+    def run(self, equation: Equation) -> JacobianAnswer:
+        return self._equation(equation).jacobian(self.latents, self.steps)
+
+    def _backwards(self, equation: Equation) -> int:
+        return equation.size
+
+
+@dataclass(frozen=True)
+class SampleJacobian(SamplerRequest):
+    """The same and the derivative with respect to the sample: a forward pass a row, r backward through f alone."""
+
+    def run(self, equation: Equation) -> SampleJacobianAnswer:
+        return self._equation(equation).sample_jacobian(self.latents, self.steps)
+
+    def cost(self, equation: Equation) -> tuple[float, float]:
+        forwards, _ = super().cost(equation)
+        return forwards, len(self.latents) * equation.size * equation.objective_share
+
+
+@dataclass(frozen=True)
+class Split(PassRequest):
+    """Loss and residuals, and the intermediate states: a forward pass a row."""
+
+    def run(self, equation: Equation) -> SplitAnswer:
+        return equation.split(self.latents)
+
+    def cost(self, equation: Equation) -> tuple[float, float]:
+        return len(self.latents), 0
+
+
+@dataclass(frozen=True)
+class Reencode(PassRequest):
+    """The same at latents that lead to moved states: a forward pass a row, and what the way back costs.
+
+    Attributes:
+        latents: `[rows, *latent_shape]`.
+        states: where they lead, `[rows, parts, *latent_shape]`.
+        moved: where they should lead, of the same shape.
+    """
+
+    states: Tensor
+    moved: Tensor
+
+    def run(self, equation: Equation) -> SplitAnswer:
+        return equation.reencode(self.latents, self.states, self.moved)
+
+    def cost(self, equation: Equation) -> tuple[float, float]:
+        rows = len(self.latents)
+        return rows + rows * equation.reencode_share, 0
