@@ -1,6 +1,6 @@
-"""Which units of a layer are worth asking about: each one's strongest images, and what they have in common."""
+"""Rankings of the units of a layer by their strongest images and the traits that these share."""
 
 from equidiff.rank.drawing import draw_units
-from equidiff.rank.ranking import SORTS, Plan, Ranking, Scan, begin, go_on, rank
+from equidiff.rank.ranking import SORT_KEYS, Plan, Ranking, Scan, begin, rank, resume
 
-__all__ = ["SORTS", "Plan", "Ranking", "Scan", "begin", "draw_units", "go_on", "rank"]
+__all__ = ["SORT_KEYS", "Plan", "Ranking", "Scan", "begin", "draw_units", "rank", "resume"]

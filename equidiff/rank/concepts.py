@@ -1,4 +1,4 @@
-"""How well texts describe what a unit's strongest images show, as CLIP sees both."""
+"""Concepts: texts compared by CLIP with the strongest images of each unit."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from equidiff.rank.scan import Show
 from equidiff.rank.specs import parse_named
 from equidiff.registry.descriptors import Options
 
-USUAL = "ViT-B-32-quickgelu,pretrained=openai"
-BATCH = 32
-SCHEMAS = ("hf-hub:", "local-dir:")  # names with which open_clip finds configuration and weights together
+DEFAULT_CLIP = "ViT-B-32-quickgelu,pretrained=openai"
+BATCH = 32  # images per pass
+COMPLETE_PREFIXES = ("hf-hub:", "local-dir:")  # of names for which open_clip finds both configuration and weights
 
 
 class ClipOptions(Options):
@@ -40,15 +40,15 @@ class ClipOptions(Options):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Clip:
-    """A CLIP model.
+    """CLIP model with its preprocessing.
 
     Attributes:
-        encode_image: prepared pictures `[batch, 3, height, width]` to embeddings `[batch, dims]`.
-        encode_text: tokens `[batch, length]` to embeddings `[batch, dims]`.
-        prepare: a picture to the model's input.
-        tokenize: texts to tokens.
-        device: where it is.
-        weights: the file, where it is a local one.
+        encode_image: maps prepared images `[batch, 3, height, width]` to embeddings `[batch, dims]`.
+        encode_text: maps tokens `[batch, length]` to embeddings `[batch, dims]`.
+        prepare: maps an image to an input of the model.
+        tokenize: maps texts to tokens.
+        device: device of the model.
+        weights: record of the weights file, if it is a local one.
     """
 
     encode_image: Callable[[Tensor], Tensor]
@@ -61,12 +61,12 @@ class Clip:
 
 @dataclass(frozen=True, eq=False)
 class Concepts:
-    """Texts, and the CLIP model that is to compare them with images.
+    """Texts, and the CLIP model that compares them with images.
 
     Attributes:
         names: the texts.
-        source: the file.
-        spec: of the model.
+        source: path of the file with the texts.
+        spec: spec of the model.
         clip: the model.
     """
 
@@ -80,13 +80,13 @@ def read_concepts(path: Path, spec: str | None, device: str = "auto") -> Concept
     """Read the texts and load the model.
 
     Args:
-        path: a text file with one concept a line.
+        path: a text file with one concept per line.
         spec: `NAME[,checkpoint=FILE][,pretrained=TAG]`; OpenAI's ViT-B/32 when absent.
         device: "auto", "cpu", "cuda", ...
 
     Raises:
         QueryError: the file cannot be read, or is empty.
-        EquiDiffError: the model cannot be had.
+        EquiDiffError: the model cannot be loaded.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -96,8 +96,8 @@ def read_concepts(path: Path, spec: str | None, device: str = "auto") -> Concept
         ) from error
     names = tuple(dict.fromkeys(filter(None, map(str.strip, lines))))
     if not names:
-        raise QueryError("There are no concepts in this file.", given=path, expected="one concept a line, e.g. zebra")
-    return Concepts(names, str(path), spec or USUAL, load_clip(spec or USUAL, choose_device(device)))
+        raise QueryError("There are no concepts in this file.", given=path, expected="one concept per line, e.g. zebra")
+    return Concepts(names, str(path), spec or DEFAULT_CLIP, load_clip(spec or DEFAULT_CLIP, choose_device(device)))
 
 
 def load_clip(spec: str, device: str) -> Clip:
@@ -105,9 +105,9 @@ def load_clip(spec: str, device: str) -> Clip:
 
     Raises:
         PluginError: open_clip is not installed.
-        UsageError: it is not said where the weights are.
+        UsageError: the spec names no weights, or both a file and a tag.
         UnknownNameError: open_clip knows no such model.
-        WeightsError: the weights cannot be had, read, or do not fit.
+        WeightsError: the weights cannot be obtained or read, or do not fit.
     """
     try:
         import open_clip
@@ -116,14 +116,14 @@ def load_clip(spec: str, device: str) -> Clip:
             "Concepts need open_clip.", given=f"--clip {spec}", hint="pip install equidiff[clip]"
         ) from error
     name, _, options = parse_named("clip", spec, ClipOptions)
-    whole = name.startswith(SCHEMAS)
-    if not whole and name not in open_clip.list_models():
+    complete = name.startswith(COMPLETE_PREFIXES)
+    if not complete and name not in open_clip.list_models():
         raise unknown_name("model of open_clip", name, open_clip.list_models())
-    if not whole and (options.checkpoint is None) == (options.pretrained is None):
+    if not complete and (options.checkpoint is None) == (options.pretrained is None):
         raise UsageError(
-            "It is not clear which weights are meant.",
+            "The spec must name exactly one source of weights.",
             given=f"--clip {spec}",
-            expected="either a local file or a tag of open_clip",
+            expected="a local file, or a tag of open_clip",
             hint=f"--clip {name},checkpoint=FILE or --clip {name},pretrained=openai",
         )
     with _weights_errors(spec), _quiet():
@@ -140,37 +140,38 @@ def load_clip(spec: str, device: str) -> Clip:
 
 
 def align(ranking: Ranking, concepts: Concepts, show: Show) -> Ranking:
-    """Compare each unit's strongest images with the concepts, and write down what is found.
+    """Compare each unit's strongest images with the concepts, and store the result.
 
     As SemanticLens does it: a unit is the mean of the CLIP embeddings of its strongest images, and its alignment with a
-    concept is the cosine between that mean and the embedding of the text, as it is written. Its clarity is the mean
-    cosine between two of the images.
+    concept is the cosine between that mean and the embedding of the text as written. Its clarity is the mean cosine
+    between two of the images.
 
     Args:
         ranking: a finished scan.
-        concepts: what to compare with.
-        show: called with the number of images that are done, and a line about them.
+        concepts: the texts and their model.
+        show: called with the number of finished images and a line about them.
 
     Returns:
-        The ranking with each unit's nearest concept; `concepts.safetensors` has the alignment with every one.
+        The ranking with each unit's nearest concept; `concepts.safetensors` holds the alignment with every concept.
 
     Raises:
-        QueryError: an image has gone since the scan.
+        QueryError: an image has disappeared since the scan.
 
     References:
         Dreyer et al. (2025), "Mechanistic understanding and validation of large AI models with SemanticLens".
         https://arxiv.org/abs/2501.05398
     """
     folder, clip = ranking.folder, concepts.clip
-    rows, places = folder.read_tensors()["top_rows"].unique(return_inverse=True)
-    embeddings = _embed_images(folder, rows.tolist(), clip, show)[places]
+    rows, positions = folder.read_tensors()["top_rows"].unique(return_inverse=True)
+    embeddings = _embed_images(folder, rows.tolist(), clip, show)[positions]
     with torch.inference_mode():
         texts = clip.encode_text(clip.tokenize(list(concepts.names)).to(clip.device)).float().cpu()
-    alignment, clear = cosines(embeddings, texts), clarity(embeddings)
+    alignment, clarities = cosines(embeddings, texts), clarity(embeddings)
     best = alignment.max(dim=1)
-    found = zip(ranking.units, best.indices.tolist(), best.values.tolist(), clear, strict=True)
+    described = zip(ranking.units, best.indices.tolist(), best.values.tolist(), clarities, strict=True)
     units = [
-        replace(unit, concept=concepts.names[index], alignment=value, clarity=how) for unit, index, value, how in found
+        replace(unit, concept=concepts.names[index], alignment=value, clarity=clear)
+        for unit, index, value, clear in described
     ]
     about: dict[str, Any] = {"file": concepts.source, "clip": concepts.spec, "names": list(concepts.names)}
     if clip.weights is not None:
@@ -182,13 +183,13 @@ def align(ranking: Ranking, concepts: Concepts, show: Show) -> Ranking:
 def cosines(
     embeddings: Float[Tensor, "units top dims"], texts: Float[Tensor, "concepts dims"]
 ) -> Float[Tensor, "units concepts"]:
-    """The cosine between the mean of each unit's embeddings and each text's."""
+    """Cosine between the mean of each unit's embeddings and the embedding of each text."""
     means = nn.functional.normalize(embeddings.mean(dim=1), dim=1)
     return means @ nn.functional.normalize(texts, dim=1).T
 
 
 def clarity(embeddings: Float[Tensor, "units top dims"]) -> list[float | None]:
-    """Mean cosine between two different images of a unit; None where it has but one."""
+    """Mean cosine between two different images of a unit; None if it has only one."""
     count = embeddings.shape[1]
     if count < 2:
         return [None] * len(embeddings)
@@ -204,7 +205,7 @@ def _embed_images(folder: RankFolder, rows: list[int], clip: Clip, show: Show) -
     inputs: list[Tensor] = []
     for number, (file, reading) in enumerate(read_ahead(images, files, clip.prepare), start=1):
         if isinstance(reading, QueryError):
-            raise QueryError(f"An image of this ranking is gone: {reading.problem}", given=images / file.path)
+            raise QueryError(f"An image of this ranking is missing: {reading.problem}", given=images / file.path)
         inputs.append(reading)
         if len(inputs) == BATCH or number == len(files):
             found.append(clip.encode_image(torch.stack(inputs).to(clip.device)).float().cpu())
@@ -219,9 +220,9 @@ def _weights_errors(spec: str) -> Iterator[None]:
         yield
     except EquiDiffError:
         raise
-    except Exception as error:  # whatever open_clip, the hub or the connection raises, the weights are not there
+    except Exception as error:  # whatever open_clip, the hub or the connection raises, there are no weights
         raise WeightsError(
-            f"The CLIP model cannot be had: {first_line(error)}",
+            f"The CLIP model cannot be loaded: {first_line(error)}",
             given=f"--clip {spec}",
             expected="a reachable model hub, or a local weights file",
             hint="--clip NAME,checkpoint=FILE",
@@ -230,7 +231,7 @@ def _weights_errors(spec: str) -> Iterator[None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without open_clip's log lines, which say that there are no weights before they are put in."""
+    """Silence open_clip's log lines, which report missing weights before they are loaded."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

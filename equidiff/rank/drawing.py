@@ -1,4 +1,4 @@
-"""`top.png`: units, and the images that activate them most."""
+"""Drawing of `top.png`: units, each with the images that activate it most."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from equidiff.images.canvas import ACCENT, CAPTION, CELL, FAINT, GAP, INK, MARGI
 from equidiff.images.read import read_image
 from equidiff.rank.unit import TopImage, Unit
 
-SIDE = 200  # what stands left of a unit's images
-SHOWN = 8  # images of a unit
+LABEL_WIDTH = 200  # pixels left of a unit's images
+MAX_IMAGES = 8  # per unit
 
 
 def draw_units(units: Sequence[Unit], images: Path, titles: tuple[str, str], notes: Sequence[str]) -> Image.Image:
     """Draw a row for each unit.
 
     Args:
-        units: which, from top to bottom.
-        images: the folder with the images.
-        titles: above them, a larger and a smaller one.
-        notes: a line or two for each unit, such as why it is shown.
+        units: the units, from top to bottom.
+        images: the folder of the images.
+        titles: a larger and a smaller line above them.
+        notes: a line or two about each unit, e.g. its place in the order.
     """
-    columns = min(SHOWN, max(len(unit.top) for unit in units))
+    columns = min(MAX_IMAGES, max(len(unit.top) for unit in units))
     step, top = CELL + GAP, MARGIN + 68
     row_height = step + CAPTION
-    width = MARGIN + SIDE + columns * step - GAP + MARGIN
+    width = MARGIN + LABEL_WIDTH + columns * step - GAP + MARGIN
     width = max(width, 2 * MARGIN + round(max(_font(24).getlength(titles[0]), _font(15).getlength(titles[1]))))
     canvas = Image.new("RGB", (width, top + len(units) * row_height + MARGIN - GAP), "white")
     draw = ImageDraw.Draw(canvas)
@@ -38,8 +38,8 @@ def draw_units(units: Sequence[Unit], images: Path, titles: tuple[str, str], not
         y = top + row * row_height
         draw.text((MARGIN, y + 18), f"unit {unit.index}", ACCENT, _font(19))
         draw.multiline_text((MARGIN, y + 48), note, FAINT, _font(13), spacing=5)
-        for column, image in enumerate(unit.top[:SHOWN]):
-            _put(canvas, images, image, (MARGIN + SIDE + column * step, y))
+        for column, image in enumerate(unit.top[:MAX_IMAGES]):
+            _put(canvas, images, image, (MARGIN + LABEL_WIDTH + column * step, y))
     return canvas
 
 
@@ -47,11 +47,11 @@ def _put(canvas: Image.Image, folder: Path, image: TopImage, corner: tuple[int, 
     x, y = corner
     draw = ImageDraw.Draw(canvas)
     try:
-        picture = fit(read_image(folder / image.image), CELL)
-        canvas.paste(picture, (x + (CELL - picture.width) // 2, y + (CELL - picture.height) // 2))
-    except QueryError:  # it could be read when it was measured
+        loaded = fit(read_image(folder / image.image), CELL)
+        canvas.paste(loaded, (x + (CELL - loaded.width) // 2, y + (CELL - loaded.height) // 2))
+    except QueryError:  # the image was readable when it was scanned
         draw.rectangle((x, y, x + CELL - 1, y + CELL - 1), outline=FAINT)
-        draw.text((x + CELL // 2, y + CELL // 2), "gone", FAINT, _font(13), anchor="mm")
+        draw.text((x + CELL // 2, y + CELL // 2), "missing", FAINT, _font(13), anchor="mm")
     draw.text((x + CELL // 2, y + CELL + 6), _caption(image), INK, _font(13), anchor="ma")
 
 

@@ -1,18 +1,18 @@
 """The folder that `equidiff rank` makes (schema version 1).
 
     rank.json             schema_version, status (running | interrupted | complete), settings, layer, reduction, units
-                          (how many), first_unit (its spec), classes, device, weights, versions, counts, broken (image
-                          and reason), started, finished, wall_s, and concepts where there are any
-    images.csv            image, label: a line for each image
-    activations/          00000.safetensors, ...: `activations` [256, units] of the next images of images.csv; not a
+                          (their number), first_unit (its spec), classes, device, weights, versions, counts, broken
+                          (images and reasons), started, finished, wall_s, and concepts if there are any
+    images.csv            image, label: a line per image
+    activations/          00000.safetensors, ...: `activations` [256, units] of consecutive images of images.csv; not a
                           number where an image could not be read
-    units.jsonl           a line for each unit: its spec, its statistics, its strongest images
+    units.jsonl           a line per unit: its spec, its statistics, its strongest images
     tensors.safetensors   mean, maximum, active, sparsity [units], class_means [units, classes], top_rows and top_values
                           [units, top]
-    concepts.safetensors  alignment [units, concepts], where the units were compared with concepts
+    concepts.safetensors  alignment [units, concepts], if the units were compared with concepts
     top.png               units and their strongest images
 
-Every file is written in one move, so that a killed scan goes on after the last whole file of activations.
+Every file is written atomically, so that a killed scan resumes after the last whole file of activations.
 """
 
 from __future__ import annotations
@@ -45,15 +45,15 @@ from equidiff.numerics.files import write_tensors
 from equidiff.rank.unit import Unit
 
 SCHEMA_VERSION = 1
-CHUNK = 256  # images a file: what a killed scan may lose
-NEEDED = {"status", "settings", "layer", "units", "first_unit", "classes", "weights", "versions", "counts"}
+CHUNK_SIZE = 256  # images per file: the most work that a killed scan loses
+REQUIRED_KEYS = {"status", "settings", "layer", "units", "first_unit", "classes", "weights", "versions", "counts"}
 
 
 class RankFolder:
-    """Writes and reads one folder of `equidiff rank`.
+    """Folder of one ranking, to write and to read.
 
     Args:
-        path: the folder; made by `create`, found by `open`.
+        path: path of the folder, which `create` makes and `open` finds.
         info: the content of `rank.json`.
         images: the images, in the order of the rows of activations.
     """
@@ -65,10 +65,10 @@ class RankFolder:
 
     @classmethod
     def create(cls, path: Path, description: Mapping[str, Any], images: list[ImageFile]) -> RankFolder:
-        """Make a new folder.
+        """Create a new folder.
 
         Raises:
-            RunFolderError: something is there already, or it cannot be written.
+            RunFolderError: the path exists already, or cannot be written.
         """
         check_unranked(path)
         counts = {"images": len(images), "scanned": 0, "broken": 0}
@@ -97,7 +97,7 @@ class RankFolder:
         """Open a folder, finished or not.
 
         Raises:
-            RunFolderError: it is none, or is damaged.
+            RunFolderError: it is not a ranking, or is damaged.
         """
         info = read_rank_info(path)
         try:
@@ -115,46 +115,51 @@ class RankFolder:
             raise RunFolderError(
                 "This scan did not finish.",
                 given=self.path,
-                expected="all images",
+                expected="a finished scan",
                 hint=f"equidiff rank --resume {self.path}",
             )
 
-    def pieces(self) -> list[range]:
-        """The rows of each file of activations."""
+    def chunks(self) -> list[range]:
+        """Rows of each file of activations."""
         count = len(self.images)
-        return [range(start, min(start + CHUNK, count)) for start in range(0, count, CHUNK)]
+        return [range(start, min(start + CHUNK_SIZE, count)) for start in range(0, count, CHUNK_SIZE)]
 
     def missing(self) -> list[range]:
-        """Those whose file is not there yet."""
-        return [rows for rows in self.pieces() if not self._file(rows).exists()]
+        """Chunks that have no file of activations yet."""
+        return [rows for rows in self.chunks() if not self._file(rows).exists()]
 
     def add(self, rows: range, activations: Tensor, broken: Mapping[str, str]) -> None:
-        """Write one file of activations, and why images in it could not be read."""
+        """Write one file of activations, with the reason for each image that could not be read."""
         write_tensors(self._file(rows), {"activations": activations}, {"broken": json.dumps(broken)})
 
     def activations(self) -> Iterator[Tensor]:
-        """All activations that are there, a file at a time."""
-        for rows in self.pieces():
+        """Iterate over all stored activations, one file at a time."""
+        for rows in self.chunks():
             yield self._read(rows)[0]
 
     def broken(self) -> dict[str, str]:
-        """The images that could not be read, and why."""
-        return {image: why for rows in self.pieces() if self._file(rows).exists() for image, why in self._read(rows)[1]}
+        """Images that could not be read, each with the reason."""
+        return {
+            image: reason
+            for rows in self.chunks()
+            if self._file(rows).exists()
+            for image, reason in self._read(rows)[1]
+        }
 
     def finish(self, units: list[Unit], tensors: Mapping[str, Tensor]) -> None:
-        """Write what was found."""
+        """Write the results of the finished scan."""
         write_tensors(self.path / "tensors.safetensors", tensors)
         self._write_units(units)
         self.info |= {"status": COMPLETE, "finished": timestamp()}
         self.write()
 
     def add_concepts(self, about: Mapping[str, Any], alignment: Tensor, units: list[Unit]) -> None:
-        """Write what comparing units with concepts found.
+        """Write the results of comparing units with concepts.
 
         Args:
-            about: which concepts, and what compared them.
+            about: the concepts, and the model that compared them.
             alignment: `[units, concepts]`.
-            units: the units, with what was found.
+            units: the units, each with its nearest concept.
         """
         write_tensors(self.path / "concepts.safetensors", {"alignment": alignment})
         self._write_units(units)
@@ -165,7 +170,7 @@ class RankFolder:
         write_atomically(self.path / "units.jsonl", "".join(unit.to_json() + "\n" for unit in units))
 
     def read_units(self) -> list[Unit]:
-        """The lines of `units.jsonl`, by index.
+        """Read the lines of `units.jsonl`, by index.
 
         Raises:
             RunFolderError: they cannot be read.
@@ -177,7 +182,7 @@ class RankFolder:
             raise _damaged(file) from error
 
     def read_tensors(self) -> dict[str, Tensor]:
-        """The content of `tensors.safetensors`.
+        """Read `tensors.safetensors`.
 
         Raises:
             RunFolderError: it cannot be read.
@@ -197,7 +202,7 @@ class RankFolder:
         write_atomically(self.path / "rank.json", json.dumps(self.info, indent=2, ensure_ascii=False) + "\n")
 
     def _file(self, rows: range) -> Path:
-        return self.path / "activations" / f"{rows.start // CHUNK:05d}.safetensors"
+        return self.path / "activations" / f"{rows.start // CHUNK_SIZE:05d}.safetensors"
 
     def _read(self, rows: range) -> tuple[Tensor, list[tuple[str, str]]]:
         file = self._file(rows)
@@ -210,23 +215,23 @@ class RankFolder:
 
 
 def read_rank_info(path: Path) -> dict[str, Any]:
-    """The content of `rank.json`.
+    """Read `rank.json`.
 
     Raises:
         RunFolderError: there is none, it is damaged, or of another schema version.
     """
     file = path / "rank.json"
     absent = RunFolderError("This is not a folder of equidiff rank.", given=path, expected="a folder with a rank.json")
-    return read_description(file, "ranking", SCHEMA_VERSION, NEEDED, absent, _damaged(file))
+    return read_description(file, "ranking", SCHEMA_VERSION, REQUIRED_KEYS, absent, _damaged(file))
 
 
 def check_unranked(path: Path) -> None:
-    """Raise unless a folder may be made at this path."""
+    """Raise unless a ranking can be created at this path."""
     if (path / "rank.json").exists():
         raise RunFolderError(
-            "There is a ranking in this folder already.",
+            "This folder already holds a ranking.",
             given=path,
-            expected="a folder that does not exist yet",
+            expected="a new folder",
             hint=f"equidiff rank --resume {path}",
         )
     check_free(path)

@@ -1,4 +1,4 @@
-"""From a network and a folder of images to its units in order."""
+"""Rankings: a scan of images by a network, and the units of a layer in order."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ from equidiff.rank.specs import find_units
 from equidiff.rank.unit import TopImage, Unit
 from equidiff.registry.provenance import versions
 
-SORTS = ("selectivity", "sparsity", "entropy", "max", "mean", "alignment", "clarity")
-ASCENDING = {"entropy"}  # few classes are more telling than many
+SORT_KEYS = ("selectivity", "sparsity", "entropy", "max", "mean", "alignment", "clarity")
+ASCENDING = {"entropy"}  # a unit of few classes ranks above one of many
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a scan is asked to do.
+    """Settings of a scan.
 
     Attributes:
-        images: the folder with the images.
+        images: the folder of the images.
         model: a network with its options, e.g. "mobilenetv2_100,checkpoint=weights.safetensors".
         layer: a layer with its options, e.g. "blocks.6,positions=max"; the input of the classifier's final layer when
             absent.
-        labels: a CSV file with the columns `image` and `label`; `find_images` says what holds without one.
-        top: how many of its strongest images to keep for each unit.
-        batch: images in one forward pass.
+        labels: a CSV file with the columns `image` and `label`; `find_images` documents the default.
+        top: number of strongest images to keep for each unit.
+        batch: images per forward pass.
         device: "auto", "cpu", "cuda", "cuda:1", "mps".
     """
 
@@ -53,9 +53,7 @@ class Plan:
     def __post_init__(self) -> None:
         for name in ("top", "batch"):
             if (value := getattr(self, name)) < 1:
-                raise UsageError(
-                    f"The value of {name} cannot be used.", given=value, expected="an integer of at least 1"
-                )
+                raise UsageError(f"The value of {name} is too small.", given=value, expected="an integer of at least 1")
 
 
 @final
@@ -64,8 +62,8 @@ class Ranking:
     """A finished scan.
 
     Attributes:
-        folder: what it left on disk.
-        units: each unit of the layer, by index.
+        folder: its folder on disk.
+        units: the units of the layer, by index.
     """
 
     folder: RankFolder
@@ -76,26 +74,26 @@ class Ranking:
         """Read a finished scan.
 
         Raises:
-            RunFolderError: it is none, is damaged, or did not finish.
+            RunFolderError: it is not a ranking, is damaged, or did not finish.
         """
         folder = RankFolder.open(Path(path))
         folder.require_complete()
         return cls(folder, folder.read_units())
 
     def best(self, count: int, sort: str | None = None) -> list[Unit]:
-        """The units at the head of the list; those that have no such value, and those never active, come last.
+        """List the first units in an order; units without the value and units that are never active come last.
 
         Args:
-            count: how many.
-            sort: one of `SORTS`; selectivity where the images have labels, else sparsity, when absent.
+            count: number of units.
+            sort: one of `SORT_KEYS`; by default selectivity if the images have labels, else sparsity.
 
         Raises:
-            UsageError: the units have no such value.
+            UsageError: the units do not have that value.
         """
-        key = sort or self.usual_sort
+        key = sort or self.default_sort
         if all(getattr(unit, key) is None for unit in self.units):
             needs = "--concepts" if key in {"alignment", "clarity"} else "images with labels"
-            raise UsageError(f"Nothing is known of the units' {key}.", given=f"--sort {key}", expected=needs)
+            raise UsageError(f"The {key} of these units is not known.", given=f"--sort {key}", expected=needs)
         sign = 1 if key in ASCENDING else -1
 
         def order(unit: Unit) -> tuple[bool, float, float]:
@@ -105,12 +103,12 @@ class Ranking:
         return sorted(self.units, key=order)[:count]
 
     @property
-    def usual_sort(self) -> str:
-        """What units are sorted by unless told otherwise."""
+    def default_sort(self) -> str:
+        """Statistic that units are sorted by unless another is given."""
         return "selectivity" if self.folder.info["classes"] else "sparsity"
 
     def for_class(self, label: str, count: int) -> list[tuple[Unit, float]]:
-        """The units that answer to one class the most, and how selective they are for it (-1 to 1).
+        """List the units that respond most to one class, with their selectivity for it (-1 to 1).
 
         Raises:
             UnknownNameError: no image has that label.
@@ -127,7 +125,7 @@ class Ranking:
 @final
 @dataclass(frozen=True)
 class Scan:
-    """A scan that was prepared and not made, or not to its end."""
+    """Scan that is prepared, or partly done."""
 
     plan: Plan
     folder: RankFolder
@@ -135,14 +133,14 @@ class Scan:
     specs: list[str]
 
     def run(self, show: Show = lambda done, state: None) -> Ranking:
-        """Scan what is missing and say what was found.
+        """Scan the remaining images and rank the units.
 
         Args:
-            show: called with the number of images that are done, and a line about them.
+            show: called with the number of finished images and a line about them.
 
         Raises:
-            QueryError: not one image can be read.
-            KeyboardInterrupt: passed on, when all finished files of activations and the state are on disk.
+            QueryError: none of the images can be read.
+            KeyboardInterrupt: passed on once the state and all finished files of activations are on disk.
         """
         info, started = self.folder.info, time.monotonic()
         info["status"] = RUNNING
@@ -166,9 +164,9 @@ class Scan:
         folder, classes = self.folder, self.folder.info["classes"]
         broken = folder.info["broken"]
         if len(broken) == len(folder.images):
-            image, why = next(iter(broken.items()))
+            image, reason = next(iter(broken.items()))
             raise QueryError(
-                f"None of the {len(broken)} images can be read.", given=f"{image}: {why}", expected="8-bit pictures"
+                f"None of the {len(broken)} images can be read.", given=f"{image}: {reason}", expected="8-bit images"
             )
         numbers = {label: number for number, label in enumerate(classes)}
         labels = [None if file.label is None else numbers[file.label] for file in folder.images]
@@ -179,14 +177,14 @@ class Scan:
 
 
 def begin(plan: Plan, out: Path | None = None) -> Scan:
-    """Prepare a scan and make its folder.
+    """Prepare a scan and create its folder.
 
     Args:
-        plan: what is asked for.
-        out: the folder to make; named after time, model and layer when absent.
+        plan: settings of the scan.
+        out: the folder to create; by default named after the time, the model and the layer.
 
     Raises:
-        EquiDiffError: whatever of it cannot be done.
+        EquiDiffError: the network, the layer or the images cannot be found or used.
     """
     if out is not None:
         check_unranked(out)
@@ -210,11 +208,11 @@ def begin(plan: Plan, out: Path | None = None) -> Scan:
     return Scan(plan, RankFolder.create(path, description, images), units, specs)
 
 
-def go_on(path: Path) -> Scan:
-    """Prepare what a scan still lacks; nothing of it may have changed.
+def resume(path: Path) -> Scan:
+    """Prepare the rest of a scan, none of whose inputs may have changed.
 
     Raises:
-        RunFolderError: it is no such folder, or the weights or the images are not what they were.
+        RunFolderError: the folder is not a ranking, or its weights or images have changed.
     """
     folder = RankFolder.open(path)
     plan = Plan(**folder.info["settings"])
@@ -226,7 +224,7 @@ def go_on(path: Path) -> Scan:
     if images != folder.images:
         differ = len(set(images) ^ set(folder.images))
         raise RunFolderError(
-            f"The images have changed since the scan began: {differ} that are new, gone, or labelled otherwise.",
+            f"The images have changed since the scan began; new, missing or relabelled: {differ}.",
             given=plan.images,
             expected=f"the {len(folder.images)} images of {path / 'images.csv'}",
             hint=f"equidiff rank --images {plan.images}   # a new scan",
@@ -238,11 +236,11 @@ def rank(plan: Plan, out: Path | None = None) -> Ranking:
     """Scan a folder of images with a network and rank the units of a layer.
 
     Args:
-        plan: what is asked for.
-        out: the folder to make; named after time, model and layer when absent.
+        plan: settings of the scan.
+        out: the folder to create; by default named after the time, the model and the layer.
 
     Raises:
-        EquiDiffError: whatever of it cannot be done.
+        EquiDiffError: the network, the layer or the images cannot be found or used.
     """
     return begin(plan, out).run()
 
@@ -250,13 +248,13 @@ def rank(plan: Plan, out: Path | None = None) -> Ranking:
 def describe_units(
     found: Statistics, specs: Sequence[str], images: Sequence[ImageFile], classes: Sequence[str]
 ) -> list[Unit]:
-    """Each unit's line.
+    """Describe each unit, as a line of `units.jsonl`.
 
     Args:
         found: the statistics.
         specs: the spec of each unit.
-        images: what rows stand for.
-        classes: what columns of the class means stand for.
+        images: the image of each row.
+        classes: the class of each column of the class means.
     """
     by_class = selectivity(found.class_means).nan_to_num(-math.inf)
     units = []
@@ -279,14 +277,14 @@ def describe_units(
 
 def _find_images(plan: Plan, network: Network) -> list[ImageFile]:
     if len(network.sample_shape) != 3:
-        raise UnsupportedError(f"{network.name} sees no pictures.", given=plan.model, expected="a network for pictures")
+        raise UnsupportedError(f"{network.name} takes no images.", given=plan.model, expected="a network for images")
     files = find_images(Path(plan.images).expanduser(), None if plan.labels is None else Path(plan.labels).expanduser())
     names = {label: _class_name(network, label) for label in {file.label for file in files} if label is not None}
     return [ImageFile(file.path, None if file.label is None else names[file.label]) for file in files]
 
 
 def _class_name(network: Network, label: str) -> str:
-    """The network's own name of a class that is labelled by index, synset or another of its names."""
+    """Name that the network itself gives to a class labelled by index, synset or another of its names."""
     if network.classes is None:
         return label
     try:

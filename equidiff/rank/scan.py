@@ -1,4 +1,4 @@
-"""One pass of a network over a folder of images."""
+"""A pass of a network over a folder of images."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ Readings = Iterator[tuple[ImageFile, Tensor | QueryError]]
 
 
 def scan(folder: RankFolder, images: Path, units: Units, batch: int, show: Show) -> None:
-    """Measure what is missing, a file of activations at a time; pictures are read while the network works.
+    """Measure the remaining images, one file of activations at a time; images are read while the network works.
 
     Args:
-        folder: where the activations go, and which images there are.
-        images: the folder with the images.
-        units: what to read.
-        batch: images in one forward pass.
-        show: called with the number of images that are done, and a line about them.
+        folder: the ranking, which lists the images and stores the activations.
+        images: the folder of the images.
+        units: the units to read.
+        batch: images per forward pass.
+        show: called with the number of finished images and a line about them.
     """
     missing = folder.missing()
     rows = list(chain.from_iterable(missing))
     progress = _Progress(show, len(folder.images) - len(rows), len(folder.broken()))
     with warnings.catch_warnings():
-        # set here and not where pictures are opened: the filters are the same for all threads
+        # set here, not where images are opened: all threads share the filters
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         readings = read_ahead(images, (folder.images[row] for row in rows), units.tap.network.prepare_image)
         try:
-            for piece in missing:
-                folder.add(piece, *_measure(readings, len(piece), units, batch, progress))
+            for chunk in missing:
+                folder.add(chunk, *_measure(readings, len(chunk), units, batch, progress))
         finally:
             readings.close()
 
@@ -50,7 +50,7 @@ def scan(folder: RankFolder, images: Path, units: Units, batch: int, show: Show)
 def _measure(
     readings: Readings, count: int, units: Units, batch: int, progress: _Progress
 ) -> tuple[Tensor, dict[str, str]]:
-    """Activations `[count, units]` of the next images, and why images among them could not be read."""
+    """Activations `[count, units]` of the next images, and the reason for each that could not be read."""
     values = torch.full((count, units.count), torch.nan)
     broken: dict[str, str] = {}
     rows: list[int] = []

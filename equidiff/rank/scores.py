@@ -1,4 +1,4 @@
-"""What the activations of a layer on many images say about each of its units."""
+"""Statistics of each unit of a layer, from its activations on many images."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Statistics:
-    """One row for each unit. Where a unit counts as active, an activation below zero counts as zero.
+    """Statistics with one row for each unit. Sparsity and class means count negative activations as zero.
 
     Attributes:
         mean: mean activation.
         maximum: strongest activation.
-        active: share of images with an activation above zero.
-        sparsity: Treves-Rolls sparseness as Vinje and Gallant (2000) normalise it: 0 where all images activate the unit
-            alike, 1 where one image alone does. 0 for a unit that is never active.
+        active: fraction of images with an activation above zero.
+        sparsity: Treves-Rolls sparseness as Vinje and Gallant (2000) normalise it: 0 if all images activate the unit
+            equally, 1 if only one image does. 0 for a unit that is never active.
         class_means: `[units, classes]`: mean activation of each class's images; no columns without labels.
-        top_rows: `[units, top]`: the images that activate it most, the strongest first.
+        top_rows: `[units, top]`: the images that activate it most, strongest first.
         top_values: `[units, top]`: their activations.
     """
 
@@ -66,7 +66,7 @@ class _Sums:
     def _keep_top(self, activations: Tensor, rows: Tensor) -> None:
         values = torch.cat([self.top_values, activations])
         numbers = torch.cat([self.top_rows, rows[:, None].expand_as(activations)])
-        # stable: of equals, the first image stays first, however the images are cut into chunks
+        # stable: of equal activations the first image stays first, however the images are split into chunks
         order = values.sort(dim=0, descending=True, stable=True).indices[: self.top]
         self.top_values, self.top_rows = values.gather(0, order), numbers.gather(0, order)
 
@@ -74,16 +74,16 @@ class _Sums:
 def summarize(
     chunks: Iterable[Float[Tensor, "images units"]], labels: Sequence[int | None], classes: int, top: int
 ) -> Statistics:
-    """Summarise activations, a few images at a time.
+    """Summarise activations that arrive a few images at a time.
 
     Args:
-        chunks: activations, in the images' order; a row that is not a number is an image that could not be read.
-        labels: the class of each image.
+        chunks: activations, in the order of the images; rows of NaN stand for images that could not be read.
+        labels: class of each image.
         classes: number of classes.
-        top: how many of its strongest images to keep for each unit.
+        top: number of strongest images to keep for each unit.
 
     Raises:
-        ValueError: there is not one image.
+        ValueError: there are no images.
     """
     sums: _Sums | None = None
     numbers = torch.tensor([-1 if label is None else label for label in labels])
@@ -115,13 +115,13 @@ def _sparsity(positive: Tensor, square: Tensor, count: int) -> Tensor:
 
 
 def selectivity(class_means: Float[Tensor, "units classes"]) -> Float[Tensor, "units classes"]:
-    """How much more a unit answers to each class than to the others: (a - b) / (a + b), from -1 to 1.
+    """Selectivity of each unit for each class against the others: (a - b) / (a + b), from -1 to 1.
 
     Here a is the mean activation of the class, and b the mean over the other classes' means. A unit that is never
     active has 0.
 
     Args:
-        class_means: as in `Statistics`; not a number for a class without images, which has none in the result either.
+        class_means: as in `Statistics`; NaN for a class without images, whose result is NaN, too.
 
     References:
         Morcos et al. (2018), "On the importance of single directions for generalization", eq. 1, there for each unit's
@@ -134,10 +134,10 @@ def selectivity(class_means: Float[Tensor, "units classes"]) -> Float[Tensor, "u
 
 
 def entropy(strongest: Iterable[tuple[str, float]]) -> float | None:
-    """Entropy, in bits, of the classes of a unit's strongest images, each weighing as much as it activates the unit.
+    """Entropy, in bits, of the classes of a unit's strongest images, each weighted by its activation.
 
-    0 where they are all of one class, log2 of their number where each is of its own and as strong as the others. None
-    for a unit that none of them activates.
+    It is 0 if all are of one class, and log2 of their number if each has a class of its own and all are equally strong.
+    None for a unit that none of them activates.
 
     Args:
         strongest: the class and the activation of each image.

@@ -1,4 +1,4 @@
-"""The network and the layer of a scan, and the objectives that ask about its units."""
+"""Specs of the network and the layer of a scan, and of the objectives for its units."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class ModelOptions(NetworkOptions):
 
 
 class LayerOptions(Options):
-    """Options of `--layer`: those of `neuron` that make one number of a unit."""
+    """Options of `--layer`: those of `neuron` that reduce a unit to one number."""
 
     positions: Literal["mean", "max"] | None = Field(None, description="a channel of a feature map: mean or maximum")
     tokens: Literal["mean", "max", "cls"] | None = Field(
@@ -33,7 +33,7 @@ class LayerOptions(Options):
 
 
 def find_units(model: str, layer: str | None, context: BuildContext) -> tuple[Units, list[str]]:
-    """The units of a layer, and the spec of the objective for each.
+    """Find the units of a layer, and the spec of the objective for each.
 
     Args:
         model: a network with its options, e.g. "mobilenetv2_100,checkpoint=weights.safetensors".
@@ -42,7 +42,7 @@ def find_units(model: str, layer: str | None, context: BuildContext) -> tuple[Un
 
     Raises:
         SpecError: one of them cannot be parsed.
-        EquiDiffError: the network or the layer cannot be had; see `load_network` and `Units.at`.
+        EquiDiffError: the network or the layer cannot be loaded; see `load_network` and `Units.at`.
     """
     name, given, network_options = parse_named("model", model, ModelOptions)
     network = load_network(name, context=context, **network_options.model_dump())
@@ -57,12 +57,12 @@ def find_units(model: str, layer: str | None, context: BuildContext) -> tuple[Un
 
 
 def parse_named(what: str, text: str, options: type[AnyOptions]) -> tuple[str, dict[str, str], AnyOptions]:
-    """Parse `NAME[,key=value...]`, which is a spec without what it is a spec of.
+    """Parse `NAME[,key=value...]`, which is a spec without the name of a component.
 
     Args:
-        what: the command line's option, for errors.
-        text: what was typed.
-        options: which options there are.
+        what: the command line option, for errors.
+        text: the value of the option.
+        options: model of the options.
 
     Returns:
         The name, the options as typed, and as checked.

@@ -68,8 +68,8 @@ def reference(ranking, names, folder):
         for unit in ranking.units:
             images = []
             for each in unit.top:
-                with Image.open(QUERIES / each.image) as picture:
-                    images.append(model.encode_image(prepare(picture.convert("RGB"))[None])[0])
+                with Image.open(QUERIES / each.image) as image:
+                    images.append(model.encode_image(prepare(image.convert("RGB"))[None])[0])
             alignment = torch.cosine_similarity(torch.stack(images).mean(dim=0)[None], text)
             pairs = [torch.cosine_similarity(a, b, dim=0) for a in images for b in images if a is not b]
             yield alignment, sum(pairs) / len(pairs)
@@ -108,9 +108,9 @@ def test_a_published_folder_is_the_same_model(folder):
     ours, theirs = (
         load_clip(spec, "cpu") for spec in (f"tiny,checkpoint={folder / 'weights.safetensors'}", f"local-dir:{folder}")
     )
-    with Image.open(QUERIES / "03.png") as picture:
-        inputs = ours.prepare(picture)[None]
-        assert torch.equal(inputs, theirs.prepare(picture)[None])
+    with Image.open(QUERIES / "03.png") as image:
+        inputs = ours.prepare(image)[None]
+        assert torch.equal(inputs, theirs.prepare(image)[None])
     assert torch.equal(ours.encode_image(inputs), theirs.encode_image(inputs))
     assert torch.equal(ours.encode_text(ours.tokenize(["a bag"])), theirs.encode_text(theirs.tokenize(["a bag"])))
 
@@ -133,7 +133,7 @@ def test_an_image_that_has_gone(texts, folder, tmp_path):
     found = rank(Plan(str(images), device="cpu"), tmp_path / "out")
     (images / "a.png").unlink()
     concepts = read_concepts(texts, f"tiny,checkpoint={folder / 'weights.safetensors'}", "cpu")
-    with pytest.raises(QueryError, match="is gone"):
+    with pytest.raises(QueryError, match="is missing"):
         align(found, concepts, lambda done, state: None)
 
 
@@ -141,12 +141,12 @@ def test_an_image_that_has_gone(texts, folder, tmp_path):
     ("spec", "error", "words"),
     [
         ("ViT-B-33,pretrained=openai", UnknownNameError, "ViT-B-32"),
-        ("ViT-B-32", UsageError, "which weights"),
-        ("ViT-B-32,pretrained=openai,checkpoint=x", UsageError, "which weights"),
+        ("ViT-B-32", UsageError, "exactly one source of weights"),
+        ("ViT-B-32,pretrained=openai,checkpoint=x", UsageError, "exactly one source of weights"),
         ("tiny,checkpoint=nowhere.safetensors", WeightsError, "does not exist"),
         ("tiny,chekpoint=x", UsageError, "checkpoint"),
-        ("local-dir:nowhere", WeightsError, "cannot be had"),
-        ("ViT-B-32,pretrained=nobody", WeightsError, "cannot be had"),
+        ("local-dir:nowhere", WeightsError, "cannot be loaded"),
+        ("ViT-B-32,pretrained=nobody", WeightsError, "cannot be loaded"),
     ],
 )
 @pytest.mark.usefixtures("folder")

@@ -18,7 +18,7 @@ from equidiff.builtin.objectives.neuron import build
 from equidiff.contracts import BuildContext
 from equidiff.errors import RunFolderError, SpecError, UnknownNameError, UnsupportedError, UsageError
 from equidiff.networks.fashion import CLASSES, FashionNet
-from equidiff.rank import Plan, Ranking, begin, go_on, rank
+from equidiff.rank import Plan, Ranking, begin, rank, resume
 from equidiff.rank import folder as rankfolder
 from equidiff.rank.scores import summarize
 from equidiff.registry.specs import Spec
@@ -42,7 +42,7 @@ def garments(tmp_path):
 
 @pytest.fixture
 def small_chunks(monkeypatch):
-    monkeypatch.setattr(rankfolder, "CHUNK", 6)
+    monkeypatch.setattr(rankfolder, "CHUNK_SIZE", 6)
 
 
 def plan(garments, **more):
@@ -53,8 +53,8 @@ def measured(unit, folder, image):
     """The activation of a unit as its own spec, the objective, measures it."""
     spec = Spec.parse(unit.spec)
     objective = build(spec.argument, NeuronOptions(**spec.options), BuildContext())
-    with Image.open(folder / image) as picture:
-        return objective.measure_image(picture).item()
+    with Image.open(folder / image) as opened:
+        return objective.measure_image(opened).item()
 
 
 @pytest.mark.parametrize("layer", [None, "block2", "block2.0,positions=max", "head"])
@@ -150,7 +150,7 @@ def test_a_scan_that_was_interrupted_goes_on_to_the_same_end(garments, tmp_path)
     with pytest.raises(RunFolderError, match="did not finish"):
         Ranking.load(tmp_path / "parts")
     seen = []
-    found = go_on(tmp_path / "parts").run(lambda done, _state: seen.append(done))
+    found = resume(tmp_path / "parts").run(lambda done, _state: seen.append(done))
     assert seen[0] == 16
     assert seen[-1] == 20
     assert found.units == whole.units
@@ -168,7 +168,7 @@ def test_a_killed_scan_reads_as_running(garments, tmp_path):
     with pytest.raises(MemoryError):
         scan.run(die)
     assert rankfolder.read_rank_info(tmp_path / "out")["status"] == "running"
-    assert len(go_on(tmp_path / "out").run().units) == 128
+    assert len(resume(tmp_path / "out").run().units) == 128
 
 
 def test_nothing_may_change_before_a_scan_goes_on(garments, tmp_path):
@@ -177,13 +177,13 @@ def test_nothing_may_change_before_a_scan_goes_on(garments, tmp_path):
     save_file(FashionNet().state_dict(), weights)
     begin(plan(garments, model=f"fashion,checkpoint={weights}"), tmp_path / "out")
     (garments / "3_new.png").write_bytes((QUERIES / "03.png").read_bytes())
-    with pytest.raises(RunFolderError, match=r"images have changed.* 1 that"):
-        go_on(tmp_path / "out")
+    with pytest.raises(RunFolderError, match=r"images have changed.*relabelled: 1\."):
+        resume(tmp_path / "out")
     (garments / "3_new.png").unlink()
-    assert go_on(tmp_path / "out").folder.missing()
+    assert resume(tmp_path / "out").folder.missing()
     save_file(FashionNet().state_dict(), weights)
     with pytest.raises(RunFolderError, match="weights have changed"):
-        go_on(tmp_path / "out")
+        resume(tmp_path / "out")
 
 
 @pytest.mark.usefixtures("small_chunks")
@@ -223,9 +223,9 @@ def test_the_command(garments, tmp_path):
     header = next(number for number, line in enumerate(lines) if line.startswith("unit "))
     assert [int(line.split()[0]) for line in lines[header + 1 : header + 4]] == [unit.index for unit in best]
     assert best[0].spec in outcome.stderr
-    with Image.open(outcome.path / "top.png") as picture:
-        assert picture.width > 8 * 112
-        assert picture.height > 3 * 112
+    with Image.open(outcome.path / "top.png") as image:
+        assert image.width > 8 * 112
+        assert image.height > 3 * 112
     # the command that it proposes works
     proposed = ("-o", best[0].spec, "--query", f"top:{outcome.path}")
     run = run_cli(
@@ -277,7 +277,7 @@ def test_the_default_folder_has_the_model_and_the_layer_in_its_name(garments, tm
         (["--images", "{garments}", "--model", "fashion,chekpoint=x"], 2, ["--model fashion,checkpoint=x"]),
         (["--images", "{garments}", "--model", "fashion,model=x"], 2, ["model"]),
         (["--images", "{garments}", "--model", "fashion,checkpoint=x"], 1, ["does not exist"]),
-        (["--images", "{garments}", "--model", "circles"], 1, ["circles sees no pictures"]),
+        (["--images", "{garments}", "--model", "circles"], 1, ["circles takes no images"]),
         (["--images", "{garments}", "--batch", "0"], 2, ["batch"]),
         (["--images", "{garments}", "--device", "abacus"], 2, ["--device cpu"]),
         (["--images", "{garments}", "--units", "0"], 2, ["units"]),
@@ -316,7 +316,7 @@ def test_what_cannot_be_shown_is_said_before_the_scan(asked, code, words, garmen
 def test_a_folder_that_was_ranked_already(garments, tmp_path):
     run_cli("rank", "--images", garments, "--out", tmp_path / "out")
     outcome = run_cli("rank", "--images", garments, "--out", tmp_path / "out")
-    assert_one_error(outcome, 1, "a ranking in this folder", f"--resume {tmp_path / 'out'}")
+    assert_one_error(outcome, 1, "already holds a ranking", f"--resume {tmp_path / 'out'}")
 
 
 @pytest.mark.parametrize("file", ["rank.json", "units.jsonl", "tensors.safetensors", "images.csv"])
@@ -345,19 +345,19 @@ def test_a_plan_keeps_its_numbers_in_range(garments):
             replace(plan(garments), **wrong)
     with pytest.raises(SpecError, match="empty"):
         begin(plan(garments, model=""))
-    with pytest.raises(UnsupportedError, match="no pictures"):
+    with pytest.raises(UnsupportedError, match="no images"):
         begin(plan(garments, model="circles"))
 
 
 def test_a_picture_that_has_gone_since_is_shown_as_gone(garments, tmp_path):
     run_cli("rank", "--images", garments, "--out", tmp_path / "out")
-    with Image.open(tmp_path / "out" / "top.png") as picture:
-        before = picture.copy()
+    with Image.open(tmp_path / "out" / "top.png") as image:
+        before = image.copy()
     shutil.rmtree(garments)
     assert run_cli("rank", "--resume", tmp_path / "out").code == 0
-    with Image.open(tmp_path / "out" / "top.png") as picture:
-        assert picture.size == before.size
-        assert picture.tobytes() != before.tobytes()
+    with Image.open(tmp_path / "out" / "top.png") as image:
+        assert image.size == before.size
+        assert image.tobytes() != before.tobytes()
 
 
 @needs_data

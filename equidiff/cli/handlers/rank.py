@@ -11,7 +11,8 @@ from equidiff.cli.console import Terminal
 from equidiff.cli.exit_codes import INTERRUPTED
 from equidiff.errors import UsageError, unknown_name
 from equidiff.folders import COMPLETE
-from equidiff.rank import Plan, Ranking, Scan, begin, draw_units, go_on
+from equidiff.rank import Plan, Ranking, Scan, begin, draw_units
+from equidiff.rank import resume as resume_scan
 from equidiff.rank.concepts import Concepts, align, read_concepts
 from equidiff.rank.folder import RankFolder, read_rank_info
 from equidiff.rank.unit import Unit
@@ -73,7 +74,7 @@ def prepare(given: dict[str, Any], out: Path | None, resume: Path | None, view: 
     if resume is None:
         return Work(begin(Plan(**given), out), concepts)
     finished = read_rank_info(resume)["status"] == COMPLETE
-    return Work(Ranking.load(resume) if finished else go_on(resume), concepts)
+    return Work(Ranking.load(resume) if finished else resume_scan(resume), concepts)
 
 
 def perform(work: Work, view: View, terminal: Terminal, as_json: bool) -> int:
@@ -147,7 +148,7 @@ def _choose(ranking: Ranking, view: View) -> list[Shown]:
 
 def _draw(ranking: Ranking, shown: list[Shown], view: View) -> Path:
     info = ranking.folder.info
-    order = f"for {', '.join(view.classes)}" if view.classes else f"by {view.sort or ranking.usual_sort}"
+    order = f"for {', '.join(view.classes)}" if view.classes else f"by {view.sort or ranking.default_sort}"
     titles = (
         f"{info['settings']['model'].partition(',')[0]}, layer {info['layer']}",
         f"the first {len(shown)} of {len(ranking.units)} units {order}, and the images that activate them most",
