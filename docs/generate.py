@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
+from html import escape
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -35,7 +36,7 @@ def command_line() -> Iterator[str]:
     yield "# Command line"
     yield ""
     yield "`equidiff --help` and `equidiff COMMAND --help` print the same text. Results go to stdout; progress, tables"
-    yield "and errors go to stderr."
+    yield "and errors go to stderr. *The thesis* is [Sadlej (2025)](../index.md#citation)."
     yield ""
     yield from command("equidiff", "equidiff [OPTIONS] COMMAND", app.registered_callback.callback)
     for each in app.registered_commands:
@@ -52,10 +53,10 @@ def command(name: str, usage: str, callback: Callable[..., Any]) -> Iterator[str
     yield ""
     yield f"    {usage}"
     yield ""
-    yield "| | |"
+    yield "| argument or option | meaning |"
     yield "|---|---|"
     for word, info in parameters(callback):
-        yield f"| `{cell(word)}` | {cell(info.help or '')} |"
+        yield f"| {code(word)} | {cell(info.help or '')} |"
     yield ""
 
 
@@ -88,7 +89,8 @@ def components(plugins: Plugins) -> Iterator[str]:
     yield "# Components"
     yield ""
     yield "The components that ship with EquiDiff. `equidiff plugins` also lists the components of other installed"
-    yield "plugins; `equidiff show KIND NAME` prints the section of one component."
+    yield "plugins; `equidiff show KIND NAME` prints the section of one component. *The thesis* is"
+    yield "[Sadlej (2025)](../index.md#citation)."
     yield ""
     for kind in KINDS:
         yield f"## {kind.capitalize()}s"
@@ -143,6 +145,11 @@ def _variant(schema: dict[str, Any]) -> str:
     bounds = {"exclusiveMinimum": "above", "minimum": "at least", "exclusiveMaximum": "below", "maximum": "at most"}
     limits = [f"{word} {schema[key]:g}" for key, word in bounds.items() if key in schema]
     return " ".join([words[schema["type"]], ", ".join(limits)]).strip()
+
+
+def code(text: str) -> str:
+    """Code in a table: between backticks, renderers disagree about a bar, so it is written as an entity."""
+    return f"<code>{escape(text).replace('|', '&#124;')}</code>" if "|" in text else f"`{text}`"
 
 
 def cell(text: str) -> str:
