@@ -1,4 +1,4 @@
-"""The networks that objectives ask: the two that ship with EquiDiff, and any of timm's."""
+"""Networks that objectives measure: the two that ship with EquiDiff, and any of timm's."""
 
 from equidiff.networks.classes import find_class
 from equidiff.networks.layers import Layer, Tap, describe_layers

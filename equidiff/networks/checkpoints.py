@@ -1,4 +1,4 @@
-"""Reading weights files: safetensors, or plain state dicts without code in them."""
+"""Weights files: safetensors, or plain state dicts that contain no code."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from equidiff.contracts import Weights
 from equidiff.errors import WeightsError, first_line
 
 EXPECTED = "a .safetensors file, or a state dict written by torch.save(model.state_dict(), PATH)"
-WRAPPERS = ("state_dict", "model")  # what training scripts commonly call the state dict in a larger checkpoint
+WRAPPERS = ("state_dict", "model")  # common names of the state dict within a larger checkpoint
 
 
 def read_weights(path: Path, wrappers: Sequence[str] = WRAPPERS) -> dict[str, Tensor]:
-    """The state dict in a weights file, on the CPU.
+    """Read the state dict of a weights file, on the CPU.
 
     Args:
-        path: safetensors by its suffix, else what torch.save writes.
-        wrappers: keys under which a larger checkpoint may hold the state dict, those to be preferred first.
+        path: a safetensors file by its suffix, else a file of torch.save.
+        wrappers: keys under which a larger checkpoint may hold the state dict, in order of preference.
 
     Raises:
-        WeightsError: the file is missing, damaged, holds something else, or holds code, which is never run.
+        WeightsError: the file is missing, damaged, holds something else, or contains code, which is never run.
     """
     if not path.is_file():
         raise WeightsError("The checkpoint does not exist.", given=path, expected=EXPECTED)
@@ -35,7 +35,7 @@ def read_weights(path: Path, wrappers: Sequence[str] = WRAPPERS) -> dict[str, Te
 
 
 def hash_weights(path: Path, name: str | None = None, revision: str | None = None) -> Weights:
-    """The record of a weights file: its name (the file's own unless given) and its SHA-256."""
+    """Make the record of a weights file: its name (by default that of the file) and its SHA-256."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(1 << 20):
@@ -49,11 +49,11 @@ def put_weights(module: nn.Module, weights: dict[str, Tensor], path: Path, hint:
     Args:
         module: receives the weights.
         weights: the state dict.
-        path: where it came from, for the error.
-        hint: what to type next when it does not fit.
+        path: file of the state dict, for the error.
+        hint: hint of the error.
 
     Raises:
-        WeightsError: names a few of the keys that do not fit.
+        WeightsError: a name or a shape does not fit; the message lists a few.
     """
     own = module.state_dict()
     problems = {
@@ -80,24 +80,24 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
         return load_file(path)
     except (SafetensorError, OSError) as error:
         raise WeightsError(
-            f"The checkpoint is damaged, or no safetensors file: {error}", given=path, expected=EXPECTED
+            f"The checkpoint is damaged, or not a safetensors file: {error}", given=path, expected=EXPECTED
         ) from error
 
 
 def _read_pickle(path: Path, wrappers: Sequence[str]) -> dict[str, Tensor]:
     try:
-        # an optimizer's state, often twice the weights, then stays on the disk; the older format cannot be mapped
+        # mapped, an optimizer's state (often twice the weights) stays on disk; the older format cannot be mapped
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of a pickle's protocol, just before it is refused
+            warnings.simplefilter("ignore")  # about the protocol of a pickle that is refused next
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except pickle.UnpicklingError as error:
         raise WeightsError(
-            "The checkpoint is damaged, or holds more than tensors; code in it is not run.",
+            "The checkpoint is damaged or holds more than tensors; code in it is not run.",
             given=path,
             expected=EXPECTED,
-            hint="save it again as safetensors, from where it is trusted",
+            hint="convert it to safetensors, on a machine where you trust it",
         ) from error
-    except Exception as error:  # torch.load raises what its many formats raise
+    except Exception as error:  # each of the formats of torch.load has its own errors
         raise WeightsError(
             f"The checkpoint cannot be read: {first_line(error)}", given=path, expected=EXPECTED
         ) from error
@@ -106,7 +106,7 @@ def _read_pickle(path: Path, wrappers: Sequence[str]) -> dict[str, Tensor]:
             content = content[wrapper]
     if not isinstance(content, dict) or not content or not all(isinstance(value, Tensor) for value in content.values()):
         raise WeightsError(
-            f"The checkpoint holds a {type(content).__name__} that is no state dict.", given=path, expected=EXPECTED
+            f"The checkpoint holds a {type(content).__name__} that is not a state dict.", given=path, expected=EXPECTED
         )
     return content
 

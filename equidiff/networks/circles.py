@@ -1,4 +1,4 @@
-"""The shipped network of the plane: a small MLP that tells the inner circle from the outer one."""
+"""The shipped network for the plane: a small MLP that distinguishes the inner circle from the outer one."""
 
 from torch import Tensor, nn
 
@@ -8,7 +8,7 @@ CLASSES = ("outer", "inner")
 class CirclesNet(nn.Module):
     """Two hidden layers of 32 tanh units and one logit.
 
-    The layers users address: `act1` and `act2` (32 features each), and `layer3` (the logit of "inner").
+    Layers: `act1` and `act2` (32 features each), and `layer3` (the logit of "inner").
     """
 
     def __init__(self) -> None:
@@ -20,5 +20,5 @@ class CirclesNet(nn.Module):
         self.layer3 = nn.Linear(32, 1)
 
     def forward(self, points: Tensor) -> Tensor:
-        """The logit `[batch, 1]` of "inside the unit circle" at points `[batch, 2]`."""
+        """Logit `[batch, 1]` of "inside the unit circle" at points `[batch, 2]`."""
         return self.layer3(self.act2(self.layer2(self.act1(self.layer1(points)))))

@@ -1,4 +1,4 @@
-"""Finding a class by index or by any of its names."""
+"""Classes, found by index or by any of their names."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from equidiff.networks.network import Network
 
 
 def find_class(network: Network, text: str, count: int) -> int:
-    """The index of a class.
+    """Find the index of a class.
 
     Args:
-        network: the network whose class it is.
+        network: the network that has the class.
         text: an index, or a name in any case, with blanks, hyphens or underscores between words.
         count: number of classes.
 
     Raises:
-        UnknownNameError: no class, or more than one, answers to it.
+        UnknownNameError: no class has that name, or several have.
     """
     if text.isdecimal():
         if int(text) >= count:
@@ -42,12 +42,12 @@ def find_class(network: Network, text: str, count: int) -> int:
 
 
 def fold(name: str) -> str:
-    """A name as it is compared and shown: lower case, with hyphens between words."""
+    """Convert a name to the form that is compared and shown: lower case, with hyphens between words."""
     return "-".join(name.casefold().replace("_", " ").replace("-", " ").split())
 
 
 def imagenet_names(subset: str) -> tuple[tuple[str, ...], ...]:
-    """The lemmas and the synset of each class of an ImageNet subset that timm knows; an unambiguous name first."""
+    """Names of each class of an ImageNet subset of timm: its lemmas and its synset, an unambiguous name first."""
     from timm.data import ImageNetInfo
 
     info = ImageNetInfo(subset)

@@ -8,13 +8,13 @@ CLASSES = (
 
 
 class FashionNet(nn.Module):
-    """Three convolutional blocks, a mean over positions, a linear head.
+    """Three convolutional blocks, a mean over positions and a linear head.
 
-    The layers users address: `block1` (32 channels, 14x14), `block2` (64, 7x7), `block3` (128, 7x7), `pool` (128
+    Layers: `block1` (32 channels, 14x14), `block2` (64, 7x7), `block3` (128, 7x7), `pool` (128
     features, the mean of `block3` over positions) and `head` (10 logits).
 
     Args:
-        width: channels of the first block; the others follow.
+        width: channels of the first block; the others are multiples of it.
     """
 
     def __init__(self, width: int = 32) -> None:

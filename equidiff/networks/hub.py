@@ -1,4 +1,4 @@
-"""Files from a model hub: from its local cache, or downloaded, which shows its own progress."""
+"""Files of a model hub, taken from its local cache or downloaded (the hub shows the progress)."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from pathlib import Path
 
 from equidiff.errors import WeightsError, first_line
 
-PATIENCE_S = 10
+TIMEOUT_S = 10
 
 
 def find_file(repository: str, names: Sequence[str], hint: str, revision: str | None = None) -> Path:
-    """The first of several files that a repository has; the folder it is in is named after the commit.
+    """Find the first of several files that a repository has; its folder is named after the commit.
 
     Args:
         repository: as in `find_snapshot`.
-        names: of the file there, the preferred one first.
+        names: names of the files, in order of preference.
         hint: as in `find_snapshot`.
         revision: as in `find_snapshot`.
 
@@ -43,15 +43,15 @@ def find_snapshot(
     hint: str,
     revision: str | None = None,
 ) -> Path:
-    """A repository's folder in the hub's local cache, named after the commit; downloaded where files are missing.
+    """Find a repository in the hub's local cache, or download it; its folder is named after the commit.
 
-    `HF_HUB_OFFLINE` and the hub's other environment variables hold.
+    `HF_HUB_OFFLINE` and the other environment variables of the hub apply.
 
     Args:
         repository: hub id, ORGANISATION/NAME.
-        wanted: from the names of all its files to the names or patterns of those to download.
-        complete: whether a folder from the cache has what is needed.
-        hint: how to do without the hub.
+        wanted: maps the names of all files to the names or patterns of those to download.
+        complete: tells if a folder of the cache has all files needed.
+        hint: hint of the error: a way to do without the hub.
         revision: branch, tag or commit; the repository's main branch when absent.
 
     Raises:
@@ -63,12 +63,12 @@ def find_snapshot(
     if cached is not None and complete(cached):
         return cached
     try:
-        # asked first because it fails at once where a download would retry for a minute
-        files = HfApi().model_info(repository, revision=revision, timeout=PATIENCE_S).siblings or []
+        # a request first: it fails at once, while a download would retry for a minute
+        files = HfApi().model_info(repository, revision=revision, timeout=TIMEOUT_S).siblings or []
         patterns = wanted([file.rfilename for file in files])
-        # by the name of the revision: by its commit, the cache would not remember which commit that name stands for
+        # by the name of the revision: given a commit, the cache would not remember which name it stands for
         return Path(snapshot_download(repository, revision=revision, allow_patterns=patterns))
-    except Exception as error:  # whatever the hub or the connection raises, the files are not there
+    except Exception as error:  # whatever the hub or the connection raises, there are no files
         raise _unavailable(repository, hint, error) from error
 
 
@@ -77,7 +77,7 @@ def _find_cached(repository: str, revision: str | None) -> Path | None:
     from huggingface_hub.utils import HFValidationError, LocalEntryNotFoundError
 
     try:
-        # no patterns: what is missing is for the caller to judge, not for the hub's list of all files
+        # no patterns: the caller decides which files may be missing, not the hub's list of all files
         return Path(snapshot_download(repository, revision=revision, allow_patterns=[], local_files_only=True))
     except (HFValidationError, LocalEntryNotFoundError):
         return None
@@ -88,13 +88,13 @@ def _unavailable(repository: str, hint: str, error: Exception) -> WeightsError:
 
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return WeightsError(
-            f"{repository} cannot be had from the hub: the disk is full",
+            f"{repository} cannot be fetched from the hub: the disk is full",
             given=f"the hub's cache: {constants.HF_HUB_CACHE}",
-            expected="room for its files",
-            hint="HF_HOME=DIR equidiff ...   # keeps the cache elsewhere",
+            expected="enough space for the files",
+            hint="HF_HOME=DIR equidiff ...   # a cache on another disk",
         )
     return WeightsError(
-        f"{repository} cannot be had from the hub: {first_line(error)}",
+        f"{repository} cannot be fetched from the hub: {first_line(error)}",
         given=repository,
         expected="a repository on a reachable model hub, or its files on this disk",
         hint=hint,

@@ -1,4 +1,4 @@
-"""Bringing pictures and samples to the channels and the size that a network expects."""
+"""Conversion of images and samples to the channels and the size that a network expects."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ def to_channels(
     if (given, channels) == (3, 1):
         return (samples * samples.new_tensor(LUMINANCE)[:, None, None]).sum(dim=1, keepdim=True)
     raise UnsupportedError(
-        "The network cannot see these samples.", given=f"{given} channels", expected="1 (grey) or 3 (RGB)"
+        "The network cannot take these samples.", given=f"{given} channels", expected="1 (grey) or 3 (RGB)"
     )
 
 
 def prepare_grey(
     samples: Float[Tensor, "batch channels height width"], size: int
 ) -> Float[Tensor, "batch 1 size size"]:
-    """Samples as grey images of `size` pixels a side, in the range they came in; differentiable."""
+    """Convert samples to grey images of `size` pixels per side, in the same range; differentiable."""
     grey = to_channels(samples, 1)
     if grey.shape[-2:] == (size, size):
         return grey
@@ -49,5 +49,5 @@ def prepare_grey(
 
 
 def prepare_grey_image(image: Image, size: int) -> Float[Tensor, "1 1 size size"]:
-    """A picture as a grey image of `size` pixels a side, in [0, 1]."""
+    """Convert an image to a grey one of `size` pixels per side, in [0, 1]."""
     return image_to_tensor(image.convert("L").resize((size, size), Resampling.BICUBIC))

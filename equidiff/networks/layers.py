@@ -1,4 +1,4 @@
-"""Looking into a network: what a layer puts out, and which layers there are."""
+"""Layers of a network and their outputs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from equidiff.networks.network import Network
 
 
 class Layer(NamedTuple):
-    """One line of `describe_layers`: shape is that of one sample, None where the layer puts out no single tensor."""
+    """One line of `describe_layers`; `shape` is for one sample, and None if the output is not a single tensor."""
 
     name: str
     type: str
@@ -23,7 +23,7 @@ class Layer(NamedTuple):
 
 
 class _Reached(Exception):
-    """Carries a value out of a forward pass; nothing went wrong."""
+    """Signal, not an error, that carries a value out of a forward pass."""
 
     def __init__(self, output: Any) -> None:
         self.output = output
@@ -31,13 +31,13 @@ class _Reached(Exception):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Tap:
-    """A place in a network where a measurement is taken.
+    """Place in a network that a measurement reads.
 
     Attributes:
         network: the network.
-        name: what to call the place, e.g. "block3".
-        module: the module there.
-        before: take the module's input instead of its output.
+        name: name of the place, e.g. "block3".
+        module: the module at the place.
+        before: read the module's input instead of its output.
     """
 
     network: Network
@@ -47,7 +47,7 @@ class Tap:
 
     @classmethod
     def at(cls, network: Network, layer: str | None) -> Tap:
-        """The output of a layer by its dotted name; without one, the input of the classifier's final layer.
+        """Find the output of a layer by its dotted name; without one, the input of the classifier's final layer.
 
         Raises:
             UnknownNameError: there is no such layer; the message shows the nearest names.
@@ -67,7 +67,7 @@ class Tap:
         return cls(network, layer, modules[layer])
 
     def read(self, inputs: Tensor) -> Any:
-        """What is there when the network sees these inputs; layers behind it are not computed."""
+        """Read the value for these inputs; later layers are not computed."""
 
         def stop(value: Any) -> None:
             raise _Reached(value)
@@ -83,7 +83,7 @@ class Tap:
 
     @torch.no_grad()
     def read_all(self, inputs: Tensor) -> list[Any]:
-        """What is there at every call of the layer in one whole forward pass, without gradients."""
+        """Read the value at every call of the layer during a whole forward pass, without gradients."""
         values: list[Any] = []
         handle = self._hook(values.append)
         try:
@@ -100,7 +100,7 @@ class Tap:
 
 @torch.no_grad()
 def describe_layers(network: Network) -> list[Layer]:
-    """Every layer that a forward pass calls, in the order of the network's own listing."""
+    """List every layer that a forward pass calls, in the order of the network's own listing."""
     shapes: dict[str, tuple[int, ...] | None] = {}
 
     def note(name: str) -> Callable[[nn.Module, Any, Any], None]:

@@ -1,4 +1,4 @@
-"""From the name of a network to the network."""
+"""Networks, loaded by name."""
 
 from __future__ import annotations
 
@@ -31,23 +31,23 @@ def load_network(
     """Build a network, load its weights, and append them to `context.weights`.
 
     Args:
-        model: "fashion", "circles", or a timm name; the generator's own network when absent.
-        checkpoint: a local weights file; the shipped or pretrained weights when absent.
-        context: decides the device, and the kind of samples that the network must take.
-        mean: what timm models subtract from every channel; timm's data config decides when absent.
-        std: what timm models divide every channel by; timm's data config decides when absent.
+        model: "fashion", "circles", or a timm name; by default the generator's own network.
+        checkpoint: a local weights file; by default the shipped or pretrained weights.
+        context: gives the device, and the generator whose samples the network must take.
+        mean: value that timm models subtract from every channel; by default that of timm's data config.
+        std: value that timm models divide every channel by; by default that of timm's data config.
         pad: padding of timm's EfficientNet family ("same": as TensorFlow pads).
 
     Raises:
-        UsageError: there is no natural network and none was named, or an option does not apply.
+        UsageError: no network was named and the generator has none of its own, or an option does not apply.
         UnknownNameError: there is no network of that name; the message shows the nearest ones.
-        WeightsError: the weights cannot be had, read, or do not fit.
+        WeightsError: the weights cannot be obtained or read, or do not fit.
         UnsupportedError: the network cannot take the generator's samples.
     """
     name = model or (context.generator.network if context.generator else None)
     if name is None:
         raise UsageError(
-            "It is not clear which network is meant: this generator has none of its own.",
+            "No network is named, and this generator has none of its own.",
             expected="model=NAME in the objective",
             hint="neuron:17,model=resnet50 (or fashion, circles, or another timm model)",
         )
@@ -81,7 +81,7 @@ def _circles(checkpoint: str | None, context: BuildContext) -> Network:
         "circles",
         context.device,
         (2,),
-        prepare=_as_they_are,
+        prepare=_unchanged,
         prepare_image=_refuse_image,
         names=tuple((name,) for name in circles.CLASSES),
         head="layer3",
@@ -98,14 +98,14 @@ def _load_shipped(module: nn.Module, file: str, checkpoint: str | None, context:
     return module.eval().requires_grad_(False).to(context.device)
 
 
-def _as_they_are(samples: Samples) -> Tensor:
+def _unchanged(samples: Samples) -> Tensor:
     return samples
 
 
 def _refuse_image(image: Image) -> Tensor:
     raise QueryError(
-        "circles classifies points of the plane, not pictures.",
-        given=f"a picture of {image.width}x{image.height}",
+        "circles classifies points of the plane, not images.",
+        given=f"an image of {image.width}x{image.height}",
         expected="--query INDEX, or --target",
     )
 
@@ -116,7 +116,7 @@ def _refuse_timm_options(name: str, options: dict[str, object]) -> None:
         raise UsageError(
             f"{name} has its own preprocessing.",
             given=", ".join(given),
-            expected="these options with timm models only",
+            expected="these options only with timm models",
         )
 
 
@@ -127,7 +127,7 @@ def _check_samples(network: Network, context: BuildContext) -> None:
     fits = shape[0] in (1, 3) if len(network.sample_shape) == 3 == len(shape) else shape == network.sample_shape
     if not fits:
         raise UnsupportedError(
-            f"{network.name} cannot see the samples of this generator.",
+            f"{network.name} cannot take the samples of this generator.",
             given=f"samples of shape {_shape(shape)}",
             expected="grey or RGB images"
             if len(network.sample_shape) == 3

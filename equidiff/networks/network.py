@@ -1,4 +1,4 @@
-"""What an objective knows about the network that it asks."""
+"""A network, as objectives see it."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class Network:
         module: maps prepared inputs to logits `[batch, outputs]`; one output is one logit, for the last class. Its
             parameters do not require gradients.
         name: "fashion", "circles", or timm's name.
-        device: where the module is, and where pictures are brought.
-        sample_shape: shape of one sample at the network's own size, e.g. `(3, 224, 224)`.
-        prepare: samples `[batch, channels, height, width]` of any size, nominally in [0, 1] (or points `[batch, 2]`),
-            to inputs of `module`; differentiable, and on the samples' own device.
-        prepare_image: a picture of any mode and size to inputs `[1, ...]`, as the network's own evaluation does it.
-        names: every name of every class, the one to show first; None where the classes have no known names.
-        head: dotted name of the final linear layer; None where there is not exactly one.
-        channels_last: feature maps are `[batch, height, width, channels]` where their shape leaves it open.
+        device: device of the module and of prepared images.
+        sample_shape: shape of a sample at the network's own size, e.g. `(3, 224, 224)`.
+        prepare: maps samples `[batch, channels, height, width]` of any size, nominally in [0, 1] (or points
+            `[batch, 2]`), to inputs of `module`; differentiable, and on the samples' own device.
+        prepare_image: maps an image of any mode and size to inputs `[1, ...]`, as in the network's own evaluation.
+        names: all names of every class, the one to show first; None if the classes have no known names.
+        head: dotted name of the final linear layer; None if there is not exactly one.
+        channels_last: feature maps whose shape is ambiguous are `[batch, height, width, channels]`.
     """
 
     module: nn.Module
@@ -44,9 +44,9 @@ class Network:
 
     @property
     def classes(self) -> tuple[str, ...] | None:
-        """One name for each class, as shown in results; None where the classes have no known names."""
+        """One name for each class, as shown in results; None if the classes have no known names."""
         return None if self.names is None else tuple(names[0] for names in self.names)
 
     def probe(self, count: int) -> Tensor:
-        """Prepared inputs of `count` grey samples, for finding out shapes."""
+        """Prepare `count` grey samples, to find out shapes."""
         return self.prepare(torch.full((count, *self.sample_shape), 0.5, device=self.device))

@@ -1,4 +1,4 @@
-"""timm's networks, with weights from a local file or from the hub. timm is imported when one is asked for."""
+"""Networks of timm, which is imported on first use, with weights from a local file or the hub."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ HUB_FILES = ("model.safetensors", "pytorch_model.bin")
 def load_timm(
     name: str, checkpoint: str | None, context: BuildContext, *, mean: float | None, std: float | None, pad: str | None
 ) -> Network:
-    """A timm model with its own evaluation transform; arguments and errors as in `load_network`."""
+    """Load a timm model with its own evaluation transform; arguments and errors are those of `load_network`."""
     import timm
 
     _check_name(name)
@@ -40,7 +40,7 @@ def load_timm(
     config = timm.data.resolve_model_data_config(module)
     channels = config["input_size"][0]
     config |= {key: (value,) * channels for key, value in (("mean", mean), ("std", std)) if value is not None}
-    # one transform for both: on tensors its parts are differentiable, antialiased, and do not clamp
+    # one transform for images and samples: on tensors its parts are differentiable, antialiased and do not clamp
     transform = timm.data.create_transform(**config, is_training=False)
     mode = "L" if channels == 1 else "RGB"
     subset = timm.data.infer_imagenet_subset(module)
@@ -58,7 +58,7 @@ def load_timm(
 
 
 def _on_tensors(transform: Any, channels: int) -> Callable[[Samples], Tensor]:
-    """The same for samples; torchvision's Normalize looks at numbers, which a prediction of memory does not have."""
+    """Adapt a transform to samples, without torchvision's Normalize: it reads values, which memory prediction lacks."""
     *geometry, normalize = transform.transforms
     constants = [list(map(float, each)) for each in (normalize.mean, normalize.std)]
 
@@ -100,7 +100,7 @@ def _create(name: str, arguments: dict[str, Any]) -> nn.Module:
 
 
 def _load_pretrained(name: str, arguments: dict[str, Any]) -> tuple[nn.Module, Weights]:
-    """The model with the hub's weights, which timm converts, and the record of their file."""
+    """Load the model with weights from the hub, converted by timm, and make the record of their file."""
     import timm
 
     config = timm.get_pretrained_cfg(name)
@@ -115,7 +115,7 @@ def _load_pretrained(name: str, arguments: dict[str, Any]) -> tuple[nn.Module, W
         module = _create(name, {**arguments, "pretrained": True, "pretrained_cfg_overlay": overlay})
     except UsageError:
         raise
-    except Exception as error:  # whatever timm raises, the weights are of no use
+    except Exception as error:  # whatever timm raises, the weights are unusable
         raise WeightsError(
             f"The pretrained weights of {name} cannot be loaded: {first_line(error)}",
             given=path,
@@ -127,7 +127,7 @@ def _load_pretrained(name: str, arguments: dict[str, Any]) -> tuple[nn.Module, W
 
 def _load_local(module: Any, path: Path) -> Weights:
     weights = read_weights(path)
-    # a fine-tuned checkpoint has its own number of classes
+    # a fine-tuned checkpoint may have another number of classes
     rows = weights.get(f"{_head(module)}.weight")
     if rows is not None and rows.ndim >= 2 and len(rows) != module.num_classes:
         module.reset_classifier(len(rows))
@@ -138,7 +138,7 @@ def _load_local(module: Any, path: Path) -> Weights:
 
 
 def _head(module: Any) -> str | None:
-    """Dotted name of the final linear layer; None where there are several (distilled models) or none."""
+    """Dotted name of the final linear layer; None if there are several (distilled models) or none."""
     classifier = module.get_classifier()
     names = (name for name, child in module.named_modules() if child is classifier)
     return None if isinstance(classifier, nn.Identity) else next(names, None)

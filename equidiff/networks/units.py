@@ -1,4 +1,4 @@
-"""The units of a layer: where its channels are, and one number, or one for each position, from each of them."""
+"""Units of a layer: the axis of its channels, and the values read from each."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from equidiff.errors import UnsupportedError, UsageError
 from equidiff.networks.layers import Tap
 from equidiff.networks.network import Network
 
-PROBES = 2  # more than one, to see whether the first axis of a layer's output is the batch
+PROBES = 2  # more than one, to see if the first axis of a layer's output is the batch
 
 
 @final
@@ -21,31 +21,31 @@ class Units:
 
     Attributes:
         tap: the layer.
-        axis: where the layer's output has its channels.
-        reduction: what becomes of a channel's positions: "mean", "max", "all", or "cls" for the first.
+        axis: axis of the channels in the layer's output.
+        reduction: reduction over the positions of a channel: "mean", "max", "all", or "cls" for the first.
         count: number of units.
-        places: the shape of a channel's positions; empty where the layer puts out features.
+        position_shape: shape of the positions of a channel; empty if the layer outputs features.
     """
 
     tap: Tap
     axis: int
     reduction: str
     count: int
-    places: tuple[int, ...] = ()
+    position_shape: tuple[int, ...] = ()
 
     @classmethod
     def at(cls, network: Network, layer: str | None, positions: str | None = None, tokens: str | None = None) -> Units:
-        """Find the units of a layer; it is tried once with grey samples.
+        """Find the units of a layer, by a pass of grey samples.
 
         Args:
             network: the network.
-            layer: a layer's dotted name; the input of the classifier's final layer when absent.
-            positions: what becomes of a feature map's positions: "mean" (default), "max" or "all".
-            tokens: what becomes of tokens: "mean" (default), "max", "all" or "cls".
+            layer: dotted name of a layer; by default the input of the classifier's final layer.
+            positions: reduction over the positions of a feature map: "mean" (default), "max" or "all".
+            tokens: reduction over tokens: "mean" (default), "max", "all" or "cls".
 
         Raises:
             UnknownNameError: there is no such layer.
-            UnsupportedError: the layer does not put out one tensor that can be read.
+            UnsupportedError: the layer does not output a single tensor that can be read.
             UsageError: `positions` or `tokens` does not apply to the layer.
         """
         tap = Tap.at(network, layer)
@@ -55,7 +55,7 @@ class Units:
         return cls(tap, axis, reduction, output.shape[axis], tuple(output.select(axis, 0).shape[1:]))
 
     def read_one(self, inputs: Tensor, index: int) -> Tensor:
-        """What one unit makes of prepared inputs, `[batch, 1]`, or `[batch, positions]` where all are kept."""
+        """Read one unit for prepared inputs: `[batch, 1]`, or `[batch, positions]` if all positions are kept."""
         positions = self.tap.read(inputs).select(self.axis, index).reshape(len(inputs), -1)
         if self.reduction == "mean":
             return positions.mean(dim=1, keepdim=True)
@@ -64,10 +64,10 @@ class Units:
         return positions[:, :1] if self.reduction == "cls" else positions
 
     def read_every(self, inputs: Tensor) -> Tensor:
-        """What every unit makes of prepared inputs, `[batch, units]`.
+        """Read every unit for prepared inputs: `[batch, units]`.
 
         Raises:
-            UnsupportedError: all positions are kept, which is not one number a unit.
+            UnsupportedError: all positions are kept, which leaves more than one number per unit.
         """
         output = self.tap.read(inputs)
         if output.ndim == 2:
@@ -80,20 +80,20 @@ class Units:
         if self.reduction == "cls":
             return values[:, :, 0]
         raise UnsupportedError(
-            "Units cannot be compared by all of their positions.", expected="positions=mean or positions=max"
+            "Units with all their positions cannot be compared.", expected="positions=mean or positions=max"
         )
 
 
 def _probe(tap: Tap) -> Tensor:
-    """What the layer makes of grey samples, once it is sure that this can be read."""
+    """Output of the layer for grey samples, once it is known to be readable."""
     outputs = tap.read_all(tap.network.probe(PROBES))
     problem = _problem(outputs)
     if problem:
         raise UnsupportedError(
             f"The layer {tap.name} of {tap.network.name} {problem}.",
             given=f"{tap.name} ({type(tap.module).__name__})",
-            expected="a layer that puts out one tensor per forward pass: features, feature maps or tokens",
-            hint="name the layer around it, or one inside it",
+            expected="a layer that outputs one tensor per forward pass: features, feature maps or tokens",
+            hint="name the layer around it or one inside it",
         )
     return outputs[0]
 
@@ -103,18 +103,18 @@ def _problem(outputs: list[Any]) -> str | None:
         return f"is called {len(outputs)} times in a forward pass" if outputs else "is never called in a forward pass"
     output = outputs[0]
     if not isinstance(output, Tensor):
-        return f"puts out a {type(output).__name__}, not a tensor"
+        return f"outputs a {type(output).__name__}, not a tensor"
     if not output.is_floating_point() or output.ndim not in (2, 3, 4) or len(output) != PROBES:
-        return f"puts out {output.dtype} of shape {tuple(output.shape)} for {PROBES} samples"
+        return f"outputs {output.dtype} of shape {tuple(output.shape)} for {PROBES} samples"
     return None
 
 
 def _channel_axis(output: Tensor, tap: Tap) -> int:
-    """Where the channels are: feature maps come as [b, c, h, w] and as [b, h, w, c]."""
+    """Axis of the channels: feature maps come as [b, c, h, w] and as [b, h, w, c]."""
     if output.ndim < 4:
         return output.ndim - 1
     _, first, second, third = output.shape
-    # inputs are square, so that the two equal axes are the positions
+    # inputs are square, so the two equal axes are the positions
     if (first == second) != (second == third):
         return 3 if first == second else 1
     channels_last = isinstance(tap.module, nn.Linear | nn.LayerNorm) or tap.network.channels_last

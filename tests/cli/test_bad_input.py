@@ -23,7 +23,7 @@ BAD = [
     (("--objective", "neuron:3,model=resnet5"), 1, ["resnet50"]),
     (("--objective", "neuron:"), 2, ["argument after the colon"]),
     (("--objective", "neuron:3 + "), 2, ["term of the sum is empty"]),
-    (("--objective", "neuron:3,model=fashion"), 1, ["cannot see", "circles"]),
+    (("--objective", "neuron:3,model=fashion"), 1, ["cannot take", "circles"]),
     (("--objective", "custom:./nothing.py:f"), 2, ["does not exist"]),
     (("--objective", "custom:no_such_module:f"), 1, ["no_such_module"]),
     (("--regularizer", "lowpass"), 1, ["needs images", "--regularizer none"]),

@@ -86,7 +86,7 @@ def test_without_a_hub_the_hint_is_the_callers(repository):
         lambda: find_file(repository, NAMES, "fetch it by hand"),
         lambda: find_snapshot(repository, only("a.bin"), has("a.bin"), "fetch it by hand"),
     ):
-        with pytest.raises(WeightsError, match=f"{repository} cannot be had from the hub") as caught:
+        with pytest.raises(WeightsError, match=f"{repository} cannot be fetched from the hub") as caught:
             find()
         assert caught.value.hint == "fetch it by hand"
 
@@ -108,7 +108,7 @@ def test_a_full_disk(files, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", fill)
-    with pytest.raises(WeightsError, match="some/one cannot be had from the hub: the disk is full") as caught:
+    with pytest.raises(WeightsError, match="some/one cannot be fetched from the hub: the disk is full") as caught:
         find_file("some/one", NAMES, "hint")
     assert str(Path(constants.HF_HUB_CACHE)) in caught.value.given
     assert "HF_HOME=" in caught.value.hint

@@ -70,7 +70,7 @@ def test_no_natural_network(generator):
 @pytest.mark.parametrize(("model", "shape"), [("fashion", (2,)), ("circles", (1, 28, 28)), ("fashion", (4, 28, 28))])
 def test_network_and_generator_must_speak_of_the_same(model, shape, fashion):
     checkpoint = str(fashion) if model == "fashion" else None
-    with pytest.raises(UnsupportedError, match="cannot see the samples") as caught:
+    with pytest.raises(UnsupportedError, match="cannot take the samples") as caught:
         load_network(model, checkpoint, BuildContext(generator=Fake(shape, "other")))
     assert "other" in str(caught.value)
 
@@ -79,7 +79,7 @@ def test_circles_ships_and_knows_the_unit_circle():
     network = load_network("circles", None, BuildContext())
     points = torch.tensor([[0.3, 0.2], [0.0, -0.8], [1.2, 0.0], [-1.0, 1.2]])
     assert (network.module(network.prepare(points))[:, 0] > 0).tolist() == [True, True, False, False]
-    with pytest.raises(QueryError, match="not pictures"):
+    with pytest.raises(QueryError, match="not images"):
         network.prepare_image(picture())
 
 
@@ -134,7 +134,7 @@ def test_missing_path_and_wrong_content(tmp_path):
     with pytest.raises(WeightsError, match="does not exist"):
         load_network("fashion", str(tmp_path / "nothing.safetensors"), BuildContext())
     torch.save([torch.zeros(2)], tmp_path / "list.pt")
-    with pytest.raises(WeightsError, match="list that is no state dict"):
+    with pytest.raises(WeightsError, match="list that is not a state dict"):
         load_network("fashion", str(tmp_path / "list.pt"), BuildContext())
 
 

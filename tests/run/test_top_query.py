@@ -133,7 +133,7 @@ def test_in_python(garments):
         (["--query", "top:"], ["no images"]),
         (["--query", "top:{broken}"], ["None of these pictures", "empty file"]),
         (["--query", "top:{garments}", "-o", "classifier"], ["10 outputs", "t-shirt"]),
-        (["--query", "top:{garments}", "-g", "toy:circles", "-o", "classifier:inner"], ["not pictures"]),
+        (["--query", "top:{garments}", "-g", "toy:circles", "-o", "classifier:inner"], ["not images"]),
         (["--query", "{garments}"], ["is a folder", "--query top:"]),
     ],
 )

@@ -79,7 +79,7 @@ def _parse(argument: str | None) -> tuple[str | None, int]:
 
 def _names(units: Units, index: int) -> tuple[str, ...]:
     name = f"{units.tap.name}.{index}"
-    if units.reduction != "all" or not units.places:
+    if units.reduction != "all" or not units.position_shape:
         return (name,)
-    places = product(*map(range, units.places))
+    places = product(*map(range, units.position_shape))
     return tuple(f"{name}[{','.join(map(str, place))}]" for place in places)

@@ -33,7 +33,7 @@ def test_a_folder_in_a_repository(prisma_folder):
 
 
 def test_without_a_hub_it_says_what_to_fetch():
-    with pytest.raises(WeightsError, match="cannot be had from the hub") as error:
+    with pytest.raises(WeightsError, match="cannot be fetched from the hub") as error:
         load_sae("someone/nothing")
     assert "https://huggingface.co/someone/nothing" in str(error.value)
     assert "sae=./nothing,checkpoint=VIT_WEIGHTS" in str(error.value)
@@ -60,7 +60,7 @@ def test_without_a_name_photographs_mean_prismas():
         def generate(self, latents, steps=None):
             return latents
 
-    with pytest.raises(WeightsError, match="cannot be had from the hub") as error:
+    with pytest.raises(WeightsError, match="cannot be fetched from the hub") as error:
         build("6547", SaeOptions(), BuildContext(generator=Photographs()))
     assert "vanilla-x64-layer-11-hook_resid_post-l1-1e-05" in str(error.value)
     with pytest.raises(WeightsError) as error:

@@ -53,7 +53,7 @@ def test_the_tiny_autoencoder_comes_from_the_cache_too_and_the_full_one_is_not_n
     context = BuildContext()
     build("turbo", SdOptions(vae="tiny"), context)
     assert context.weights[0].name == f"madebyollin/taesd/{WEIGHTS}"
-    with pytest.raises(WeightsError, match="cannot be had"):
+    with pytest.raises(WeightsError, match="cannot be fetched"):
         build("turbo", SdOptions(), context)
 
 
@@ -83,13 +83,13 @@ def run(generator):
 def test_without_a_hub_the_error_says_what_to_type(name):
     repository = {"turbo": "stabilityai/sd-turbo", "sdxl-turbo": "stabilityai/sdxl-turbo"}.get(name, name)
     local = repository.partition("/")[2]
-    words = (f"{repository} cannot be had", f"hf download {repository}", f"--local-dir {local}", f"sd:./{local}")
+    words = (f"{repository} cannot be fetched", f"hf download {repository}", f"--local-dir {local}", f"sd:./{local}")
     assert_one_error(run(f"sd:{name}"), 1, *words)
 
 
 def test_without_a_hub_the_tiny_autoencoder_has_its_own_error(text):
     put_in_cache("stabilityai/sd-turbo", text)
-    words = ("madebyollin/taesd cannot be had", "hf download madebyollin/taesd", "vae=tiny,tiny=./taesd")
+    words = ("madebyollin/taesd cannot be fetched", "hf download madebyollin/taesd", "vae=tiny,tiny=./taesd")
     assert_one_error(run("sd:turbo,vae=tiny"), 1, *words)
 
 
