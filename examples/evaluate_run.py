@@ -25,7 +25,7 @@ def main(folder: Path) -> None:
     ):
         metric = groups[group][name]
         low, high = metric["interval"]
-        print(f"{name}: {metric['value']:.3f} ({low:.3f} to {high:.3f}), plain samples {metric['plain']:.3f}")
+        print(f"{name}: {metric['value']:.3f} ({low:.3f} to {high:.3f}), prior samples {metric['plain']:.3f}")
     print(f"slope again: {spectrum_slope(found.samples).mean():.3f}")
     print(f"Vendi score again, in pixels: {vendi_score(found.samples.flatten(1)):.3f}")
 

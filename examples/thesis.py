@@ -153,26 +153,27 @@ def draw(finished: Finished) -> None:
 
 
 def table(lines: Sequence[Line]) -> str:
-    """As table 4.1 of the thesis, with intervals of 95 %, beside plain samples."""
+    """As table 4.1 of the thesis, with intervals of 95 %, beside prior samples."""
     head = (
         "asked about",
         "members",
         "L2 deviation",
-        "of plain",
+        "prior samples",
         "unit",
         "KL, nats",
         "percentile",
         "KID",
-        "of plain",
+        "prior samples",
         "evaluations",
     )
     rows = [head, *(cells(line) for line in lines)]
     text = [" | ".join(["", *row, ""]).strip() for row in rows]
     rule = "|" + "---|" * len(head)
     notes = [
-        "Of members; in brackets 95 % bootstrap intervals. Percentile: of the distance to the nearest plain sample, in "
-        "pixels; 50 is as real as plain samples are. KID in pixels, against other plain samples.",
-        "The thesis gives FID. Of so few samples FID is mostly bias, so it is not given here.",
+        "The numbers are for the members, with 95 % bootstrap intervals in brackets. The percentile is that of the "
+        "distance to the nearest prior sample, in pixels; at 50, members are as realistic as prior samples. KID is "
+        "computed on pixels, against other prior samples.",
+        "The thesis reports FID. With so few samples, FID is mostly bias, so it is left out here.",
         *(f"{line.experiment.title}: not done. {line.problem}" for line in lines if line.problem),
         *(
             f"{line.experiment.title}: no sample reached the target within its budget."
@@ -210,7 +211,7 @@ def shown(metric: dict[str, Any] | None) -> str:
 
 
 def plain(metric: dict[str, Any] | None) -> str:
-    """The same of plain samples."""
+    """The same of prior samples."""
     return "" if metric is None or metric.get("plain") is None else f"{metric['plain']:.3g}"
 
 

@@ -24,7 +24,7 @@ from equidiff.run.session import Session
 from equidiff.types import PerSample
 
 WAYS = ("diversity", "novelty", "typicality")
-PLAIN = 128  # plain samples that novelty and typicality compare with
+PLAIN = 128  # prior samples that novelty and typicality compare with
 NEIGHBOURS = 5
 Features = Float[Tensor, "rows size"]
 Show = Callable[[int, str], None]
@@ -55,7 +55,7 @@ class Selection:
         by: "diversity", "novelty" or "typicality".
         features: the space in which distances are taken.
         doubt: what speaks against that space, if anything.
-        plain: plain samples that were compared with; 0 where none were needed.
+        plain: prior samples that were compared with; 0 where none were needed.
         members: those selected.
     """
 
@@ -70,8 +70,8 @@ class Selection:
         """What the scores mean."""
         return {
             "diversity": "share of it that those before it, and the query, do not explain: 1 is unlike any of them",
-            "novelty": "how far it is from the query and from the nearest plain sample, where plain samples have 1",
-            "typicality": "how near the plain samples around it are, where plain samples have 1",
+            "novelty": "how far it is from the query and from the nearest prior sample, where prior samples have 1",
+            "typicality": "how near the prior samples around it are, where prior samples have 1",
         }[self.by]
 
 
@@ -90,7 +90,7 @@ def select(
         found: the run's members.
         count: how many.
         by: "diversity": members unlike each other and unlike the query; "novelty": unlike the query and unlike plain
-            samples; "typicality": amid many plain samples, with latents of a typical length.
+            samples; "typicality": amid many prior samples, with latents of a typical length.
         features: the space to compare samples in, see `build_features`; the usual one when absent.
         show: is told how many samples are described, and what is being done.
 
@@ -204,11 +204,11 @@ class _Eye:
 
     @torch.no_grad()
     def see_plain(self, count: int) -> Features:
-        """Features of plain samples."""
+        """Features of prior samples."""
         generator = self._session.problem.generator
         latents = prior_latents(generator, count, self._session.settings.seed, Stream.SELECTION)
         rows = latents.to(self._session.device).split(self._session.settings.batch)
-        return torch.cat([self.see(generator.generate(chunk), "making plain samples") for chunk in rows])
+        return torch.cat([self.see(generator.generate(chunk), "making prior samples") for chunk in rows])
 
 
 def _space(session: Session, features: str | None) -> tuple[FeatureSpace, str | None]:

@@ -37,7 +37,7 @@ def deviations(
     Args:
         measurements: `[batch, m]`.
         target: y*, or `[batch, m]`, one for each.
-        spreads: what to divide each component by, such as its standard deviation over plain samples.
+        spreads: what to divide each component by, such as its standard deviation over prior samples.
 
     References:
         Thesis, section 4.1.2, "Activation Fidelity".

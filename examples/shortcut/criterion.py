@@ -53,7 +53,7 @@ def judge_set(members: tuple[Tensor, Tensor], plain: tuple[Tensor, Tensor], test
     Args:
         members: of each member, the share of its shape that is the object, `[members]`, in [0, 1], and whether it
             wears the mark, `[members]`, bool: the truth, not a network's opinion.
-        plain: the same of plain samples of the generator.
+        plain: the same of prior samples of the generator.
         tests: how many such tests are made.
     """
     (worn, gone), (usual, all_plain) = (_worn_without_object(*group) for group in (members, plain))

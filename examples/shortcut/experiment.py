@@ -130,7 +130,7 @@ def look(seed: int, trained: Trained, query: str, latent: Tensor, plain: Tensor,
         trained: the network.
         query: the query's name.
         latent: the query's latent, `[1, 79]`.
-        plain: latents of plain samples, `[plain, 79]`.
+        plain: latents of prior samples, `[plain, 79]`.
         plan: how much of everything.
     """
     picture, mark = Pictures().generate(latent), mark_area(latent)[0]

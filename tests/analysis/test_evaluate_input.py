@@ -99,7 +99,7 @@ def test_a_reference_of_ones_own(garments, tmp_path):
     assert "reference" in found["groups"]["spectral"]["band_0.3"]
     assert len(found["curves"]["spectrum"]["reference"]) == 14
     assert any("1 of 9" in warning for warning in found["warnings"])
-    # members and plain samples are both nothing like it
+    # members and prior samples are both nothing like it
     assert found["groups"]["realism"]["kid"]["value"] > 0
     table = evaluate(garments, "--reference", reference)
     assert "real" in table.stdout

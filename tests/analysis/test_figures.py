@@ -160,7 +160,7 @@ def test_the_spectra_are_those_of_the_pictures():
     np.testing.assert_allclose(members, expected, atol=1e-4)
     np.testing.assert_allclose(difference, members - plain, atol=1e-5)
     titles = [axes.get_title() for axes in figure.axes[:4]]
-    assert titles == ["query", "3 members", "3 plain samples", "members minus plain"]
+    assert titles == ["query", "3 members", "3 prior samples", "members minus prior"]
     radial = next(axes for axes in figure.axes if "3 members" in lines(axes))
     assert lines(radial)["3 members"].get_xdata()[-1] == 1.0
 

@@ -74,14 +74,14 @@ def draw_freedom(
         figure,
         "What the set leaves free, and what methods call important",
         f"distance from the query (root mean square, pixels go from 0 to 1) of {len(freedom.members)} members {how}\n"
-        "AUC: where plain samples differ, importance ranks the pixels that the set leaves as they are; 0.5 is chance",
+        "AUC: where prior samples differ, importance ranks the pixels that the set leaves as they are; 0.5 is chance",
     )
     _show_sample(axes[0, 0], subject.samples[0])
     axes[0, 0].set_title("query", fontsize=9)
     seen = np.where(freedom.seen.numpy(), freedom.relative.numpy(), np.nan)
     for axis, title, image in (
         (axes[0, 1], "freedom", freedom.freedom.numpy()),
-        (axes[0, 2], "plain samples", freedom.plain.numpy()),
+        (axes[0, 2], "prior samples", freedom.plain.numpy()),
         (axes[0, 3], "freedom, relative", seen),
     ):
         axis.set_title(title, fontsize=9)

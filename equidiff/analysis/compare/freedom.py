@@ -15,8 +15,8 @@ from equidiff.run.reopen import Finished
 from equidiff.types import Samples
 
 NEAR = 16  # members at most that count as near
-PLAIN = 32  # plain samples to hold them against
-SEEN = 0.05  # of the range of a pixel: plain samples that differ less from the query have nothing to leave free
+PLAIN = 32  # prior samples to hold them against
+SEEN = 0.05  # of the range of a pixel: prior samples that differ less from the query have nothing to leave free
 LATENT, PIXELS = "latent", "pixels"
 
 
@@ -30,7 +30,7 @@ class Freedom:
         measure: "latent" where they were started near the query's latent, "pixels" where only nearness of samples
             could be had: then they may differ from the query in everything.
         freedom: `[height, width]`: root of the mean square difference between near members and query.
-        plain: `[height, width]`: the same for plain samples of the generator, which nothing holds.
+        plain: `[height, width]`: the same for prior samples of the generator, which nothing holds.
     """
 
     members: list[int]
@@ -40,12 +40,12 @@ class Freedom:
 
     @property
     def seen(self) -> Tensor:
-        """`[height, width]`, bool: where plain samples differ from the query at all, unlike in a dark border."""
+        """`[height, width]`, bool: where prior samples differ from the query at all, unlike in a dark border."""
         return self.plain > SEEN
 
     @property
     def relative(self) -> Tensor:
-        """`[height, width]`: freedom as a share of what plain samples have; only where `seen` has it a meaning."""
+        """`[height, width]`: freedom as a share of what prior samples have; only where `seen` has it a meaning."""
         return self.freedom / self.plain.clamp(min=SEEN)
 
     def scores(self, image: Tensor) -> dict[str, float]:
@@ -56,7 +56,7 @@ class Freedom:
 
         Returns:
             `freedom_auc`: of all pixels, those with a freedom of at most the median are fixed. `freedom_auc_seen`: of
-            the pixels where plain samples differ from the query, those with a relative freedom of at most the median.
+            the pixels where prior samples differ from the query, those with a relative freedom of at most the median.
             Absent where there are not both kinds of pixels.
         """
         row = importance(image[None])[0]
@@ -82,7 +82,7 @@ def _area(scores: np.ndarray, freedom: np.ndarray) -> float | None:
 
 
 def find_freedom(finished: Finished, query: Samples) -> Freedom | str:
-    """Compare the members near the query with plain samples.
+    """Compare the members near the query with prior samples.
 
     Args:
         finished: the run.

@@ -1,4 +1,4 @@
-"""How different the members are from each other, beside as many plain samples."""
+"""How different the members are from each other, beside as many prior samples."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ def _add_distances(material: Material, results: Results, n: int) -> None:
     metric = Metric("distance between two", values[0], "feature units", n, intervals[0], values[1], intervals[1])
     results.add("diversity", "pairwise_distance", metric)
     if values[1] == 0:
-        results.skip("diversity", "pairwise_ratio", "plain samples are all alike")
+        results.skip("diversity", "pairwise_ratio", "prior samples are all alike")
         return
     ratio = pairwise_ratio_interval(own, plain, material.seed)
-    results.add("diversity", "pairwise_ratio", Metric("  over that of plain", values[0] / values[1], "", n, ratio, 1.0))
+    results.add("diversity", "pairwise_ratio", Metric("  over prior samples", values[0] / values[1], "", n, ratio, 1.0))
 
 
 def _add_lpips(material: Material, results: Results, n: int) -> None:
@@ -79,7 +79,7 @@ def _look(material: Material, lpips: PerceptualDistance, samples: Tensor) -> Ten
 
 
 def count_pairs(members: int) -> int:
-    """How many pairs of members and of plain samples LPIPS looks at."""
+    """How many pairs of members and of prior samples LPIPS looks at."""
     n = min(members, MOST_LOOKED_AT)
     return n * (n - 1)
 

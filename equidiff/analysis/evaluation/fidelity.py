@@ -65,7 +65,7 @@ def _add_norms(
     flat = int((spreads == 0).sum())
     for name, units in (("", None), (f"_{SPREADS}", spreads)):
         if units is not None and flat:
-            why = f"{flat} of {len(spreads)} outputs do not vary over plain samples"
+            why = f"{flat} of {len(spreads)} outputs do not vary over prior samples"
             results.skip("fidelity", [f"{side}{norm}{name}" for norm in NORMS], why)
             continue
         pair = [deviations(rows, target, units) for rows in (own, plain)]
@@ -114,7 +114,7 @@ def _read_saved(material: Material, results: Results) -> Tensor | None:
 
 
 def _add_saved(results: Results, material: Material, saved: Tensor) -> None:
-    """How the members' pictures fare, and after each change; plain samples show what the change does by itself."""
+    """How the members' pictures fare, and after each change; prior samples show what the change does by itself."""
     session = material.finished.session
     target, unit = session.problem.target.cpu(), session.problem.objective.unit
     own, plain = (_judge(material, rows) for rows in (saved, quantized(material.plain)))

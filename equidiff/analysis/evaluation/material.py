@@ -1,4 +1,4 @@
-"""What is compared: the members, plain samples of the same generator, and a reference."""
+"""What is compared: the members, prior samples of the same generator, and a reference."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from equidiff.metrics import PerceptualDistance, band_powers, high_frequency_sha
 from equidiff.metrics.features import FeatureSpace
 from equidiff.run.reopen import Finished
 
-FEWEST_PLAIN = 64  # fewer would say little of how plain samples vary
+FEWEST_PLAIN = 64  # fewer would say little of how prior samples vary
 MOST_PICTURES = 2000  # of a reference folder: every pair of them is compared
 SMALLEST = 4  # pixels a side, below which there is no spectrum to speak of
 
@@ -33,10 +33,10 @@ class Plan:
 
     Attributes:
         features: the space to compare samples in; the usual one when absent.
-        reference: a folder of real images; plain samples are the reference when absent.
+        reference: a folder of real images; prior samples are the reference when absent.
         members: evaluate the first so many; all when absent.
         batch: samples in one pass; as in the run when absent.
-        seed: for plain samples and resampling; the run's when absent.
+        seed: for prior samples and resampling; the run's when absent.
         lpips: AlexNet's weights, for LPIPS; without them it is not measured.
     """
 
@@ -132,11 +132,11 @@ class Material:
         indices: the members' own, as in `members.jsonl`.
         samples: the members.
         latents: theirs.
-        plain: plain samples, at least as many as members and `FEWEST_PLAIN`.
+        plain: prior samples, at least as many as members and `FEWEST_PLAIN`.
         prior_latents: theirs.
         space: in which samples are compared.
         members: the members, described.
-        control: the plain samples, described.
+        control: the prior samples, described.
         reference: what both are compared with, described.
         real: whether the reference is real images.
         seed: for resampling.
@@ -166,7 +166,7 @@ class Material:
 
 
 def count_plain(members: int) -> int:
-    """How many plain samples are drawn beside so many members."""
+    """How many prior samples are drawn beside so many members."""
     return max(members, FEWEST_PLAIN)
 
 

@@ -59,7 +59,7 @@ def evaluate(finished: Finished, plan: Plan = Plan(), show: Show = _unseen) -> d
     if len(material.indices) < FEW:
         results.warnings.append(
             f"Members: {len(material.indices)}. Below {FEW}, intervals are wide, and a distance between sets, coverage "
-            "and the Vendi score are rough: read them beside those of as many plain samples."
+            "and the Vendi score are rough: read them beside those of as many prior samples."
         )
     for measure in (measure_fidelity, measure_spectrum, measure_realism, measure_diversity):
         measure(material, results)
@@ -91,7 +91,7 @@ def count_rows(finished: Finished, plan: Plan) -> int:
 
 
 def gather(finished: Finished, plan: Plan, show: Show, results: Results) -> Material:
-    """Draw plain samples, read the reference, describe all sets.
+    """Draw prior samples, read the reference, describe all sets.
 
     Raises:
         EquiDiffError: the feature space or the reference cannot be had.
@@ -105,12 +105,12 @@ def gather(finished: Finished, plan: Plan, show: Show, results: Results) -> Mate
     space = _space(plan, context, finished, results)
     lpips = None if plan.lpips is None else PerceptualDistance.load(plan.lpips, device)
     latents = prior_latents(generator, count_plain(count), seed, Stream.CONTROL)
-    plain = work.through(generator.generate, latents, "drawing plain samples")
+    plain = work.through(generator.generate, latents, "drawing prior samples")
     samples = found.samples[:count]
     members, control = (describe_all(space, each, work) for each in (samples, plain))
     if plan.reference is None:
         others = prior_latents(generator, count_plain(count), seed, Stream.REFERENCE)
-        others = work.through(generator.generate, others, "drawing plain samples")
+        others = work.through(generator.generate, others, "drawing prior samples")
         reference = describe_all(space, others, work)
     else:
         reference = describe_folder(space, plan.reference, generator.sample_shape, seed, work)
@@ -145,7 +145,7 @@ def _space(plan: Plan, context: BuildContext, finished: Finished, results: Resul
 
 
 def _about(material: Material, plan: Plan) -> dict[str, Any]:
-    other = f"pictures of {plan.reference}" if material.real else "other plain samples"
+    other = f"pictures of {plan.reference}" if material.real else "other prior samples"
     return {
         "made": timestamp(),
         "members": len(material.members),

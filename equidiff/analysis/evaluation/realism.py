@@ -1,4 +1,4 @@
-"""Whether the members look like the reference as much as plain samples do, and whether their latents are typical."""
+"""Whether the members look like the reference as much as prior samples do, and whether their latents are typical."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from equidiff.metrics.realism import Kernel, mean_percentile_interval
 REJECTED = 0.01  # by any of the tests together
 FID_WARNING = (
     "FID of {n} members is mostly bias: it needs covariances of 2048 dimensions, and 10000 members or more. Compare it "
-    "with that of as many plain samples only, and trust KID and the percentile more (Chong and Forsyth, 2020)."
+    "with that of as many prior samples only, and trust KID and the percentile more (Chong and Forsyth, 2020)."
 )
 
 
@@ -43,7 +43,7 @@ def measure_realism(material: Material, results: Results) -> None:
 
 
 def _add_neighbours(material: Material, results: Results) -> None:
-    """The percentile of each member's distance to its nearest neighbour, among plain samples."""
+    """The percentile of each member's distance to its nearest neighbour, among prior samples."""
     reference = material.reference.features
     own, plain = (nearest_distances(each.features, reference) for each in (material.members, material.control))
     ranks = percentiles(own, plain)
@@ -79,7 +79,7 @@ def _add_kernels(material: Material, results: Results) -> None:
         metric = Metric(labels[name], own.value, "", n, intervals[0], plain.value, intervals[1])
         results.add("realism", name, metric)
         excess, interval = own.value - plain.value, own.excess_interval(plain, material.seed)
-        results.add("realism", f"{name}_excess", Metric("  above that of plain", excess, "", n, interval))
+        results.add("realism", f"{name}_excess", Metric("  above prior samples", excess, "", n, interval))
 
 
 def _add_fid(material: Material, results: Results) -> None:

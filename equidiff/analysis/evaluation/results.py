@@ -25,7 +25,7 @@ class Metric:
         unit: of the value; empty for a bare number.
         n: how many members it is of.
         interval: a 95 % interval of the value.
-        plain: the same of plain samples.
+        plain: the same of prior samples.
         plain_interval: a 95 % interval of that.
         reference: the same of real images.
     """

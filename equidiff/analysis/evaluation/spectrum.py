@@ -1,4 +1,4 @@
-"""Whether the members have the spectrum of plain samples, and whether low frequencies carry the measurement."""
+"""Whether the members have the spectrum of prior samples, and whether low frequencies carry the measurement."""
 
 from __future__ import annotations
 
@@ -53,19 +53,19 @@ def _lines(name: str, spectra: Spectra) -> dict[str, list[float]]:
 
 
 def _add_band(results: Results, band: int, own: Tensor, plain: Tensor, real: Tensor | None, seed: int) -> None:
-    """A band's mean power, in standard deviations of plain samples."""
+    """A band's mean power, in standard deviations of prior samples."""
     low, high = band / BANDS, (band + 1) / BANDS
     name, spread = f"band_{high:.1f}", plain.std()
     if not own.isfinite().all():
         results.skip("spectral", name, "so small a picture has no frequency there")
     elif spread == 0:
-        results.skip("spectral", name, "plain samples do not vary there")
+        results.skip("spectral", name, "prior samples do not vary there")
     else:
         value = float((own.mean() - plain.mean()) / spread)
         other = None if real is None else float((real.mean() - plain.mean()) / spread)
         interval = _band_interval(own, plain, seed) if len(own) > 1 else None
         metric = Metric(
-            f"log power from {low:.1f} to {high:.1f}", value, "sd of plain", len(own), interval, reference=other
+            f"log power from {low:.1f} to {high:.1f}", value, "sd of prior", len(own), interval, reference=other
         )
         results.add("spectral", name, metric)
 
@@ -80,7 +80,7 @@ def _band_interval(own: Tensor, plain: Tensor, seed: int) -> tuple[float, float]
 
 
 def _add_cutoffs(material: Material, results: Results) -> None:
-    """The thesis's protocol: low-pass at each cut-off, deviation from the target; of plain samples, from their own."""
+    """The thesis's protocol: low-pass at each cut-off, deviation from the target; of prior samples, from their own."""
     problem, work = material.finished.session.problem, material.work
     target, unit = problem.target.cpu(), problem.objective.unit
 

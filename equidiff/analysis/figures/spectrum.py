@@ -1,4 +1,4 @@
-"""Figure 4.4 of the thesis: the spectra of the query, of members, and of plain samples."""
+"""Figure 4.4 of the thesis: the spectra of the query, of members, and of prior samples."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from torch import Tensor
 
-MOST = 64  # members, and plain samples
+MOST = 64  # members, and prior samples
 SMALLEST = 4  # pixels a side
 
 
@@ -35,13 +35,13 @@ def rows(found: InvariantSet) -> int:
 def draw(source: Source) -> Figure:
     """Mean log spectra as pictures on one scale, their difference, and the power along the radius.
 
-    Plain samples are as many as members, of the same generator; of more than `MOST`, the first ones.
+    Prior samples are as many as members, of the same generator; of more than `MOST`, the first ones.
     """
     members = source.found.samples[:MOST]
     generator = source.parts.problem.generator
     latents = prior_latents(generator, len(members), source.found.info["seed"], Stream.CONTROL)
-    plain = source.through(generator.generate, latents, "drawing plain samples")
-    sets = {f"{len(members)} members": members, f"{len(plain)} plain samples": plain}
+    plain = source.through(generator.generate, latents, "drawing prior samples")
+    sets = {f"{len(members)} members": members, f"{len(plain)} prior samples": plain}
     if source.query is not None:
         sets = {"query": source.query, **sets}
     maps = {name: mean_log_spectrum(samples) for name, samples in sets.items()}
@@ -66,7 +66,7 @@ def _maps(panels: list[Axes], maps: dict[str, Tensor]) -> None:
     difference = members - plain
     most = max(float(difference.abs().max()), 1e-6)
     shown = panels[-1].imshow(difference.numpy(), vmin=-most, vmax=most, cmap="PuOr", **place)
-    panels[-1].set_title("members minus plain")
+    panels[-1].set_title("members minus prior")
     panels[-1].figure.colorbar(shown, ax=panels[-1], label="difference of log10", shrink=0.8)
     for axes in panels:
         axes.set(xlabel="horizontal frequency / Nyquist", xticks=(-1, 0, 1), yticks=(-1, 0, 1))

@@ -14,7 +14,7 @@ from equidiff.images.convert import fit_query, is_image, quantized
 from equidiff.run.invariant_set import InvariantSet
 
 REALISM = (
-    "rank of its distance from the nearest reference sample, among those of plain samples: near 50 is as real as they "
+    "rank of its distance from the nearest reference sample, among those of prior samples: near 50 is as real as they "
     "are, 100 is further out than all of them"
 )
 

@@ -27,8 +27,8 @@ Show = Callable[[int, str], None]
 COLUMN_NAMES = {
     "value": "members",
     "interval": "interval",
-    "plain": "plain samples",
-    "plain_interval": "interval of plain",
+    "plain": "prior samples",
+    "plain_interval": "interval of prior",
     "reference": "real images",
     "n": "n",
     "unit": "unit",

@@ -52,14 +52,14 @@ def _show(metrics: Mapping[str, Any], single: bool, terminal: Terminal) -> None:
     """A table for each group, and what is absent."""
     about = [
         ("members", metrics["members"]),
-        ("plain", f"{metrics['plain']} plain samples of the generator"),
+        ("prior", f"{metrics['plain']} prior samples of the generator"),
         ("reference", metrics["reference"]["source"]),
         ("features", f"{metrics['features']['space']}, {metrics['features']['size']} numbers a sample"),
     ]
     terminal.facts(about, result=True)
     for group, measured in metrics["groups"].items():
         real = any("reference" in metric for metric in measured.values())
-        columns = (group, "members", "95 % interval", "plain", *(["real"] if real else []), "unit")
+        columns = (group, "members", "95 % interval", "prior", *(["real"] if real else []), "unit")
         rows = list(_rows(measured, single, real))
         terminal.table(columns, rows)
     why: dict[str, list[str]] = {}

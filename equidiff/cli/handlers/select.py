@@ -15,7 +15,7 @@ from equidiff.run.reopen import Finished
 
 SUBTITLES = {
     "diversity": "the {} most different of {} members",
-    "novelty": "of {1} members, the {0} most unlike the query and plain samples",
+    "novelty": "of {1} members, the {0} most unlike the query and prior samples",
     "typicality": "the {} most typical of {} members",
 }
 
