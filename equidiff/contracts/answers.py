@@ -112,7 +112,7 @@ class Step:
 
     Attributes:
         number: 0 for the start, then counting up.
-        answer: one row: where the solver stands. The answer of the last step is the sample's result.
+        answer: one row, at the latent where the solver stands. The answer of the last step is the sample's result.
     """
 
     number: int

@@ -57,12 +57,12 @@ class ScalarTarget(nn.Module):
 
 
 class Attribution(ABC):
-    """A method that says which pixels of a sample its measurement comes from.
+    """A method that assigns the measurement of a sample to its pixels.
 
     Attributes:
-        local: whether a value is a slope, to be multiplied by how much the pixel changes, as a gradient is. Otherwise
-            it is the pixel's share of the measurement, as with input x gradient.
-        random: whether it draws random numbers. It then sees one sample at a time, after torch's and numpy's global
+        local: True where a value is a slope, as of a gradient; False where it is the pixel's share of the
+            measurement, as of input x gradient.
+        random: True where it draws random numbers. It then sees one sample at a time, after torch's and numpy's global
             generators were seeded with the run's seed and the sample's number.
     """
 
@@ -79,8 +79,8 @@ class Attribution(ABC):
             samples: `[batch, channels, height, width]`, nominally in [0, 1]; they do not require gradients.
 
         Returns:
-            `[batch, channels, height, width]`, or `[batch, 1, height, width]` of a method that tells places but not
-            channels apart; float32, detached, finite. Values may be negative.
+            `[batch, channels, height, width]`, or `[batch, 1, height, width]` of a method that distinguishes places but
+            not channels; float32, detached, finite. Values may be negative.
 
         Raises:
             UnsupportedError: the method does not fit this objective or these samples; others go on.

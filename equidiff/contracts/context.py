@@ -1,4 +1,4 @@
-"""What a factory is told of the run, and what components report back."""
+"""The context that a factory builds in, and what components report back."""
 
 from __future__ import annotations
 
@@ -20,22 +20,28 @@ class Weights:
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of `equidiff doctor`: what was looked at, how it is, and whether that is bad."""
+    """One line of `equidiff doctor`.
 
-    what: str
+    Attributes:
+        subject: the thing that was examined.
+        state: in words.
+        broken: the run would fail.
+    """
+
+    subject: str
     state: str
     broken: bool = False
 
 
 @dataclass(frozen=True)
 class BuildContext:
-    """What a factory may need to know about the run it builds for.
+    """The run that a factory builds for.
 
     Attributes:
         device: a torch device, e.g. "cpu" or "cuda:0".
         dtype: "float32" or "bfloat16" (autocast inside generators).
-        generator: the run's generator; absent while generators and solvers are built.
-        weights: components append every weights file they load.
+        generator: the run's generator; None while generators and solvers are built.
+        weights: weights files that were loaded; components append theirs.
         attribution: builds another attribution method from its spec, for those that wrap one.
     """
 

@@ -21,7 +21,7 @@ class Equation(Protocol):
 
     @property
     def generator(self) -> Generator:
-        """G."""
+        """The generator G."""
 
     @property
     def objective(self) -> Objective:
@@ -41,7 +41,7 @@ class Equation(Protocol):
 
     @property
     def has_penalty(self) -> bool:
-        """Whether the regularizer has a penalty."""
+        """True where the regularizer has a penalty."""
 
     @property
     def tail(self) -> Equation | None:

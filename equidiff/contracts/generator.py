@@ -32,15 +32,15 @@ class Generator(ABC):
         """Map latents to samples; differentiable and deterministic.
 
         Args:
-            latents: `[batch, *latent_shape]`, float32, drawn from N(0, I) or moved from there.
-            steps: number of sampler steps, for generators that have them; their own default when absent.
+            latents: `[batch, *latent_shape]`, float32, drawn from N(0, I), or updated since.
+            steps: number of sampler steps, for generators that have them; their own default when None.
 
         Returns:
             `[batch, *sample_shape]`, float32; images nominally in [0, 1], not clamped.
         """
 
     def invert(self, samples: Samples) -> Latents:
-        """The latents that `generate` maps to these samples, as nearly as the generator can tell.
+        """Latents that `generate` maps to these samples, nearly.
 
         Raises:
             UnsupportedError: this generator cannot invert.

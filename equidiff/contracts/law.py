@@ -1,4 +1,4 @@
-"""The contract of laws: how members are distributed."""
+"""The contract of laws: the distribution of members."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Transitions:
 
 
 class Law(ABC):
-    """How members are distributed: what follows the search for each of them."""
+    """A distribution of members: transitions from each member that a solver found to others of the set."""
 
     @abstractmethod
     def sample(self, start: Step, residual: ResidualFunction) -> Coroutine[Transitions | None]:

@@ -37,7 +37,7 @@ class Objective(ABC):
         """
 
     def measure_image(self, image: Image) -> Float[Tensor, "1 m"]:
-        """Measure a picture from a file, prepared as the network's own evaluation would prepare it.
+        """Measure an image from a file, prepared as the network's own evaluation prepares it.
 
         Args:
             image: mode "L" or "RGB", any size.
@@ -45,26 +45,26 @@ class Objective(ABC):
         return self.measure(image_to_tensor(image))
 
     def examine(self, images: Sequence[Image]) -> list[Finding]:
-        """What `equidiff doctor` is to say of this objective; nothing unless the objective says otherwise.
+        """Findings for `equidiff doctor`; none by default.
 
         Args:
-            images: pictures of mode "L" or "RGB" that the user gave for the purpose; may be empty.
+            images: of mode "L" or "RGB", which the user gave to try the objective on; may be empty.
         """
         return []
 
     def networks(self) -> list[nn.Module]:
-        """The networks that `measure` calls, for attribution methods that look inside; none unless it says so."""
+        """The networks that `measure` calls, for attribution methods that look inside; none by default."""
         return []
 
     def residual(self, measurements: Measurements, target: Float[Tensor, " m"]) -> Float[Tensor, "batch r"]:
-        """What is to become zero; `measurements - target` unless the objective says otherwise."""
+        """The difference that solvers drive to zero; `measurements - target` by default."""
         return measurements - target
 
     def compare(self, samples: Samples, target: Float[Tensor, " m"]) -> tuple[Measurements, Float[Tensor, "batch r"]]:
         """Measurements of samples, and the residual that solvers drive to zero and that decides who is a member.
 
-        For objectives that are flat in places, such as units that are off: override it to add to the residual there
-        what leads back to a slope. A row of it must be no shorter than that of `residual`, and its signs the same.
+        Override it where the objective is flat in places, as a unit is behind its ReLU: add a term to the residual
+        there that leads back to a slope. A row must be no shorter than that of `residual`, and have the same signs.
         """
         measurements = self.measure(samples)
         return measurements, self.residual(measurements, target)

@@ -66,7 +66,7 @@ def project_onto_shell(latents: Tensor) -> Tensor:
 
 
 def is_in_shell(latents: Tensor) -> Tensor:
-    """Whether |z| is within the central 99 % of the prior's, `[rows]`, bool."""
+    """True where |z| is within the central 99 % of the prior's, `[rows]`, bool."""
     size = latents[0].numel()
     spread = 2 / (9 * size)
     # Wilson and Hilferty (1931): the cube root of chi-squared over its degrees of freedom is nearly normal

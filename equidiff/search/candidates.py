@@ -49,7 +49,7 @@ class CandidatePool:
         self._rounds[index, count] += 1
         if self._start is not None:  # the samples of a block start from other places, and have nothing to share
             noise = self._noise(Stream.SAMPLE_CANDIDATES, count, index, number, count)
-            return self._sorted(self._start.bend(noise, index), request.steps), count
+            return self._sorted(self._start.transform(noise, index), request.steps), count
         key = (block, number, request)
         if key not in self._pools:
             noise = self._noise(Stream.BLOCK_CANDIDATES, BLOCK * count, block, number, count)

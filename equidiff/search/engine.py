@@ -54,7 +54,7 @@ class Cost:
 
     @property
     def charged(self) -> float:
-        """What counts against the budget: a sample's path may not depend on the size of its block."""
+        """Evaluations held against the budget, which must not depend on the size of the sample's block."""
         return self.evaluations - self.unshared / 3
 
 
@@ -70,16 +70,16 @@ class StepRecord:
 
 @dataclass(frozen=True)
 class Result:
-    """A sample that its solver is done with.
+    """A finished sample.
 
     Attributes:
-        index: which sample of the run.
+        index: of the sample in the run.
         status: "member", "not_converged" or "failed".
         steps: iterations made.
-        cost: what they cost.
-        answer: where the solver ended, one row, on the CPU; None where it failed before its first step.
+        cost: of these.
+        answer: of the last step, one row, on the CPU; None where it failed before its first.
         wall_s: seconds between its start and its end, shared with the samples that ran beside it.
-        error: why it failed.
+        error: the reason for a failure.
         transitions: of the law; None where it made none.
     """
 
@@ -106,7 +106,7 @@ class _Residual(ResidualFunction):
     def draw(self, count: int) -> Tensor:
         # drawn on the CPU: the same latents on every device
         prior = torch.randn(count, *self._shape, generator=self._random)
-        return (prior if self._start is None else self._start.bend(prior, self._index)).to(self._device)
+        return (prior if self._start is None else self._start.transform(prior, self._index)).to(self._device)
 
 
 class _Task:
@@ -179,18 +179,19 @@ def solve(
 ) -> Iterator[StepRecord | Result | BatchReduced]:
     """Solve samples, `batch` of them at a time, and yield their steps and results as they come.
 
-    Sample i depends on `(seed, i)` alone. A pass that runs out of memory is done again in halves, which is told.
+    Sample i depends on `(seed, i)` alone. A pass that runs out of memory is repeated in halves, which is
+    reported.
 
     Args:
         problem: the equation.
         solver: the method.
-        indices: which samples, each a number >= 0.
+        indices: of the samples, each a number >= 0.
         seed: of the run.
         batch: rows in one pass through generator and objective.
         budget: evaluations each sample may cost, not counting the law's.
         tolerance: loss below which a sample is a member.
-        start: where samples start; from the prior when absent.
-        law: what follows the search for each member; nothing when absent.
+        start: of the samples; the prior when None.
+        law: the distribution of the members; as solved when None.
     """
     indices = list(indices)
     passes = Passes(batch)

@@ -197,7 +197,7 @@ class Problem:
 
     @property
     def _penalises_latents(self) -> bool:
-        """Whether there is a penalty that cannot be told from the sample alone."""
+        """True where there is a penalty that the sample alone does not determine."""
         device = self.target.device
         unknown = torch.full((1, *self.generator.latent_shape), torch.nan, device=device)
         grey = torch.full((1, *self.generator.sample_shape), 0.5, device=device)
@@ -206,7 +206,7 @@ class Problem:
 
     @property
     def has_penalty(self) -> bool:
-        """Whether there is a penalty: the regularizer's class says so, not its numbers."""
+        """True where there is a penalty: the regularizer's class decides, not its numbers."""
         return type(self.regularizer).penalty is not Regularizer.penalty
 
     def _forward(self, latents: Tensor, steps: int | None) -> Answer:

@@ -1,4 +1,4 @@
-"""Where the samples of a run start that are to lie around the query, near ones and far ones alike."""
+"""Starts of samples other than the prior: around the query's latent, or given."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ GOLDEN = (math.sqrt(5) - 1) / 2
 
 
 class Start(ABC):
-    """Where samples start, if not from the prior."""
+    """A rule for the latents that samples start from, in place of the prior."""
 
     @abstractmethod
-    def bend(self, prior: Tensor, index: int) -> Tensor:
-        """Turn draws from the prior into starts of one sample; rows of the same place in the same stream.
+    def transform(self, prior: Tensor, index: int) -> Tensor:
+        """Turn draws from the prior into starts of one sample.
 
         Args:
             prior: `[rows, *latent_shape]`, on the CPU.
@@ -34,25 +34,25 @@ class Start(ABC):
 @final
 @dataclass(frozen=True, eq=False)
 class GivenStart(Start):
-    """Starts that are known.
+    """Given starts.
 
     Attributes:
-        latents: where each sample starts, `[1, *latent_shape]`, on the CPU, by its index.
+        latents: the start of each sample by its index, `[1, *latent_shape]`, on the CPU.
     """
 
     latents: Mapping[int, Tensor]
 
-    def bend(self, prior: Tensor, index: int) -> Tensor:
+    def transform(self, prior: Tensor, index: int) -> Tensor:
         return self.latents[index].expand(prior.shape)
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class QueryStart(Start):
-    """Starts on arcs that lead from the query's latent to everywhere else.
+    """Starts on great circles from the query's latent to prior draws.
 
     Sample i starts at `cos(a) z* + sin(a) e`, where e is from the prior and a is `start_angle(i)`. If z* is typical of
-    the prior, so is every start; at pi/2 it is a plain latent, which in many dimensions is at a right angle to z*.
+    the prior, so is every start; at pi/2 it is a prior draw, which in many dimensions is at a right angle to z*.
 
     Attributes:
         latent: z*, `[1, *latent_shape]`, on the CPU.
@@ -60,7 +60,7 @@ class QueryStart(Start):
 
     latent: Tensor
 
-    def bend(self, prior: Tensor, index: int) -> Tensor:
+    def transform(self, prior: Tensor, index: int) -> Tensor:
         angle = start_angle(index)
         return math.cos(angle) * self.latent + math.sin(angle) * prior
 

@@ -80,7 +80,7 @@ def test_starts_draws_and_hands_are_those_of_the_formula(start):
     """Of many draws at one angle: their mean is cos(a) z*, their spread sin(a)."""
     prior = torch.randn(4000, 400, generator=torch.Generator().manual_seed(1))
     for index in (0, 1, 7):
-        drawn, angle = start.bend(prior, index), start_angle(index)
+        drawn, angle = start.transform(prior, index), start_angle(index)
         assert_close(drawn.mean(dim=0), math.cos(angle) * start.latent[0], atol=0.08, rtol=0)
         assert drawn.std(dim=0).mean().item() == pytest.approx(math.sin(angle), rel=0.02)
 
@@ -280,7 +280,7 @@ def test_bad_starts(arguments, code, words, tmp_path):
 
 def test_a_generator_that_cannot_invert(tmp_path):
     outcome = run_cli("run", "-g", "toy:fashion,steps=1", "--start", "query", "--out", tmp_path / "run")
-    assert_one_error(outcome, 1, "latent cannot be found", "one step", "lightningdit", "--start prior")
+    assert_one_error(outcome, 1, "latent cannot be found", "a single step", "lightningdit", "--start prior")
     with pytest.raises(equidiff.EquiDiffError, match="cannot be found"):
         equidiff.sample(Curved(2), Linear(torch.ones(1, 2)), query=torch.ones(2), start="query", samples=1)
 

@@ -74,7 +74,7 @@ def doctor(
 def _show(terminal: Terminal, findings: Iterable[Finding]) -> int:
     findings = list(findings)
     terminal.table(
-        ("what", "state"), [(each.what, each.state) for each in findings], [each.broken for each in findings]
+        ("what", "state"), [(each.subject, each.state) for each in findings], [each.broken for each in findings]
     )
     broken = sum(each.broken for each in findings)
     if broken:

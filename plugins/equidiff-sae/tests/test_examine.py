@@ -44,8 +44,8 @@ def test_figures_by_their_formula(vision, pictures):
 def test_the_shipped_pair_fits(vision, pictures):
     findings = examine(vision, AUTOENCODER, entries()[0], pictures)
     assert [finding.broken for finding in findings] == [False, False, False]
-    assert "weights=raw" in findings[1].what
-    assert "weights=processed (not chosen)" in findings[2].what
+    assert "weights=raw" in findings[1].subject
+    assert "weights=processed (not chosen)" in findings[2].subject
 
 
 def test_a_pair_that_does_not_fit_is_refused(vision, pictures):
