@@ -1,5 +1,6 @@
 """The code stays a house in which things are found; `python tests/house.py` prints the figures."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -87,3 +88,31 @@ def test_the_script_prints_the_figures(small):
     printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     assert "longest chain        3  top > middle > room\n" in printed
     assert "docstrings that ask  2 of 3 (66.7%)\n" in printed
+
+
+ROOT = Path(__file__).parents[1]
+
+
+def layers_of(text):
+    return [re.findall(r"\w+", line) for line in text]
+
+
+def test_the_page_draws_the_layers_that_the_linter_checks():
+    page = (ROOT / "docs" / "explanation" / "design.md").read_text()
+    drawn = re.search(r"```text\n(.*?)```", page, re.DOTALL)[1].splitlines()
+    checked = re.search(r"^layers = \[\n(.*?)\]", (ROOT / "pyproject.toml").read_text(), re.DOTALL | re.MULTILINE)[1]
+    rooms = layers_of(line.strip().split("  ")[0] for line in drawn)
+    assert rooms == layers_of(checked.splitlines())
+    assert len(rooms) == 9
+    there = {path.stem for path in (ROOT / "equidiff").iterdir() if not path.name.startswith("__")}
+    assert {room for layer in rooms for room in layer} == there - {"plugin", "queries", "weights"}
+
+
+def test_the_files_of_a_runs_life_are_there_and_no_more_than_nine_steps():
+    page = (ROOT / "docs" / "explanation" / "design.md").read_text()
+    steps = re.search(r"The life of one `equidiff run`:\n\n(.*?)\n\n", page, re.DOTALL)[1]
+    assert len(re.findall(r"^\d+\. ", steps, re.MULTILINE)) <= 9
+    files = re.findall(r"`([a-z_/]+\.py)`", steps)
+    assert len(files) >= 9
+    for file in files:
+        assert (ROOT / "equidiff" / file).is_file(), file
