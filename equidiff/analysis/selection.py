@@ -14,7 +14,7 @@ from equidiff.contracts import BuildContext
 from equidiff.errors import UsageError, unknown_name
 from equidiff.images.convert import is_image, quantized, to_image
 from equidiff.metrics import gaussian_kernel, median_distance
-from equidiff.metrics.features import FeatureSpace, build_features, usual_features
+from equidiff.metrics.features import FeatureSpace, build_features, default_features
 from equidiff.metrics.realism import distances
 from equidiff.numerics.gaussian import is_in_shell
 from equidiff.numerics.random import Stream, prior_latents
@@ -215,7 +215,7 @@ def _space(session: Session, features: str | None) -> tuple[FeatureSpace, str | 
     context = BuildContext(session.device, session.settings.dtype, session.problem.generator)
     if features is not None:
         return build_features(features, context), None
-    return usual_features(context, frozenset(weights.sha256 for weights in session.context.weights))
+    return default_features(context, frozenset(weights.sha256 for weights in session.context.weights))
 
 
 def _query_features(session: Session, found: InvariantSet, eye: _Eye) -> Features | None:

@@ -1,4 +1,4 @@
-"""What can be measured of a set of members: functions on tensors, each with its source."""
+"""Measures of a set of members: functions on tensors, each with its source."""
 
 from equidiff.metrics.changes import CHANGES, add_noise, compress, resize
 from equidiff.metrics.diversity import coverage, mean_pairwise_distance, vendi_of_kernel, vendi_score

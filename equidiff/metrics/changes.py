@@ -1,4 +1,4 @@
-"""Small changes of a picture, such as any file goes through: 8 bits, JPEG, another size and back, a little noise."""
+"""Small changes that image files undergo: 8 bits, JPEG, resizing there and back, a little noise."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ Change = Callable[[Images], Images]
 
 
 def compress(samples: Images, quality: int) -> Images:
-    """Write as JPEG and read again.
+    """Compress images as JPEG and decompress them.
 
     Args:
         samples: grey or RGB images in [0, 1].
-        quality: 1 to 95, as Pillow has it.
+        quality: quality of the JPEG, from 1 to 95, as in Pillow.
     """
     return torch.cat([_through_jpeg(sample, quality) for sample in samples]).to(samples)
 
 
 def resize(samples: Images, factor: float) -> Images:
-    """Make smaller and as large as before again, bicubic and antialiased, in 8 bits.
+    """Shrink images and enlarge them again, bicubic and antialiased, in 8 bits.
 
     Args:
         samples: images in [0, 1].
-        factor: of each side, in (0, 1).
+        factor: factor on each side, in (0, 1).
     """
     height, width = samples.shape[-2:]
     smaller = (max(1, round(factor * height)), max(1, round(factor * width)))
@@ -41,12 +41,12 @@ def resize(samples: Images, factor: float) -> Images:
 
 
 def add_noise(samples: Images, deviation: float, seed: int = 0) -> Images:
-    """Add normal noise, the same to each image, and round to 8 bits.
+    """Add the same normal noise to each image and round to 8 bits.
 
     Args:
         samples: images in [0, 1].
-        deviation: its standard deviation, where 1 is the step from black to white.
-        seed: for the noise.
+        deviation: standard deviation of the noise, where 1 is the step from black to white.
+        seed: seed of the noise.
     """
     noise = torch.randn(samples.shape[1:], generator=torch.Generator().manual_seed(seed)).to(samples)
     return quantized(samples + deviation * noise)

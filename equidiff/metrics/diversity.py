@@ -1,4 +1,4 @@
-"""How different the samples of a set are from each other, in a space of features `[rows, size]`."""
+"""Diversity of the samples of a set, in a space of features `[rows, size]`."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ from equidiff.metrics.intervals import Pair, bootstrap_interval
 from equidiff.metrics.realism import distances, mean_of_pairs
 
 Features = Float[Tensor, "rows size"]
-NEIGHBOURS = 5  # as the authors of coverage chose
+NEIGHBOURS = 5  # the choice of the authors of coverage
 
 
 def mean_pairwise_distance(features: Features) -> float:
-    """The mean distance of two different rows, of at least 2."""
+    """Mean distance between two different rows, of at least 2."""
     return mean_of_pairs(distances(features, features), torch.ones(1, len(features), dtype=torch.float64)).item()
 
 
 def pairwise_interval(features: Features, seed: int = 0) -> Pair:
-    """A bootstrap interval of `mean_pairwise_distance`."""
+    """Bootstrap interval of `mean_pairwise_distance`."""
     table = distances(features, features)
     return bootstrap_interval(lambda weights: mean_of_pairs(table, weights), len(table), seed=seed)
 
 
-def pairwise_ratio_interval(features: Features, plain: Features, seed: int = 0) -> Pair:
-    """A bootstrap interval of `mean_pairwise_distance(features) / mean_pairwise_distance(plain)`."""
-    tables = [distances(rows, rows) for rows in (features, plain)]
+def pairwise_ratio_interval(features: Features, prior: Features, seed: int = 0) -> Pair:
+    """Bootstrap interval of `mean_pairwise_distance(features) / mean_pairwise_distance(prior)`."""
+    tables = [distances(rows, rows) for rows in (features, prior)]
     return bootstrap_interval(
         lambda own, other: mean_of_pairs(tables[0], own) / mean_of_pairs(tables[1], other),
         len(features),
-        len(plain),
+        len(prior),
         seed=seed,
     )
 
 
 def vendi_score(features: Features) -> float:
-    """The effective number of different rows: from 1, all alike, to their number, all at right angles.
+    """Effective number of different rows: from 1, if all are equal, to their number, if all are orthogonal.
 
     It is the exponential of the entropy of the eigenvalues of K / n, where K holds the rows' cosines. It cannot exceed
     the number of rows, so compare sets of the same size.
@@ -49,20 +49,20 @@ def vendi_score(features: Features) -> float:
 
 
 def vendi_of_kernel(kernel: Float[Tensor, "rows rows"]) -> float:
-    """The Vendi score of a kernel whose diagonal is 1."""
+    """Vendi score of a kernel with a diagonal of 1."""
     eigenvalues = torch.linalg.eigvalsh(kernel.double() / len(kernel)).clamp(min=0)
     return float(torch.special.entr(eigenvalues).sum().exp())
 
 
 def coverage(features: Features, reference: Features, neighbours: int = NEIGHBOURS) -> Float[Tensor, " others"]:
-    """Which rows of the reference have a row of the set near them: nearer than their own n-th neighbour.
+    """Rows of the reference that have a row of the set closer to them than their own n-th neighbour.
 
-    The mean is the coverage: 1 where the set is everywhere that the reference is. It grows with the set.
+    The mean is the coverage: 1 if the set is everywhere that the reference is. It grows with the size of the set.
 
     Args:
         features: the set.
         reference: more than `neighbours` rows.
-        neighbours: n.
+        neighbours: the number n.
 
     Returns:
         1 for each row of the reference that is covered, 0 for the others.
@@ -71,5 +71,5 @@ def coverage(features: Features, reference: Features, neighbours: int = NEIGHBOU
         Naeem et al. (2020), "Reliable Fidelity and Diversity Metrics for Generative Models", eq. 8.
     """
     own = distances(reference, reference)
-    radii = own.kthvalue(neighbours + 1, dim=1).values  # the nearest row of all is the row itself
+    radii = own.kthvalue(neighbours + 1, dim=1).values  # the nearest row is the row itself
     return (distances(reference, features).amin(dim=1) <= radii).double()

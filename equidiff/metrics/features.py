@@ -1,4 +1,4 @@
-"""Spaces in which samples are compared: what a network, a function of the user's or a small picture makes of them."""
+"""Feature spaces for comparing samples: of a network, of the user's own function, or of small images."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ from equidiff.registry.descriptors import Descriptor
 from equidiff.registry.specs import Spec
 from equidiff.types import Samples
 
-PIXELS = 32  # the longer side of the small picture, unless the user says otherwise
+DEFAULT_SIZE = 32  # the longer side of the small images of `pixels`
 EXPECTED = "pixels, fashion, timm:NAME, module:./FILE.py:FUNCTION, or inception:WEIGHTS.pth"
-PROBES = 2  # more than one, to see what a function makes of the batch axis
+PROBES = 2  # more than one, to see if a function keeps the batch axis
 
 
 @dataclass(frozen=True, eq=False)
 class FeatureSpace:
-    """A map from samples to features, and what is to be said of it.
+    """A map from samples to features, with its name and the weights that it uses.
 
     Attributes:
-        name: its spec in canonical form.
-        extract: samples `[batch, *sample_shape]`, images in [0, 1], to features `[batch, size]`.
-        weights: the weights files it uses.
-        inception: whether these are the features that FID and KID are defined on.
+        name: spec of the map in canonical form.
+        extract: maps samples `[batch, *sample_shape]`, images in [0, 1], to features `[batch, size]`.
+        weights: records of the weights files that the map uses.
+        inception: True for the features that FID and KID are defined on.
     """
 
     name: str
@@ -51,7 +51,7 @@ class FeatureOptions(NetworkOptions):
     """Options of `timm:NAME` and `fashion`."""
 
     model: None = Field(None, exclude=True)
-    layer: str | None = Field(None, description="the layer; the input of the classifier's final one by default")
+    layer: str | None = Field(None, description="the layer; by default the input of the classifier's final one")
     positions: Literal["mean", "max"] | None = Field(None, description="a channel of a feature map: mean or maximum")
     tokens: Literal["mean", "max", "cls"] | None = Field(
         None, description="a channel of a token sequence: mean, maximum, or the first token"
@@ -59,41 +59,41 @@ class FeatureOptions(NetworkOptions):
 
 
 def build_features(text: str, context: BuildContext) -> FeatureSpace:
-    """Build a feature space from what the user typed.
+    """Build a feature space from a spec.
 
     Args:
         text: `pixels[:SIZE]`, `fashion`, `timm:NAME[,checkpoint=...,layer=...]`, `module:FILE.py:FUNCTION` or
             `inception:WEIGHTS.pth`.
-        context: decides the device; its generator is whose samples are to be compared.
+        context: gives the device, and the generator of the samples to compare.
 
     Raises:
-        UsageError: the text cannot be understood.
-        EquiDiffError: the network, its weights or the function cannot be had, or cannot see the samples.
+        UsageError: the text is not a feature space.
+        EquiDiffError: the network, its weights or the function cannot be loaded, or cannot take the samples.
     """
     spec = Spec.parse(text)
     if spec.name not in BUILDERS:
         raise unknown_name("feature space", spec.name, BUILDERS, hint=f"--features takes {EXPECTED}")
     generator = context.generator
     if generator is None:
-        raise UsageError("A feature space needs a generator, whose samples it compares.")
+        raise UsageError("A feature space needs a generator of the samples to compare.")
     if len(generator.sample_shape) != 3:
         raise UnsupportedError(
-            "This generator makes points, which are compared as they are.",
+            "This generator makes points, which need no feature space.",
             given=f"--features {text}",
-            expected="no feature space",
+            expected="no --features option",
         )
     return BUILDERS[spec.name](spec, context, generator)
 
 
-def usual_features(context: BuildContext, under_test: frozenset[str]) -> tuple[FeatureSpace, str | None]:
-    """What to compare samples by where the user names nothing, and why.
+def default_features(context: BuildContext, under_test: frozenset[str]) -> tuple[FeatureSpace, str | None]:
+    """Choose the feature space if the user names none, and say why it is not the generator's network, if it is not.
 
-    The network that comes with the generator, unless it is the one under test: samples that were made to please a
-    network look good to it. Else small pictures. Points are compared as they are.
+    It is the network that comes with the generator, unless that is the network under test, to which samples found
+    with its help would look too good; else it is small images. Points are compared by their coordinates.
 
     Args:
-        context: its generator is whose samples are to be compared.
-        under_test: SHA-256 of the weights files that the run loaded.
+        context: gives the generator of the samples to compare.
+        under_test: SHA-256 hashes of the weights files that the run loaded.
     """
     generator = context.generator
     if generator is None or len(generator.sample_shape) != 3:
@@ -101,11 +101,11 @@ def usual_features(context: BuildContext, under_test: frozenset[str]) -> tuple[F
     if generator.network is None:
         return build_features(
             "pixels", context
-        ), "pixels know little of what a picture shows; --features names a network"
+        ), "pixels say little about the content of an image; choose a network with --features"
     own = BuildContext(context.device, context.dtype, generator, [])
     network = load_network(generator.network, None, own)
     if any(weights.sha256 in under_test for weights in own.weights):
-        why = f"{network.name}, the network at hand, is the one under test; --features names another"
+        why = f"the generator's own network, {network.name}, is under test; choose another with --features"
         return build_features("pixels", context), why
     return _network_space(generator.network, network, None, own), None
 
@@ -113,8 +113,8 @@ def usual_features(context: BuildContext, under_test: frozenset[str]) -> tuple[F
 def _pixels(spec: Spec, context: BuildContext, generator: Generator) -> FeatureSpace:
     read_options(Descriptor("pixels", "", ""), spec)
     if spec.argument is not None and not (spec.argument.isdecimal() and int(spec.argument) >= 2):
-        raise UsageError("This is no size of a picture.", given=spec, expected="pixels:SIZE, with SIZE of at least 2")
-    size = PIXELS if spec.argument is None else int(spec.argument)
+        raise UsageError("This is not an image size.", given=spec, expected="pixels:SIZE, with a SIZE of at least 2")
+    size = DEFAULT_SIZE if spec.argument is None else int(spec.argument)
     height, width = generator.sample_shape[-2:]
     factor = min(1.0, size / max(height, width))
     shape = (max(1, round(factor * height)), max(1, round(factor * width)))
@@ -130,7 +130,7 @@ def _pixels(spec: Spec, context: BuildContext, generator: Generator) -> FeatureS
 def _network(spec: Spec, context: BuildContext, generator: Generator) -> FeatureSpace:
     named = spec.argument if spec.name == "timm" else spec.name
     if (spec.name == "timm") != (spec.argument is not None):
-        raise UsageError("The network is not named as it should be.", given=spec, expected=EXPECTED)
+        raise UsageError("This does not name a network.", given=spec, expected=EXPECTED)
     options = read_options(Descriptor(spec.name, "", "", options=FeatureOptions), spec).model_dump()
     where = {key: options.pop(key) for key in ("layer", "positions", "tokens")}
     own = BuildContext(context.device, context.dtype, generator, [])
@@ -173,9 +173,9 @@ def _module(spec: Spec, context: BuildContext, generator: Generator) -> FeatureS
 def _inception(spec: Spec, context: BuildContext, generator: Generator) -> FeatureSpace:
     read_options(Descriptor("inception", "", ""), spec)
     if spec.argument is None:
-        raise UsageError("The weights of Inception are not named.", given=spec, expected="inception:WEIGHTS.pth")
+        raise UsageError("The spec names no weights of Inception.", given=spec, expected="inception:WEIGHTS.pth")
     path = Path(spec.argument)
-    read_weights(path)  # refuses a file with code in it, which torch-fidelity would run
+    read_weights(path)  # refuses a file that contains code, which torch-fidelity would run
     try:
         from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
     except ImportError as error:
@@ -190,7 +190,7 @@ def _inception(spec: Spec, context: BuildContext, generator: Generator) -> Featu
         raise UsageError(
             "These are not the weights of torch-fidelity's Inception.",
             given=path,
-            expected="pt_inception-2015-12-05-6726825d.pth, as its releases have it",
+            expected="pt_inception-2015-12-05-6726825d.pth, from its releases",
         ) from error
     module.to(context.device)
 

@@ -1,4 +1,4 @@
-"""How far measurements are from their target."""
+"""Fidelity: deviations of measurements from their target."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from equidiff.builtin.objectives.distribution import kl_roots
 from equidiff.types import Measurements, PerSample
 
-SUMS_TO_ONE = 1e-3  # how far the sum of float32 probabilities may be from 1
+SUM_TOLERANCE = 1e-3  # largest deviation from 1 of a sum of float32 probabilities
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,12 @@ class Deviations:
 def deviations(
     measurements: Measurements, target: Float[Tensor, " m"], spreads: Float[Tensor, " m"] | None = None
 ) -> Deviations:
-    """How far measurements are from a target.
+    """Compute the deviations of measurements from a target.
 
     Args:
         measurements: `[batch, m]`.
-        target: y*, or `[batch, m]`, one for each.
-        spreads: what to divide each component by, such as its standard deviation over prior samples.
+        target: y*, one for all, or `[batch, m]`, one for each.
+        spreads: divisor of each component, such as its standard deviation over prior samples.
 
     References:
         Thesis, section 4.1.2, "Activation Fidelity".
@@ -65,7 +65,7 @@ def rank_correlations(measurements: Measurements, target: Float[Tensor, " m"]) -
     """Spearman's correlation of each row with the target, over the m components, which are at least 2; ties are shared.
 
     Returns:
-        `[batch]` in [-1, 1]; not-a-number where all components of a row, or of the target, are equal.
+        `[batch]` in [-1, 1]; NaN where all components of a row, or of the target, are equal.
     """
     from scipy.stats import rankdata
 
@@ -76,15 +76,15 @@ def rank_correlations(measurements: Measurements, target: Float[Tensor, " m"]) -
 
 
 def as_distributions(values: Measurements, unit: str) -> Float[Tensor, "batch m"] | None:
-    """The probabilities that measurements stand for: logits by softmax; None where they stand for none.
+    """Convert measurements to probabilities: logits by softmax; None if they represent no distribution.
 
     Args:
         values: `[batch, m]`; the outputs of a classifier, or something else.
-        unit: of the measurement.
+        unit: unit of the measurement.
     """
     if values.shape[1] < 2:
         return None
     if unit == "logit":
         return values.double().softmax(dim=1)
-    sums = bool(((values.sum(dim=1) - 1).abs() < SUMS_TO_ONE).all()) and bool((values >= 0).all())
+    sums = bool(((values.sum(dim=1) - 1).abs() < SUM_TOLERANCE).all()) and bool((values >= 0).all())
     return values.double() if unit == "probability" and sums else None

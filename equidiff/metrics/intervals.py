@@ -1,7 +1,7 @@
-"""How sure a number is: bootstrap intervals, and the jackknife where resampling would bias.
+"""Confidence intervals: the bootstrap, and the jackknife where resampling would bias.
 
-A resample is given as weights, the number of times that each row was drawn: what is computed from pairs of rows can
-then leave out pairs of a row with itself, which would bias it.
+A resample is given as weights, the number of times that each row was drawn, so that a statistic of pairs of rows can
+leave out the pairs of a row with itself, which would bias it.
 
 References:
     Efron and Tibshirani (1993), "An Introduction to the Bootstrap", chapters 11 and 13.
@@ -19,13 +19,13 @@ from torch import Tensor
 
 RESAMPLES = 2000
 CONFIDENCE = 0.95
-GROUPS = 64  # left out one by one by the jackknife: more would take long and change little
+MAX_GROUPS = 64  # of rows that the jackknife leaves out in turn: more would take long and change little
 
 Pair = tuple[float, float]
 
 
 def resampling_weights(count: int, resamples: int = RESAMPLES, seed: int = 0) -> Float[Tensor, "resamples count"]:
-    """How often each of `count` rows is drawn in each resample; every row of weights sums to `count`."""
+    """Number of times that each of `count` rows is drawn in each resample; every row of weights sums to `count`."""
     random = torch.Generator().manual_seed(seed)
     drawn = torch.randint(count, (resamples, count), generator=random)
     return torch.zeros(resamples, count, dtype=torch.float64).scatter_add_(1, drawn, torch.ones_like(drawn).double())
@@ -38,20 +38,20 @@ def bootstrap_interval(
     confidence: float = CONFIDENCE,
     seed: int = 0,
 ) -> Pair:
-    """An expanded percentile interval.
+    """Expanded percentile interval of a statistic.
 
     The percentiles are moved outwards so that, for the mean of a normal sample, the interval is as wide as Student's.
 
     Args:
         statistic: maps weights `[resamples, count]`, one tensor for each count, to `[resamples]` values; those that are
-            not finite, such as a mean over pairs where one row was drawn alone, are left out.
-        counts: how many rows there are to draw from, for each independent set of rows; at least 2 each.
-        resamples: how many to draw.
-        confidence: how often, of many intervals, the true value is to be inside; in (0, 1).
-        seed: for the draws.
+            not finite, such as a mean over pairs when only one row was drawn, are left out.
+        counts: number of rows of each independent set to draw from; at least 2 each.
+        resamples: number of resamples.
+        confidence: fraction of intervals that contain the true value, in (0, 1).
+        seed: seed of the draws.
 
     Returns:
-        Its lower and upper end.
+        Its lower and upper ends.
     """
     weights = [resampling_weights(count, resamples, seed + position) for position, count in enumerate(counts)]
     values = statistic(*weights).double().cpu()
@@ -61,7 +61,7 @@ def bootstrap_interval(
 
 
 def mean_interval(values: Float[Tensor, " count"], confidence: float = CONFIDENCE, seed: int = 0) -> Pair:
-    """A bootstrap interval of the mean of at least 2 values."""
+    """Bootstrap interval of the mean of at least 2 values."""
     values = values.double()
     return bootstrap_interval(
         lambda weights: weights @ values / len(values), len(values), confidence=confidence, seed=seed
@@ -69,10 +69,10 @@ def mean_interval(values: Float[Tensor, " count"], confidence: float = CONFIDENC
 
 
 def share_interval(values: Float[Tensor, " count"], confidence: float = CONFIDENCE) -> Pair:
-    """Wilson's interval of a share, which has a width also where all values, even a single one, are alike.
+    """Wilson's interval of a share, which has a width even if all values are equal or there is only one.
 
     Args:
-        values: 1 for each that is counted, 0 for the others.
+        values: 1 for each row that counts, 0 for the others.
         confidence: as in `bootstrap_interval`.
 
     References:
@@ -87,22 +87,22 @@ def share_interval(values: Float[Tensor, " count"], confidence: float = CONFIDEN
 def jackknife_interval(
     statistic: Callable[[Tensor], float], count: int, confidence: float = CONFIDENCE
 ) -> tuple[float, float]:
-    """An interval from leaving out groups of rows: for what repeated rows would bias, such as a number of kinds.
+    """Interval from leaving out groups of rows, for statistics that repeated rows bias, such as a number of kinds.
 
     Args:
-        statistic: maps the indices of the rows that stay to a value.
-        count: how many rows there are; at least 3.
+        statistic: maps the indices of the remaining rows to a value.
+        count: number of rows, at least 3.
         confidence: as in `bootstrap_interval`.
 
     Returns:
-        The value of all rows, less and plus Student's quantile times the jackknife's standard error.
+        The value for all rows, minus and plus Student's quantile times the jackknife's standard error.
 
     References:
         Shao and Wu (1989), "A General Theory for Jackknife Variance Estimation".
     """
     from scipy.stats import t
 
-    groups = torch.arange(count).tensor_split(min(count, GROUPS))
+    groups = torch.arange(count).tensor_split(min(count, MAX_GROUPS))
     rows = torch.arange(count)
     without = torch.tensor([statistic(rows[~torch.isin(rows, group)]) for group in groups], dtype=torch.float64)
     error = math.sqrt((len(groups) - 1) / len(groups) * float((without - without.mean()).square().sum()))

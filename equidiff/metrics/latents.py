@@ -1,4 +1,4 @@
-"""Whether latents are such as the prior makes: their length, and whether neighbouring numbers are independent.
+"""Tests of latents against the prior: of their length, and of the independence of neighbouring numbers.
 
 Each test is exact for N(0, I), or nearly so, and gives a p-value: it is below 0.01 for 1 in 100 latents of the prior.
 """
@@ -14,7 +14,7 @@ from torch import Tensor
 from equidiff.types import Latents, PerSample
 
 EULER = 0.5772156649015329
-FEWEST = 64  # numbers in a latent, below which its spectrum says nothing
+MIN_LATENT_SIZE = 64  # numbers in a latent, below which its spectrum says nothing
 
 
 def relative_norms(latents: Latents) -> PerSample:
@@ -34,16 +34,16 @@ def norm_p_values(latents: Latents) -> PerSample:
 
 
 def spectral_flatness(latents: Latents) -> PerSample:
-    """Geometric over arithmetic mean of the power spectrum, divided by what it is for white noise: 1 is white.
+    """Geometric over arithmetic mean of the power spectrum, divided by its value for white noise: 1 is white.
 
-    Spectra are those of the planes of image-like latents `[batch, channels, height, width]`, and of others as one row
-    of numbers; what lies below 1 has more of some frequencies than of others.
+    Spectra are taken per channel of image-like latents `[batch, channels, height, width]`, and of others as one row of
+    numbers. A value below 1 means that some frequencies are stronger than others.
 
     References:
         Gray and Markel (1974), "A spectral-flatness measure for studying the autocorrelation method".
     """
     power = _periodogram(latents)
-    # the logarithm of an exponentially distributed number is on average minus Euler's constant
+    # the logarithm of an exponentially distributed number has a mean of minus Euler's constant
     return (power.log().mean(dim=1) + EULER).exp() / power.mean(dim=1)
 
 
@@ -55,10 +55,10 @@ def flatness_p_values(latents: Latents) -> PerSample:
 
 
 def neighbour_correlation(latents: Latents) -> PerSample:
-    """Correlation of neighbouring numbers, in standard deviations of that of white noise: 0 is white.
+    """Correlation of neighbouring numbers, in standard deviations of its value for white noise: 0 is white.
 
-    Neighbours are beside or below each other in the planes of image-like latents, else next to each other; the last is
-    a neighbour of the first.
+    Neighbours are beside or below each other in the channels of image-like latents, else next to each other; the last
+    is a neighbour of the first.
     """
     rows = latents.double()
     axes = (-1, -2) if rows.ndim == 4 else (-1,)
@@ -75,7 +75,7 @@ def correlation_p_values(latents: Latents) -> PerSample:
 
 
 def _periodogram(latents: Tensor) -> Float[Tensor, "batch frequencies"]:
-    """Power at the frequencies that mirror neither others nor themselves: there it is exponentially distributed."""
+    """Power at the frequencies that are not mirrored, where it is exponentially distributed."""
     rows = latents.double()
     width = rows.shape[-1] if rows.ndim == 4 else rows[0].numel()
     spectrum = torch.fft.rfft2(rows) if rows.ndim == 4 else torch.fft.rfft(rows.flatten(1))

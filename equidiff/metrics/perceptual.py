@@ -1,4 +1,4 @@
-"""LPIPS: how different two pictures look, as people judged it."""
+"""LPIPS: the difference of two images, as people judge it."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from equidiff.networks.checkpoints import read_weights
 from equidiff.networks.images import to_channels
 from equidiff.types import PerSample
 
-SMALLEST = 64  # pixels a side; of less, AlexNet leaves nothing to average
-BACKBONE = "features."  # what torchvision calls the part of AlexNet that is used
+MIN_SIDE = 64  # pixels: of smaller images AlexNet leaves nothing to average
+BACKBONE = "features."  # torchvision's name of the part of AlexNet that is used
 
 Images = Float[Tensor, "batch channels height width"]
 
 
 @final
 class PerceptualDistance:
-    """LPIPS with AlexNet, as torchmetrics has it.
+    """LPIPS with AlexNet, as implemented by torchmetrics.
 
     Args:
         network: maps two batches of RGB images in [0, 1] to their distances.
@@ -36,10 +36,10 @@ class PerceptualDistance:
 
     @classmethod
     def load(cls, path: Path, device: str) -> PerceptualDistance:
-        """Build it from torchvision's AlexNet; the weights of the judgements come with torchmetrics.
+        """Load torchvision's AlexNet; the weights fitted to human judgements come with torchmetrics.
 
         Args:
-            path: e.g. `alexnet-owt-7be5be79.pth`; its part `features` is enough.
+            path: e.g. `alexnet-owt-7be5be79.pth`; the part `features` is enough.
             device: a torch device.
 
         Raises:
@@ -69,11 +69,11 @@ class PerceptualDistance:
 
     @torch.no_grad()
     def between(self, samples: Images, others: Images) -> PerSample:
-        """The distances of pictures to as many others, row by row.
+        """Distances between two batches of images, row by row.
 
         Args:
-            samples: grey or RGB, nominally in [0, 1]; made larger where a side has less than 64 pixels.
-            others: likewise.
+            samples: grey or RGB images, nominally in [0, 1]; enlarged if a side has fewer than 64 pixels.
+            others: as many images of the same kind.
         """
         pair = [_prepare(each) for each in (samples, others)]
         return self._network(*pair, normalize=True).reshape(len(samples))
@@ -81,8 +81,8 @@ class PerceptualDistance:
 
 def _prepare(samples: Tensor) -> Tensor:
     rgb = to_channels(samples.clamp(0, 1), 3)
-    factor = SMALLEST / min(rgb.shape[-2:])
+    factor = MIN_SIDE / min(rgb.shape[-2:])
     if factor <= 1:
         return rgb
-    size = [max(SMALLEST, round(factor * side)) for side in rgb.shape[-2:]]
+    size = [max(MIN_SIDE, round(factor * side)) for side in rgb.shape[-2:]]
     return nn.functional.interpolate(rgb, size, mode="bilinear", align_corners=False)

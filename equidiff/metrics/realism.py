@@ -1,4 +1,4 @@
-"""How near a set of samples is to a reference, in a space of features `[rows, size]`."""
+"""Realism: distances of a set of samples from a reference, in a space of features `[rows, size]`."""
 
 from __future__ import annotations
 
@@ -19,33 +19,33 @@ Kernel = Callable[[Features, Features], Float[Tensor, "rows others"]]
 
 def distances(features: Features, others: Features) -> Float[Tensor, "rows others"]:
     """Euclidean distances, float64."""
-    # by differences: the usual expansion loses half of the digits where rows are close
+    # by differences: the usual expansion loses half of the digits if rows are close
     return torch.cdist(features.double(), others.double(), compute_mode="donot_use_mm_for_euclid_dist")
 
 
 def nearest_distances(features: Features, reference: Features) -> PerSample:
-    """The distance of each row to the nearest row of the reference."""
+    """Distance of each row to the nearest row of the reference."""
     return distances(features, reference).amin(dim=1)
 
 
 def percentiles(values: PerSample, among: Float[Tensor, " others"]) -> PerSample:
-    """The share of other values that are below each value, in per cent; equal ones count half.
+    """Percentage of the other values that are below each value; equal ones count half.
 
-    Of values from the same distribution as the others, the mean is 50.
+    For values from the distribution of the others, the mean is 50.
     """
     below = (among[None] < values[:, None]).double() + 0.5 * (among[None] == values[:, None]).double()
     return 100 * below.mean(dim=1)
 
 
 def mean_percentile_interval(values: PerSample, among: Float[Tensor, " others"], seed: int = 0) -> Pair:
-    """A bootstrap interval of the mean of `percentiles`; values and others are both resampled."""
+    """Bootstrap interval of the mean of `percentiles`; values and others are both resampled."""
     below = (values[:, None] > among[None]).double() + 0.5 * (values[:, None] == among[None]).double()
     scale = 100 / below.numel()
     return bootstrap_interval(lambda a, b: scale * (a @ below * b).sum(dim=1), *below.shape, seed=seed)
 
 
 def polynomial_kernel(features: Features, others: Features) -> Float[Tensor, "rows others"]:
-    """(a . b / size + 1)^3, the kernel of the kernel Inception distance.
+    """Kernel (a . b / size + 1)^3, that of the kernel Inception distance.
 
     References:
         Binkowski et al. (2018), "Demystifying MMD GANs", section 3.1.
@@ -54,12 +54,12 @@ def polynomial_kernel(features: Features, others: Features) -> Float[Tensor, "ro
 
 
 def gaussian_kernel(bandwidth: float) -> Kernel:
-    """exp(-|a - b|^2 / (2 bandwidth^2))."""
+    """Make the kernel exp(-|a - b|^2 / (2 bandwidth^2))."""
     return lambda features, others: (-0.5 * (distances(features, others) / bandwidth).square()).exp()
 
 
 def median_distance(features: Features) -> float:
-    """The median distance between two different rows: the usual bandwidth of a Gaussian kernel.
+    """Median distance between two different rows: the usual bandwidth of a Gaussian kernel.
 
     References:
         Gretton et al. (2012), "A Kernel Two-Sample Test", section 8.
@@ -70,9 +70,9 @@ def median_distance(features: Features) -> float:
 
 @dataclass(frozen=True, eq=False)
 class KernelDistance:
-    """The unbiased squared maximum mean discrepancy of two sets, and what it needs.
+    """Unbiased squared maximum mean discrepancy of two sets, from the kernels that it needs.
 
-    It is 0 on average where both are from one distribution, and may be below.
+    Its mean is 0 if both sets are from one distribution, so it may be negative.
 
     Attributes:
         within: kernel between the rows of the set.
@@ -89,43 +89,43 @@ class KernelDistance:
 
     @classmethod
     def of(cls, features: Features, reference: Features, kernel: Kernel) -> KernelDistance:
-        """Evaluate a kernel on at least 2 rows each."""
+        """Evaluate a kernel on two sets of at least 2 rows."""
         return cls(kernel(features, features), kernel(reference, reference), kernel(features, reference))
 
     @property
     def value(self) -> float:
-        """The distance of the sets as they are."""
+        """Distance of the two sets."""
         rows, others = (torch.ones(1, count, dtype=torch.float64) for count in self.between.shape)
         return self.weighted(rows, others).item()
 
     def weighted(self, rows: Tensor, others: Tensor) -> Float[Tensor, " resamples"]:
-        """The distance of resampled sets; see `resampling_weights`."""
+        """Distance of resampled sets; see `resampling_weights`."""
         across = (rows @ self.between * others).sum(dim=1) / (rows.sum(dim=1) * others.sum(dim=1))
         return mean_of_pairs(self.within, rows) + mean_of_pairs(self.reference, others) - 2 * across
 
     def interval(self, seed: int = 0) -> Pair:
-        """A bootstrap interval; both sets are resampled."""
+        """Bootstrap interval of the distance; both sets are resampled."""
         return bootstrap_interval(self.weighted, *self.between.shape, seed=seed)
 
-    def excess_interval(self, plain: KernelDistance, seed: int = 0) -> Pair:
-        """An interval of this distance less that of another set from the same reference; all three are resampled."""
+    def excess_interval(self, prior: KernelDistance, seed: int = 0) -> Pair:
+        """Interval of this distance minus that of prior samples from the same reference; all three are resampled."""
         return bootstrap_interval(
-            lambda rows, others, control: self.weighted(rows, others) - plain.weighted(control, others),
+            lambda rows, others, control: self.weighted(rows, others) - prior.weighted(control, others),
             *self.between.shape,
-            len(plain.within),
+            len(prior.within),
             seed=seed,
         )
 
 
 def mean_of_pairs(values: Float[Tensor, "rows rows"], weights: Float[Tensor, "resamples rows"]) -> Tensor:
-    """The mean over pairs of two different rows, in each resample."""
+    """Mean over pairs of two different rows, in each resample."""
     different = values - torch.diag(values.diagonal())
     pairs = weights.sum(dim=1).square() - weights.square().sum(dim=1)
     return (weights @ different * weights).sum(dim=1) / pairs
 
 
 def kernel_distance(features: Features, reference: Features, kernel: Kernel = polynomial_kernel) -> float:
-    """The unbiased squared maximum mean discrepancy; with the default kernel and Inception's features, KID.
+    """Unbiased squared maximum mean discrepancy; with the default kernel and Inception's features, KID.
 
     Args:
         features: at least 2 rows.
@@ -141,16 +141,16 @@ def frechet_distance(
     other_mean: Float[Tensor, " size"],
     other_covariance: Float[Tensor, "size size"],
 ) -> float:
-    """The squared Wasserstein-2 distance of two normal distributions; of Inception's features, FID.
+    """Squared Wasserstein-2 distance of two normal distributions; of Inception's features, FID.
 
-    Estimated from few samples it is biased far upwards: by more than what it is to measure, below some 10,000 samples.
+    An estimate from few samples is biased upwards: below some 10,000, by more than the distance itself.
 
     References:
         Heusel et al. (2017), "GANs Trained by a Two Time-Scale Update Rule", eq. 6.
         Chong and Forsyth (2020), "Effectively Unbiased FID and Inception Score".
     """
     product = covariance.double() @ other_covariance.double()
-    # of the product of two covariances, the eigenvalues are real and at least 0, but for rounding
+    # the eigenvalues of a product of two covariances are real and at least 0, up to rounding
     root_trace = torch.linalg.eigvals(product).real.clamp(min=0).sqrt().sum()
     traces = covariance.double().trace() + other_covariance.double().trace()
     return float((mean.double() - other_mean.double()).square().sum() + traces - 2 * root_trace)

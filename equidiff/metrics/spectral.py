@@ -1,7 +1,7 @@
-"""Where in the spectrum an image has its power, and how much of a measurement hangs on its high frequencies.
+"""Spectra of images, and the dependence of a measurement on high frequencies.
 
-Frequencies are fractions of the Nyquist frequency (half a cycle a pixel). Images are taken as periodic, as the low-pass
-filter takes them; power is the squared magnitude of the Fourier transform over the number of pixels, so that white
+Frequencies are fractions of the Nyquist frequency (half a cycle a pixel). Images are treated as periodic, as by the
+low-pass filter; power is the squared magnitude of the Fourier transform over the number of pixels, so that white
 noise has its variance at every frequency.
 
 References:
@@ -20,7 +20,7 @@ from equidiff.search.problem import Problem
 
 CUTOFFS = tuple(tenth / 10 for tenth in range(1, 10))
 BANDS = 10
-ROUNDING = 1 / (12 * 255**2)  # the power of rounding to 8 bits, the same at every frequency: less cannot be seen
+ROUNDING = 1 / (12 * 255**2)  # the power of rounding to 8 bits, the same at every frequency: less is invisible
 
 Images = Float[Tensor, "batch channels height width"]
 
@@ -36,7 +36,7 @@ def power_spectrum(samples: Images) -> Float[Tensor, "batch height width"]:
 
 
 def radial_frequencies(height: int, width: int) -> Float[Tensor, " bins"]:
-    """The middles of the rings of `radial_spectrum`, as fractions of the Nyquist frequency, up to 1."""
+    """Centres of the rings of `radial_spectrum`, as fractions of the Nyquist frequency, up to 1."""
     bins = min(height, width) // 2
     return torch.arange(1, bins + 1, dtype=torch.float64) / bins
 
@@ -44,20 +44,20 @@ def radial_frequencies(height: int, width: int) -> Float[Tensor, " bins"]:
 def radial_spectrum(samples: Images) -> Float[Tensor, "batch bins"]:
     """Mean power in rings around frequency zero.
 
-    There are as many rings, all equally wide, as half the shorter side has pixels. Frequency zero is in none of them,
-    nor are the corners, beyond the Nyquist frequency.
+    There is one ring for every two pixels of the shorter side, and all are equally wide. None contains frequency zero
+    or the corners, which lie beyond the Nyquist frequency.
 
     Args:
         samples: images of at least 2 pixels a side, nominally in [0, 1].
 
     Returns:
-        `[batch, min(height, width) // 2]`, float64, in squared pixel values; `radial_frequencies` says where.
+        `[batch, min(height, width) // 2]`, float64, in squared pixel values; `radial_frequencies` has the frequencies.
     """
     return _ring_means(power_spectrum(samples))
 
 
 def spectrum_slope(samples: Images) -> Float[Tensor, " batch"]:
-    """The exponent a of power ~ frequency^a: a least squares line through log power against log frequency of the rings.
+    """Exponent a of power ~ frequency^a: the slope of a line fitted to log power against log frequency of the rings.
 
     The power of rounding to 8 bits is added first, so that an image without high frequencies has a slope, too.
 
@@ -75,7 +75,7 @@ def spectrum_slope(samples: Images) -> Float[Tensor, " batch"]:
 
 
 def mean_log_spectrum(samples: Images) -> Float[Tensor, "height width"]:
-    """The spectrum of many images as a picture: the mean of log10 power, with frequency zero in the middle.
+    """Mean spectrum of many images: the mean of log10 power, with frequency zero in the middle.
 
     The power of rounding to 8 bits is added to each image's first.
     """
@@ -87,21 +87,21 @@ def band_powers(samples: Images, bands: int = BANDS) -> Float[Tensor, "batch ban
 
     Args:
         samples: images, nominally in [0, 1].
-        bands: their number; all are equally wide. The power of rounding to 8 bits is added to each.
+        bands: number of bands, all equally wide. The power of rounding to 8 bits is added to each.
 
     Returns:
-        `[batch, bands]`; not-a-number for a band that lies between the frequencies of a small image.
+        `[batch, bands]`; NaN for a band that lies between the frequencies of a small image.
     """
     power = power_spectrum(samples)
     radius = _radius(power)
-    # a frequency on an edge belongs below it, also where rounding puts it a hair above
+    # a frequency on an edge belongs below it, even if rounding puts it slightly above
     band = (radius * bands - 1e-9).ceil().long().clamp(min=0, max=bands + 1).flatten()
     sums = power.new_zeros(len(power), bands + 2).index_add(1, band, power.flatten(1))
     return (sums / band.bincount(minlength=bands + 2) + ROUNDING).log10()[:, 1 : bands + 1]
 
 
 def high_frequency_share(samples: Images, above: float = 0.5) -> Float[Tensor, " batch"]:
-    """The share of an image's variance that lies above a frequency; not-a-number for a blank image."""
+    """Share of an image's variance above a frequency; NaN for a blank image."""
     power = power_spectrum(samples)
     radius = _radius(power)
     return (power * (radius > above)).sum(dim=(1, 2)) / (power * (radius > 0)).sum(dim=(1, 2))
@@ -111,13 +111,13 @@ def high_frequency_share(samples: Images, above: float = 0.5) -> Float[Tensor, "
 def cutoff_curve(
     problem: Problem, samples: Images, cutoffs: tuple[float, ...] = CUTOFFS
 ) -> Float[Tensor, "cutoffs batch m"]:
-    """What the objective measures of images without their frequencies above each cut-off.
+    """Measurements of images without their frequencies above each cut-off.
 
-    Subtract `problem.target` for the deviation that the thesis draws. A measurement that low frequencies carry stays
-    where it is down to a low cut-off.
+    Subtract `problem.target` for the deviation that the thesis plots. A measurement that depends on low frequencies
+    alone stays the same down to a low cut-off.
 
     Args:
-        problem: for its objective, and the device that it measures on.
+        problem: gives the objective, and the device that it measures on.
         samples: images, nominally in [0, 1]; all of them in one pass.
         cutoffs: radii of the ideal filter, as fractions of the Nyquist frequency, in (0, 1].
 
@@ -137,7 +137,7 @@ def _ring_means(values: Tensor) -> Tensor:
     return (sums / ring.bincount(minlength=bins + 2).clamp(min=1))[:, 1 : bins + 1]
 
 
-def _radius(plane: Tensor) -> Tensor:
-    height, width = plane.shape[-2:]
+def _radius(values: Tensor) -> Tensor:
+    height, width = values.shape[-2:]
     rows, columns = (torch.fft.fftfreq(n, dtype=torch.float64) for n in (height, width))
-    return torch.hypot(rows[:, None], columns[None]).to(plane) / 0.5
+    return torch.hypot(rows[:, None], columns[None]).to(values) / 0.5

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from equidiff.builtin.objectives.custom import find_function
 from equidiff.contracts import BuildContext
 from equidiff.errors import EquiDiffError, PluginError, UnknownNameError, UnsupportedError, UsageError, WeightsError
-from equidiff.metrics.features import build_features, usual_features
+from equidiff.metrics.features import build_features, default_features
 from equidiff.networks import load_network
 
 
@@ -87,14 +87,14 @@ def test_a_function_of_ones_own(tmp_path):
         ("pixel", UnknownNameError, "pixels"),
         ("pixels:x", UsageError, "size"),
         ("pixels,size=3", UsageError, "no option"),
-        ("timm", UsageError, "not named"),
-        ("fashion:3", UsageError, "not named"),
+        ("timm", UsageError, "does not name a network"),
+        ("fashion:3", UsageError, "does not name a network"),
         ("timm:resnet1", UnknownNameError, "resnet"),
         ("fashion,layer=blok2", UnknownNameError, "block2"),
-        ("fashion,positions=all", UsageError, "unusable"),
+        ("fashion,positions=all", UsageError, "invalid value"),
         ("module", UsageError, "function"),
         ("module:./nowhere.py:f", UsageError, "does not exist"),
-        ("inception", UsageError, "not named"),
+        ("inception", UsageError, "names no weights"),
         ("inception:./nowhere.pth", WeightsError, "does not exist"),
         ("module:a:b,c", UsageError, "key=value"),
     ],
@@ -107,19 +107,19 @@ def test_what_cannot_be_used(text, error, words):
 def test_points_have_no_feature_space_but_themselves():
     with pytest.raises(UnsupportedError, match="points"):
         build_features("pixels", images(2))
-    space, why = usual_features(images(2), frozenset())
+    space, why = default_features(images(2), frozenset())
     assert why is None
     assert torch.equal(space.extract(torch.eye(2)), torch.eye(2))
 
 
 def test_the_usual_space_is_no_network_under_test():
-    space, why = usual_features(images(1, 28, 28, network="fashion"), frozenset())
+    space, why = default_features(images(1, 28, 28, network="fashion"), frozenset())
     assert (space.name, why) == ("fashion", None)
     under_test = frozenset(weights.sha256 for weights in space.weights)
-    space, why = usual_features(images(1, 28, 28, network="fashion"), under_test)
+    space, why = default_features(images(1, 28, 28, network="fashion"), under_test)
     assert space.name == "pixels"
     assert "under test" in why
-    space, why = usual_features(images(3, 64, 64), frozenset())
+    space, why = default_features(images(3, 64, 64), frozenset())
     assert space.name == "pixels"
     assert "--features" in why
 

@@ -27,7 +27,7 @@ from equidiff.contracts import BuildContext
 from equidiff.errors import UsageError
 from equidiff.folders import timestamp, write_atomically
 from equidiff.metrics import PerceptualDistance
-from equidiff.metrics.features import FeatureSpace, build_features, usual_features
+from equidiff.metrics.features import FeatureSpace, build_features, default_features
 from equidiff.numerics.random import Stream, prior_latents
 from equidiff.run.reopen import Finished
 
@@ -131,7 +131,7 @@ def _count_members(finished: Finished, plan: Plan) -> int:
 def _space(plan: Plan, context: BuildContext, finished: Finished, results: Results) -> FeatureSpace:
     under_test = frozenset(weights.sha256 for weights in finished.session.context.weights)
     if plan.features is None:
-        space, why = usual_features(context, under_test)
+        space, why = default_features(context, under_test)
         if why is not None:
             results.warnings.append(f"Samples are compared by their {space.name}: {why}.")
         return space

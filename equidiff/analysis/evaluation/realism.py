@@ -24,7 +24,7 @@ from equidiff.metrics import (
     relative_norms,
     spectral_flatness,
 )
-from equidiff.metrics.latents import FEWEST
+from equidiff.metrics.latents import MIN_LATENT_SIZE
 from equidiff.metrics.realism import Kernel, mean_percentile_interval
 
 REJECTED = 0.01  # by any of the tests together
@@ -102,7 +102,7 @@ def _add_latents(material: Material, results: Results) -> None:
     norms = [relative_norms(each) for each in sets]
     results.add("realism", "latent_norm", mean_of("|z| / sqrt(d)", "", *norms))
     p_values = [[norm_p_values(each)] for each in sets]
-    if material.latents[0].numel() < FEWEST:
+    if material.latents[0].numel() < MIN_LATENT_SIZE:
         why = f"latents of {material.latents[0].numel()} numbers are too short for a spectrum"
         results.skip("realism", ["latent_flatness", "latent_correlation"], why)
     else:
