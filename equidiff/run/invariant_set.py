@@ -128,7 +128,7 @@ class InvariantSet:
         for kind, spec in specs.items():
             if spec.startswith("<") or "custom:" in spec:
                 raise RunFolderError(
-                    f"The {kind} of this set cannot be built from its run folder: it was an object, or code of yours.",
+                    f"The {kind} of this set cannot be rebuilt from its run folder: it was an object or your own code.",
                     given=spec,
                     expected="equidiff.sample(...) with that object again",
                 )
