@@ -62,10 +62,10 @@ class Stream(Enum):
 
     def open(self, seed: int, *numbers: int) -> torch.Generator:
         """The stream of these numbers from its beginning, on the CPU."""
-        return stream(*self.key(seed, *numbers))
+        return open_stream(*self.key(seed, *numbers))
 
 
-def stream(*key: int) -> torch.Generator:
+def open_stream(*key: int) -> torch.Generator:
     """The random stream of a key, on the CPU.
 
     A key of fewer than four numbers is the same as that key with zeros appended up to four: `numpy.random.SeedSequence`

@@ -237,7 +237,7 @@ def test_points_are_not_images(tmp_path):
         ("saliency,widow=3", 2, ["no option 'widow'"]),
         ("occlusion,widow=3", 2, ["no option 'widow'", "window"]),
         ("window=3,occlusion", 2, ["begins with an option"]),
-        ("saliency,,gradcam", 2, ["is empty"]),
+        ("saliency,,gradcam", 2, ["empty entry"]),
         ("integrated_gradients,steps=no", 2, ["invalid value"]),
         ("saliency:3", 2, ["The attribution 'saliency' takes no argument", "equidiff show attribution saliency"]),
         ("noise_tunnel:salency", 1, ["no attribution named 'salency'", "saliency"]),

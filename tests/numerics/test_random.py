@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from equidiff.analysis.compare.maps import seed_of
-from equidiff.numerics.random import Stream, prior_latents, prior_samples, stream
+from equidiff.numerics.random import Stream, open_stream, prior_latents, prior_samples
 
 CANDIDATES = (Stream.BLOCK_CANDIDATES, Stream.SAMPLE_CANDIDATES)
 
@@ -34,7 +34,7 @@ def small_keys():
 def test_all_streams_are_pairwise_distinct():
     keys = [key for _, key in small_keys()]
     assert len(keys) == len(set(keys)) > 1000
-    seeds = {stream(*key).initial_seed() for key in keys}
+    seeds = {open_stream(*key).initial_seed() for key in keys}
     assert len(seeds) == len(keys)
 
 
@@ -57,15 +57,19 @@ def test_without_candidates_two_purposes_would_coincide():
 def test_keys_stay_as_they_are(purpose, numbers, key):
     """Every number that was ever printed depends on them."""
     assert purpose.key(7, *numbers) == key
-    assert torch.equal(torch.randn(4, generator=purpose.open(7, *numbers)), torch.randn(4, generator=stream(*key)))
+    assert torch.equal(torch.randn(4, generator=purpose.open(7, *numbers)), torch.randn(4, generator=open_stream(*key)))
     with pytest.raises(ValueError, match=f"{purpose.name} counts by {len(numbers)} numbers"):
         purpose.key(7, *numbers, 1)
 
 
 def test_a_stream_is_the_same_for_ever():
-    assert stream(7, 5).initial_seed() == 4346648539189822640
+    assert open_stream(7, 5).initial_seed() == 4346648539189822640
     # short keys are padded with zeros, keys of five numbers and more are not
-    assert stream(7, 5).initial_seed() == stream(7, 5, 0, 0).initial_seed() != stream(7, 5, 0, 0, 0).initial_seed()
+    assert (
+        open_stream(7, 5).initial_seed()
+        == open_stream(7, 5, 0, 0).initial_seed()
+        != open_stream(7, 5, 0, 0, 0).initial_seed()
+    )
 
 
 def test_a_method_has_other_seeds_than_samples():
