@@ -1,4 +1,4 @@
-"""The contract checks, for authors of plugins: call them from pytest.
+"""Checks of the contracts, for authors of plugins to call from pytest.
 
     from equidiff.testing import check_objective, check_plugin
 
@@ -8,7 +8,7 @@
     def test_brightness():
         check_objective(Brightness(), torch.rand(4, 1, 28, 28))
 
-Each check raises `ContractError`, an AssertionError, that says what is wrong and what the contract asks.
+Each check raises `ContractError`, an AssertionError, that says what is wrong and what the contract requires.
 """
 
 from equidiff.testing.attribution import check_attribution

@@ -1,4 +1,4 @@
-"""The contract of an attribution method."""
+"""Checks of the contract of an attribution method."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from equidiff.types import Samples
 def check_attribution(method: Attribution, scalar: ScalarTarget, samples: Samples) -> None:
     """Check that an attribution method keeps its contract.
 
-    Shape, dtype and finiteness; the same map for the same seed, alone and beside others; samples that stay as they
-    were; and networks that stay as they were: no hook, no gradient, the same value for the same sample.
+    It must return finite float32 maps of the right shape, the same ones for the same seed, alone or in a batch, and
+    leave samples and networks unchanged: no hooks, no gradients, the same value for the same sample.
 
     Args:
-        method: what to check.
+        method: the method to check.
         scalar: the measurement to explain, of images like the samples.
         samples: `[batch, channels, height, width]`, at least two.
 
     Raises:
-        ContractError: it does not.
+        ContractError: the method breaks its contract.
     """
     name = type(method).__name__
-    require(isinstance(method, Attribution), f"{name} is no Attribution", "a subclass of equidiff.Attribution")
+    require(isinstance(method, Attribution), f"{name} is not an Attribution", "a subclass of equidiff.Attribution")
     for flag in ("local", "random"):
         value = getattr(method, flag)
         require(isinstance(value, bool), f"{name}.{flag} is {value!r}", "True or False")

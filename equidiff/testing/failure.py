@@ -1,10 +1,10 @@
-"""How a check fails."""
+"""Failure of a check."""
 
 from __future__ import annotations
 
 
 class ContractError(AssertionError):
-    """A component does not keep its contract."""
+    """A component that breaks its contract."""
 
 
 def require(condition: bool, problem: str, asked: str) -> None:
@@ -12,8 +12,8 @@ def require(condition: bool, problem: str, asked: str) -> None:
 
     Args:
         condition: what must be true.
-        problem: what is wrong, naming the component.
-        asked: what the contract asks for.
+        problem: the problem, naming the component.
+        asked: the requirement of the contract.
 
     Raises:
         ContractError: the condition does not hold.

@@ -1,4 +1,4 @@
-"""The contract of a generator."""
+"""Checks of the contract of a generator."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def check_generator(generator: Generator, *, rows: int = 3, device: str = "cpu")
         device: where the generator is.
 
     Raises:
-        ContractError: it does not.
+        ContractError: the generator breaks its contract.
     """
     name = type(generator).__name__
-    require(isinstance(generator, Generator), f"{name} is no Generator", "a subclass of equidiff.Generator")
+    require(isinstance(generator, Generator), f"{name} is not a Generator", "a subclass of equidiff.Generator")
     for attribute in ("latent_shape", "sample_shape"):
         _check_shape(getattr(generator, attribute, None), f"{name}.{attribute}")
     require(
@@ -65,7 +65,7 @@ def _check_queries(generator: Generator, name: str) -> None:
         return
     for index, query in enumerate(queries):
         what = f"{name}.queries()[{index}]"
-        require(isinstance(query, Image), f"{what} is a {type(query).__name__}", "pictures, or one tensor of points")
+        require(isinstance(query, Image), f"{what} is a {type(query).__name__}", "images, or one tensor of points")
         require(query.mode in {"L", "RGB"}, f"{what} has mode {query.mode}", "mode L or RGB")
 
 

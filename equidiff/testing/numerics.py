@@ -1,4 +1,4 @@
-"""What every map from tensors to tensors must keep: form, repeatability, independence of rows, true gradients."""
+"""Checks of a map from tensors to tensors: form, repeatability, independence of rows, correct gradients."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from equidiff.testing.failure import require
 Function = Callable[[Tensor], Tensor]
 
 # lengths of the finite differences; kinks and rounding spoil some of them
-MOVES = (0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0003)
+STEP_LENGTHS = (0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0003)
 GRADIENT_TOLERANCE = 0.05
 ROUNDING = 2e-6
 ROW_TOLERANCE = 1e-4
 
 
 def check_map(function: Function, inputs: Tensor, shape: tuple[int, ...], what: str) -> Tensor:
-    """Check a map that works row by row, all of it.
+    """Check a map that works row by row.
 
     Args:
         function: the map.
         inputs: `[batch, ...]`, at least two rows.
-        shape: what one row of the result must have.
-        what: the map's name, for messages.
+        shape: shape of one row of the result.
+        what: name of the map, for messages.
 
     Returns:
         The result.
@@ -66,7 +66,7 @@ def check_gradient(function: Function, inputs: Tensor, what: str) -> None:
     with torch.enable_grad():
         leaf = inputs.detach().clone().requires_grad_()
         result = function(leaf)
-        asked = "a result that torch can differentiate: no .item(), .detach(), numpy or no_grad on the way"
+        asked = "a result that torch can differentiate: no .item(), .detach(), numpy or no_grad in between"
         require(result.requires_grad, f"{what} loses the graph", asked)
         weights = torch.randn(result.shape, generator=stream).to(result)
         (gradient,) = torch.autograd.grad((weights * result).sum(), leaf, allow_unused=True)
@@ -76,22 +76,22 @@ def check_gradient(function: Function, inputs: Tensor, what: str) -> None:
     direction = _unit(_unit(gradient) + _unit(random))
     slopes = _per_row(gradient * direction)
 
-    def along(move: float) -> Tensor:
+    def along(step: float) -> Tensor:
         with torch.no_grad():
-            return _per_row(weights * function(inputs + move * direction))
+            return _per_row(weights * function(inputs + step * direction))
 
-    off = _disagreement(along, slopes)
-    asked = "a gradient that agrees with finite differences: was part of the way detached, clamped or rounded?"
-    require(bool((off <= 1).all()), f"{what} has a wrong gradient in row {int(off.argmax())}", asked)
+    error = _disagreement(along, slopes)
+    asked = "a gradient that agrees with finite differences: is part of the computation detached, clamped or rounded?"
+    require(bool((error <= 1).all()), f"{what} has a wrong gradient in row {int(error.argmax())}", asked)
 
 
 def _disagreement(along: Callable[[float], Tensor], slopes: Tensor) -> Tensor:
-    """How far each row's slope is from its finite differences, in units of what is allowed; the best move counts."""
+    """Error of each row's slope against finite differences, as a fraction of the tolerance; the best length counts."""
     best = torch.full_like(slopes, torch.inf)
-    for move in MOVES:
-        ahead, behind = along(move), along(-move)
-        measured = (ahead - behind) / (2 * move)
-        rounding = ROUNDING * (ahead.abs() + behind.abs()) / move
+    for step in STEP_LENGTHS:
+        ahead, behind = along(step), along(-step)
+        measured = (ahead - behind) / (2 * step)
+        rounding = ROUNDING * (ahead.abs() + behind.abs()) / step
         allowed = GRADIENT_TOLERANCE * torch.maximum(measured.abs(), slopes.abs()) + rounding + 1e-9
         best = torch.minimum(best, (measured - slopes).abs() / allowed)
     return best
@@ -111,10 +111,10 @@ def _check_rows(function: Function, inputs: Tensor, result: Tensor, what: str) -
         with torch.no_grad():
             alone = function(inputs[index : index + 1])
         check_tensor(alone, (1, *result.shape[1:]), f"{what} of one row")
-        off = float((alone - result[index : index + 1]).abs().max()) if alone.numel() else 0.0
+        error = float((alone - result[index : index + 1]).abs().max()) if alone.numel() else 0.0
         asked = "a result that does not depend on the batch: no statistics over rows (a BatchNorm in training mode?)"
-        problem = f"{what} gives row {index} another value alone than beside others (by {off:.2g})"
-        require(off <= ROW_TOLERANCE * scale, problem, asked)
+        problem = f"{what} gives row {index} another value alone than beside others (by {error:.2g})"
+        require(error <= ROW_TOLERANCE * scale, problem, asked)
 
 
 def _per_row(values: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The contract of an objective."""
+"""Checks of the contract of an objective."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from equidiff.types import Samples
 def check_objective(objective: Objective, samples: Samples) -> None:
     """Check that an objective keeps its contract.
 
-    Names and unit, shapes and dtype, determinism, gradients against finite differences, independence of rows, the
-    residual, the comparison and the discrepancy, and the measurement of a picture.
+    This covers names and unit, shapes and dtype, determinism, gradients against finite differences, independence of
+    rows, the residual, the comparison and the discrepancy, and the measurement of an image.
 
     Args:
-        objective: what to check.
+        objective: the objective to check.
         samples: `[batch, *sample_shape]`, at least two, of the kind it will see.
 
     Raises:
-        ContractError: it does not.
+        ContractError: the objective breaks its contract.
     """
     name = type(objective).__name__
-    require(isinstance(objective, Objective), f"{name} is no Objective", "a subclass of equidiff.Objective")
+    require(isinstance(objective, Objective), f"{name} is not an Objective", "a subclass of equidiff.Objective")
     _check_words(objective, name)
     measurements = check_map(objective.measure, samples, (len(objective.names),), f"{name}.measure")
     _check_residual(objective, measurements, name)
@@ -67,7 +67,7 @@ def _check_compare(objective: Objective, samples: Samples, measurements: Tensor,
     for target in measurements:
         with torch.no_grad():
             compared, full = objective.compare(samples, target)
-        plain = objective.residual(measurements, target)
+        measured = objective.residual(measurements, target)
         check_tensor(compared, tuple(measurements.shape), f"{name}.compare's measurements")
         two = isinstance(full, Tensor) and full.ndim == 2
         require(two, f"{name}.compare's residual is {getattr(full, 'shape', full)!r}", "shape (batch, r)")
@@ -75,8 +75,8 @@ def _check_compare(objective: Objective, samples: Samples, measurements: Tensor,
         scale = 1e-5 * (1 + measurements.abs().max())
         same = bool(((compared - measurements).abs() <= scale).all())
         require(same, f"{name}.compare and {name}.measure disagree", "the same measurements from both")
-        shorter = plain.norm(dim=1) - full.norm(dim=1) > scale
-        asked = "a residual that is only added to: what `contains` rejects must not be a member"
+        shorter = measured.norm(dim=1) - full.norm(dim=1) > scale
+        asked = "a residual at least as long: a sample that `contains` rejects must not be a member"
         require(not bool(shorter.any()), f"{name}.compare gives a residual shorter than {name}.residual", asked)
 
 

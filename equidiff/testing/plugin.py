@@ -1,4 +1,4 @@
-"""The contract of a plugin module: what it says of its components, before anything heavy is imported."""
+"""Checks of the contract of a plugin module: its descriptors, and that listing them imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from equidiff.testing.failure import ContractError, require
 
 HEAVY = ("torch", "timm", "diffusers", "transformers", "matplotlib", "scipy")
 
-# run in a process of its own, where nothing is imported yet
+# run in a separate process, where nothing is imported yet
 _PROBE = """
 import sys
 from importlib.metadata import EntryPoint
@@ -34,7 +34,7 @@ print(*[name for name in sys.argv[2:] if name in sys.modules])
 
 
 def load_plugins(*plugins: str | ModuleType | Path) -> Plugins:
-    """The named plugins and no others: what happens to be installed on the machine is not looked for.
+    """Load the named plugins and no others, even if more are installed on the machine.
 
     Args:
         plugins: modules, their import names ("equidiff.builtin" for the built-in components), or paths of one-file
@@ -57,9 +57,9 @@ def load_plugins(*plugins: str | ModuleType | Path) -> Plugins:
 def check_plugin(plugin: str | ModuleType | Path) -> Plugins:
     """Check that a plugin keeps its contract.
 
-    Its descriptors are well formed, its factories can be imported and called as promised, its options forbid unknown
-    keys, its examples are valid, what it lists are tables, and to list it imports nothing heavy (one-file plugins may:
-    only who names them pays).
+    Its descriptors must be well formed, its factories importable and callable as documented, its options must forbid
+    unknown keys, its examples be valid and its listings be tables; listing the plugin must import nothing heavy (except
+    for one-file plugins, which cost only those who name them).
 
     Args:
         plugin: a module, its import name, or the path of a one-file plugin.
@@ -68,7 +68,7 @@ def check_plugin(plugin: str | ModuleType | Path) -> Plugins:
         The plugin, loaded alone.
 
     Raises:
-        ContractError: it does not.
+        ContractError: the plugin breaks its contract.
     """
     plugins = load_plugins(plugin)
     if not isinstance(plugin, Path):
@@ -92,7 +92,7 @@ def _check_light(module: str) -> None:
     probe = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     require(probe.returncode == 0, f"Importing {module} in a new process fails: {probe.stderr.strip()}", "a module")
     heavy = probe.stdout.split()
-    asked = "a module that only describes; put the components into modules of their own, named by `factory`"
+    asked = "a module that only describes; put the components into other modules, named by `factory`"
     require(not heavy, f"Listing the plugin {module} imports {', '.join(heavy)}", asked)
 
 
@@ -102,7 +102,7 @@ def _check_descriptor(offer: Offer) -> None:
     asked = "letters, digits, - and _, a letter first"
     require(bool(NAME.fullmatch(descriptor.name)), f"{what} has a name that no spec can contain", asked)
     one_line = bool(descriptor.summary.strip()) and "\n" not in descriptor.summary
-    require(one_line, f"{what} has the summary {descriptor.summary!r}", "one line that says what it is")
+    require(one_line, f"{what} has the summary {descriptor.summary!r}", "one line that describes it")
     module, colon, function = descriptor.factory.partition(":")
     well_formed = bool(colon) and all(part.isidentifier() for part in [*module.split("."), function])
     require(well_formed, f"{what} has the factory {descriptor.factory!r}", 'an import string "package.module:function"')
@@ -167,7 +167,7 @@ def _check_listing(offer: Offer, plugins: Plugins) -> None:
     try:
         listing = plugins.listing(offer)
     except Exception as error:
-        raise ContractError(f"{what} cannot be had: {type(error).__name__}: {error}") from error
+        raise ContractError(f"{what} cannot be loaded: {type(error).__name__}: {error}") from error
     if listing is None:
         return
     columns, rows = listing

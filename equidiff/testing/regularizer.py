@@ -1,4 +1,4 @@
-"""The contract of a regularizer."""
+"""Checks of the contract of a regularizer."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from equidiff.types import Latents, Samples
 def check_regularizer(regularizer: Regularizer, samples: Samples, latents: Latents) -> None:
     """Check that a regularizer keeps its contract.
 
-    Views keep the samples' shape, penalties are at least 0; both are deterministic, differentiable, and independent of
-    the other rows.
+    Views must keep the shape of the samples and penalties be at least 0; both must be deterministic, differentiable
+    and independent of the other rows.
 
     Args:
-        regularizer: what to check.
+        regularizer: the regularizer to check.
         samples: `[batch, *sample_shape]`, at least two.
         latents: `[batch, *latent_shape]`, as many.
 
     Raises:
-        ContractError: it does not.
+        ContractError: the regularizer breaks its contract.
     """
     name = type(regularizer).__name__
-    require(isinstance(regularizer, Regularizer), f"{name} is no Regularizer", "a subclass of equidiff.Regularizer")
+    require(isinstance(regularizer, Regularizer), f"{name} is not a Regularizer", "a subclass of equidiff.Regularizer")
     _check_views(regularizer, samples, name)
     _check_penalty(regularizer, samples, latents, name)
 

@@ -1,4 +1,4 @@
-"""The contract of a solver, and the means to drive one."""
+"""Checks of the contract of a solver, and the means to drive one."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ HOPELESS_BUDGET = 40
 
 @dataclass(frozen=True)
 class Drive:
-    """What a solver did.
+    """Results and steps of a driven solver.
 
     Attributes:
         results: one for each sample, in index order.
@@ -109,10 +109,10 @@ def check_solver(solver: Solver, *, slope: float = 1.0) -> None:
         slope: steepness of the problems; a fixed learning rate suits one better than another.
 
     Raises:
-        ContractError: it does not.
+        ContractError: the solver breaks its contract.
     """
     name = type(solver).__name__
-    require(isinstance(solver, Solver), f"{name} is no Solver", "a subclass of equidiff.Solver")
+    require(isinstance(solver, Solver), f"{name} is not a Solver", "a subclass of equidiff.Solver")
     for attribute in ("budget", "tolerance", "weight"):
         value = getattr(solver, attribute, None)
         good = isinstance(value, int | float) and math.isfinite(value) and value > 0
@@ -164,7 +164,7 @@ def _check_streams(solver: Solver, problem: Problem, tolerance: float, name: str
 
 def _check_budget(solver: Solver, slope: float, name: str) -> None:
     hopeless = Problem(_Identity(), _Bounded(slope), NoRegularizer(), torch.tensor([9.0]), solver.weight)
-    # as many as share their plain samples, so that each pays its own part of them
+    # as many as share their prior samples, so that each pays its own part of them
     done = drive(solver, hopeless, indices=range(16), budget=HOPELESS_BUDGET, tolerance=1e-3 * solver.weight)
     cost, error = max(result.cost.evaluations for result in done.results), done.results[0].error
     require(error is None, f"{name} fails where nothing can be solved: {error}", "a solver that gives up in silence")

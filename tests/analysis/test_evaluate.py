@@ -161,5 +161,5 @@ def test_the_tables_say_what_is_what(garments):
     for words in ("95 % interval", "fidelity", "spectral", "realism", "diversity", "activation", "not measured"):
         assert words in outcome.stdout
     assert "Members: 3. Below 50" in outcome.stderr
-    assert "is the one under test" in outcome.stderr
+    assert "is under test" in outcome.stderr
     assert "Traceback" not in outcome.stderr

@@ -296,7 +296,7 @@ def grad(self, scalar, samples):
 @pytest.mark.parametrize(
     ("broken", "message"),
     [
-        (object(), "is no Attribution"),
+        (object(), "is not an Attribution"),
         (component(attribute=grad, local="yes"), "local is 'yes'"),
         (component(attribute=lambda self, e, x: grad(self, e, x)[:, 0]), "gives shape"),
         (component(attribute=lambda self, e, x: grad(self, e, x).double()), "float64"),

@@ -49,7 +49,7 @@ def rounded(z):
 @pytest.mark.parametrize(
     ("broken", "message"),
     [
-        (object(), "is no Generator"),
+        (object(), "is not a Generator"),
         (component(Generator, latent_shape=[4], sample_shape=(4,), generate=lambda self, z: z), "latent_shape is"),
         (generator(lambda self, z, steps=None: z, network=3), "network is 3"),
         (generator(lambda self, z, steps=None: z[:, :2]), "gives shape"),
@@ -105,7 +105,7 @@ def test_a_broken_split_is_caught(broken, message):
 @pytest.mark.parametrize(
     ("broken", "message"),
     [
-        (object(), "is no Objective"),
+        (object(), "is not an Objective"),
         (objective(mean, names=["y"]), "names is"),
         (objective(mean, names=("y", "y")), "same name twice"),
         (objective(mean, unit=""), "unit is"),
@@ -208,7 +208,7 @@ class Remembers(Solver):
 @pytest.mark.parametrize(
     ("broken", "message"),
     [
-        (object(), "is no Solver"),
+        (object(), "is not a Solver"),
         (solver(budget=0), "budget is 0"),
         (solver(rate=0.0), "without a solution"),
         (solver(rate=3.0), "the loss is not finite"),
