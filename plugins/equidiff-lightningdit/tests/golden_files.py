@@ -1,4 +1,4 @@
-"""The golden tensors: made by the published code from small random networks; some here, all beside the project."""
+"""Golden tensors, made by the published code from small random networks; some ship, all lie beside the project."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ def golden_names(prefix):
 
 
 def load_golden(name):
-    """All tensors; from here what is here, so that the test is the same everywhere."""
+    """All tensors of a file; shipped ones come first, so that the test is the same everywhere."""
     folder = HERE if (HERE / f"{name}.safetensors").exists() else MORE
     return load_file(folder / f"{name}.safetensors")
 

@@ -1,4 +1,4 @@
-"""`equidiff run -g lightningdit:FOLDER` with tiny files in the published layouts, and what users get wrong."""
+"""`equidiff run -g lightningdit:FOLDER` with tiny files in the published layouts, and users' mistakes."""
 
 import os
 import pickle
@@ -181,7 +181,7 @@ def test_without_a_network_the_panel_says_how_to_fetch_by_hand(tmp_path, objecti
 
 
 def test_published_files_come_from_the_hub_with_their_revision(tmp_path, folder, objective, monkeypatch):
-    """Tiny files stand in for the published ones."""
+    """Published names, with tiny files in place of the published ones."""
     use_cache(monkeypatch, tmp_path / "cache")
     names = {
         "lightningdit-xl-imagenet256-800ep.pt": "transformer.pt",

@@ -1,4 +1,4 @@
-"""The small model that ships with the plugin: trained weights, by the same path as the published ones."""
+"""The small model that ships with the plugin, loaded by the same code as the published ones."""
 
 import pytest
 import torch
@@ -25,7 +25,7 @@ def noise(rows):
 
 @torch.no_grad()
 def judged(generator, rows=8):
-    """Probabilities of the shipped classifier, which was trained apart from the generator."""
+    """Probabilities of the shipped classifier, which was trained independently of the generator."""
     network = load_network("fashion", None, BuildContext())
     return network.module(generator.generate(noise(rows))).softmax(dim=1)
 

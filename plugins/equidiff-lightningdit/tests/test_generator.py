@@ -33,7 +33,7 @@ def gradient(generator, at):
 
 
 class GaussianFlow(nn.Module):
-    """The exact velocity where data are normal with mean MEAN and standard deviation SPREAD, entry by entry."""
+    """Exact velocity for normal data with mean MEAN and standard deviation SPREAD, entry by entry."""
 
     null_label = 3
 
@@ -94,7 +94,7 @@ def test_checkpointing_changes_nothing(folder, method):
 
 
 def saved_bytes(generator, at):
-    """What the graph keeps of a forward pass, each tensor counted once."""
+    """Bytes that the graph keeps of a forward pass, counting each tensor once."""
     kept = {}
 
     def note(tensor):
@@ -141,7 +141,7 @@ def test_compiled_is_the_same(folder):
 
 
 def test_math_attention_has_second_derivatives(folder):
-    """Fused kernels have none; torch's own switch chooses the explicit ones."""
+    """Fused kernels have no second derivative; torch's own switch chooses the explicit ones."""
     model = load_parts(str(folder)).transformer
     at, time, label = latents(1).requires_grad_(), torch.tensor([0.3]), torch.tensor([2])
     with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from equidiff_lightningdit.sampler import sample_ode, time_grid
     from equidiff_lightningdit.transformer import LightningDiT
 
-# imported when asked for: the entry point must load without torch
+# imported on first use: the entry point must load without torch
 _HOMES = {
     "LatentStats": "checkpoints",
     "LightningDiT": "transformer",

@@ -22,7 +22,7 @@ from equidiff_lightningdit.checkpoints import check_role, read_checkpoint
 
 PARTS = ("encoder.", "decoder.", "quant_conv.", "post_quant_conv.")
 GROUPS = 32
-# published name, diffusers' name; the first that fits goes first
+# published name, diffusers' name; applied in this order
 RENAMED = (
     (".mid.block_1.", ".mid_block.resnets.0."),
     (".mid.block_2.", ".mid_block.resnets.1."),
@@ -46,25 +46,25 @@ RENAMED_IN_ATTENTION = (
 
 
 def load_autoencoder(path: str | Path) -> AutoencoderKL:
-    """Load a VA-VAE, or another autoencoder of that code: its configuration is read off the weights.
+    """Load a VA-VAE, or another autoencoder of that code: its configuration is read from the weights.
 
     Args:
         path: a `.pt` file (with `state_dict`, `model`, or the bare state dict) or the same as safetensors. Losses and
-            foundation models that training leaves in it are dropped; all else must fit.
+            foundation models left over from training are dropped; every other tensor must fit.
 
     Returns:
         Frozen, in evaluation mode, float32, on the CPU. It takes and gives images `[batch, channels, height, width]`
         nominally in [-1, 1]; its latents are not normalised.
 
     Raises:
-        WeightsError: the file is missing, damaged, holds code, or is no such autoencoder.
+        WeightsError: the file is missing or damaged, holds code, or is not such an autoencoder.
     """
     path = Path(path)
     return build_autoencoder(read_checkpoint(path), path)
 
 
 def build_autoencoder(content: Mapping[str, Tensor], path: Path) -> AutoencoderKL:
-    """What `load_autoencoder` does with the content of a file."""
+    """Build the autoencoder from the content of a file; see `load_autoencoder`."""
     check_role(content, path, "autoencoder")
     weights = {key: value for key, value in content.items() if _belongs(key)}
     config = autoencoder_config(weights, path)
@@ -80,7 +80,7 @@ def build_autoencoder(content: Mapping[str, Tensor], path: Path) -> AutoencoderK
 
 
 def autoencoder_config(weights: Mapping[str, Tensor], path: Path | str = "") -> dict[str, Any]:
-    """The arguments of diffusers' AutoencoderKL that these weights, under their published names, belong to.
+    """Arguments of diffusers' AutoencoderKL for these weights, which have their published names.
 
     Raises:
         WeightsError: the weights are not those of a KL autoencoder.
@@ -93,7 +93,7 @@ def autoencoder_config(weights: Mapping[str, Tensor], path: Path | str = "") -> 
         outputs = len(weights["decoder.conv_out.weight"])
     except KeyError as error:
         raise WeightsError(
-            f"This is no autoencoder of LightningDiT: {error.args[0]} is missing.",
+            f"This is not an autoencoder of LightningDiT: {error.args[0]} is missing.",
             given=path,
             expected="a VA-VAE checkpoint, with encoder, decoder, quant_conv and post_quant_conv",
             hint="autoencoder=PATH names the file",
@@ -114,16 +114,16 @@ def autoencoder_config(weights: Mapping[str, Tensor], path: Path | str = "") -> 
 
 
 def diffusers_key(key: str, levels: int) -> str:
-    """The name in diffusers' AutoencoderKL of a weight of the published code.
+    """Name that diffusers' AutoencoderKL gives to a weight of the published code.
 
     Args:
         key: published name, such as "decoder.up.4.attn.0.q.weight".
-        levels: resolutions of the autoencoder; the decoder's are counted the other way round there.
+        levels: number of resolutions; diffusers counts those of the decoder in reverse.
     """
     pairs = RENAMED + (RENAMED_IN_ATTENTION if ".attn" in key else ())
     for published, new in pairs:
         key = key.replace(published, new)
-    return _turned(key, "decoder.up_blocks.", levels)
+    return _reversed(key, "decoder.up_blocks.", levels)
 
 
 def published_weights(model: AutoencoderKL) -> dict[str, Tensor]:
@@ -135,12 +135,12 @@ def published_weights(model: AutoencoderKL) -> dict[str, Tensor]:
         for published, own in RENAMED + (RENAMED_IN_ATTENTION if attention else ()):
             key = key.replace(own, published)
         convolution = attention and value.ndim == 2
-        weights[_turned(key, "decoder.up.", levels)] = value[:, :, None, None] if convolution else value
+        weights[_reversed(key, "decoder.up.", levels)] = value[:, :, None, None] if convolution else value
     return weights
 
 
-def _turned(key: str, prefix: str, levels: int) -> str:
-    """The decoder's levels are counted from the finest in the one, from the coarsest in the other."""
+def _reversed(key: str, prefix: str, levels: int) -> str:
+    """Reverse the count of the decoder's levels, which starts at the finest or at the coarsest."""
     if not key.startswith(prefix):
         return key
     level, rest = key.removeprefix(prefix).split(".", 1)
@@ -148,7 +148,7 @@ def _turned(key: str, prefix: str, levels: int) -> str:
 
 
 def _count(weights: Mapping[str, Tensor], pattern: str) -> int:
-    """One more than the largest number in the names that begin with the pattern."""
+    """One more than the largest number in the names that start with the pattern."""
     return 1 + max((int(found[1]) for key in weights if (found := re.match(pattern, key))), default=-1)
 
 

@@ -1,4 +1,4 @@
-"""Reading the published files: transformer, autoencoder and latent statistics, each recognised by what is in it."""
+"""Readers of the published files: transformer, autoencoder and latent statistics, recognised by their content."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from equidiff.networks.checkpoints import put_weights, read_weights
 from equidiff_lightningdit.config import TransformerConfig
 from equidiff_lightningdit.transformer import LightningDiT
 
-WRAPPERS = ("ema", "state_dict", "model")  # where the weights are in a larger file, the averaged ones first
-PREFIXES = ("module.", "_orig_mod.")  # what wrappers of a module leave before its names
+WRAPPERS = ("ema", "state_dict", "model")  # keys of the weights in a larger file, the averaged weights first
+PREFIXES = ("module.", "_orig_mod.")  # prefixes that wrappers of a module add to its names
 ROLES = {
     "transformer": "x_embedder.proj.weight",
     "autoencoder": "decoder.conv_in.weight",
     "latent statistics": "std",
-}  # a key that only this file has
+}  # a key that no other file has
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class LatentStats:
     Attributes:
         mean: `[1, channels, 1, 1]`, float32.
         std: the same shape, above 0.
-        multiplier: what normalised latents were multiplied with in training; 1 for the published checkpoints.
+        multiplier: factor on normalised latents in training; 1 for the published checkpoints.
     """
 
     mean: Float[Tensor, "1 channels 1 1"]
@@ -39,52 +39,52 @@ class LatentStats:
     multiplier: float = 1.0
 
     def normalise(self, latents: Tensor) -> Tensor:
-        """From the autoencoder's latents to the transformer's."""
+        """Map the autoencoder's latents to the transformer's."""
         return (latents - self.mean) / self.std * self.multiplier
 
     def denormalise(self, latents: Tensor) -> Tensor:
-        """From the transformer's latents to the autoencoder's."""
+        """Map the transformer's latents to the autoencoder's."""
         return latents * self.std / self.multiplier + self.mean
 
     def to(self, device: str) -> LatentStats:
-        """The same on another device."""
+        """Copy to another device."""
         return LatentStats(self.mean.to(device), self.std.to(device), self.multiplier)
 
 
 def read_checkpoint(path: Path) -> dict[str, Tensor]:
-    """The state dict in a file of any published layout, without prefixes, on the CPU.
+    """Read the state dict from a file of any published layout, without prefixes, on the CPU.
 
     Raises:
-        WeightsError: the file is missing, damaged, holds no state dict, or holds code, which is never run.
+        WeightsError: the file is missing or damaged, holds no state dict, or holds code, which is never run.
     """
     return {_stripped(key): value for key, value in read_weights(path, WRAPPERS).items()}
 
 
 def role_of(weights: Mapping[str, Tensor]) -> str | None:
-    """Which of the three files this is: "transformer", "autoencoder", "latent statistics", or None."""
+    """Role of a file: "transformer", "autoencoder", "latent statistics", or None."""
     return next((role for role, key in ROLES.items() if key in weights), None)
 
 
 def load_transformer(path: str | Path, heads: int | None = None) -> LightningDiT:
-    """Load a LightningDiT; its configuration is read off the weights.
+    """Load a LightningDiT; its configuration is read from the weights.
 
     Args:
         path: a `.pt` file (with `ema`, `model`, or the bare state dict; prefixes `module.` are dropped), or the same
             as safetensors. Every tensor must fit.
-        heads: attention heads; needed only for checkpoints with neither rotary tables nor qk-norm, which do not tell.
+        heads: attention heads; needed only for checkpoints with neither rotary tables nor qk-norm.
 
     Returns:
         Frozen, in evaluation mode, float32, on the CPU.
 
     Raises:
-        WeightsError: the file is missing, damaged, holds code, is another file, or lacks tensors (they are named).
+        WeightsError: the file is missing or damaged, holds code, has another role, or lacks tensors (which are named).
     """
     path = Path(path)
     return build_transformer(read_checkpoint(path), path, heads)
 
 
 def build_transformer(weights: Mapping[str, Tensor], path: Path, heads: int | None = None) -> LightningDiT:
-    """What `load_transformer` does with the content of a file."""
+    """Build the transformer from the content of a file; see `load_transformer`."""
     check_role(weights, path, "transformer")
     with torch.device("meta"):
         model = LightningDiT(TransformerConfig.from_weights(weights, heads))
@@ -98,23 +98,23 @@ def load_latent_stats(path: str | Path, multiplier: float = 1.0) -> LatentStats:
 
     Args:
         path: a `.pt` or safetensors file.
-        multiplier: what training multiplied normalised latents with.
+        multiplier: factor on normalised latents in training.
 
     Raises:
-        WeightsError: the file is missing, damaged, is another file, or its numbers cannot be statistics.
+        WeightsError: the file is missing or damaged, has another role, or its numbers cannot be statistics.
     """
     path = Path(path)
     return build_latent_stats(read_checkpoint(path), path, multiplier)
 
 
 def build_latent_stats(weights: Mapping[str, Tensor], path: Path, multiplier: float = 1.0) -> LatentStats:
-    """What `load_latent_stats` does with the content of a file."""
+    """Build the statistics from the content of a file; see `load_latent_stats`."""
     check_role(weights, path, "latent statistics")
     mean, std = (weights[name].float() if name in weights else torch.empty(0) for name in ("mean", "std"))
     good = mean.ndim == 4 and mean.shape == std.shape == (1, mean.shape[1], 1, 1) and bool((std > 0).all())
     if not good or not bool(mean.isfinite().all() & std.isfinite().all()):
         raise WeightsError(
-            "These are no latent statistics.",
+            "These are not latent statistics.",
             given=f"{path}: mean {tuple(mean.shape)}, std {tuple(std.shape)}",
             expected="finite mean and std of shape (1, channels, 1, 1), std above 0",
         )
@@ -122,7 +122,7 @@ def build_latent_stats(weights: Mapping[str, Tensor], path: Path, multiplier: fl
 
 
 def check_role(weights: Mapping[str, Tensor], path: Path, role: str) -> None:
-    """Raise unless the content of a file is of this role."""
+    """Raise unless the content of a file has this role."""
     found = role_of(weights)
     if found == role:
         return
@@ -130,7 +130,7 @@ def check_role(weights: Mapping[str, Tensor], path: Path, role: str) -> None:
         f"This file is not the {role} of a LightningDiT" + (f", but the {found}." if found else "."),
         given=f"{path}, with {len(weights)} tensors such as {next(iter(weights), 'none')}",
         expected=f"a file with {ROLES[role]} in it",
-        hint="lightningdit:FOLDER, with all three files in the folder, tells them apart by itself",
+        hint="lightningdit:FOLDER recognises all three files in a folder",
     )
 
 

@@ -1,4 +1,4 @@
-"""Sizes and flags of the network, read off a checkpoint's keys and shapes."""
+"""Sizes and flags of the network, read from a checkpoint's keys and shapes."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from torch import Tensor
 
 from equidiff.errors import WeightsError
 
-# blocks, width, heads: the published family, for checkpoints whose keys do not tell the heads
+# blocks, width, heads: the published family, for checkpoints whose keys do not imply the number of heads
 FAMILY = {"B": (12, 768, 12), "L": (24, 1024, 16), "XL": (28, 1152, 16), "1p0B": (24, 1536, 24), "1p6B": (28, 1792, 28)}
 
 
 @dataclass(frozen=True)
 class TransformerConfig:
-    """What a LightningDiT is made of.
+    """Sizes and flags of a LightningDiT.
 
     Attributes:
-        input_size: side of the latent, in places.
+        input_size: side of the latent, in positions.
         patch_size: side of a token's patch.
-        in_channels: of the latent.
+        in_channels: channels of the latent.
         hidden_size: width of a token, a multiple of 4.
         depth: number of blocks.
         num_heads: attention heads.
@@ -30,10 +30,10 @@ class TransformerConfig:
         mlp_size: inner width of the feed-forward network.
         qk_norm: norm of queries and keys.
         swiglu: gated feed-forward network, else GELU.
-        rope: queries and keys are turned by their places.
+        rope: rotary position embedding of queries and keys.
         rmsnorm: RMSNorm, else LayerNorm without weights.
-        shift: blocks are shifted by the condition, too (unset: the published flag wo_shift).
-        learn_sigma: the last layer also puts out variances, which are dropped.
+        shift: the condition also shifts the blocks (the published flag wo_shift turns it off).
+        learn_sigma: the last layer also outputs variances, which are dropped.
     """
 
     input_size: int
@@ -53,7 +53,7 @@ class TransformerConfig:
 
     @property
     def grid(self) -> int:
-        """Tokens a side."""
+        """Tokens along each side."""
         return self.input_size // self.patch_size
 
     @property
@@ -63,7 +63,7 @@ class TransformerConfig:
 
     @property
     def out_channels(self) -> int:
-        """Channels that the last layer puts out."""
+        """Output channels of the last layer."""
         return self.in_channels * (2 if self.learn_sigma else 1)
 
     @classmethod
@@ -87,27 +87,27 @@ class TransformerConfig:
 
     @classmethod
     def from_weights(cls, weights: Mapping[str, Tensor], heads: int | None = None) -> TransformerConfig:
-        """Read the configuration off a state dict.
+        """Read the configuration from a state dict.
 
         Args:
             weights: a complete state dict.
-            heads: attention heads; needed only where neither rotary tables nor qk-norm tell them.
+            heads: attention heads; needed only without rotary tables and qk-norm.
 
         Raises:
-            WeightsError: the keys are not those of a LightningDiT, or do not tell the heads.
+            WeightsError: the keys are not those of a LightningDiT, or do not imply the number of heads.
         """
         try:
             return _read(weights, heads)
         except KeyError as error:
             raise WeightsError(
-                f"This is no LightningDiT: {error.args[0]} is missing.",
+                f"This is not a LightningDiT: {error.args[0]} is missing.",
                 given=f"{len(weights)} tensors, such as {next(iter(weights), 'none')}",
                 expected="a transformer's checkpoint, with x_embedder, blocks and final_layer",
             ) from None
 
 
 def swiglu_size(width: int) -> int:
-    """Inner width of the gated network: two thirds of four times the width, cut off, not rounded to anything."""
+    """Inner width of the gated network: two thirds of four times the width, truncated."""
     return int(2 / 3 * int(4 * width))
 
 
@@ -145,8 +145,8 @@ def _published_heads(depth: int, width: int) -> int:
         if (blocks, size) == (depth, width):
             return heads
     raise WeightsError(
-        "The checkpoint does not tell its number of attention heads: it has neither rotary tables nor qk-norm.",
+        "The checkpoint does not imply its number of attention heads: it has neither rotary tables nor qk-norm.",
         given=f"{depth} blocks of width {width}",
-        expected="the number",
+        expected="the number of heads",
         hint="load_transformer(path, heads=...); on the command line, heads=...",
     )

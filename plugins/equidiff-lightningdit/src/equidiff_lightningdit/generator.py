@@ -1,4 +1,4 @@
-"""`lightningdit`: a flow of latents, decoded to an image. Its latent is the start noise of the sampler."""
+"""`lightningdit`: a flow of latents, decoded to an image. EquiDiff's latent is the start noise of the sampler."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 STEPS = 50
 FASHION_STEPS = 25
-SPLIT_AT = 0.6  # time
+SPLIT_AT = 0.6  # time: 0 is noise, 1 is data
 
 
 @final
@@ -42,9 +42,9 @@ class LightningDiTGenerator(Generator):
 
     Args:
         parts: transformer, autoencoder and latent statistics.
-        device: where to compute; the parts are moved there.
+        device: device to compute on; the parts are moved to it.
         steps: network evaluations.
-        shift: of the time grid; see `sampler.time_grid`.
+        shift: shift of the time grid; see `sampler.time_grid`.
         method: integrator of the flow.
         label: class index; unconditional (the null label) when absent.
         guidance: classifier-free guidance towards the class.
@@ -98,15 +98,16 @@ class LightningDiTGenerator(Generator):
         self._times = {steps: time_grid(intervals(method, steps) + 1, shift).tolist()}
 
     def generate(self, latents: Latents, steps: int | None = None) -> Samples:
-        """Map start noise to images; see the contract. `steps` are network evaluations."""
+        """Map start noise to images with this many network evaluations; see `Generator.generate`."""
         return self.decode(self.integrate(latents, self._grid(steps or self._steps)))
 
     @torch.no_grad()
     def invert(self, samples: Samples) -> Latents:
-        """Encode images, and integrate the flow backwards, step by step as `generate` goes forwards.
+        """Encode images, and integrate the flow backwards through the steps of `generate`.
 
-        Neither is exact: the autoencoder loses detail, and a step of Euler's has not always an inverse. `equidiff
-        doctor` with a folder of images tells how far the round trip is off. Other integrators are inverted as Euler's.
+        Neither is exact: the autoencoder loses detail, and an Euler step does not always have an inverse. `equidiff
+        doctor` with a folder of images measures the error of the round trip. Other integrators are inverted as if they
+        were Euler's.
         """
         images = 2 * samples - 1
         mean = self._autoencoder.encode(images).latent_dist.mean
@@ -114,27 +115,27 @@ class LightningDiTGenerator(Generator):
         return integrate_back(velocity, self._stats.normalise(mean), self._grid(self._steps))
 
     def split_sampler(self) -> SplitSampler | None:
-        """None for dopri5, which chooses its own steps, and where there is one step."""
+        """The flow in two parts; None for dopri5, which chooses its own steps, and for a single step."""
         times = self._grid(self._steps)
         return None if self._method == "dopri5" or len(times) < 3 else FlowSplitSampler(self, times)
 
     def queries(self) -> list[Image]:
-        """The query images it was given."""
+        """The query images of the small model; none for others."""
         return self._queries
 
     def integrate(self, latents: Tensor, times: Sequence[float]) -> Tensor:
-        """From the first of these times to the last."""
+        """Integrate latents from the first of these times to the last."""
         velocity = self.velocity(len(latents), latents.device)
         return integrate(velocity, latents, times, self._method, self.recompute)
 
     def decode(self, clean: Tensor) -> Samples:
-        """Images of what the flow ends with."""
+        """Decode the flow's last latents to images."""
         if self.recompute and torch.is_grad_enabled():
             return checkpoint(self._decode, clean, **CHECKPOINT)
         return self._decode(clean)
 
     def velocity(self, rows: int, device: torch.device) -> Velocity:
-        """Of the flow, for so many rows."""
+        """Velocity of the flow for this many rows."""
         labels = torch.full((rows,), self._label, device=device)
         return velocity_of(self._transformer, labels, self._null, self._guidance, self._dtype)
 
@@ -149,11 +150,11 @@ class LightningDiTGenerator(Generator):
 
 @final
 class FlowSplitSampler(SplitSampler):
-    """The flow, stopped where somewhat more than a third of it is noise.
+    """The flow, split at a time when somewhat more than a third of the state is noise.
 
     Args:
         generator: the flow.
-        times: of its sampler, at least three.
+        times: times of its sampler, at least three.
     """
 
     def __init__(self, generator: LightningDiTGenerator, times: Sequence[float]) -> None:
@@ -163,11 +164,11 @@ class FlowSplitSampler(SplitSampler):
         self._before, self._after = times[: step + 1], times[step:]
 
     def begin(self, latents: Latents) -> States:
-        """Integrate from the noise; there is one part."""
+        """Integrate from the noise to the split; a state has one part."""
         return self._generator.integrate(latents, self._before)[:, None]
 
     def finish(self, states: States) -> Samples:
-        """Integrate to the end, and decode."""
+        """Integrate from the split to the end, and decode."""
         return self._generator.decode(self._generator.integrate(states[:, 0], self._after))
 
     def reencode(self, latents: Latents, states: States, moved: States) -> Latents:
@@ -177,7 +178,7 @@ class FlowSplitSampler(SplitSampler):
 
 
 def _narrow(transformer: nn.Module, dtype: torch.dtype) -> None:
-    """Store in `dtype` what autocast would convert at every evaluation; the time embedding is not among it."""
+    """Store in `dtype` the weights that autocast would convert at every evaluation: all but the time embedding."""
     for name, module in transformer.named_modules():
         if isinstance(module, nn.Linear | nn.Conv2d) and not name.startswith("t_embedder"):
             module.to(dtype)
@@ -187,15 +188,15 @@ def build(argument: str | None, options: LightningDiTOptions, context: BuildCont
     """Build `lightningdit`.
 
     Raises:
-        UsageError: guidance without a class, or steps that the method cannot make.
+        UsageError: guidance is set without a class, or the method cannot take this many steps.
         UnknownNameError: there is no such model or class.
-        WeightsError: the weights cannot be had, read, or do not fit.
+        WeightsError: the weights cannot be downloaded or read, or do not fit.
     """
     if options.label is None and options.guidance > 1:
         raise UsageError(
-            "Guidance needs a class to guide towards.",
+            "Guidance needs a class.",
             given=f"guidance={options.guidance:g}",
-            expected="a class index with it",
+            expected="a class index as well",
             hint=f"lightningdit:{argument or 'xl-800ep'},class=340,guidance={options.guidance:g}",
         )
     steps = options.steps or (FASHION_STEPS if argument == FASHION else STEPS)

@@ -1,4 +1,4 @@
-"""From what the user named to the three parts: transformer, autoencoder and latent statistics."""
+"""Search for the three parts that the user named: transformer, autoencoder and latent statistics."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ class HubFile:
     """A published file.
 
     Attributes:
-        repository: on the hub.
+        repository: hub id of its repository.
         file: its name there.
-        revision: a commit; None takes the main branch, and `run.json` records which commit that was.
+        revision: a commit; None stands for the main branch, whose commit `run.json` records.
     """
 
     repository: str
@@ -60,12 +60,12 @@ DEFAULT = "xl-800ep"
 
 @dataclass(frozen=True)
 class Parts:
-    """What a generator is made of.
+    """Parts of a generator.
 
     Attributes:
         transformer: predicts velocities of normalised latents.
-        autoencoder: between latents and images in [-1, 1].
-        stats: between the two kinds of latents.
+        autoencoder: maps between latents and images in [-1, 1].
+        stats: maps between normalised and raw latents.
         weights: records of the files.
     """
 
@@ -87,14 +87,14 @@ def load_parts(
 
     Args:
         argument: a published name, "fashion", or a path; the default published name when absent.
-        autoencoder: path of the autoencoder's file; else the folder's, else the hub's.
+        autoencoder: path of the autoencoder's file; by default that of the folder, otherwise that of the hub.
         stats: path of the statistics' file; likewise.
         multiplier: see `load_latent_stats`.
         heads: see `load_transformer`.
 
     Raises:
         UnknownNameError: the argument is neither a name nor a path.
-        WeightsError: a file is missing, cannot be had, is another file, or does not fit the others.
+        WeightsError: a file is missing, cannot be downloaded, has another role, or does not match the others.
     """
     records: list[Weights] = []
     found = _named(argument or DEFAULT, records)
@@ -122,7 +122,7 @@ class _File:
 
 
 def _named(argument: str, records: list[Weights]) -> dict[str, _File]:
-    """The files that the argument itself stands for, by their roles; the transformer is among them."""
+    """Files that the argument itself names, by their roles; the transformer is one of them."""
     if argument in TRANSFORMERS:
         return {TRANSFORMER: _fetch(TRANSFORMERS[argument], records)}
     if argument == FASHION:
@@ -133,7 +133,7 @@ def _named(argument: str, records: list[Weights]) -> dict[str, _File]:
         return _folder(path, records)
     if path.is_file():
         file = _read(path, records)
-        check_role(file.weights, path, TRANSFORMER)  # before anything else is fetched for it
+        check_role(file.weights, path, TRANSFORMER)  # before the other files are downloaded
         return {TRANSFORMER: file}
     names = [*TRANSFORMERS, FASHION]
     near = nearest(argument, names)
@@ -146,7 +146,7 @@ def _named(argument: str, records: list[Weights]) -> dict[str, _File]:
 
 
 def _folder(folder: Path, records: list[Weights]) -> dict[str, _File]:
-    """The files of a folder by their roles; what has no role is passed over."""
+    """Files of a folder by their roles; others are ignored."""
     found: dict[str, _File] = {}
     for path in sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES):
         weights = read_checkpoint(path)
@@ -189,7 +189,7 @@ def _hint(published: HubFile) -> str:
     if published not in TRANSFORMERS.values():
         option = "stats" if published == SHARED[STATS] else "autoencoder"
         use = f"--generator lightningdit:FOLDER   # with the file in it, or {option}={folder}/{published.file}"
-    return f"{_by_hand(published, folder)}   # where there is a network\n{use}"
+    return f"{_by_hand(published, folder)}   # on a machine with internet access\n{use}"
 
 
 def _by_hand(published: HubFile, folder: Path | str) -> str:
@@ -207,5 +207,5 @@ def _check_channels(parts: Parts) -> None:
             "The files do not belong together: their latents have different numbers of channels.",
             given=", ".join(f"{role} {count}" for role, count in channels.items()),
             expected="the same number",
-            hint="autoencoder=FILE and stats=FILE name the ones that the transformer was trained with",
+            hint="autoencoder=FILE and stats=FILE choose the files that the transformer was trained with",
         )

@@ -1,4 +1,4 @@
-"""What this plugin offers. `equidiff --help` imports this module, so it must stay light: no torch here."""
+"""The components of this plugin. `equidiff --help` imports this module, so it must stay light: no torch here."""
 
 from __future__ import annotations
 
@@ -28,24 +28,41 @@ class LightningDiTOptions(Options):
     """Options of `lightningdit`."""
 
     label: int | None = Field(None, alias="class", ge=0, description="class index; unconditional when absent")
-    guidance: float = Field(1.0, ge=1, le=100, description="classifier-free guidance towards the class; 1 is none")
-    guidance_start: float = Field(0.0, ge=0, le=1, description="guidance begins at this time (0 noise, 1 data)")
+    guidance: float = Field(
+        1.0, ge=1, le=100, description="scale of classifier-free guidance towards the class; 1 turns it off"
+    )
+    guidance_start: float = Field(
+        0.0, ge=0, le=1, description="time from which guidance applies (0 is noise, 1 is data)"
+    )
     guided_channels: int | None = Field(
-        None, ge=1, description="guide the first channels only: 3 as published, with scales of 6 to 10"
+        None,
+        ge=1,
+        description="number of channels to guide, from the first; 3 as published, with scales of 6 to 10",
     )
     steps: int | None = Field(
-        None, ge=1, le=10_000, description="network evaluations (default 50; 25 for fashion); 249 as published"
+        None, ge=1, le=10_000, description="network evaluations; 50 by default, 25 for fashion, 249 as published"
     )
-    shift: float = Field(0.3, ge=0, le=100, description="below 1, times crowd near the noise; 1 leaves them uniform")
+    shift: float = Field(
+        0.3,
+        ge=0,
+        le=100,
+        description="shift of the time grid: below 1, more steps are near the noise; 1 makes it uniform",
+    )
     method: Literal["euler", "midpoint", "heun2", "rk4", "dopri5"] = Field(
         "euler", description="integrator of the flow"
     )
-    checkpoint: bool = Field(True, description="recompute each step in the backward pass: less memory, more time")
-    compile: bool = Field(False, description="compile the transformer: a minute of waiting, then faster")
-    autoencoder: str | None = Field(None, description="the VA-VAE's file; by default the folder's, else the hub's")
-    stats: str | None = Field(None, description="the latent statistics' file; likewise")
-    multiplier: float = Field(1.0, gt=0, description="what training multiplied normalised latents with")
-    heads: int | None = Field(None, ge=1, description="attention heads, for checkpoints that do not tell them")
+    checkpoint: bool = Field(
+        True, description="recompute each step in the backward pass, which saves memory and takes more time"
+    )
+    compile: bool = Field(False, description="compile the transformer, which takes a minute and makes the run faster")
+    autoencoder: str | None = Field(
+        None, description="file of the VA-VAE; by default that of the folder, otherwise that of the hub"
+    )
+    stats: str | None = Field(
+        None, description="file of the latent statistics; by default that of the folder, otherwise that of the hub"
+    )
+    multiplier: float = Field(1.0, gt=0, description="factor on normalised latents in training")
+    heads: int | None = Field(None, ge=1, description="number of attention heads, for checkpoints that do not imply it")
 
 
 @hookimpl
@@ -55,7 +72,7 @@ def equidiff_generators() -> list[Descriptor]:
         Descriptor(
             name="lightningdit",
             factory="equidiff_lightningdit.generator:build",
-            summary="LightningDiT: a flow of latent tokens, decoded by the VA-VAE. Photographs of 256x256.",
+            summary="LightningDiT: a flow of latent tokens, decoded by the VA-VAE to photographs of 256x256 pixels.",
             argument="xl-800ep (default), xl-64ep: published, from the hub; fashion: small, ships with the plugin; "
             "or the path of a folder with transformer, autoencoder and latent statistics, or of a transformer's file",
             options=LightningDiTOptions,

@@ -1,4 +1,4 @@
-"""Sinusoids: of time, of places on the grid (added to tokens), of places for queries and keys (turning them)."""
+"""Sinusoidal embeddings: of time, of positions (added to tokens), and of positions for queries and keys (rotary)."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def time_features(time: Float[Tensor, " batch"]) -> Float[Tensor, "batch 256"]:
     return torch.cat([angles.cos(), angles.sin()], dim=1)
 
 
-def sinusoidal_grid(grid: int, width: int) -> Float[Tensor, "places width"]:
-    """A code for each place of a grid, row by row: that of its column, then that of its row.
+def sinusoidal_grid(grid: int, width: int) -> Float[Tensor, "positions width"]:
+    """Embedding of each position of a grid, row by row: that of its column, then that of its row.
 
     Args:
-        grid: places a side.
-        width: of the code, a multiple of 4.
+        grid: positions along each side.
+        width: width of the embedding, a multiple of 4.
     """
     quarter = width // 4
     frequencies = 1 / PERIOD ** (torch.arange(quarter, dtype=torch.float64) / quarter)
@@ -37,23 +37,23 @@ def sinusoidal_grid(grid: int, width: int) -> Float[Tensor, "places width"]:
     return torch.cat([columns, rows], dim=2).reshape(grid**2, width).float()
 
 
-def rotary_tables(grid: int, size: int) -> tuple[Float[Tensor, "places size"], Float[Tensor, "places size"]]:
-    """Cosines and sines by which queries and keys turn: those of a place's row, then those of its column.
+def rotary_tables(grid: int, size: int) -> tuple[Float[Tensor, "positions size"], Float[Tensor, "positions size"]]:
+    """Cosines and sines that rotate queries and keys: those of a position's row, then those of its column.
 
     Args:
-        grid: places a side.
-        size: of one head, a multiple of 4.
+        grid: positions along each side.
+        size: width of one head, a multiple of 4.
     """
     half = size // 2
     frequencies = 1 / PERIOD ** (torch.arange(0, half, 2).float() / half)
     angles = (torch.arange(grid).float()[:, None] * frequencies).repeat_interleave(2, dim=1)
     rows, columns = angles[:, None].expand(-1, grid, -1), angles[None].expand(grid, -1, -1)
-    turn = torch.cat([rows, columns], dim=2).reshape(grid**2, size)
-    return turn.cos(), turn.sin()
+    angles = torch.cat([rows, columns], dim=2).reshape(grid**2, size)
+    return angles.cos(), angles.sin()
 
 
 def rotate(features: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
-    """Turn each adjacent pair of features, `[..., places, size]`, by its place's angles."""
+    """Rotate each adjacent pair of features, `[..., positions, size]`, by its position's angles."""
     pairs = features.unflatten(-1, (-1, 2))
-    turned = torch.stack([-pairs[..., 1], pairs[..., 0]], dim=-1).flatten(-2)
-    return features * cosines + turned * sines
+    rotated = torch.stack([-pairs[..., 1], pairs[..., 0]], dim=-1).flatten(-2)
+    return features * cosines + rotated * sines

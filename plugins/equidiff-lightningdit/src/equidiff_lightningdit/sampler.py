@@ -1,4 +1,4 @@
-"""Integrates the flow from noise to data, as the published sampler does, and so that gradients pass.
+"""Integration of the flow from noise to data: the published sampler, made differentiable.
 
 The path is `x_t = t * data + (1 - t) * noise`, so `dx/dt` is the network's velocity, and t runs from 0 to 1.
 """
@@ -20,12 +20,12 @@ from equidiff.errors import UsageError
 
 Method = Literal["euler", "midpoint", "heun2", "rk4", "dopri5"]
 Velocity = Callable[[Tensor, float], Tensor]
-Network = Callable[[Tensor, Tensor, Tensor], Tensor]  # of latents, times and labels
+Network = Callable[[Tensor, Tensor, Tensor], Tensor]  # maps latents, times and labels to velocities
 STAGES = {"euler": 1, "midpoint": 2, "heun2": 2, "rk4": 4}  # network evaluations in one interval of the grid
 SHIFT = 0.3
 CFG_CHANNELS = 3
 CHECKPOINT = {"use_reentrant": False, "preserve_rng_state": False}  # nothing here is random
-SOLVED = 1e-6  # an inverted step is off by less than this part of its target's length: no better in float32
+SOLVED = 1e-6  # relative error of an inverted step: float32 allows no smaller one
 DOPRI5 = {"rtol": 1e-3, "atol": 1e-6}  # as published
 
 
@@ -33,8 +33,8 @@ def time_grid(points: int, shift: float = SHIFT) -> Float[Tensor, " points"]:
     """Times from 0 (noise) to 1 (data).
 
     Args:
-        points: how many, at least 2.
-        shift: below 1, times crowd near the noise; 1 and 0 leave them uniform.
+        points: number of times, at least 2.
+        shift: below 1, more times are near the noise; 1 and 0 make them uniform.
     """
     times = torch.linspace(0, 1, points)
     return shift * times / (1 + (shift - 1) * times) if shift > 0 else times
@@ -45,10 +45,10 @@ class Guidance:
     """Classifier-free guidance.
 
     Attributes:
-        scale: how far to go from the prediction without a class towards that with it, and beyond; none at 1 or below.
-        start: guidance begins at this time, in [0, 1].
-        channels: the first so many channels are guided, the others keep the prediction for the class. The published
-            figures were made with 3. None guides all, and wants a much lower scale.
+        scale: factor on the step from the prediction without a class to that with it; no guidance at 1 or below.
+        start: time from which guidance applies, in [0, 1].
+        channels: number of channels that are guided, the first ones; the others keep the prediction for the class. The
+            published figures were made with 3. None guides all, which calls for a much lower scale.
     """
 
     scale: float = 1.0
@@ -56,26 +56,26 @@ class Guidance:
     channels: int | None = CFG_CHANNELS
 
     def active(self, time: float) -> bool:
-        """Whether there is guidance at this time."""
+        """True if guidance applies at this time."""
         return self.scale > 1 and time >= self.start
 
     def combine(self, known: Tensor, unknown: Tensor) -> Tensor:
-        """The guided velocity, from those with and without a class."""
-        toward = unknown[:, : self.channels] + self.scale * (known - unknown)[:, : self.channels]
-        return torch.cat([toward, known[:, toward.shape[1] :]], dim=1)
+        """Combine the velocities with and without a class into the guided one."""
+        guided = unknown[:, : self.channels] + self.scale * (known - unknown)[:, : self.channels]
+        return torch.cat([guided, known[:, guided.shape[1] :]], dim=1)
 
 
 def velocity_of(
     model: Network, label: Int[Tensor, " batch"], null: int, guidance: Guidance, dtype: torch.dtype | None = None
 ) -> Velocity:
-    """The velocity as a function of latents `[batch, channels, side, side]` and one time for all.
+    """Velocity as a function of latents `[batch, channels, side, side]` and a time that they share.
 
     Args:
         model: called with latents, times and labels.
         label: a class index for each row.
         null: the label of no class.
-        guidance: where and how much.
-        dtype: run the network under autocast in this type; what comes out is as wide as the latents.
+        guidance: time, strength and channels of the guidance.
+        dtype: run the network under autocast in this type; the result has the dtype of the latents.
     """
 
     def predict(latents: Tensor, time: float, labels: Tensor) -> Tensor:
@@ -108,13 +108,13 @@ def sample_ode(
     Args:
         model: a LightningDiT, or anything with its forward pass and `null_label`.
         noise: standard normal, `[batch, channels, side, side]`, float32 (or wider, with a model as wide).
-        steps: network evaluations, a guided one counted once. The published sampler's 250 grid points are 249. A
+        steps: network evaluations; a guided one counts once. The published sampler's 250 grid points are 249 steps. A
             multiple of the method's stages: 2 for midpoint and heun2, 4 for rk4. dopri5 chooses its own steps.
-        shift: of the time grid; see `time_grid`.
+        shift: shift of the time grid; see `time_grid`.
         label: class indices, `[batch]`; the null label when absent.
-        cfg_scale: classifier-free guidance; none at 1 or below.
-        cfg_start: guidance begins at this time.
-        cfg_channels: how many channels are guided; see `Guidance`.
+        cfg_scale: scale of classifier-free guidance; no guidance at 1 or below.
+        cfg_start: time from which guidance applies.
+        cfg_channels: number of channels that are guided; see `Guidance`.
         method: euler as published; the others by torchdiffeq.
 
     Returns:
@@ -130,7 +130,7 @@ def sample_ode(
 
 
 def intervals(method: Method, steps: int) -> int:
-    """Intervals of the time grid for so many network evaluations.
+    """Number of intervals of the time grid for this many network evaluations.
 
     Raises:
         UsageError: the steps are no multiple of the method's stages.
@@ -153,10 +153,10 @@ def integrate(
 
     Args:
         velocity: see `velocity_of`.
-        noise: where to start, `[batch, channels, side, side]`.
-        times: ends of the intervals, rising.
-        method: how to cross an interval; dopri5 uses the first and last time only.
-        recompute: recompute each interval in the backward pass (gradient checkpointing): memory for time.
+        noise: start, `[batch, channels, side, side]`.
+        times: ends of the intervals, increasing.
+        method: integrator for an interval; dopri5 uses the first and last time only.
+        recompute: recompute each interval in the backward pass (gradient checkpointing), to save memory.
     """
     if method == "dopri5":
         return _cross(velocity, noise, times[0], times[-1], method)
@@ -172,16 +172,16 @@ def integrate(
 def integrate_back(
     velocity: Velocity, latents: Tensor, times: Sequence[float], sweeps: int = 20
 ) -> Float[Tensor, "batch channels side side"]:
-    """Invert Euler's integration: the start that `integrate` carries to these latents, nearly.
+    """Invert Euler's integration: approximate the start that `integrate` maps to these latents.
 
-    Each Euler step `x' = x + h v(x)` is an equation for x, solved by iterating `x = x' - h v(x)`; where that does not
-    contract, the best of the iterates is kept, and `integrate` tells how far off the result is.
+    Each Euler step `x' = x + h v(x)` is an equation for x, solved by iterating `x = x' - h v(x)`. If the iteration does
+    not contract, the best iterate is kept; `integrate` then shows the error of the result.
 
     Args:
         velocity: see `velocity_of`.
-        latents: where `integrate` is to end.
-        times: as for `integrate`.
-        sweeps: iterations for each step, at most.
+        latents: desired end of `integrate`.
+        times: as in `integrate`.
+        sweeps: largest number of iterations for each step.
     """
     for after, now in pairwise(reversed(times)):
         latents = _step_back(velocity, latents, now, after, sweeps)
@@ -193,10 +193,10 @@ def _step_back(velocity: Velocity, target: Tensor, now: float, after: float, swe
     enough = SOLVED**2 * target.flatten(1).square().sum(dim=1)
     for _ in range(sweeps):
         step = (after - now) * velocity(guess, now)
-        off = (guess + step - target).flatten(1).square().sum(dim=1)
-        better = (off < least) & (least > enough)  # a solved row stays, so that it depends on no other
+        error = (guess + step - target).flatten(1).square().sum(dim=1)
+        better = (error < least) & (least > enough)  # a solved row stays, so that it does not depend on others
         best = torch.where(better[:, None, None, None], guess, best)
-        least = torch.where(better, off, least)
+        least = torch.where(better, error, least)
         if (least <= enough).all():
             break
         guess = target - step
@@ -207,11 +207,11 @@ def _cross(velocity: Velocity, latents: Tensor, now: float, after: float, method
     if method == "euler":
         return latents + (after - now) * velocity(latents, now)
 
-    def slope(time: Tensor, state: Tensor) -> Tensor:
+    def derivative(time: Tensor, state: Tensor) -> Tensor:
         return velocity(state.to(latents.dtype), float(time)).to(state.dtype)
 
     times = torch.tensor([now, after], dtype=torch.float64, device=latents.device)
     if method != "dopri5":
-        return odeint(slope, latents, times, method=method)[-1]
-    # wide: else rounding decides which steps are accepted, and the result moves by as much as their tolerance
-    return odeint(slope, latents.double(), times, method=method, **DOPRI5)[-1].to(latents.dtype)
+        return odeint(derivative, latents, times, method=method)[-1]
+    # in float64: otherwise rounding decides which steps are accepted, and changes the result by their tolerance
+    return odeint(derivative, latents.double(), times, method=method, **DOPRI5)[-1].to(latents.dtype)

@@ -1,6 +1,6 @@
 """The LightningDiT network: a transformer on latent tokens that predicts the velocity of a flow.
 
-Names of modules are those of the published checkpoints, so that these load strictly.
+Modules have the names of the published checkpoints, which therefore load strictly.
 
 References:
     Yao, Yang, Wang (2025), "Reconstruction vs. generation: taming optimization dilemma in latent diffusion models".
@@ -18,7 +18,7 @@ from equidiff_lightningdit.config import TransformerConfig
 from equidiff_lightningdit.positions import TIME_FEATURES, rotary_tables, rotate, sinusoidal_grid, time_features
 
 NORM_EPS = 1e-6
-HEAD_NORM_EPS = 1e-5  # of the LayerNorm that qk-norm uses; its RMSNorm keeps the other
+HEAD_NORM_EPS = 1e-5  # of qk-norm's LayerNorm; its RMSNorm uses NORM_EPS
 
 
 class RMSNorm(nn.Module):
@@ -58,14 +58,14 @@ class Attention(nn.Module):
         self.proj = nn.Linear(config.hidden_size, config.hidden_size)
 
     def forward(self, tokens: Tensor, tables: tuple[Tensor, Tensor] | None) -> Tensor:
-        """Mix tokens `[batch, n, width]`; `tables` turn queries and keys by their positions."""
+        """Mix tokens `[batch, n, width]`; `tables` rotate queries and keys by their positions."""
         batch, count, width = tokens.shape
         heads = self.qkv(tokens).view(batch, count, 3, self.heads, width // self.heads)
         query, key, value = heads.permute(2, 0, 3, 1, 4).unbind(0)
         query, key = self.q_norm(query), self.k_norm(key)
         if tables is not None:
             query, key = rotate(query, *tables), rotate(key, *tables)
-        # under autocast, turning has made float32 of queries and keys
+        # under autocast, the rotation turns queries and keys into float32
         mixed = F.scaled_dot_product_attention(query.to(value.dtype), key.to(value.dtype), value)
         return self.proj(mixed.transpose(1, 2).reshape(batch, count, width))
 
@@ -130,7 +130,7 @@ class Block(nn.Module):
 
 
 class PatchEmbed(nn.Module):
-    """Each patch to a token, row by row."""
+    """Embeds each patch as a token, row by row."""
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
@@ -143,7 +143,7 @@ class PatchEmbed(nn.Module):
 
 
 class TimeEmbed(nn.Module):
-    """Time in [0, 1] to a vector; always in the precision of its own weights, under autocast too."""
+    """Embeds a time in [0, 1]; always in the precision of its own weights, even under autocast."""
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
@@ -162,7 +162,7 @@ class TimeEmbed(nn.Module):
 
 
 class LabelEmbed(nn.Module):
-    """A vector for each class, and one more for none."""
+    """Embeds a class, or no class."""
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
@@ -174,7 +174,7 @@ class LabelEmbed(nn.Module):
 
 
 class Rotary(nn.Module):
-    """Holds the tables that all blocks and heads share."""
+    """Rotary tables that all blocks and heads share."""
 
     freqs_cos: Tensor
     freqs_sin: Tensor
@@ -187,7 +187,7 @@ class Rotary(nn.Module):
 
 
 class FinalLayer(nn.Module):
-    """Tokens to the values of their patches."""
+    """Maps tokens to the values of their patches."""
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
@@ -204,8 +204,8 @@ class FinalLayer(nn.Module):
 class LightningDiT(nn.Module):
     """Predicts the velocity `data - noise` at `time * data + (1 - time) * noise`.
 
-    A new network is initialised as published for training: it predicts zero. Keep it in evaluation mode for sampling;
-    there is no dropout of labels inside, training scripts drop them themselves.
+    A new network is initialised as published for training: it predicts zero. Keep it in evaluation mode for
+    sampling. It has no dropout of labels; training scripts drop them.
 
     Args:
         config: sizes and flags.
@@ -220,7 +220,7 @@ class LightningDiT(nn.Module):
         self.x_embedder = PatchEmbed(config)
         self.t_embedder = TimeEmbed(config)
         self.y_embedder = LabelEmbed(config)
-        # stored with the weights: what a checkpoint holds may differ from the formula, and counts
+        # stored with the weights: a checkpoint's values may differ from the formula, and take precedence
         self.pos_embed = nn.Parameter(sinusoidal_grid(config.grid, config.hidden_size)[None], requires_grad=False)
         self.feat_rope = Rotary(config) if config.rope else None
         self.blocks = nn.ModuleList([Block(config) for _ in range(config.depth)])
@@ -242,7 +242,7 @@ class LightningDiT(nn.Module):
         """Predict the velocity.
 
         Args:
-            latents: where the flow is, `[batch, channels, side, side]`, of the size that the network was made for.
+            latents: states of the flow, `[batch, channels, side, side]`, of the network's size.
             time: in [0, 1]; 0 is pure noise, 1 is data.
             labels: class indices in 0..num_classes; the last is the null label.
 
@@ -261,7 +261,7 @@ class LightningDiT(nn.Module):
         grid, size = self.config.grid, self.config.patch_size
         patches = patches.view(len(patches), grid, grid, size, size, self.config.out_channels)
         image = patches.permute(0, 5, 1, 3, 2, 4).reshape(len(patches), -1, grid * size, grid * size)
-        return image[:, : self.config.in_channels]  # with learn_sigma, the rest are variances that nobody needs
+        return image[:, : self.config.in_channels]  # with learn_sigma, the rest are unused variances
 
 
 def _initialise(module: nn.Module) -> None:
