@@ -134,7 +134,7 @@ def test_latents_that_do_not_fit(tmp_path, folder, objective):
 @pytest.mark.parametrize("std", [torch.zeros(1, 32, 1, 1), torch.ones(32), torch.full((1, 32, 1, 1), torch.nan)])
 def test_statistics_that_are_none(tmp_path, folder, objective, std):
     torch.save({"mean": torch.zeros(1, 32, 1, 1), "std": std}, folder / "latents_stats.pt")
-    refuse(folder, objective, tmp_path, 1, "no latent statistics")
+    refuse(folder, objective, tmp_path, 1, "not latent statistics")
 
 
 def test_a_folder_without_or_with_two_transformers(tmp_path, folder, objective):

@@ -1,4 +1,4 @@
-"""Which features of the shipped autoencoder a garment turns on."""
+"""Features of the shipped autoencoder that a garment activates."""
 
 import equidiff_sae
 from equidiff_sae.vit import Vision, load_vit

@@ -1,4 +1,4 @@
-"""Where the golden tensors are, and small autoencoders and transformers to test with."""
+"""Golden tensors, and small autoencoders and transformers for tests."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Run by test_memory.py in a process of its own: how much memory one feature of a file takes, in MB.
+"""Memory that one feature of a file takes, in MB; test_memory.py runs this in a process of its own.
 
 python measure_memory.py FOLDER INDEX
 """
@@ -12,7 +12,7 @@ from equidiff_sae.feature import Feature
 
 
 def peak():
-    """Of the whole process, in MB; `resource` would count what it was forked from, too."""
+    """Peak memory of this process in MB; `resource` would also count the process that it was forked from."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 1024
 
@@ -26,6 +26,6 @@ before = peak()
 feature = Feature(load_sae(sys.argv[1]), int(sys.argv[2]))
 tokens = torch.randn(16, 50, 768, generator=torch.Generator().manual_seed(0)).requires_grad_()
 reading = feature.read(tokens)
-(reading.value + reading.lack).sum().backward()
+(reading.value + reading.deficit).sum().backward()
 assert tokens.grad.isfinite().all()
 sys.stdout.write(f"{peak() - before:.1f} {peak():.1f}")

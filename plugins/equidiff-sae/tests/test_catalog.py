@@ -1,4 +1,4 @@
-"""Autoencoders by name."""
+"""The catalog of autoencoders."""
 
 import re
 import subprocess
@@ -49,7 +49,7 @@ def test_a_part_of_a_name_will_do(text, layer, name):
 
 
 def test_a_part_of_several_names_will_not():
-    with pytest.raises(UnknownNameError, match="12 published autoencoders answer to 'dino'"):
+    with pytest.raises(UnknownNameError, match="12 published autoencoders match 'dino'"):
         find_entry("dino", None, None)
     assert find_entry("no-such-thing", None, None) is None
 

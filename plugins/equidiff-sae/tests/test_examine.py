@@ -1,4 +1,4 @@
-"""`equidiff doctor -o sae:...`: does the autoencoder fit its transformer?"""
+"""`equidiff doctor -o sae:...`, which checks that an autoencoder fits its transformer."""
 
 import json
 from dataclasses import replace
@@ -52,7 +52,7 @@ def test_a_pair_that_does_not_fit_is_refused(vision, pictures):
     wrong = Vision(vision.network, "blocks.0.hook_resid_post")
     findings = examine(wrong, AUTOENCODER, entries()[0], pictures)
     assert findings[1].broken
-    assert "not what was published" in findings[1].state
+    assert "not the published figures" in findings[1].state
     assert not findings[2].broken  # what was not chosen is not judged
 
 
@@ -66,7 +66,7 @@ def test_the_command_refuses_a_pair_that_does_not_fit(tmp_path, pictures):
     for index, picture in enumerate(pictures):
         picture.save(images / f"{index}.png")
     settings = json.loads((shipped / "config.json").read_text())
-    for layer, code, words in ((2, 0, "on 40 pictures"), (0, 1, "not what was published")):
+    for layer, code, words in ((2, 0, "on 40 images"), (0, 1, "not the published figures")):
         (folder / "config.json").write_text(json.dumps({**settings, "hook_point_layer": layer}))
         outcome = run_cli("doctor", "-o", f"sae:17,sae={folder}", "--images", images)
         assert outcome.code == code, outcome.stderr
@@ -78,7 +78,7 @@ def test_few_pictures_are_not_judged(vision, pictures):
     wrong = Vision(vision.network, "blocks.0.hook_resid_post")
     findings = examine(wrong, AUTOENCODER, entries()[0], pictures[:5])
     assert not any(finding.broken for finding in findings)
-    assert "too few to judge" in findings[1].state
+    assert "too few for a verdict" in findings[1].state
     assert "--images" in examine(vision, AUTOENCODER, entries()[0], [])[0].state
 
 

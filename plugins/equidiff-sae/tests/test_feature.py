@@ -1,4 +1,4 @@
-"""One feature: what leads to where it is on, and that nothing passes for a member that is none."""
+"""One feature: the gradient that leads to activity, and that no non-member passes for a member."""
 
 import pytest
 import torch
@@ -25,20 +25,20 @@ def tokens(seed, rows=64):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_where_it_is_off_the_lack_leads_to_where_it_is_on(prisma_folder, case):
+def test_where_it_is_inactive_the_deficit_leads_to_activity(prisma_folder, case):
     feature = Feature(load_sae(prisma_folder(**CASES[case])), 5)
     here = tokens(0).requires_grad_()
     reading = feature.read(here)
     off = reading.value == 0
     assert 0.2 < off.float().mean() < 0.99
-    assert (reading.lack[off] < 0).all()
+    assert (reading.deficit[off] < 0).all()
     (dead,) = torch.autograd.grad(reading.value.sum(), here, retain_graph=True)
-    assert (dead[off] == 0).all()  # which is why there is a lack
-    (slope,) = torch.autograd.grad(reading.lack.sum(), here)
+    assert (dead[off] == 0).all()  # which is why there is a deficit
+    (slope,) = torch.autograd.grad(reading.deficit.sum(), here)
     assert (slope[off].abs().amax(dim=1) > 0).all()
     assert (slope[~off] == 0).all()
     moved = feature.read(here.detach() + 0.05 * torch.nn.functional.normalize(slope, dim=1))
-    ahead = moved.value - reading.value + moved.lack - reading.lack
+    ahead = moved.value - reading.value + moved.deficit - reading.deficit
     # rivals of a top-k feature move, too: most of the time it is nearer nevertheless
     assert (ahead[off] > 0).float().mean() > (0.7 if case == "topk" else 0.999)
 

@@ -52,9 +52,9 @@ def test_each_feature_alone_is_what_it_is_among_all(golden, name):
     alone = [Feature(autoencoder, index).read(given) for index in range(autoencoder.config.d_sae)]
     together = autoencoder.encode(given)
     torch.testing.assert_close(torch.stack([each.value for each in alone], dim=-1), together, atol=5e-6, rtol=0)
-    lack = torch.stack([each.lack for each in alone], dim=-1)
-    assert (lack[together > 0] == 0).all()
-    assert (lack[together == 0] < 0).all()
+    deficit = torch.stack([each.deficit for each in alone], dim=-1)
+    assert (deficit[together > 0] == 0).all()
+    assert (deficit[together == 0] < 0).all()
 
 
 def test_the_file_of_firing_rates_is_not_taken_for_the_weights(golden):

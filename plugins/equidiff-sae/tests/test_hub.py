@@ -1,4 +1,4 @@
-"""Autoencoders from the hub: its local cache, and what to do where it cannot be reached."""
+"""Autoencoders from the hub: its local cache, and the errors when it cannot be reached."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Other libraries' layouts by explicit formulas; what cannot be read, or must not be."""
+"""Other libraries' layouts against explicit formulas, and files that are refused."""
 
 import json
 import pickle
@@ -215,7 +215,7 @@ def test_settings_of_other_years(prisma_folder):
     assert load_sae(old).config.tokens == "cls"
     with pytest.raises(WeightsError, match="ambiguous which tokens"):
         load_sae(prisma_folder(cls_token_only=True, use_patches_only=True, name="both"))
-    with pytest.raises(WeightsError, match="architecture that is not known"):
+    with pytest.raises(WeightsError, match="architecture of this autoencoder is not supported"):
         load_sae(prisma_folder(architecture="jumprelu", name="jump"))
     with pytest.raises(WeightsError, match="how many features stay on"):
         load_sae(prisma_folder(activation_fn_str="topk", name="topk"))

@@ -1,4 +1,4 @@
-"""One feature of a wide autoencoder does not bring the whole of it into memory."""
+"""One feature of a wide autoencoder does not load all of it into memory."""
 
 import json
 import subprocess

@@ -29,7 +29,7 @@ def made(index=17, tokens="patches", reduce="mean"):
 
 
 def garments(count=4):
-    """Real pictures, on which features are on."""
+    """Real images, on which features are active."""
     folder = files("equidiff") / "queries" / "fashion"
     names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".png"))[:count]
     return [Image.open(folder / name).copy() for name in names]
@@ -68,7 +68,7 @@ def test_a_run_with_the_default_generator(tmp_path):
 
 
 def test_a_feature_that_is_mostly_off_is_found():
-    """On in about 2 % of plain samples: the lack leads there, and the activation says when it is reached."""
+    """A feature active in about 2 % of prior samples: the deficit leads there, and the activation decides."""
     found = equidiff.sample("toy", made(RARE, reduce="max"), "none", target=0.5, samples=2)
     assert len(found) == 2
     assert ((found.measurements - 0.5).square() < found.info["tolerance"]).all()
@@ -109,7 +109,7 @@ def test_bad_input(spec, code, words):
     [
         ({}, "model=fashion-vit", 1, ["does not fit the transformer", "6 wide", "96 wide"]),
         ({"hook_point_layer": 7}, "model=fashion-vit", 1, ["no layer 7", "0 to 3"]),
-        ({"layer_subtype": "hook_z"}, "model=fashion-vit", 1, ["no place named 'blocks.1.hook_z'"]),
+        ({"layer_subtype": "hook_z"}, "model=fashion-vit", 1, ["no hook named 'blocks.1.hook_z'"]),
         ({"cls_token_only": True, "use_patches_only": True}, "", 1, ["ambiguous which tokens"]),
         ({"cls_token_only": True}, "tokens=patches,model=fashion-vit", 2, ["trained on the class token alone"]),
         ({}, "", 2, ["do not say which transformer"]),
@@ -127,4 +127,6 @@ def test_missing_settings(prisma_folder):
 
 
 def test_points_are_no_pictures():
-    assert_one_error(run_cli("run", "-g", "toy:circles", "-o", "sae:17", "-n", "1"), 1, "cannot see the samples")
+    assert_one_error(
+        run_cli("run", "-g", "toy:circles", "-o", "sae:17", "-n", "1"), 1, "needs images, and this generator"
+    )

@@ -1,4 +1,4 @@
-"""What ships: Prisma's layout, and features that are alive."""
+"""The autoencoder that ships: Prisma's layout, and features that are alive."""
 
 from collections import OrderedDict
 from importlib.resources import files

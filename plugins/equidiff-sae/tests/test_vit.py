@@ -1,4 +1,4 @@
-"""Loading transformers, and preparing pictures as Prisma did."""
+"""Loading of transformers, and preparation of images as in Prisma."""
 
 import json
 
@@ -67,7 +67,7 @@ def test_what_cannot_be_loaded(tmp_path, vit_folder):
         load_vit("vit_tiny_patch17", None, BuildContext())
     weights = tmp_path / "resnet.safetensors"
     save_file(timm.create_model("resnet18", num_classes=0).state_dict(), weights)
-    with pytest.raises(UnsupportedError, match="no Vision Transformer"):
+    with pytest.raises(UnsupportedError, match="not a Vision Transformer"):
         load_vit("resnet18", str(weights), BuildContext())
     with pytest.raises(WeightsError, match="does not fit"):
         load_vit(str(vit_folder()), str(weights), BuildContext())
@@ -78,5 +78,5 @@ def test_what_cannot_be_loaded(tmp_path, vit_folder):
 def test_places_that_are_not_there(network):
     with pytest.raises(UnknownNameError, match="no layer 3"):
         Vision(network, "blocks.3.hook_resid_post")
-    with pytest.raises(UnknownNameError, match="no place named"):
+    with pytest.raises(UnknownNameError, match="no hook named"):
         Vision(network, "blocks.1.attn.hook_z")

@@ -1,4 +1,4 @@
-"""Sparse autoencoders: the arithmetic, for all features or for one.
+"""Arithmetic of sparse autoencoders, for all features or for one.
 
 In all formulas x is an activation `[..., d_in]`, h its normalised form, and u = h - b_dec.
 """
@@ -18,13 +18,13 @@ from equidiff.errors import UnknownNameError, UsageError
 from equidiff_sae.config import SaeConfig
 
 EPSILON = 1e-5  # added to the standard deviation, not to the variance
-CHUNK = 8192  # features ranked at a time
+CHUNK = 8192  # features preactivations at a time
 BY_FEATURE = {"W_enc": 1, "b_enc": 0, "b_gate": 0, "r_mag": 0, "b_mag": 0, "threshold": 0, "W_dec": 0}
 
 
 @dataclass(frozen=True)
 class Scale:
-    """How one token was normalised: h = (x - shift) * factor; undone as y = r * back + shift."""
+    """Normalisation of a token: h = (x - shift) * factor, undone by y = r * back + shift."""
 
     shift: Tensor
     factor: Tensor
@@ -35,10 +35,10 @@ class Scale:
 class SparseAutoencoder:
     """A sparse autoencoder, or a transcoder.
 
-    The tensors may be mapped from a file: only what is used is read.
+    The tensors may be mapped from a file: only the parts in use are read.
 
     Args:
-        config: its settings.
+        config: settings of the autoencoder.
         tensors: W_enc `[d_in, d_sae]`, b_enc `[d_sae]`, W_dec `[d_sae, d_out]`, b_dec `[d_in]`; also b_gate, r_mag and
             b_mag `[d_sae]` (gated), threshold `[d_sae]` (jumprelu), b_dec_out `[d_out]` and W_skip `[d_in, d_in]`
             (transcoders).
@@ -55,10 +55,10 @@ class SparseAutoencoder:
         self._tensors = dict(tensors)
 
     def encode(self, activations: Float[Tensor, "*batch d_in"]) -> Float[Tensor, "*batch d_sae"]:
-        """The features of activations; differentiable, in float32."""
+        """Encode activations as features; differentiable, in float32."""
         centred = self.centre(activations)
-        ranked = self.rank(centred)
-        features = self._activate(ranked)
+        preactivations = self.preactivate(centred)
+        features = self._activate(preactivations)
         if self.config.architecture == "gated":
             features = features * (self.gate(centred) > 0)
         return features
@@ -66,19 +66,19 @@ class SparseAutoencoder:
     def decode(
         self, features: Float[Tensor, "*batch d_sae"], activations: Float[Tensor, "*batch d_in"] | None = None
     ) -> Float[Tensor, "*batch d_out"]:
-        """What features stand for.
+        """Decode features to activations.
 
         Args:
             features: from `encode`.
-            activations: what they were encoded from. Needed where each token was normalised (which is undone here)
-                and by transcoders with a skip connection.
+            activations: those that were encoded. Needed if each token was normalised (which is undone here), and by
+                transcoders with a skip connection.
 
         Raises:
-            UsageError: the activations are needed, and absent.
+            UsageError: the activations are needed but absent.
         """
         if activations is None and (self.config.skip or self.config.normalisation != "none"):
             raise UsageError(
-                "Decoding needs the activations that were encoded: each token is scaled back as it was scaled.",
+                "Decoding needs the activations that were encoded, to undo the normalisation of each token.",
                 given=f"normalisation {self.config.normalisation}, {'with' if self.config.skip else 'without'} skip",
                 expected="decode(features, activations)",
             )
@@ -89,21 +89,21 @@ class SparseAutoencoder:
         if activations is None:
             return decoded
         if self.config.skip:
-            # of the raw activations, and before the scale is undone: so Prisma trained them
+            # of the raw activations, before the normalisation is undone, as Prisma trained them
             decoded = decoded + activations.float() @ self._get("W_skip").T
         scale = self._scale(activations.float())
         return decoded * scale.back + scale.shift
 
     def reconstruct(self, activations: Float[Tensor, "*batch d_in"]) -> Float[Tensor, "*batch d_out"]:
-        """Encode and decode: the activations again, or what a transcoder predicts from them."""
+        """Encode and decode: reconstruct the activations, or predict a transcoder's output from them."""
         return self.decode(self.encode(activations), activations)
 
     def select(self, index: int, device: str = "cpu") -> SparseAutoencoder:
-        """The autoencoder with one feature alone, in memory of its own.
+        """The autoencoder with a single feature, in memory of its own.
 
         Args:
-            index: which feature.
-            device: where its tensors go.
+            index: index of the feature.
+            device: device of its tensors.
 
         Raises:
             UnknownNameError: there is no such feature.
@@ -121,40 +121,40 @@ class SparseAutoencoder:
         return SparseAutoencoder(self.config, {name: part.clone().float().to(device) for name, part in parts.items()})
 
     def described(self, config: SaeConfig) -> SparseAutoencoder:
-        """The same tensors under settings that somebody completed."""
+        """The same tensors with other settings."""
         return SparseAutoencoder(config, self._tensors)
 
     def to(self, device: str) -> SparseAutoencoder:
-        """The autoencoder on another device; nothing is copied where it is there already."""
+        """Move the autoencoder to another device; tensors that are there already are not copied."""
         return SparseAutoencoder(self.config, {name: tensor.to(device) for name, tensor in self._tensors.items()})
 
     def centre(self, activations: Float[Tensor, "*batch d_in"]) -> Float[Tensor, "*batch d_in"]:
-        """u: the activations normalised, less the decoder's bias; what all features are linear in."""
+        """Compute u: normalised activations minus the decoder's bias. All pre-activations are linear in it."""
         activations = activations.float()
         scale = self._scale(activations)
         normalised = (activations - scale.shift) * scale.factor
         return normalised - self._get("b_dec") if self.config.centred else normalised
 
-    def rank(
+    def preactivate(
         self, centred: Float[Tensor, "*batch d_in"], columns: slice = slice(None)
     ) -> Float[Tensor, "*batch columns"]:
-        """Pre-activations: what top-k compares, and what activation functions are applied to."""
+        """Pre-activations: top-k compares them, and activation functions are applied to them."""
         weights = self._get("W_enc", columns)
         if self.config.architecture == "gated":
             return centred @ (weights * self._get("r_mag", columns).exp()) + self._get("b_mag", columns)
-        ranked = centred @ weights + self._get("b_enc", columns)
-        return ranked * self._get("W_dec", columns).norm(dim=1) if self.config.scaled else ranked
+        preactivations = centred @ weights + self._get("b_enc", columns)
+        return preactivations * self._get("W_dec", columns).norm(dim=1) if self.config.scaled else preactivations
 
     def gate(self, centred: Float[Tensor, "*batch d_in"]) -> Float[Tensor, "*batch d_sae"]:
-        """Of gated autoencoders: a feature is on where this is above zero."""
+        """Gate of a gated autoencoder: a feature is active where it is above zero."""
         return centred @ self._get("W_enc") + self._get("b_gate")
 
-    def bar(self, centred: Float[Tensor, "*batch d_in"], index: int) -> Float[Tensor, " *batch"] | float:
-        """What a feature's pre-activation must exceed to be on: zero, a threshold, or what its rivals have.
+    def cutoff(self, centred: Float[Tensor, "*batch d_in"], index: int) -> Float[Tensor, " *batch"] | float:
+        """Value that a feature's pre-activation must exceed to be active: zero, a threshold, or that of its rivals.
 
         Args:
             centred: from `centre`.
-            index: which feature.
+            index: index of the feature.
         """
         if self.config.activation == "jumprelu":
             return self._get("threshold", slice(index, index + 1))
@@ -166,25 +166,25 @@ class SparseAutoencoder:
             return self._best_rivals(centred, index, self.config.k or 1, range(self.config.d_sae)).clamp(min=0)
         return 0.0
 
-    def _best_rivals(self, centred: Tensor, index: int, place: int, rivals: range) -> Tensor:
-        """The pre-activation in this place among the rivals, the feature itself left out; a part of them at a time."""
-        best = centred.new_full((*centred.shape[:-1], place), -torch.inf)
+    def _best_rivals(self, centred: Tensor, index: int, rank: int, rivals: range) -> Tensor:
+        """The pre-activation of this rank among the rivals, without the feature itself; computed in chunks."""
+        best = centred.new_full((*centred.shape[:-1], rank), -torch.inf)
         for start in range(rivals.start, rivals.stop, CHUNK):
-            ranked = self.rank(centred, slice(start, min(start + CHUNK, rivals.stop)))
-            if start <= index < start + ranked.shape[-1]:
-                ranked[..., index - start] = -torch.inf
-            best = torch.cat([best, ranked], dim=-1).topk(place, dim=-1).values
+            preactivations = self.preactivate(centred, slice(start, min(start + CHUNK, rivals.stop)))
+            if start <= index < start + preactivations.shape[-1]:
+                preactivations[..., index - start] = -torch.inf
+            best = torch.cat([best, preactivations], dim=-1).topk(rank, dim=-1).values
         return best[..., -1]
 
-    def _activate(self, ranked: Tensor) -> Tensor:
-        positive = ranked.relu()
+    def _activate(self, preactivations: Tensor) -> Tensor:
+        positive = preactivations.relu()
         if self.config.activation == "tanh-relu":
             return positive.tanh()
         if self.config.activation == "jumprelu":
-            return positive * (ranked > self._get("threshold"))
+            return positive * (preactivations > self._get("threshold"))
         if self.config.activation == "topk":
-            kept = ranked.topk(self.config.k or 1, dim=-1)
-            return torch.zeros_like(ranked).scatter(-1, kept.indices, kept.values.relu())
+            kept = preactivations.topk(self.config.k or 1, dim=-1)
+            return torch.zeros_like(preactivations).scatter(-1, kept.indices, kept.values.relu())
         if self.config.activation == "groupmax":
             groups = positive.unflatten(-1, (self.config.k or 1, -1))
             first = groups.max(dim=-1, keepdim=True)

@@ -1,4 +1,4 @@
-"""The published autoencoders that EquiDiff knows by name, and its own. Imports nothing heavy."""
+"""Catalog of the autoencoders that EquiDiff knows by name: published ones and its own. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 from equidiff.errors import UnknownNameError, unknown_name
 from equidiff_sae.config import join_hook, split_hook
 
-# what Prisma's README recommends to try first
+# the one that Prisma's README recommends to try first
 PRISMA_DEFAULT = "sparse-autoencoder-clip-b-32-sae-vanilla-x64-layer-11-hook_resid_post-l1-1e-05"
 PRISMA_FAMILY = "clip-b32-datacomp/Vanilla SAEs (All Patches)"
 FASHION_SAE, FASHION_VIT = "fashion-sae", "fashion-vit"
@@ -26,14 +26,14 @@ class Entry:
 
     Attributes:
         name: the repository's name without its organisation, or "fashion-sae".
-        repo: the hub's repository; None for the one that ships.
-        family: which of the published tables it is from.
+        repo: hub id of its repository; None for the one that ships.
+        family: published table that lists it.
         model: name of its Vision Transformer.
-        hook: where it reads, e.g. "blocks.11.hook_resid_post".
-        tokens: what it was trained on: "cls", "patches" or "all".
+        hook: hook name of the activations that it reads, e.g. "blocks.11.hook_resid_post".
+        tokens: tokens that it was trained on: "cls", "patches" or "all".
         d_sae: number of features.
-        explained_variance: as published, in [0, 1]; None where it was not.
-        l0: features that are on at a token, as published, on average; None where it was not.
+        explained_variance: published value, in [0, 1]; None if there is none.
+        l0: published mean number of active features at a token; None if there is none.
     """
 
     name: str
@@ -49,18 +49,18 @@ class Entry:
 
 @cache
 def entries() -> tuple[Entry, ...]:
-    """All of them: the one that ships, then the published ones."""
+    """All entries: the one that ships, then the published ones."""
     return (_own(), *map(_published, _read("catalog.json")))
 
 
 def default_for(network: str | None, layer: int | None, site: str | None) -> Entry:
-    """The autoencoder that is meant where none is named.
+    """The default autoencoder.
 
-    For EquiDiff's own garments ("fashion") the one that ships; for all others Prisma's vanilla SAE of CLIP ViT-B/32
-    on all tokens of layer 11's residual stream, or of the layer and site asked for.
+    For EquiDiff's own garments ("fashion"), it is the one that ships. For all others, it is Prisma's vanilla SAE of
+    CLIP ViT-B/32 on all tokens of layer 11's residual stream, or of the given layer and site.
 
     Raises:
-        UnknownNameError: there is none of that layer and site.
+        UnknownNameError: no autoencoder has that layer and site.
     """
     if network == "fashion":
         return entries()[0]
@@ -72,7 +72,7 @@ def default_for(network: str | None, layer: int | None, site: str | None) -> Ent
 
 
 def find_entry(text: str, layer: int | None, site: str | None) -> Entry | None:
-    """The entry that a name, or a part of one between punctuation marks, means; None where it means none.
+    """Find the entry of a name, or of a part of a name between punctuation marks; None if there is none.
 
     Args:
         text: e.g. "CLS_9", "DINO" or a whole repository name, in any case.
@@ -80,7 +80,7 @@ def find_entry(text: str, layer: int | None, site: str | None) -> Entry | None:
         site: only entries of this site.
 
     Raises:
-        UnknownNameError: it means several; the message lists some.
+        UnknownNameError: several entries match; the message lists some.
     """
     for entry in entries():
         if text.casefold() in (entry.name.casefold(), (entry.repo or "").casefold()):
@@ -95,7 +95,7 @@ def find_entry(text: str, layer: int | None, site: str | None) -> Entry | None:
 
 
 def unknown_entry(text: str) -> UnknownNameError:
-    """The error for a name that means nothing; shows the nearest ones."""
+    """Make the error for an unknown name; it shows the nearest ones."""
     return unknown_name(
         "autoencoder",
         text,
@@ -112,7 +112,7 @@ def listing() -> tuple[tuple[str, ...], list[tuple[object, ...]]]:
 
 @cache
 def fashion_facts() -> dict[str, Any]:
-    """What was measured of the autoencoder that ships, and a line on each feature that is worth a look."""
+    """Measurements of the autoencoder that ships, and a line about each feature that is worth a look."""
     return _read("weights/fashion-sae/features.json")
 
 
@@ -151,13 +151,13 @@ def _published(line: dict[str, Any]) -> Entry:
     )
 
 
-def _one(hits: list[Entry], asked: str, near: Iterable[Entry]) -> Entry:
+def _one(hits: list[Entry], query: str, near: Iterable[Entry]) -> Entry:
     if len(hits) == 1:
         return hits[0]
     some = [entry.name for entry in near][:6]
     raise UnknownNameError(
-        f"{len(hits) or 'No'} published autoencoders answer to {asked!r}.",
-        given=asked,
+        f"{len(hits) or 'No'} published autoencoders match {query!r}.",
+        given=query,
         expected="one of " + ", ".join(some) + (", ..." if len(some) == 6 else ""),
         hint="equidiff show objective sae",
     )

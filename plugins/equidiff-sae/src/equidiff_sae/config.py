@@ -1,4 +1,4 @@
-"""What is known of a sparse autoencoder beside its weights."""
+"""Settings of a sparse autoencoder."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ BLOCK = re.compile(r"blocks\.(\d+)\.(.+)")
 
 @dataclass(frozen=True)
 class SaeConfig:
-    """A sparse autoencoder's settings, whatever the layout it was stored in.
+    """Settings of a sparse autoencoder, independent of the layout of its files.
 
     Attributes:
         layout: "prisma", "saelens", "sparsify" or "saev".
-        architecture: a transcoder predicts the activations at another place (`out_hook`).
-        activation: what is applied to the pre-activations.
-        normalisation: what is done to each token before encoding, and undone after decoding.
+        architecture: a transcoder predicts the activations at another hook (`out_hook`).
+        activation: activation function of the pre-activations.
+        normalisation: normalisation of each token before encoding, undone after decoding.
         d_in: width of the activations.
         d_sae: number of features.
-        d_out: width of what is decoded; `d_in` but for transcoders.
-        hook: Prisma's name of the place, e.g. "blocks.11.hook_resid_post"; None where the files do not say.
-        out_hook: of transcoders, the place that they predict.
-        tokens: which tokens the autoencoder was trained on.
-        model: name of the Vision Transformer, as stored; None where the files do not say.
-        k: of "topk", how many features stay on; of "groupmax", how many groups there are, each with one that stays on.
-        centred: whether `b_dec` is subtracted before encoding.
-        scaled: whether pre-activations are multiplied by the lengths of the decoder's rows.
-        skip: whether a transcoder adds a linear map of its input.
+        d_out: width of the decoded activations; `d_in` except for transcoders.
+        hook: Prisma's hook name, e.g. "blocks.11.hook_resid_post"; None if the files do not say.
+        out_hook: hook of the activations that a transcoder predicts.
+        tokens: tokens that the autoencoder was trained on.
+        model: name of the Vision Transformer, as stored; None if the files do not say.
+        k: number of active features ("topk"), or of groups with one active feature each ("groupmax").
+        centred: `b_dec` is subtracted before encoding.
+        scaled: pre-activations are multiplied by the norms of the decoder's rows.
+        skip: a transcoder adds a linear map of its input.
     """
 
     layout: str

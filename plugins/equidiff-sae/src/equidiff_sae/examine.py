@@ -1,4 +1,4 @@
-"""Does an autoencoder fit its transformer? Its published figures are measured again, on the user's pictures."""
+"""Check of an autoencoder against its transformer: its published figures, measured again on the user's images."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from equidiff_sae.autoencoder import SparseAutoencoder
 from equidiff_sae.catalog import Entry
 from equidiff_sae.vit import Vision, choose_tokens
 
-FEW = 32  # below so many pictures the figures say too little
-VARIANCE_MARGIN = 0.05  # explained variance may fall short of the published one by so much: other pictures differ
-L0_FACTOR = 1.5  # and the number of active features may differ by this factor
+ENOUGH_IMAGES = 32  # with fewer, the figures are not judged
+VARIANCE_MARGIN = 0.05  # explained variance may be this much below the published one, because the images differ
+L0_FACTOR = 1.5  # the number of active features may differ by this factor
 CHUNK = 256  # tokens encoded at a time: 50 MB of features at 49,152 of them
 
 
 @dataclass(frozen=True)
 class Figures:
-    """Of one convention: explained variance (at most 1), and how many features are on at a token, on average."""
+    """Explained variance (at most 1) and mean number of active features at a token, under one convention."""
 
     explained_variance: float
     l0: float
@@ -32,37 +32,37 @@ class Figures:
         return f"explained variance {100 * self.explained_variance:.1f} %, L0 {self.l0:.1f}"
 
     def fits(self, entry: Entry) -> bool:
-        """Whether they are what was published, within the margins."""
-        wanted = entry.explained_variance
-        enough = wanted is None or self.explained_variance > wanted - VARIANCE_MARGIN
+        """Compare with the published figures, within the margins."""
+        published = entry.explained_variance
+        enough = published is None or self.explained_variance > published - VARIANCE_MARGIN
         return enough and (entry.l0 is None or entry.l0 / L0_FACTOR < self.l0 < entry.l0 * L0_FACTOR)
 
 
 def examine(
     vision: Vision, autoencoder: SparseAutoencoder, entry: Entry | None, images: Sequence[Image]
 ) -> list[Finding]:
-    """Explained variance and L0 under both conventions, the chosen one judged by what was published.
+    """Explained variance and L0 under both conventions; the chosen one is compared with the published figures.
 
     Args:
-        vision: the transformer at the autoencoder's place, under the chosen convention.
+        vision: the transformer at the autoencoder's hook, under the chosen convention.
         autoencoder: the autoencoder.
-        entry: what was published of it; None where nothing is known, and nothing is judged.
-        images: the more the better; at least 32 for a judgement.
+        entry: its published figures; None if there are none, so that nothing is judged.
+        images: as many as possible; at least 32 for a verdict.
     """
     what = f"sae {entry.name if entry else vision.hook}"
     if not images:
-        return [Finding(what, "does it fit its transformer? Give pictures: --images FOLDER")]
+        return [Finding(what, "needs images to check that it fits its transformer: --images FOLDER")]
     findings = [Finding(what, _published(entry))]
     for processed in (vision.processed, not vision.processed):
         figures = measure_fit(Vision(vision.network, vision.hook, processed), autoencoder, images)
         chosen = processed == vision.processed
-        state = f"{figures} on {len(images)} pictures"
-        judged = chosen and entry is not None and len(images) >= FEW
+        state = f"{figures} on {len(images)} images"
+        judged = chosen and entry is not None and len(images) >= ENOUGH_IMAGES
         broken = judged and entry is not None and not figures.fits(entry)
         if broken:
-            state += ": not what was published. Is it this transformer, with these weights?"
+            state += ": not the published figures. Is this the right transformer, with the right weights?"
         elif chosen and not judged and entry is not None:
-            state += f": too few to judge, {FEW} at least"
+            state += f": too few for a verdict, which needs {ENOUGH_IMAGES}"
         name = f"  weights={'processed' if processed else 'raw'}{'' if chosen else ' (not chosen)'}"
         findings.append(Finding(name, state, broken=broken))
     return findings
@@ -79,12 +79,12 @@ def _published(entry: Entry | None) -> str:
 
 @torch.no_grad()
 def measure_fit(vision: Vision, autoencoder: SparseAutoencoder, images: Sequence[Image]) -> Figures:
-    """Explained variance 1 - sum |t - y|^2 / sum |t - mean(t)|^2 over all tokens it was trained on, and mean L0.
+    """Explained variance 1 - sum |t - y|^2 / sum |t - mean(t)|^2 over the tokens that it was trained on, and mean L0.
 
     Args:
-        vision: where the autoencoder reads; t is what it reads, or what a transcoder is to predict.
-        autoencoder: makes y of it.
-        images: what the transformer sees.
+        vision: the transformer at the autoencoder's hook; t are the activations there, or at the output hook.
+        autoencoder: computes y from them.
+        images: images for the transformer.
     """
     config = autoencoder.config
     inputs, targets = _tokens_of(vision, config.tokens, images), None

@@ -1,4 +1,4 @@
-"""One feature: its activation, and where it is off, how far it is from being on."""
+"""One feature: its activation, and its deficit where it is inactive."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from equidiff_sae.autoencoder import SparseAutoencoder
 
 
 class Reading(NamedTuple):
-    """Of one feature at each token.
+    """Activation and deficit of a feature at each token.
 
     Attributes:
-        value: the activation, zero where the feature is off.
-        lack: zero where the feature is on; else how far its pre-activation, or its gate, is below what would turn it
-            on, at most zero. It has a gradient where the activation has none.
+        value: the activation, zero where the feature is inactive.
+        deficit: zero where the feature is active; elsewhere the pre-activation, or the gate, minus the value that would
+            activate the feature, at most zero. It has a gradient where the activation has none.
     """
 
     value: Float[Tensor, "*batch"]
-    lack: Float[Tensor, "*batch"]
+    deficit: Float[Tensor, "*batch"]
 
 
 @final
 class Feature:
-    """One feature of an autoencoder; keeps its own column of the encoder in memory, and no other.
+    """One feature of an autoencoder; keeps only its own column of the encoder in memory.
 
-    Of top-k autoencoders, whether a feature is on depends on all others: their pre-activations are computed a part at
-    a time, without a graph, from the encoder as it lies in its file (on an accelerator: from a copy there).
+    In top-k autoencoders, the activity of a feature depends on all others. Their pre-activations are computed in
+    chunks, without a graph, from the encoder's file (on an accelerator, from a copy there).
 
     Args:
-        autoencoder: whose feature.
-        index: which one.
-        device: where it is computed.
+        autoencoder: autoencoder of the feature.
+        index: index of the feature.
+        device: device to compute on.
 
     Raises:
         UnknownNameError: there is no such feature.
@@ -44,20 +44,20 @@ class Feature:
         self.config = autoencoder.config
         self._own = autoencoder.select(index, device)
         rivalry = self.config.activation in ("topk", "groupmax")
-        self._judge, self._index = (autoencoder.to(device), index) if rivalry else (self._own, 0)
+        self._whole, self._index = (autoencoder.to(device), index) if rivalry else (self._own, 0)
 
     def read(self, activations: Float[Tensor, "*batch d_in"]) -> Reading:
-        """The feature at each token."""
+        """Read the feature at each token."""
         centred = self._own.centre(activations)
-        ranked = self._own.rank(centred)[..., 0]
+        preactivation = self._own.preactivate(centred)[..., 0]
         with torch.no_grad():
-            bar = self._judge.bar(centred, self._index)
-        on = (ranked > bar) & (ranked > 0)
-        lack = (ranked - bar).clamp(max=0)
+            cutoff = self._whole.cutoff(centred, self._index)
+        active = (preactivation > cutoff) & (preactivation > 0)
+        deficit = (preactivation - cutoff).clamp(max=0)
         if self.config.architecture == "gated":
             gate = self._own.gate(centred)[..., 0]
-            on = on & (gate > 0)
-            lack = lack + gate.clamp(max=0)
-        value = ranked.tanh() if self.config.activation == "tanh-relu" else ranked
+            active = active & (gate > 0)
+            deficit = deficit + gate.clamp(max=0)
+        value = preactivation.tanh() if self.config.activation == "tanh-relu" else preactivation
         zero = torch.zeros_like(value)
-        return Reading(torch.where(on, value, zero), torch.where(on, zero, lack))
+        return Reading(torch.where(active, value, zero), torch.where(active, zero, deficit))

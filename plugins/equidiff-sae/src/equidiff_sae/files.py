@@ -1,4 +1,4 @@
-"""Reading weights files without running what may be in them, and without reading all of them."""
+"""Readers of weights files that run no code in them, and read no more of them than necessary."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import Tensor
 from equidiff.errors import WeightsError
 
 EXPECTED = "tensors alone: safetensors, or a state dict written by torch.save"
-# what Prisma pickles beside the tensors; they become empty shells, whose attributes are read and nothing else
+# classes that Prisma pickles beside the tensors; they become shells, of which only attributes are read
 PRISMA_CLASSES = (
     "vit_prisma.sae.config.VisionModelSAERunnerConfig",
     "vit_prisma.configs.HookedViTConfig.HookedViTConfig",
@@ -22,17 +22,17 @@ PRISMA_CLASSES = (
 
 
 class Shell:
-    """Takes the place of a pickled settings object: holds its attributes, and no code."""
+    """Stand-in for a pickled settings object: holds its attributes, but no code."""
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object from a file.
+    """Read a JSON object from a file.
 
     Raises:
-        WeightsError: it is missing, or holds something else.
+        WeightsError: the file is missing or holds something else.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -46,12 +46,12 @@ def read_json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise WeightsError(f"The autoencoder's settings cannot be read: {error}", given=path) from error
     if not isinstance(content, dict):
-        raise WeightsError("The autoencoder's settings are no JSON object.", given=path)
+        raise WeightsError("The autoencoder's settings are not a JSON object.", given=path)
     return content
 
 
 def read_safetensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file, mapped: pages are read when they are used.
+    """Map the tensors of a safetensors file; pages are read when they are used.
 
     Raises:
         WeightsError: the file is damaged.
@@ -66,7 +66,7 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
 
 
 def read_pickle(path: Path) -> dict[str, Any]:
-    """What torch.save wrote, its tensors mapped where the format allows it; settings objects of Prisma are shells.
+    """Read a file of torch.save: tensors are mapped if the format allows it, Prisma's settings objects become shells.
 
     Raises:
         WeightsError: the file is damaged, or holds code, which is not run.
@@ -82,7 +82,7 @@ def read_pickle(path: Path) -> dict[str, Any]:
                 content = torch.load(path, map_location="cpu", weights_only=True)
         except pickle.UnpicklingError as error:
             raise _refused(path) from error
-        except Exception as error:  # torch.load raises what its many formats raise
+        except Exception as error:  # torch.load raises whatever its many formats raise
             raise WeightsError(f"The weights cannot be read: {_first(error)}", given=path, expected=EXPECTED) from error
     if not isinstance(content, dict):
         raise WeightsError(f"The file holds a {type(content).__name__}.", given=path, expected=EXPECTED)
@@ -90,7 +90,7 @@ def read_pickle(path: Path) -> dict[str, Any]:
 
 
 def read_header(path: Path) -> dict[str, Any] | None:
-    """The line of JSON with which saev's files begin; None for other files."""
+    """Read the first line of saev's files, which is JSON; None for other files."""
     with path.open("rb") as file:
         if file.read(1) != b"{":
             return None
@@ -103,10 +103,10 @@ def read_header(path: Path) -> dict[str, Any] | None:
 
 
 def read_after_header(path: Path) -> dict[str, Any]:
-    """The state dict that follows the first line of saev's files.
+    """Read the state dict that follows the first line of saev's files.
 
     Raises:
-        WeightsError: it is damaged, or holds code.
+        WeightsError: the file is damaged or holds code.
     """
     with path.open("rb") as file:
         file.readline()
@@ -125,7 +125,7 @@ def _refused(path: Path) -> WeightsError:
         "The weights are damaged, or hold more than tensors; code in them is not run.",
         given=path,
         expected=EXPECTED,
-        hint="save them again as safetensors, from where they are trusted",
+        hint="save them as safetensors, on a machine where you trust them",
     )
 
 

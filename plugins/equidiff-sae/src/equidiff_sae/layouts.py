@@ -1,4 +1,4 @@
-"""The layouts in which autoencoders are published, each turned into one: settings, and tensors by Prisma's names."""
+"""Readers of the layouts that autoencoders are published in: settings, and tensors under Prisma's names."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ MODULE = re.compile(r"(?:^|\.)(?:blocks|layers?|resblocks)\.(\d+)(\.mlp)?$")
 
 
 class Settings:
-    """A layout's own settings; what decides about numbers must be there.
+    """Settings as a layout stores them; those that affect results must be present.
 
     Args:
         content: the settings as stored.
-        path: where they came from, for errors.
+        path: file of the settings, for messages.
     """
 
     def __init__(self, content: Mapping[str, Any], path: Path) -> None:
@@ -35,10 +35,10 @@ class Settings:
         self.path = path
 
     def need(self, *names: str) -> Any:
-        """The first of these settings that is there.
+        """The first of these settings that is present.
 
         Raises:
-            WeightsError: none of them is.
+            WeightsError: none of them is present.
         """
         for name in names:
             if name in self.content:
@@ -50,25 +50,25 @@ class Settings:
         return self.content.get(name, default)
 
     def pick(self, what: str, given: Any, known: Mapping[Any, str]) -> str:
-        """What this value is called here.
+        """Translate a value to the name that this package uses.
 
         Raises:
-            WeightsError: it is not known.
+            WeightsError: the value is unknown.
         """
         if given not in known:
             known_names = ", ".join(str(key) for key in known if key is not None)
-            raise self.wrong(f"The autoencoder has a {what} that is not known here.", given, f"one of {known_names}")
+            raise self.wrong(f"The {what} of this autoencoder is not supported.", given, f"one of {known_names}")
         return known[given]
 
     def wrong(self, problem: str, given: Any, expected: str) -> WeightsError:
-        """An error about these settings."""
+        """Make an error about these settings."""
         return WeightsError(
             problem, given=f"{given} in {self.path}" if given is not None else self.path, expected=expected
         )
 
 
 def read_prisma(content: Mapping[str, Any], tensors: Tensors, path: Path) -> tuple[SaeConfig, Tensors]:
-    """Prisma's config.json and state dict."""
+    """Read Prisma's layout: config.json and a state dict."""
     settings = Settings(content, path)
     stored = settings.pick(
         "architecture", settings.need("architecture"), {"standard": "standard", "vanilla": "standard", "gated": "gated"}
@@ -103,7 +103,7 @@ def _prisma_hook(settings: Settings, layer: str, site: str) -> str:
 
 def _prisma_tokens(settings: Settings) -> Tokens:
     cls = bool(settings.need("cls_token_only", "cls_token"))
-    patches = bool(settings.get("use_patches_only", False))  # older than this setting: all tokens
+    patches = bool(settings.get("use_patches_only", False))  # files older than this setting: all tokens
     if cls and patches:
         raise settings.wrong(
             "It is ambiguous which tokens the autoencoder was trained on.",
@@ -114,7 +114,7 @@ def _prisma_tokens(settings: Settings) -> Tokens:
 
 
 def read_saelens(content: Mapping[str, Any], tensors: Tensors, path: Path) -> tuple[SaeConfig, Tensors]:
-    """SAELens: cfg.json and sae_weights.safetensors."""
+    """Read SAELens's layout: cfg.json and sae_weights.safetensors."""
     settings = Settings(content, path)
     known = {"standard": "standard", "gated": "gated", "topk": "standard", "jumprelu": "standard"}
     architecture = settings.pick("architecture", settings.need("architecture"), known)
@@ -149,7 +149,7 @@ def read_saelens(content: Mapping[str, Any], tensors: Tensors, path: Path) -> tu
 
 
 def read_sparsify(content: Mapping[str, Any], tensors: Tensors, path: Path) -> tuple[SaeConfig, Tensors]:
-    """EleutherAI sparsify: cfg.json and sae.safetensors, in a folder named after the module it reads."""
+    """Read the layout of EleutherAI's sparsify: cfg.json and sae.safetensors, in a folder named after the module."""
     settings = Settings(content, path)
     features, d_in = tensors["encoder.weight"].shape
     transcode = bool(settings.get("transcode", False))
@@ -173,10 +173,10 @@ def read_sparsify(content: Mapping[str, Any], tensors: Tensors, path: Path) -> t
 
 
 def read_saev(content: Mapping[str, Any], tensors: Tensors, path: Path) -> tuple[SaeConfig, Tensors]:
-    """A file of saev: settings in its first line.
+    """Read a file of saev, whose first line holds the settings.
 
-    Without a schema number, `b_dec` is subtracted before encoding; the code of later files does not. The scalar and
-    the mean with which activations were normalised in training are not in the file.
+    Without a schema number, `b_dec` is subtracted before encoding; the code of later files does not subtract it. The
+    scale and the mean that normalised activations in training are not in the file.
     """
     settings = Settings(content, path)
     inner = Settings(settings.get("cfg") or content, path)
@@ -209,7 +209,7 @@ def check(config: SaeConfig, tensors: Mapping[str, Tensor], path: Path) -> None:
     """Compare tensors with settings.
 
     Raises:
-        WeightsError: one is missing, or has another shape than the settings say.
+        WeightsError: a tensor is missing, or has another shape than the settings say.
     """
     wide, into, out = config.d_sae, config.d_in, config.d_out
     shapes = {"W_enc": (into, wide), "W_dec": (wide, out), "W_skip": (into, into), "b_dec_out": (out,)}

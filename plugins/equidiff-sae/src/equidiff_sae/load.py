@@ -1,4 +1,4 @@
-"""Finding and loading sparse autoencoders: from a folder, a file, or the hub."""
+"""Search and loading of sparse autoencoders: from a folder, a file, or the hub."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Source:
 
     Attributes:
         file: the weights.
-        name: what it is called in `run.json`: the hub's repository, or the file's name.
+        name: its name in `run.json`: the hub's repository, or the file's name.
         revision: the hub's commit.
     """
 
@@ -43,7 +43,7 @@ class Source:
 
 
 def load_sae(path: str | Path) -> SparseAutoencoder:
-    """Load a sparse autoencoder; the layout is recognised by what is in the files.
+    """Load a sparse autoencoder; the layout is recognised by the files' content.
 
     No code in the files is run. Tensors stay in the file until they are used.
 
@@ -55,15 +55,15 @@ def load_sae(path: str | Path) -> SparseAutoencoder:
         The autoencoder, on the CPU: `.encode(activations)`, `.decode(features)`, `.config`.
 
     Raises:
-        UnknownNameError: the name means nothing, or several autoencoders.
-        WeightsError: it cannot be had, is damaged, in no layout known here, holds code, or lacks a setting that decides
-            about its numbers.
+        UnknownNameError: no autoencoder, or more than one, matches the name.
+        WeightsError: it cannot be downloaded, is damaged, has an unknown layout, holds code, or lacks a setting that
+            affects its results.
     """
     return read_source(locate(str(path))[1])
 
 
 def locate(text: str, layer: int | None = None, site: str | None = None) -> tuple[Entry | None, Source]:
-    """Which autoencoder a path or a name means: what is known of it, and where it is.
+    """Locate the autoencoder of a path or a name: its catalog entry, if any, and its file.
 
     Args:
         text: as in `load_sae`.
@@ -71,8 +71,8 @@ def locate(text: str, layer: int | None = None, site: str | None = None) -> tupl
         site: of several published autoencoders, the one of this site.
 
     Raises:
-        UnknownNameError: it means nothing, or several.
-        WeightsError: it cannot be had.
+        UnknownNameError: no autoencoder, or more than one, matches.
+        WeightsError: it cannot be downloaded.
     """
     if Path(text).expanduser().exists():
         place = Path(text).resolve()
@@ -89,10 +89,10 @@ def locate(text: str, layer: int | None = None, site: str | None = None) -> tupl
 
 
 def source_of(entry: Entry) -> Source:
-    """Where an autoencoder that is known by name is: on the hub, or in this package.
+    """Locate the file of a catalog entry: on the hub, or in this package.
 
     Raises:
-        WeightsError: the hub does not give it.
+        WeightsError: it cannot be downloaded.
     """
     if entry.repo is not None:
         return find(entry.repo)
@@ -100,7 +100,7 @@ def source_of(entry: Entry) -> Source:
 
 
 def find(text: str) -> Source:
-    """The weights file that a path or a hub id means.
+    """Find the weights file of a path or a hub id.
 
     Raises:
         WeightsError: there is none.
@@ -118,7 +118,7 @@ def find(text: str) -> Source:
 
 
 def choose(folder: Path, names: Iterable[str]) -> Path:
-    """Which of the files in a folder holds the weights.
+    """Choose the file in a folder that holds the weights.
 
     Raises:
         WeightsError: none of them does.
@@ -151,7 +151,7 @@ def read_source(source: Source) -> SparseAutoencoder:
     path = source.file
     if path.suffix in (".pkl", ".gz"):
         raise WeightsError(
-            "A plain pickle may hold code, and is not read.",
+            "A plain pickle may hold code, so it is not read.",
             given=path,
             expected=EXPECTED,
             hint="the .pt file of the same repository",
@@ -186,13 +186,13 @@ def _read_torch(path: Path) -> tuple[SaeConfig, dict[str, Tensor]]:
 def _tensors(content: Any, path: Path) -> dict[str, Tensor]:
     if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
         raise WeightsError(
-            "The file holds no state dict of an autoencoder.", given=path, expected="names and tensors, nothing else"
+            "The file does not hold the state dict of an autoencoder.", given=path, expected="names and tensors only"
         )
     return dict(content)
 
 
 def _from_hub(repo: str, folder: str, revision: str | None) -> Source:
-    """The weights file in the hub's local cache, downloaded with its settings if it is not there yet."""
+    """Find the weights file in the hub's local cache; download it with its settings if it is not there."""
     prefix = f"{folder}/" if folder else ""
 
     def wanted(there: Sequence[str]) -> list[str]:

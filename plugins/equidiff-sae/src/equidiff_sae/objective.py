@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 
 
 def build(argument: str | None, options: SaeOptions, context: BuildContext) -> SaeFeature:
-    """Build `sae:INDEX`; the transformer is tried once with grey samples.
+    """Build `sae:INDEX`, and run the transformer once on grey samples.
 
     Raises:
-        UsageError: the argument is no index, or an option contradicts the autoencoder.
+        UsageError: the argument is not an index, or an option contradicts the autoencoder.
         UnknownNameError: there is no such autoencoder, feature or layer.
-        WeightsError: weights cannot be had, read, or do not fit each other.
-        UnsupportedError: the transformer cannot see the generator's samples.
+        WeightsError: weights cannot be downloaded or read, or do not match.
+        UnsupportedError: the generator's samples are not images.
     """
     if argument is None or not argument.isdecimal():
         raise UsageError("sae needs the index of a feature.", given=argument, expected="sae:INDEX", hint="sae:17")
@@ -46,7 +46,7 @@ def build(argument: str | None, options: SaeOptions, context: BuildContext) -> S
     else:
         entry, source = locate(options.sae, options.layer, options.site)
     autoencoder = read_source(source)
-    config = _settled(autoencoder.config, options, source)
+    config = _completed(autoencoder.config, options, source)
     tokens = _tokens(config, options)
     feature = Feature(autoencoder, int(argument), context.device)
     record = hash_weights(source.file, source.name, source.revision)
@@ -65,18 +65,18 @@ def build(argument: str | None, options: SaeOptions, context: BuildContext) -> S
 class SaeFeature(Objective):
     """A feature's activation at a transformer's tokens.
 
-    Where the feature is off at all tokens the activation has no gradient. There `compare` gives solvers the distance of
-    the pre-activation instead, which leads to where it is on. It is never less than the distance of the activation,
-    so that no sample passes for a member that is none.
+    If the feature is inactive at all tokens, the activation has no gradient. `compare` then gives solvers the distance
+    of the pre-activation, whose gradient leads to activity. It is never less than the distance of the activation, so
+    that no non-member can pass for a member.
 
     Args:
-        vision: the tokens.
-        autoencoder: whose feature; read whole only by `examine`.
+        vision: source of the tokens.
+        autoencoder: autoencoder of the feature; only `examine` reads all of it.
         feature: the feature.
         tokens: "cls", "patches" or "all".
         reduce: "mean", "max" or "all" of these tokens.
-        name: what to call it.
-        entry: what was published of the autoencoder; None where nothing is known.
+        name: name of the output.
+        entry: catalog entry of the autoencoder; None for others.
     """
 
     unit = "activation"
@@ -107,7 +107,7 @@ class SaeFeature(Objective):
         return self._reduced(self._read(self._vision.network.prepare(samples)).value)
 
     def measure_image(self, image: Image) -> Float[Tensor, "1 m"]:
-        """The activation in a picture, prepared as the transformer's own evaluation would."""
+        """The activation in an image, prepared as in the transformer's own evaluation."""
         return self._reduced(self._read(self._vision.network.prepare_image(image)).value)
 
     def networks(self) -> list[nn.Module]:
@@ -115,15 +115,17 @@ class SaeFeature(Objective):
         return [self._vision.network.module]
 
     def compare(self, samples: Samples, target: Float[Tensor, " m"]) -> tuple[Measurements, Float[Tensor, "batch m"]]:
-        """Measurements, and a residual with a slope where the feature is off but ought to be on."""
+        """Measurements, and a residual with a gradient where the feature is inactive but should not be."""
         reading = self._read(self._vision.network.prepare(samples))
         measurements = self._reduced(reading.value)
-        # where the target is zero, to be off is to be right
-        wanted = (target > 0).to(measurements.dtype)
-        return measurements, self.residual(measurements, target) + wanted * self._lack(reading, measurements)
+        # an inactive feature is right where the target is zero
+        should_be_active = (target > 0).to(measurements.dtype)
+        return measurements, self.residual(measurements, target) + should_be_active * self._deficit(
+            reading, measurements
+        )
 
     def examine(self, images: Sequence[Image]) -> list[Finding]:
-        """Explained variance and L0 on these pictures, beside what was published."""
+        """Explained variance and L0 on these images, beside the published figures."""
         return examine(self._vision, self._autoencoder, self._entry, images)
 
     def _read(self, inputs: Tensor) -> Reading:
@@ -137,28 +139,28 @@ class SaeFeature(Objective):
             return values.mean(dim=1, keepdim=True)
         return values.amax(dim=1, keepdim=True) if self._reduce == "max" else values
 
-    def _lack(self, reading: Reading, measurements: Tensor) -> Tensor:
-        """How far outputs that are zero are from being above it, at most zero, in the outputs' own unit."""
+    def _deficit(self, reading: Reading, measurements: Tensor) -> Tensor:
+        """Deficit of outputs that are zero, at most zero, in the outputs' own unit."""
         if self._reduce == "all":
-            return reading.lack
-        # one token turns an output on: the nearest to it
-        nearest = reading.lack.amax(dim=1, keepdim=True)
-        share = nearest / reading.lack.shape[1] if self._reduce == "mean" else nearest
+            return reading.deficit
+        # the token nearest to activity would activate the output
+        nearest = reading.deficit.amax(dim=1, keepdim=True)
+        share = nearest / reading.deficit.shape[1] if self._reduce == "mean" else nearest
         return torch.where(measurements > 0, torch.zeros_like(share), share)
 
 
 def _check_samples(context: BuildContext) -> None:
     if context.generator is not None and len(context.generator.sample_shape) != 3:
         raise UnsupportedError(
-            "A Vision Transformer cannot see the samples of this generator.",
+            "A Vision Transformer needs images, and this generator makes points.",
             given=f"samples of shape {tuple(context.generator.sample_shape)}",
             expected="grey or RGB images",
             hint="--generator toy:fashion",
         )
 
 
-def _settled(config: SaeConfig, options: SaeOptions, source: Source) -> SaeConfig:
-    """The settings, with the place where they leave it open; what they say cannot be changed."""
+def _completed(config: SaeConfig, options: SaeOptions, source: Source) -> SaeConfig:
+    """Settings completed by the options; options that contradict stored settings are refused."""
     layer, site = (split_hook(config.hook) or (None, None)) if config.hook else (None, None)
     for name, given, stored in (("layer", options.layer, layer), ("site", options.site, site)):
         if given is not None and stored is not None and given != stored:
@@ -171,7 +173,7 @@ def _settled(config: SaeConfig, options: SaeOptions, source: Source) -> SaeConfi
     site = options.site or site
     if layer is None or site is None:
         raise UsageError(
-            "The autoencoder's files do not say where it reads.",
+            "The autoencoder's files do not name the activations that it reads.",
             given=config.hook or source.file,
             expected="layer=NUMBER and site=resid_post (or mlp_out, resid_mid, ln2.hook_normalized)",
         )
@@ -190,7 +192,7 @@ def _model(config: SaeConfig, options: SaeOptions) -> str:
 
 
 def _convention(config: SaeConfig, options: SaeOptions) -> str:
-    """Raw or processed weights: what this family of autoencoders was trained on, unless the user says otherwise."""
+    """Raw or processed weights: the user's choice, or what this family of autoencoders was trained on."""
     if options.weights is not None:
         return options.weights
     dino = "dino" in (config.model or "")
@@ -202,7 +204,7 @@ def _tokens(config: SaeConfig, options: SaeOptions) -> str:
     if config.tokens not in ("all", wanted):
         raise UsageError(
             f"The autoencoder was trained on {'the class token' if config.tokens == 'cls' else 'patches'} alone; "
-            "of other tokens its features mean nothing.",
+            "its features are meaningless for other tokens.",
             given=f"tokens={wanted}",
             expected=f"tokens={config.tokens}, or none",
         )
@@ -215,7 +217,7 @@ def _transformer(config: SaeConfig, options: SaeOptions, context: BuildContext) 
         from equidiff_sae.prisma import hooked
 
         network = hooked(network)
-    assert config.hook is not None  # `_settled` saw to it
+    assert config.hook is not None  # `_completed` ensures it
     vision = Vision(network, config.hook, _convention(config, options) == "processed")
     _check_width(vision, config)
     return vision

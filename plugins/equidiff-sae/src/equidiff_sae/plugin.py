@@ -1,4 +1,4 @@
-"""What this plugin offers. `equidiff --help` imports this module, so it must stay light: no torch here."""
+"""The components of this plugin. `equidiff --help` imports this module, so it must stay light: no torch here."""
 
 from __future__ import annotations
 
@@ -32,28 +32,30 @@ class SaeOptions(Options):
     sae: str | None = Field(
         None,
         description="a folder, a weights file, a hub repository, or a name (or a part of one) from the list below; by "
-        "default fashion-sae for toy:fashion, else Prisma's for CLIP ViT-B/32, layer 11, resid_post, all tokens",
+        "default fashion-sae for toy:fashion, otherwise Prisma's for CLIP ViT-B/32, layer 11, resid_post, all tokens",
     )
-    layer: int | None = Field(None, ge=0, description="block of the transformer; where names or files leave it open")
+    layer: int | None = Field(None, ge=0, description="block of the transformer, if names and files leave it open")
     site: str | None = Field(
-        None, description="resid_post, mlp_out, resid_mid, attn_out, ln2.hook_normalized; where it is left open"
+        None,
+        description="resid_post, mlp_out, resid_mid, attn_out or ln2.hook_normalized, if left open",
     )
     tokens: Literal["cls", "patches", "all"] | None = Field(
-        None, description="which tokens are read; those that the autoencoder was trained on by default"
+        None, description="tokens to read; by default those that the autoencoder was trained on"
     )
     reduce: Literal["mean", "max", "all"] = Field(
-        "mean", description="what becomes of several tokens: their mean, their maximum, or each as an output"
+        "mean", description="reduction of several tokens: their mean, their maximum, or each as an output"
     )
     model: str | None = Field(
-        None, description="the transformer: a timm name, or a folder in timm's layout; the autoencoder's own by default"
+        None,
+        description="the transformer: a timm name or a folder in timm's layout; by default that of the autoencoder",
     )
     checkpoint: str | None = Field(None, description="the transformer's weights, as a local file of timm or open_clip")
     weights: Literal["raw", "processed"] | None = Field(
         None,
-        description="how Prisma took the transformer's weights; raw by default, processed for DINO and transcoders",
+        description="treatment of weights as in Prisma: raw, or processed (the default for DINO and transcoders)",
     )
     through: Literal["timm", "prisma"] = Field(
-        "timm", description="which library's transformer is run; prisma needs equidiff-sae[prisma]"
+        "timm", description="library that runs the transformer; prisma needs equidiff-sae[prisma]"
     )
 
 
@@ -66,7 +68,7 @@ def equidiff_objectives() -> list[Descriptor]:
             name="sae",
             factory="equidiff_sae.objective:build",
             summary="A feature of a sparse autoencoder on a Vision Transformer.",
-            argument=f"the feature's index; of fashion-sae, worth a look:\n{worthwhile}",
+            argument=f"index of the feature; in fashion-sae, these are worth a look:\n{worthwhile}",
             options=SaeOptions,
             references=(JOSEPH, BRICKEN),
             listing="equidiff_sae.catalog:listing",

@@ -15,11 +15,11 @@ from equidiff.networks import Network
 
 @final
 class Hooked(nn.Module):
-    """HookedViT, with the few names of a timm transformer by which hooks find their way.
+    """HookedViT with the names of a timm transformer that hooks need.
 
     Args:
         model: HookedViT.
-        prefix: how many tokens come before the patches.
+        prefix: number of tokens before the patches.
     """
 
     def __init__(self, model: Any, prefix: int) -> None:
@@ -32,20 +32,20 @@ class Hooked(nn.Module):
         self.model = model
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """What HookedViT makes of prepared pictures; hooks are what it is run for."""
+        """Run HookedViT on prepared images; only its hooks matter."""
         return self.model(inputs)
 
 
 def hooked(network: Network) -> Network:
-    """A network that runs Prisma's HookedViT, with the weights of the timm transformer given.
+    """Build a network that runs Prisma's HookedViT with the weights of a timm transformer.
 
     Raises:
         PluginError: vit-prisma is not installed.
-        UnsupportedError: HookedViT cannot be this transformer.
+        UnsupportedError: HookedViT has no counterpart of this transformer.
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # its imports warn of their own age
+            warnings.simplefilter("ignore")  # its imports emit deprecation warnings
             from vit_prisma.configs.HookedViTConfig import HookedViTConfig
             from vit_prisma.models.base_vit import HookedViT
     except ImportError as error:
@@ -60,7 +60,7 @@ def hooked(network: Network) -> Network:
     model = HookedViT(HookedViTConfig(**_settings(source)))
     weights = _converted(source, model.cfg.n_heads)
     missing = model.state_dict().keys() - weights.keys()
-    # the head is never reached, and masks are made by the model itself
+    # the head is never reached, and the model makes its own masks
     if any(not name.startswith("head.") and name.rpartition(".")[2] not in ("mask", "IGNORE") for name in missing):
         raise UnsupportedError(f"Prisma's transformer has other weights: {', '.join(sorted(missing))}.")
     model.load_state_dict(weights, strict=False)
@@ -69,13 +69,13 @@ def hooked(network: Network) -> Network:
 
 
 def _check(source: Any) -> None:
-    """HookedViT knows plain blocks: one class token with a position, no LayerScale, no norms of queries and keys."""
+    """Refuse what HookedViT lacks: it has one class token with a position, no LayerScale and no qk-norm."""
     block = source.blocks[0]
     scaled = [name for name in ("ls1", "ls2") if not isinstance(getattr(block, name, nn.Identity()), nn.Identity)]
     plain = not scaled and isinstance(getattr(block.attn, "q_norm", nn.Identity()), nn.Identity)
     if not plain or source.num_prefix_tokens != 1 or getattr(source, "no_embed_class", False):
         raise UnsupportedError(
-            "Prisma's transformer cannot be this one.",
+            "Prisma's HookedViT has no counterpart of this transformer.",
             given=f"{type(source).__name__} with {', '.join(scaled) or f'{source.num_prefix_tokens} prefix tokens'}",
             expected="one class token, plain blocks",
             hint="through=timm",
@@ -101,7 +101,7 @@ def _settings(source: Any) -> dict[str, Any]:
 
 
 def _converted(source: Any, heads: int) -> dict[str, Tensor]:
-    """Weights of timm by Prisma's names: attention by head, matrices to be multiplied from the right."""
+    """Rename timm's weights as Prisma does: attention by head, matrices that multiply from the right."""
     embedding = source.patch_embed.proj
     bias = torch.zeros(source.embed_dim) if embedding.bias is None else embedding.bias
     weights = {"cls_token": source.cls_token, "pos_embed.W_pos": source.pos_embed[0]}

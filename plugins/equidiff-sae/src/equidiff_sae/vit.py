@@ -1,4 +1,4 @@
-"""Vision Transformers: loading them, and reading their tokens at Prisma's hook names."""
+"""Vision Transformers: their loading, and their tokens at Prisma's hook names."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from equidiff.types import Samples
 from equidiff_sae.catalog import FASHION_VIT
 from equidiff_sae.config import split_hook
 
-# names as autoencoders' settings have them, and timm's for the same weights
+# names in autoencoders' settings, and timm's names of the same weights
 KNOWN = {
     "open-clip:laion/CLIP-ViT-B-32-DataComp.XL-s13B-b90K": "vit_base_patch32_clip_224.datacompxl",
     "facebook/dino-vitb16": "vit_base_patch16_224.dino",
 }
-# what Prisma divides by more exactly than timm does
+# epsilon of layer norms that Prisma sets more exactly than timm
 EPSILON = {"facebook/dino-vitb16": 1e-12}
 # site: (module of a timm block, its input instead of its output)
 SITES = {
@@ -43,18 +43,18 @@ SITES = {
 
 
 def load_vit(name: str, checkpoint: str | None, context: BuildContext) -> Network:
-    """A Vision Transformer with the preprocessing that autoencoders saw: shorter side resized, centre cropped.
+    """Load a Vision Transformer with the autoencoders' preprocessing: resize the shorter side, crop the centre.
 
     Args:
         name: a timm name, a name from an autoencoder's settings, "fashion-vit", or a folder in timm's layout
             (config.json and model.safetensors).
         checkpoint: a weights file: timm's, or open_clip's for the same architecture. The hub's when absent.
-        context: decides the device; the weights are appended to it.
+        context: sets the device; the weights are appended to it.
 
     Raises:
         UnknownNameError: there is no such model.
-        WeightsError: the weights cannot be had, read, or do not fit.
-        UnsupportedError: the model is no Vision Transformer of plain blocks.
+        WeightsError: the weights cannot be downloaded or read, or do not fit.
+        UnsupportedError: the model is not a Vision Transformer of plain blocks.
     """
     folder = _folder(name)
     if folder is not None:
@@ -66,7 +66,7 @@ def load_vit(name: str, checkpoint: str | None, context: BuildContext) -> Networ
         network.module, "num_prefix_tokens"
     ):
         raise UnsupportedError(
-            f"{name} is no Vision Transformer that hooks can read.",
+            f"{name} is not a Vision Transformer that hooks can read.",
             given=type(network.module).__name__,
             expected="a VisionTransformer of timm",
         )
@@ -78,13 +78,13 @@ def load_vit(name: str, checkpoint: str | None, context: BuildContext) -> Networ
 
 @final
 class Vision:
-    """The tokens of a Vision Transformer at one place.
+    """The tokens of a Vision Transformer at one hook.
 
     Args:
         network: the transformer.
-        hook: e.g. "blocks.9.hook_resid_post".
-        processed: as Prisma's `from_pretrained` rewrites the weights: layer norms folded, writing weights centred. The
-            model's output stays the same, what hooks see does not.
+        hook: hook name, e.g. "blocks.9.hook_resid_post".
+        processed: read the tokens of Prisma's processed weights: `from_pretrained` folds layer norms and centres
+            writing weights. That leaves the model's output as it is, but not the hooked tokens.
 
     Raises:
         UnknownNameError: there is no such layer or site.
@@ -98,7 +98,7 @@ class Vision:
 
     @property
     def prefix(self) -> int:
-        """How many tokens come before the patches; the class token is the first of them."""
+        """Number of tokens before the patches; the class token is the first of them."""
         return int(getattr(self.network.module, "num_prefix_tokens"))  # noqa: B009  nn.Module knows no such attribute
 
     def read(self, inputs: Tensor) -> Float[Tensor, "batch tokens width"]:
@@ -115,7 +115,7 @@ class Vision:
             gain, bias = _affine(self.network.module, layer, site[2])
             return (tokens - bias) / gain
         centred = tokens - tokens.mean(dim=-1, keepdim=True)
-        # what the patch embedding, the class token and the first norm write keeps its mean
+        # the outputs of patch embedding, class token and first norm keep their mean
         return centred + embedding.mean() if site.startswith("resid") else centred
 
 
@@ -147,7 +147,7 @@ class _Embedding:
         self._seen = output
 
     def mean(self) -> Tensor:
-        assert self._seen is not None  # the blocks come after it
+        assert self._seen is not None  # it runs before the blocks
         means = self._seen.mean(dim=-1, keepdim=True)
         if self._first:
             return means
@@ -171,7 +171,7 @@ def _tap(network: Network, hook: str) -> Tap:
     blocks: Any = getattr(network.module, "blocks")  # noqa: B009
     if parts is None or parts[1] not in SITES:
         raise UnknownNameError(
-            f"There is no place named {hook!r} in a Vision Transformer.",
+            f"There is no hook named {hook!r} in a Vision Transformer.",
             given=hook,
             expected=f"layer=NUMBER with site={', site='.join(SITES)}",
         )
@@ -202,7 +202,7 @@ def _from_folder(folder: Path, checkpoint: str | None, context: BuildContext) ->
         config = settings["pretrained_cfg"]
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise WeightsError(
-            f"The folder holds no model in timm's layout: {error}",
+            f"The folder does not hold a model in timm's layout: {error}",
             given=folder,
             expected="config.json (architecture, model_args, pretrained_cfg) and model.safetensors",
         ) from error
@@ -214,14 +214,14 @@ def _from_timm(name: str, checkpoint: str | None, context: BuildContext) -> Netw
     import timm
 
     if checkpoint is None or not timm.is_model(name):
-        module = load_network(name, None, context).module  # the hub's weights, or an error that names what there is
+        module = load_network(name, None, context).module  # the hub's weights, or an error that lists the known names
         return _network(module, name, timm.data.resolve_model_data_config(module), context.device)
     module = timm.create_model(name, num_classes=0)
     return _filled(module, name, Path(checkpoint), timm.data.resolve_model_data_config(module), context)
 
 
 def _filled(module: Any, name: str, path: Path, config: dict[str, Any], context: BuildContext) -> Network:
-    """A network with weights from a file; what lies behind the last block is not needed, and may be missing."""
+    """Build a network with weights from a file; those behind the last block are not needed, and may be missing."""
     from timm.models.vision_transformer import checkpoint_filter_fn
 
     weights = read_weights(path)
@@ -241,7 +241,7 @@ def _filled(module: Any, name: str, path: Path, config: dict[str, Any], context:
 
 
 def _network(module: nn.Module, name: str, config: dict[str, Any], device: str) -> Network:
-    """A network with Prisma's preprocessing: all of the shorter side counts, whatever timm's own would crop."""
+    """Build a network with Prisma's preprocessing: the crop keeps the whole shorter side, unlike some of timm's."""
     import timm
 
     channels = config["input_size"][0]
@@ -271,7 +271,7 @@ def _prepare_samples(
     resize: Callable[[Tensor], Tensor], channels: int, mean: Sequence[float], std: Sequence[float], samples: Samples
 ) -> Tensor:
     resized = resize(to_channels(samples, channels))
-    # torchvision's own would look at the numbers, which predictions of memory do not have
+    # torchvision's own reads the values, which fake tensors do not have
     shift, scale = (resized.new_tensor(values)[:, None, None] for values in (mean, std))
     return (resized - shift) / scale
 
