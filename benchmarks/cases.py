@@ -1,4 +1,4 @@
-"""What solvers are compared on: objectives of several sizes, common and rare targets."""
+"""Cases to compare solvers on: objectives of several sizes, with common and rare targets."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -83,12 +83,12 @@ class Case:
 
     @property
     def lowpass(self) -> bool:
-        """Whether the low-pass view has to hold too."""
+        """True if the measurement must also hold for the low-pass view."""
         return "+lowpass" in self.text
 
     @property
     def rare(self) -> bool:
-        """Whether the target is the 99.9th percentile."""
+        """True if the target is the 99.9th percentile."""
         return self.text.endswith(":rare")
 
     @cached_property

@@ -191,7 +191,7 @@ def line(row: dict[str, object]) -> str:
 
 
 def summary(rows: list[dict[str, object]], arguments: argparse.Namespace) -> str:
-    """How often each law passes, and how far it is off."""
+    """Pass rate and error of each law."""
     lines = []
     for name in LAWS:
         own = [row for row in rows if row["law"] == name]

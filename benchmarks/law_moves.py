@@ -1,4 +1,4 @@
-"""What the moves of `--law conditional` cost, and how far they lead, where latents have hundreds of dimensions.
+"""Cost and reach of the transitions of `--law conditional` for latents with hundreds of dimensions.
 
     python benchmarks/law_moves.py
 

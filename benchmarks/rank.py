@@ -1,4 +1,4 @@
-"""How near `equidiff rank` comes to the network's own speed.
+"""Speed of `equidiff rank` compared with that of the network alone.
 
     python benchmarks/rank.py --images FOLDER [--model SPEC]
 
@@ -83,7 +83,7 @@ def shown(values: dict[str, float]) -> str:
 
 
 def seconds(action: Callable[[], object]) -> tuple[float, float]:
-    """How long something takes by the clock, and how much processor time."""
+    """Wall-clock time and processor time of a call."""
     wall, cpu = time.perf_counter(), time.process_time()
     action()
     return time.perf_counter() - wall, time.process_time() - cpu

@@ -35,14 +35,14 @@ OUTER, INNER, MEMBER, INK = "#4c78a8", "#e377a2", "#f28e2b", "#222222"
 
 
 def main(out: Path, members: int) -> int:
-    """Sample, draw and judge; the exit code."""
+    """Sample, draw and judge; return the exit code."""
     network = load_network("circles", None, BuildContext()).module
 
     def probability(points: torch.Tensor) -> torch.Tensor:
         with torch.no_grad():
             return network(points).sigmoid().squeeze(-1)
 
-    # the tolerance is on the square of the difference in probability; four times finer than asked, for the picture
+    # the tolerance is on the squared difference in probability; four times finer than allowed, for the figure
     sets = [
         equidiff.sample(
             "toy:circles", "classifier:inner", query=query, samples=members, tolerance=(ALLOWED / 4) ** 2, batch=members
@@ -54,7 +54,7 @@ def main(out: Path, members: int) -> int:
 
 
 def judge(sets: list[equidiff.InvariantSet], probability: Probability) -> int:
-    """Print how far members are from their level curve; 0 if all are near enough."""
+    """Print the members' distance from their level curve; return 0 if all are close enough."""
     good = True
     for query, found in enumerate(sets):
         off = (probability(found.samples) - found.target).abs().max().item()
@@ -131,7 +131,7 @@ def prepare(panel: Axes) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Draw the invariant sets of three points of the plane.")
-    parser.add_argument("--out", type=Path, default=Path("circles.png"), help="where to write the figure")
+    parser.add_argument("--out", type=Path, default=Path("circles.png"), help="file to write the figure to")
     parser.add_argument("--members", type=int, default=150, help="members a query")
     arguments = parser.parse_args()
     raise SystemExit(main(arguments.out, arguments.members))

@@ -1,4 +1,4 @@
-"""Objects in place of spec strings: ask about any differentiable function of a picture."""
+"""Objects in place of spec strings: sample the invariant set of any differentiable function of an image."""
 
 import torch
 
@@ -6,13 +6,13 @@ import equidiff
 
 
 class Balance(equidiff.Objective):
-    """Where the brightness of a picture has its centre of mass: row and column, in pixels."""
+    """Centre of mass of an image's brightness: row and column, in pixels."""
 
     names = ("row", "column")
     unit = "pixels"
 
     def measure(self, samples: torch.Tensor) -> torch.Tensor:
-        """Centres of mass of pictures `[batch, channels, height, width]`, as `[batch, 2]`."""
+        """Centres of mass of images `[batch, channels, height, width]`, as `[batch, 2]`."""
         mass = samples.mean(dim=1)
         total = mass.sum(dim=(1, 2)).clamp(min=1.0)
         rows = torch.arange(mass.shape[1], device=mass.device)

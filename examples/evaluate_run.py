@@ -1,4 +1,4 @@
-"""What `equidiff evaluate` measures, in Python: of a run folder, and of any tensors with the functions behind it."""
+"""The metrics of `equidiff evaluate` in Python: for a run folder, and for any tensors with the functions behind it."""
 
 import tempfile
 from pathlib import Path

@@ -4,7 +4,7 @@ from torch import Tensor
 
 
 def score(samples: Tensor) -> Tensor:
-    """How much brighter the upper half of a picture is than the lower one, in per cent.
+    """Mean brightness of the upper half of an image minus that of the lower half, in per cent.
 
     Args:
         samples: `[batch, channels, height, width]`, nominally in [0, 1]; the run differentiates through this.

@@ -1,4 +1,4 @@
-"""Which units of the shipped network are worth asking about? Ranks them by twenty garments, and asks about the first.
+"""Rank the units of the shipped network by their response to twenty garments, and sample the set of the first.
 
 The same on the command line, with a folder of images for GARMENTS:
 

@@ -1,11 +1,11 @@
-"""Chapter 4 of the thesis: three neurons, a feature of an SAE, a class, all classes at once; a table and figures.
+"""Chapter 4 of the thesis: three neurons, an SAE feature, a class, and all classes at once, with table and figures.
 
     python examples/thesis.py --scale small --out thesis
     python examples/thesis.py --scale full --images PHOTOGRAPHS --out thesis
 
-Small runs offline, on garments, in minutes. Full asks what the thesis asked: LightningDiT, ResNet-50 and an SAE of CLIP
-from the hub, and needs a GPU and a folder of photographs to choose the queries from. Numbers are printed as they come:
-what did not reach its target counts as such.
+The small scale runs offline on garments, in minutes. The full scale repeats the experiments of the thesis with
+LightningDiT, ResNet-50 and an SAE of CLIP from the hub; it needs a GPU and a folder of photographs to choose the
+queries from. Experiments that miss their target are reported as such.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Scale:
 
 @dataclass
 class Line:
-    """What became of an experiment."""
+    """Result of an experiment, a line of the table."""
 
     experiment: Experiment
     asked: int = 0
@@ -102,7 +102,7 @@ FULL = Scale(
 
 
 def main(scale: Scale, images: Path, out: Path) -> int:
-    """Run, draw and tell; 0 where each experiment has members, else 3."""
+    """Run, draw and report; return 0 if each experiment has members, otherwise 3."""
     lines: list[Line] = []
     queries: dict[str, str] = {}
     for experiment in scale.experiments:
@@ -227,7 +227,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--scale", choices=("small", "full"), default="small", help="garments, or photographs")
     parser.add_argument("--images", type=Path, help="photographs to choose queries from, for --scale full")
-    parser.add_argument("--out", type=Path, default=Path("thesis"), help="the folder to write into")
+    parser.add_argument("--out", type=Path, default=Path("thesis"), help="folder to write to")
     parser.add_argument("--samples", type=int, help="of each experiment (default: 8 for small, 32 for full)")
     given = parser.parse_args()
     if given.scale == "full" and given.images is None:

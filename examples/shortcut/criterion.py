@@ -1,4 +1,4 @@
-"""When does something expose the shortcut? Decided before any result was looked at, and the same for all.
+"""Criterion for exposing the shortcut, fixed before any result was seen and the same for all methods.
 
 *The set*: among members that have lost the object, the share that wears the mark is another one than among plain
 samples without the object (Fisher's exact test, both sides). Members that only keep the object prove nothing and do
@@ -29,7 +29,7 @@ GONE = 0.1  # a shape that is less than this share of the object has lost it
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a test said.
+    """Verdict of a test.
 
     Attributes:
         p: probability of a table as extreme as this where there is nothing to be found.
@@ -48,7 +48,7 @@ def level(tests: int) -> float:
 
 
 def judge_set(members: tuple[Tensor, Tensor], plain: tuple[Tensor, Tensor], tests: int) -> Verdict:
-    """Whether members give the mark away.
+    """Test whether members expose the mark.
 
     Args:
         members: of each member, the share of its shape that is the object, `[members]`, in [0, 1], and whether it
@@ -62,7 +62,7 @@ def judge_set(members: tuple[Tensor, Tensor], plain: tuple[Tensor, Tensor], test
 
 
 def judge_map(importance: Tensor, mark: Tensor, tests: int) -> Verdict:
-    """Whether a map leads the eye to the mark.
+    """Test whether a map exposes the mark.
 
     Args:
         importance: `[height, width]`, at least 0. Pixels that tie are taken in an order that is random, and fixed.
@@ -107,7 +107,7 @@ def wilson(hits: int, count: int, deviations: float = 1.96) -> tuple[float, floa
 
 
 def separation(guilty: Sequence[float], innocent: Sequence[float]) -> float:
-    """How often a guilty score is above an innocent one, ties half: 1 is always, 0.5 is chance."""
+    """Share of pairs in which the guilty score is the higher one, ties counting half: 1 is always, 0.5 is chance."""
     pairs = [(a > b) + 0.5 * (a == b) for a in guilty for b in innocent]
     return sum(pairs) / len(pairs)
 

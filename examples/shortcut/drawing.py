@@ -1,4 +1,4 @@
-"""The picture: sets above, attribution maps below."""
+"""The figure: sets above, attribution maps below."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One seed: two networks, two decisions each, and what every way of looking says of them."""
+"""One seed: two networks, two decisions each, and the verdict of every method on them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OTHERS = range(PRESENCE + 1, 79)  # the latents but for those of the shape and t
 
 @dataclass(frozen=True)
 class Plan:
-    """What is done for each seed.
+    """Settings of the experiment.
 
     Attributes:
         seeds: how many seeds in all; the level of every test depends on it.

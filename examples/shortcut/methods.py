@@ -1,4 +1,4 @@
-"""Attribution maps of the same decision, by captum with its own defaults."""
+"""Attribution maps of the same decision, by Captum with its own defaults."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ TILE = 4  # pixels a side of what is hidden together, where a method hides parts
 
 
 def importance(name: str, network: nn.Sequential, picture: Tensor, seed: int) -> Tensor:
-    """How much each pixel matters for the logit, `[32, 32]`, at least 0: absolute values, channels added.
+    """Importance of each pixel for the logit, `[32, 32]`, at least 0: absolute values, summed over channels.
 
     Args:
         name: one of `METHODS`.
@@ -79,7 +79,7 @@ def _last_convolution(network: nn.Sequential) -> nn.Module:
 
 
 def _tiles() -> Tensor:
-    """Which tile each pixel belongs to, `[1, 1, 32, 32]`."""
+    """Index of the tile that each pixel belongs to, `[1, 1, 32, 32]`."""
     side = torch.arange(SIDE) // TILE
     return (side[:, None] * (SIDE // TILE) + side)[None, None]
 

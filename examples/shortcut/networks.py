@@ -1,4 +1,4 @@
-"""Two networks that learn "is there a star?": one from data with a shortcut, one from data without."""
+"""Two networks trained to recognise stars: one on data with a shortcut, one on data without."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def train(kind: str, seed: int, pictures: int = PICTURES, epochs: int = EPOCHS) 
 
 @torch.no_grad()
 def called_stars(network: nn.Module, seed: int, count: int = 500) -> dict[str, float]:
-    """What share of fresh stars and of other shapes, marked and clean, the network calls stars."""
+    """Share of fresh stars and of other shapes, marked and clean, that the network calls stars."""
     stream = torch.Generator().manual_seed(seed + 10**6)
     found = {}
     for name, star in (("star", True), ("other", False)):

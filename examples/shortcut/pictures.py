@@ -1,6 +1,6 @@
-"""A generator whose every factor is known: a shape on a textured ground, and, in half of its samples, a small mark.
+"""A generator with known factors: a shape on a textured ground and, in half of the samples, a small mark.
 
-It is exact: its samples *are* the data. So whatever is found is the network's doing, not a generator's flaw. And it
+It is exact: its samples *are* the data, so every finding is due to the network, not to a flaw of the generator. It
 takes a fraction of a millisecond.
 """
 
@@ -47,7 +47,7 @@ class Pictures(equidiff.Generator):
         return _blend(picture, yellow, presence[:, None, None, None] * _mark(latents))
 
     def _shape(self, latents: Tensor) -> Tensor:
-        """How much of each pixel the shape covers, `[batch, 1, 32, 32]`."""
+        """Share of each pixel that the shape covers, `[batch, 1, 32, 32]`."""
         down, right = _offsets(latents, SIDE / 2 + 3 * (2 * _uniform(latents[:, PLACE]) - 1))
         size = 7 + 3 * _uniform(latents[:, SIZE, None, None])
         angle = torch.atan2(down, right) + 2 * torch.pi * _uniform(latents[:, TURN, None, None])
@@ -57,7 +57,7 @@ class Pictures(equidiff.Generator):
 
 
 def shares(latents: Tensor) -> Tensor:
-    """What share of each shape there is, `[batch, 4]`, in the order of `SHAPES`; they sum to 1."""
+    """Share of each shape, `[batch, 4]`, in the order of `SHAPES`; they sum to 1."""
     pair = latents[:, SHAPE]
     direction = pair / pair.square().sum(dim=1, keepdim=True).clamp(min=1e-8).sqrt()
     middles = torch.arange(4, device=latents.device) * (torch.pi / 2)
@@ -66,12 +66,12 @@ def shares(latents: Tensor) -> Tensor:
 
 
 def marked(latents: Tensor) -> Tensor:
-    """Whether there is a mark, of at least half its strength, `[batch]`, bool; half of all samples have one."""
+    """True for samples with a mark of at least half its strength, `[batch]`; half of all samples have one."""
     return latents[:, PRESENCE] > 0
 
 
 def mark_area(latents: Tensor) -> Tensor:
-    """Where the mark is, or would be if it were there, `[batch, 32, 32]`, bool."""
+    """Pixels of the mark, or of its place if there is none, `[batch, 32, 32]`, bool."""
     return _mark(latents)[:, 0] > 0.5
 
 
@@ -107,7 +107,7 @@ def _mark(latents: Tensor) -> Tensor:
 
 
 def _offsets(latents: Tensor, centre: Tensor) -> tuple[Tensor, Tensor]:
-    """How far each pixel lies below and right of a centre `[batch, 2]`, each `[batch, 32, 32]`."""
+    """Offsets of each pixel below and to the right of a centre `[batch, 2]`, each `[batch, 32, 32]`."""
     axis = torch.arange(SIDE, device=latents.device) + 0.5
     down = axis[None, :, None] - centre[:, 0, None, None]
     right = axis[None, None, :] - centre[:, 1, None, None]

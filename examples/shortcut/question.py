@@ -1,4 +1,4 @@
-"""The question itself: what else has this logit?"""
+"""The objective, and the invariant set of its logit."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from shortcut.pictures import Pictures
 
 @final
 class StarLogit(equidiff.Objective):
-    """What a network says of pictures: the logit of "star"."""
+    """The logit of "star" that a network gives to images."""
 
     names = ("star",)
     unit = "logit"

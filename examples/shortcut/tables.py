@@ -1,4 +1,4 @@
-"""What was found, as text."""
+"""Results of the experiment, as text tables."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def tables(summaries: list[Summary]) -> dict[str, str]:
 
 
 def calls_table(summaries: list[Summary]) -> str:
-    """What share of fresh pictures each kind of network calls stars: the mean over seeds, lowest and highest."""
+    """Share of fresh images that each kind of network calls stars: mean over seeds, lowest and highest."""
     groups = list(summaries[0]["called_stars"])
     lines = ["called a star   " + "".join(f"{group:>22}" for group in groups)]
     for kind in (SHORTCUT, CONTROL):
@@ -53,7 +53,7 @@ def looks_table(summaries: list[Summary]) -> str:
 
 
 def methods_key(summaries: list[Summary]) -> str:
-    """Which letter stands for which method."""
+    """Key from letters to methods."""
     names = [f"{letter} = {name}" for letter, name in zip(_letters(summaries), summaries[0]["maps"], strict=True)]
     return "\n".join("".join(f"{name:26}" for name in names[k : k + 4]).rstrip() for k in range(0, len(names), 4))
 

@@ -67,7 +67,7 @@ def test_checkpointing_changes_memory_not_results(generator):
 
 
 def test_checkpointing_keeps_only_the_states_between_steps():
-    """What the graph holds between the passes must not grow with the network, only with the steps."""
+    """The memory of the graph between the passes must grow with the steps, not with the network."""
 
     def held(recompute):
         flow = FashionFlow(UNet(), steps=4, recompute=recompute)

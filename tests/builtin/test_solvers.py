@@ -170,7 +170,7 @@ def test_a_coarse_pass_costs_its_share():
 
 
 def test_a_coarse_answer_is_never_taken_for_a_member():
-    """Where the budget ends in the coarse search, what is judged is still an answer of the full sampler."""
+    """If the budget ends in the coarse search, the judged answer is still one of the full sampler."""
     generator = Stepped(12)
     problem = linear_problem(outputs=2, generator=generator, target=4.0)
     for budget in (0.5, 1, 2, 3, 5, 8):
