@@ -177,7 +177,7 @@ def measure(
     seconds = time.process_time() - started
     places = curve.place(found.latents.double().numpy())
     one, two = ks_1samp(places, curve.distribution), ks_2samp(places, truth)
-    cost = found.info["evaluations"] / arguments.samples
+    cost = found.info.evaluations / arguments.samples
     row = {"seed": seed, "law": name, "members": len(found), "evaluations": cost, "seconds": seconds}
     return {**row, "d": one.statistic, "p_rejection": two.pvalue, "p_integration": one.pvalue}, places
 

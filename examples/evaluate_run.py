@@ -9,7 +9,7 @@ import equidiff
 from equidiff.analysis.evaluation import evaluate
 from equidiff.metrics import spectrum_slope, vendi_score
 from equidiff.registry.manager import Plugins
-from equidiff.run.reopen import open_finished
+from equidiff.run.finished import open_finished
 
 
 def main(folder: Path) -> None:

@@ -5,7 +5,7 @@ import equidiff
 found = equidiff.sample(generator="toy", objective="neuron:17", query=3, samples=4)
 
 print(f"{len(found)} of {len(found.records)} samples are members")
-print(f"target: {found.target.item():.3f} {found.info['target']['unit']}")
+print(f"target: {found.target.item():.3f} {found.info.target.unit}")
 for record in found.members:
     print(f"sample {record.index}: {record.measurement[0]:.3f} after {record.evaluations:.1f} evaluations")
 

@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("bags.png"), help="file to draw them to")
     arguments = parser.parse_args()
     found = equidiff.sample(f"lightningdit:fashion,class={BAG},steps=8", "classifier:bag", query=3, samples=4)
-    print(f"target: {found.target.item():.3f} {found.info['target']['unit']}")
+    print(f"target: {found.target.item():.3f} {found.info.target.unit}")
     for record in found.members:
         print(f"sample {record.index}: {record.measurement[0]:.3f} after {record.evaluations:.1f} evaluations")
     print(f"{len(found)} of {len(found.records)} samples are members")

@@ -38,7 +38,7 @@ def main() -> None:
         print(f"for bags, unit {unit.index}: {value:.2f}")
     asked, _ = ranking.for_class("bag", 1)[0]
     found = equidiff.sample("toy", asked.spec, "none", query=f"top:{folder / 'ranking'}", samples=1)
-    print(f"{asked.spec} = {found.target.item():.2f}, as in {Path(found.info['target']['source']).name}")
+    print(f"{asked.spec} = {found.target.item():.2f}, as in {Path(found.info.target.source).name}")
     print(f"{len(found)} of 1 samples are members")
 
 

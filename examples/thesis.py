@@ -29,7 +29,7 @@ from equidiff.analysis.report import write_report
 from equidiff.errors import EquiDiffError
 from equidiff.folders import write_atomically
 from equidiff.registry.manager import Plugins
-from equidiff.run.reopen import Finished, open_finished
+from equidiff.run.finished import Finished, open_finished
 
 TOLERANCE = 0.01  # the thesis's, on the squared deviations of the picture and of its low-passed view together
 NEEDS = """\
@@ -129,9 +129,9 @@ def perform(experiment: Experiment, scale: Scale, query: str, out: Path, queries
         budget=scale.budget,
         tolerance=TOLERANCE,
     )
-    queries[experiment.title] = found.info["target"]["source"]
+    queries[experiment.title] = found.info.target.source
     path = found.save(out / experiment.title.replace(" ", "-").replace(",", ""))
-    line = Line(experiment, len(found.records), len(found), found.info["target"]["unit"])
+    line = Line(experiment, len(found.records), len(found), found.info.target.unit)
     if not found.members:
         return line
     finished = open_finished(path, Plugins(), ("equidiff", "figure"))

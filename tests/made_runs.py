@@ -11,11 +11,28 @@ import torch
 from PIL import Image
 
 from equidiff.analysis.report.page import render
+from equidiff.run.info import RunInfo
 from equidiff.run.invariant_set import InvariantSet
 from equidiff.run.record import Record
 from equidiff.search.engine import FAILED, MEMBER, NOT_CONVERGED
 
 EVIL = "<script>alert('x')</script>"
+
+
+def made_info(values=(0.5,), asked=8, **changes):
+    """The run.json of a run that nobody made."""
+    known = {
+        "specs": {"generator": "toy", "objective": "neuron:17", "regularizer": "lowpass", "solver": "auto"},
+        "options": {"samples": asked, "batch": 16, "query": "3", "solver": {}},
+        "target": {
+            "values": values, "names": [f"unit {output}" for output in range(len(values))],
+            "unit": "activation", "source": "own query 3",
+        },
+        "seed": 0, "tolerance": 1e-3, "budget": 128, "device": "cpu", "dtype": "float32",
+        "versions": {"equidiff": "0.1.0", "torch": "2"}, "weights": [{"name": "w", "sha256": "0" * 64}],
+        "counts": {"asked": asked},
+    }  # fmt: skip
+    return RunInfo.model_validate(known | changes)
 
 
 def made(count=6, size=8, channels=1, others=2, values=(0.5,), query=True, **info):
@@ -30,15 +47,8 @@ def made(count=6, size=8, channels=1, others=2, values=(0.5,), query=True, **inf
         records.append(
             Record(index, status, 3, 4.0 + index, 5, 6, 0.1, 1e-4, 6e-5, 4e-5, value, value, 1.0, error=error)
         )
-    names = [f"unit {output}" for output in range(len(values))]
-    known = {
-        "specs": {"generator": "toy", "objective": "neuron:17", "regularizer": "lowpass", "solver": "auto"},
-        "options": {"samples": len(records), "batch": 16, "query": "3", "solver": {}},
-        "target": {"values": list(values), "names": names, "unit": "activation", "source": "own query 3"},
-        "seed": 0, "tolerance": 1e-3, "budget": 128, "device": "cpu", "dtype": "float32", "status": "complete",
-        "versions": {"equidiff": "0.1.0", "torch": "2"}, "weights": [{"name": "w", "sha256": "0" * 64}],
-        "counts": {"asked": len(records), "members": count, "not_converged": others - 1, "failed": 1}, "wall_s": 1.0,
-    } | info  # fmt: skip
+    counts = {"asked": len(records), "members": count, "not_converged": others - 1, "failed": 1}
+    known = made_info(values, len(records), **{"counts": counts, "wall_s": 1.0, "status": "complete"} | info)
     rows = {
         "latents": torch.zeros(len(records), 4),
         "samples": samples,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from equidiff.errors import EquiDiffError
 from equidiff.registry.specs import Spec, parse_sum
@@ -10,6 +10,7 @@ from equidiff.registry.specs import Spec, parse_sum
 if TYPE_CHECKING:
     from equidiff.registry.descriptors import Reference
     from equidiff.registry.manager import Plugins
+    from equidiff.run.info import RunInfo
 
 EQUIDIFF = """\
 @software{{equidiff,
@@ -19,7 +20,7 @@ EQUIDIFF = """\
 }}"""
 
 
-def citations(info: dict[str, Any], plugins: Plugins) -> tuple[list[str], list[str]]:
+def citations(info: RunInfo, plugins: Plugins) -> tuple[list[str], list[str]]:
     """BibTeX entries, each once, and the components that nothing is known about.
 
     Args:
@@ -28,8 +29,8 @@ def citations(info: dict[str, Any], plugins: Plugins) -> tuple[list[str], list[s
     """
     found: dict[str, Reference] = {}
     missing = []
-    for kind, text in info["specs"].items():
-        if text.startswith("<"):
+    for kind, text in info.specs:
+        if kind in info.specs.objects:
             missing.append(f"the {kind} {text}: it was made in Python")
             continue
         for spec in [spec for _, spec in parse_sum(text)] if kind == "objective" else [Spec.parse(text)]:
@@ -39,5 +40,5 @@ def citations(info: dict[str, Any], plugins: Plugins) -> tuple[list[str], list[s
                 missing.append(f"the {kind} {spec}: its plugin is no longer installed ({error.problem})")
                 continue
             found |= {reference.key: reference for reference in references}
-    own = EQUIDIFF.format(version=info["versions"]["equidiff"])
+    own = EQUIDIFF.format(version=info.versions["equidiff"])
     return [own, *(reference.bibtex() for reference in found.values())], missing

@@ -22,6 +22,7 @@ from equidiff.registry import hookspecs
 from equidiff.registry.descriptors import KINDS, Descriptor
 
 GROUP = "equidiff"
+FROM_FILE = "a file"  # in the place of a version, for a plugin that is one file
 
 
 @dataclass(frozen=True)

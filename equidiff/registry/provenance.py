@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
+from equidiff.registry.manager import FROM_FILE
+
 if TYPE_CHECKING:
     from equidiff.registry.build import Built
-
-FROM_FILE = "a file"  # stands for the version of a one-file plugin
 
 
 def versions(built: Iterable[Built]) -> dict[str, str]:

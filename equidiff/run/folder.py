@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,10 +23,10 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from equidiff.errors import RunFolderError
-from equidiff.folders import RUN_FAILED, RUNNING, check_free, timestamp, unwritable, write_atomically, write_image
+from equidiff.folders import RUN_FAILED, check_free, unwritable, write_atomically, write_image
 from equidiff.images.convert import is_image, save_png
 from equidiff.numerics.files import write_tensors
-from equidiff.run.info import SCHEMA_VERSION, read_info
+from equidiff.run.info import Counts, RunInfo, read_info
 from equidiff.run.record import Record
 from equidiff.search.engine import FAILED, MEMBER, NOT_CONVERGED, StepRecord
 
@@ -41,7 +42,7 @@ class RunFolder:
         info: the content of `run.json`.
     """
 
-    def __init__(self, path: Path, info: dict[str, Any]) -> None:
+    def __init__(self, path: Path, info: RunInfo) -> None:
         self.path = path
         self.info = info
         self.records: dict[int, Record] = {}
@@ -51,8 +52,7 @@ class RunFolder:
     def create(
         cls,
         path: Path,
-        description: dict[str, Any],
-        asked: int,
+        info: RunInfo,
         query: Tensor | None = None,
         query_latent: Tensor | None = None,
     ) -> RunFolder:
@@ -60,8 +60,7 @@ class RunFolder:
 
         Args:
             path: where nothing is yet.
-            description: what is known of the run, see `Session.describe`.
-            asked: number of samples asked for.
+            info: what is known of the run, see `Session.describe`.
             query: `[1, ...]`, the query sample, where there is one.
             query_latent: `[1, *latent_shape]`, where the run starts from it.
 
@@ -69,14 +68,7 @@ class RunFolder:
             RunFolderError: something is there already, or it cannot be written.
         """
         check_free(path)
-        info = {
-            **description,
-            "schema_version": SCHEMA_VERSION,
-            "status": RUNNING,
-            "started": timestamp(),
-            "counts": {"asked": asked},
-        }
-        folder = cls(path, info)
+        folder = cls(path, info.began())
         try:
             (path / "images").mkdir(parents=True)
             (path / "partial").mkdir()
@@ -111,9 +103,7 @@ class RunFolder:
         lines = [line for line in _lines(path / "steps.jsonl") if line["index"] in folder.records]
         write_atomically(path / "steps.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
         write_atomically(path / "members.jsonl", "".join(r.to_json() + "\n" for r in folder.records.values()))
-        folder.info["status"] = RUNNING
-        for ended in ("finished", "error"):
-            folder.info.pop(ended, None)
+        folder.info = folder.info.resumed()
         folder.write()
         return folder
 
@@ -164,14 +154,7 @@ class RunFolder:
             error: why it failed.
         """
         records = [self.records[index] for index in sorted(self.records)]
-        self.info |= {
-            "status": status,
-            "finished": timestamp(),
-            "wall_s": round(self.info.get("wall_s", 0.0) + wall_s, 3),
-        }
-        self.info |= summarize(records, self.info["counts"]["asked"])
-        if error is not None:
-            self.info["error"] = error
+        self.info = self.info.ended(status, wall_s, *summarize(records, self.info.counts.asked), error)
         if status == RUN_FAILED:
             self.write()  # first, while it still can be: a full disk may not have room for what follows
         write_atomically(self.path / "members.jsonl", "".join(record.to_json() + "\n" for record in records))
@@ -187,7 +170,7 @@ class RunFolder:
 
     def write(self) -> None:
         """Replace `run.json` in one move."""
-        write_atomically(self.path / "run.json", json.dumps(self.info, indent=2, ensure_ascii=False) + "\n")
+        write_atomically(self.path / "run.json", self.info.to_json())
 
     def _gather(self, records: list[Record]) -> dict[str, Tensor]:
         """One row for each line of `members.jsonl`; not-a-number where a sample failed."""
@@ -207,14 +190,11 @@ class RunFolder:
         return self.path / "partial" / f"{index:05d}.safetensors"
 
 
-def summarize(records: Iterable[Record], asked: int) -> dict[str, Any]:
+def summarize(records: Collection[Record], asked: int) -> tuple[Counts, float]:
     """Counts by status, and the evaluations of all samples together."""
-    records = list(records)
-    counts = {"asked": asked} | {
-        name: sum(record.status == status for record in records)
-        for name, status in (("members", MEMBER), ("not_converged", NOT_CONVERGED), ("failed", FAILED))
-    }
-    return {"counts": counts, "evaluations": round(sum(record.evaluations for record in records), 3)}
+    status = Counter(record.status for record in records)
+    counts = Counts(asked=asked, members=status[MEMBER], not_converged=status[NOT_CONVERGED], failed=status[FAILED])
+    return counts, round(sum(record.evaluations for record in records), 3)
 
 
 def read_records(path: Path) -> list[Record]:

@@ -1,35 +1,269 @@
-"""`run.json` and where run folders lie: what can be known of a run without loading torch."""
+"""`run.json` as a model, and how it is read: what can be known of a run without loading torch."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError, WrapValidator
 
 from equidiff.errors import RunFolderError
-from equidiff.folders import read_description
+from equidiff.folders import RUNNING, read_description, timestamp
+from equidiff.registry.manager import FROM_FILE
+from equidiff.registry.specs import parse_sum
 
 SCHEMA_VERSION = 1
-NEEDED = {"status", "specs", "options", "target", "counts", "versions", "weights", "tolerance", "budget", "seed"}
+TARGET_GIVEN = "--target"  # the source of a target that was given as numbers
+FAITHFUL = 0.1  # standard deviations: the round trip that the contract of generators asks of an inverse
 
 
-def read_info(path: Path) -> dict[str, Any]:
+def _as_given(value: Any, check: Callable[[Any], float]) -> Any:
+    check(value)
+    return value  # 128 stays 128 in the file, and 128.0 stays 128.0
+
+
+Number = Annotated[float, WrapValidator(_as_given)]
+
+
+class Part(BaseModel):
+    """A part of `run.json`. What is None is absent from the file; keys of later versions are kept."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+
+class Specs(Part):
+    """The spec of each component in canonical form; for an object made in Python, its type in angle brackets."""
+
+    model_config = ConfigDict(extra="forbid")  # a component of another kind cannot be built
+
+    generator: str
+    objective: str
+    regularizer: str
+    solver: str
+    law: str = "solve"
+
+    @property
+    def objects(self) -> dict[str, str]:
+        """Components that were objects made in Python, which no spec can name, by their kind."""
+        return {kind: spec for kind, spec in self if spec.startswith("<")}
+
+    @property
+    def is_custom(self) -> bool:
+        """True for an objective whose spec names code of the user's own."""
+        return "objective" not in self.objects and is_custom(self.objective)
+
+
+class Options(Part):
+    """The options of each component, defaults included, and the settings that have no other place."""
+
+    generator: dict[str, Any] = {}
+    objective: dict[str, Any] = {}
+    regularizer: dict[str, Any] = {}
+    solver: dict[str, Any] = {}
+    law: dict[str, Any] = {}
+    samples: int
+    batch: int
+    start: str = "prior"
+    query: str | None = None
+
+
+class Target(Part):
+    """The measurement that members have.
+
+    Attributes:
+        values: m numbers.
+        names: of the m outputs of the objective.
+        unit: of all of them.
+        source: the query that was measured, or "--target".
+    """
+
+    values: tuple[float, ...]
+    names: tuple[str, ...]
+    unit: str
+    source: str
+
+    @property
+    def is_given(self) -> bool:
+        """True for a target that was given as numbers, in place of a query."""
+        return self.source == TARGET_GIVEN
+
+    def __str__(self) -> str:
+        if len(self.values) == 1:
+            return f"{self.names[0]} = {self.values[0]:.6g} ({self.unit})"
+        return f"{len(self.values)} values ({self.unit}) from {min(self.values):.4g} to {max(self.values):.4g}"
+
+
+class Inversion(Part):
+    """How well the query's latent stands for the query, where a run starts from it.
+
+    Attributes:
+        round_trip: distance of the latent's sample from the query, root mean square, in standard deviations of the
+            query.
+        latent_norm: |z| / sqrt(d) as the generator found it; where that is outside the central 99 % of the prior's
+            lengths, the start has the nearest length within. 1 is typical.
+        loss: of the latent's sample, its views included.
+    """
+
+    round_trip: float
+    latent_norm: float
+    loss: float
+
+    @property
+    def warning(self) -> str | None:
+        """A sentence for the user, where the latent does not stand for the query."""
+        if self.round_trip < FAITHFUL:
+            return None
+        return (
+            f"What the query's latent gives is off the query by {self.round_trip:.2g} of its standard deviation: "
+            "samples near that latent are not near the query."
+        )
+
+
+class WeightsFile(Part):
+    """A weights file that a component loaded."""
+
+    name: str
+    sha256: str
+    revision: str | None = None
+
+
+class Counts(Part):
+    """Numbers of samples: all that were asked for and, once the run has ended, those of each status."""
+
+    asked: int
+    members: int | None = None
+    not_converged: int | None = None
+    failed: int | None = None
+
+
+class RunInfo(Part):
+    """The content of `run.json`, in the order of the file.
+
+    Attributes:
+        specs: the components.
+        options: of the components and of the run.
+        target: the measurement that members have.
+        inversion: of the query, where the run starts from its latent.
+        search: the steps that the solver may take, in words.
+        seed: sample i depends on `(seed, i)` alone.
+        tolerance: loss below which a sample is a member.
+        budget: evaluations that a sample may cost.
+        device: the torch device of the run.
+        dtype: "float32" or "bfloat16".
+        versions: of EquiDiff, torch, Python and each plugin that took part.
+        weights: every weights file that was loaded.
+        schema_version: of the run folder.
+        status: "running", "complete", "interrupted" or "failed".
+        started: time at which the run began, in UTC.
+        counts: of samples.
+        finished: time at which the run ended.
+        wall_s: seconds that it took, without those between its end and its being resumed.
+        evaluations: of all samples together.
+        error: the reason why it failed.
+    """
+
+    specs: Specs
+    options: Options
+    target: Target
+    inversion: Inversion | None = None
+    search: str | None = None
+    seed: int
+    tolerance: Number
+    budget: Number
+    device: str
+    dtype: str
+    versions: dict[str, str]
+    weights: tuple[WeightsFile, ...]
+    schema_version: Literal[1] = SCHEMA_VERSION
+    status: str = RUNNING
+    started: str | None = None
+    counts: Counts
+    finished: str | None = None
+    wall_s: float | None = None
+    evaluations: float | None = None
+    error: str | None = None
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Everything that the file records, by its name in `Settings`: components by their specs."""
+        return {**dict(self.options), **dict(self), **dict(self.specs)}
+
+    @property
+    def plugin_files(self) -> tuple[str, ...]:
+        """Plugins that took part and are one file each."""
+        return tuple(source for source, version in self.versions.items() if version == FROM_FILE)
+
+    @property
+    def starts_from_query(self) -> bool:
+        """True where samples start from the query's own latent."""
+        return self.options.start == "query"
+
+    def began(self) -> RunInfo:
+        """The same run at its beginning, now."""
+        counts = Counts(asked=self.counts.asked)
+        ended = dict.fromkeys(("finished", "wall_s", "evaluations", "error"))
+        return self.model_copy(update={"status": RUNNING, "started": timestamp(), "counts": counts, **ended})
+
+    def resumed(self) -> RunInfo:
+        """The same run as it goes on."""
+        return self.model_copy(update={"status": RUNNING, "finished": None, "error": None})
+
+    def ended(
+        self, status: str, wall_s: float, counts: Counts, evaluations: float, error: str | None = None
+    ) -> RunInfo:
+        """The same run at its end, now.
+
+        Args:
+            status: "complete", "interrupted" or "failed".
+            wall_s: seconds since the run began, or was resumed.
+            counts: of its samples.
+            evaluations: of all samples together.
+            error: the reason why it failed.
+        """
+        return self.model_copy(
+            update={
+                "status": status,
+                "counts": counts,
+                "finished": timestamp(),
+                "wall_s": round((self.wall_s or 0.0) + wall_s, 3),
+                "evaluations": evaluations,
+                "error": error,
+            }
+        )
+
+    def to_json(self) -> str:
+        """The text of `run.json`."""
+        return json.dumps(self.model_dump(exclude_none=True), indent=2, ensure_ascii=False) + "\n"
+
+
+def is_custom(objective: str) -> bool:
+    """True for an objective's spec that names code which neither EquiDiff nor a plugin brought."""
+    return any(spec.name == "custom" for _, spec in parse_sum(objective))
+
+
+def read_info(path: Path) -> RunInfo:
     """The content of `run.json`.
 
     Raises:
         RunFolderError: there is none, it is damaged, or of another schema version.
     """
     file = path / "run.json"
-    return read_description(
-        file,
-        "run folder",
-        SCHEMA_VERSION,
-        NEEDED,
-        RunFolderError(
-            "This is not a run folder.", given=path, expected="a folder with a run.json", hint="equidiff run"
-        ),
-        RunFolderError(
-            "The run.json of this folder cannot be read.",
-            given=file,
-            expected=f"a run.json of schema_version {SCHEMA_VERSION}, as equidiff run writes it",
-        ),
+    absent = RunFolderError(
+        "This is not a run folder.", given=path, expected="a folder with a run.json", hint="equidiff run"
+    )
+    values = read_description(file, "run folder", SCHEMA_VERSION, set(), absent, _damaged(file))
+    try:
+        return RunInfo.model_validate_json(json.dumps(values), strict=True)
+    except ValidationError as error:
+        place = ".".join(str(key) for key in error.errors()[0]["loc"])
+        raise _damaged(f"{file}, at {place}") from None
+
+
+def _damaged(given: object) -> RunFolderError:
+    return RunFolderError(
+        "The run.json of this folder cannot be read.",
+        given=given,
+        expected=f"a run.json of schema_version {SCHEMA_VERSION}, as equidiff run writes it",
     )

@@ -12,12 +12,13 @@ import torch
 from torch import Tensor
 
 from equidiff.contracts import Generator, Law, Objective, Regularizer, Solver
-from equidiff.errors import RunFolderError
+from equidiff.folders import RUNNING
 from equidiff.registry.manager import Plugins
 from equidiff.run.execute import Observer, execute
 from equidiff.run.folder import OF_QUERY, ROWS, RunFolder, read_records, read_tensors, summarize
-from equidiff.run.info import read_info
+from equidiff.run.info import Counts, RunInfo, read_info
 from equidiff.run.record import Record
+from equidiff.run.reopen import reopen
 from equidiff.run.session import Session, prepare
 from equidiff.run.settings import Settings
 from equidiff.search.engine import FAILED, MEMBER, StepRecord
@@ -28,14 +29,14 @@ class InvariantSet:
     """What a network cannot tell from the query.
 
     Attributes:
-        info: what `run.json` says: specs, target, seed, counts, versions.
+        info: the content of `run.json`: specs, target, seed, counts, versions.
         records: one for each sample asked for, members or not, in index order.
         rows: latents, samples and measurements of all records, in that order; not-a-number where one failed.
         query: `[1, ...]`, the query sample; None where the target was given as numbers.
         query_latent: `[1, *latent_shape]`, where the run started from it.
     """
 
-    info: dict[str, Any]
+    info: RunInfo
     records: tuple[Record, ...]
     rows: Mapping[str, Tensor]
     query: Tensor | None
@@ -60,13 +61,13 @@ class InvariantSet:
 
     @property
     def measurements(self) -> Tensor:
-        """What the objective says of the members, `[members, m]`, in `info["target"]["unit"]`."""
+        """What the objective says of the members, `[members, m]`, in `info.target.unit`."""
         return self._rows_of_members("measurements")
 
     @property
     def target(self) -> Tensor:
         """y*, `[m]`."""
-        return torch.tensor(self.info["target"]["values"])
+        return torch.tensor(self.info.target.values)
 
     def __len__(self) -> int:
         return len(self.members)
@@ -83,12 +84,14 @@ class InvariantSet:
             `[batch]`, bool.
 
         Raises:
-            RunFolderError: the set was loaded, and made with objects or code that a run folder cannot name.
+            RunFolderError: the set was loaded, and its weights have changed since; or it was made with objects, or with
+                code of your own: `open_finished` reads such a run where that code is named again.
         """
-        problem = (self._session or self._rebuild()).problem
+        session = self._session or reopen(self.info, self.query_latent, Plugins(), device="cpu")
+        problem = session.problem
         with torch.no_grad():
             _, loss = problem.judge(samples.to(problem.target.device))
-        return (loss < self.info["tolerance"]).cpu()
+        return (loss < self.info.tolerance).cpu()
 
     def save(self, path: str | Path) -> Path:
         """Write the set as a run folder, as `equidiff run` would.
@@ -96,14 +99,14 @@ class InvariantSet:
         Raises:
             RunFolderError: something is there already, or it cannot be written.
         """
-        description = {key: value for key, value in self.info.items() if key not in {"counts", "wall_s"}}
-        folder = RunFolder.create(Path(path), description, len(self.records), self.query, self.query_latent)
+        info = self.info.model_copy(update={"counts": Counts(asked=len(self.records))})
+        folder = RunFolder.create(Path(path), info, self.query, self.query_latent)
         for step in self._steps:
             folder.add_step(step)
         for position, record in enumerate(self.records):
             rows = None if record.status == FAILED else {n: self.rows[n][position : position + 1] for n in ROWS}
             folder.add_result(record, rows)
-        folder.finish(self.info["status"], self.info["wall_s"])
+        folder.finish(self.info.status, self.info.wall_s or 0.0, self.info.error)
         return folder.path
 
     @classmethod
@@ -123,19 +126,6 @@ class InvariantSet:
         chosen = [position for position, record in enumerate(self.records) if record.status == MEMBER]
         return self.rows[name][chosen]
 
-    def _rebuild(self) -> Session:
-        specs = self.info["specs"]
-        for kind, spec in specs.items():
-            if spec.startswith("<") or "custom:" in spec:
-                raise RunFolderError(
-                    f"The {kind} of this set cannot be rebuilt from its run folder: it was an object or your own code.",
-                    given=spec,
-                    expected="equidiff.sample(...) with that object again",
-                )
-        target = self.info["target"]["values"]
-        settings = Settings(**specs, target=target, device="cpu", dtype=self.info["dtype"])
-        return prepare(settings, Plugins())
-
 
 class _Memory:
     """Keeps a run in memory."""
@@ -143,7 +133,7 @@ class _Memory:
     def __init__(self) -> None:
         self.steps: list[StepRecord] = []
         self.kept: dict[int, tuple[Record, Mapping[str, Tensor] | None]] = {}
-        self.ended: dict[str, Any] = {}
+        self.status, self.wall_s = RUNNING, 0.0
 
     def add_step(self, step: StepRecord) -> None:
         self.steps.append(step)
@@ -152,7 +142,7 @@ class _Memory:
         self.kept[record.index] = (record, rows)
 
     def finish(self, status: str, wall_s: float, error: str | None = None) -> None:
-        self.ended = {"status": status, "wall_s": round(wall_s, 3)}
+        self.status, self.wall_s = status, wall_s
 
 
 def sample(
@@ -209,13 +199,13 @@ def sample(
         samples, budget, tolerance, batch, seed, device, dtype, start, law,
     )  # fmt: skip
     session = prepare(settings, plugins or Plugins())
-    if session.inversion is not None and session.inversion.doubt is not None:
-        warnings.warn(session.inversion.doubt, stacklevel=2)
+    if session.inversion is not None and session.inversion.warning is not None:
+        warnings.warn(session.inversion.warning, stacklevel=2)
     memory = _Memory()
     execute(session, memory, range(samples), observer)
     kept = [memory.kept[index] for index in sorted(memory.kept)]
     records = tuple(record for record, _ in kept)
-    info = {**session.describe(), **memory.ended, **summarize(records, samples)}
+    info = session.describe().began().ended(memory.status, memory.wall_s, *summarize(records, samples))
     done = [rows for _, rows in kept if rows is not None]
     blank = {name: torch.full_like(done[0][name], torch.nan) for name in ROWS} if done else {}
     rows = {name: torch.cat([(each or blank)[name] for _, each in kept]) for name in ROWS} if done else {}

@@ -1,95 +1,72 @@
-"""A finished run, as the commands that read one get it: what it found, and its parts built again."""
+"""The one way to build a run's components again: the same settings, the same weights, no code that was not named."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
+from torch import Tensor
+
 from equidiff.errors import RunFolderError
-from equidiff.folders import COMPLETE, INTERRUPTED
 from equidiff.registry.manager import Plugins
-from equidiff.run.info import read_info
-from equidiff.run.invariant_set import InvariantSet
-from equidiff.run.resume import check_named, check_weights, restore_start, settings_of
+from equidiff.run.info import RunInfo
+from equidiff.run.resume import check_named
 from equidiff.run.session import Session, prepare
+from equidiff.run.settings import Settings
+from equidiff.search.starts import QueryStart
 
 
-@dataclass(frozen=True)
-class Finished:
-    """A run that has ended, and everything that made it.
-
-    Attributes:
-        path: the run folder.
-        found: its records and tensors.
-        session: generator, objective, regularizer, solver and target.
-    """
-
-    path: Path
-    found: InvariantSet
-    session: Session
-
-
-def load_members(path: Path) -> InvariantSet:
-    """Read a run that has ended and has members. Loads no component and runs no code.
-
-    Raises:
-        RunFolderError: it has not ended, has no member, lacks a tensor, or is no run folder.
-    """
-    info = read_info(path)
-    if info["status"] not in {COMPLETE, INTERRUPTED}:
-        raise RunFolderError(
-            "This run has not ended.",
-            given=f"{path}, status {info['status']}",
-            expected="a run that is complete",
-            hint=f"equidiff run --resume {path}",
-        )
-    found = InvariantSet.load(path)
-    if not found.members:
-        raise RunFolderError(
-            "This run has no members.",
-            given=f"{path}, {len(found.records)} samples",
-            expected="a run with at least one member",
-            hint=f"equidiff run with a budget above {info['budget']:g}, or a wider --tolerance",
-        )
-    lacking = [
-        name
-        for name in ("latents", "samples", "measurements")
-        if name not in found.rows or len(found.rows[name]) != len(found.records)
-    ]
-    if lacking:
-        raise RunFolderError(
-            "The tensors of this run are not complete.",
-            given=f"{path / 'tensors.safetensors'} without all {', '.join(lacking)}",
-            expected=f"a row for each of the {len(found.records)} lines of members.jsonl",
-        )
-    return found
-
-
-def open_finished(
-    path: Path,
+def reopen(
+    info: RunInfo,
+    query_latent: Tensor | None,
     plugins: Plugins,
-    command: Sequence[str],
     *,
+    command: Sequence[str] = (),
     objective: str | None = None,
     files: Sequence[Path] = (),
-    device: str = "auto",
-) -> Finished:
-    """Read a run that has ended and has members, and build its parts again.
+    device: str | None = None,
+) -> Session:
+    """Build a run's components again.
 
     Args:
-        path: the run folder.
+        info: the content of `run.json`.
+        query_latent: `[1, *latent_shape]`, the start of a run that starts from its query.
         plugins: where specs are looked up.
-        command: what was typed before the run folder, for the errors, e.g. `("equidiff", "evaluate")`.
+        command: words that were typed, as far as the run folder, for the errors; empty in Python.
         objective: where the run's objective is code of the user's own: its spec, named again.
         files: plugin files that the user named.
-        device: a torch device, or "auto"; it need not be the run's own.
+        device: a torch device, or "auto"; the run's own when absent.
 
     Raises:
-        EquiDiffError: the run cannot be read, or a part of it cannot be built.
+        RunFolderError: a component was an object, or code that is not named; the weights are not the run's; its start
+            is lost.
+        EquiDiffError: a component cannot be built.
     """
-    found = load_members(path)
-    check_named(found.info, objective, files, path, command)
-    session = prepare(replace(settings_of(found.info), device=device), plugins)
-    check_weights(found.info, session, path)
-    return Finished(path, found, restore_start(found.info, session, path))
+    check_named(info, objective, files, command)
+    settings = Settings.of(info)
+    session = prepare(settings if device is None else replace(settings, device=device), plugins)
+    _check_weights(info, session)
+    return replace(session, start=_start(query_latent)) if info.starts_from_query else session
+
+
+def _check_weights(info: RunInfo, session: Session) -> None:
+    now = {file.name: file.sha256 for file in session.context.weights}
+    changed = sorted({file.name for file in info.weights if now.get(file.name) != file.sha256})
+    if changed:
+        raise RunFolderError(
+            "The weights are no longer those that the run began with.",
+            given=", ".join(changed),
+            expected="files of the SHA-256 that run.json records",
+            hint="begin a new run",
+        )
+
+
+def _start(query_latent: Tensor | None) -> QueryStart:
+    if query_latent is None:
+        raise RunFolderError(
+            "The query's latent, from which this run started, is lost.",
+            expected="query_latent in tensors.safetensors, or in partial/query.safetensors",
+            hint="begin a new run",
+        )
+    return QueryStart(query_latent)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ from equidiff.errors import UsageError
 from equidiff.registry.build import Built, build
 from equidiff.registry.manager import Plugins
 from equidiff.registry.provenance import versions
-from equidiff.run.inversion import Inversion, invert_query
+from equidiff.run.info import TARGET_GIVEN, Counts, Inversion, Options, RunInfo, Specs, Target, WeightsFile
+from equidiff.run.inversion import invert_query
 from equidiff.run.query import Query, default_query, load_query, measure_query, parse_target
 from equidiff.run.settings import Settings
 from equidiff.run.top_query import resolve_top
@@ -23,6 +24,9 @@ from equidiff.search.batching import BatchReduced
 from equidiff.search.engine import Result, StepRecord, solve
 from equidiff.search.problem import Problem
 from equidiff.search.starts import QueryStart
+
+# Settings that `run.json` records among the options: those that have no other place in it.
+OPTIONS = {field.name for field in fields(Settings)} - {"query", *Specs.model_fields, *RunInfo.model_fields}
 
 
 @dataclass(frozen=True)
@@ -55,35 +59,34 @@ class Session:
             law=self.built["law"].component,
         )
 
-    def describe(self) -> dict[str, Any]:
-        """What `run.json` says before the first sample is made."""
-        objective = self.problem.objective
-        method = self.solver.describe(self.problem)
-        return {
-            "specs": {kind: built.spec for kind, built in self.built.items()},
-            "options": {
-                **{kind: built.options for kind, built in self.built.items()},
-                "samples": self.settings.samples,
-                "batch": self.settings.batch,
-                "start": self.settings.start,
-                **({} if self.query is None else {"query": _as_typed(self.settings.query, self.query)}),
-            },
-            "target": {
-                "values": self.problem.target.tolist(),
-                "names": list(objective.names),
-                "unit": objective.unit,
-                "source": "--target" if self.query is None else self.query.source,
-            },
-            **({} if self.inversion is None else {"inversion": self.inversion.describe()}),
-            **({} if method is None else {"search": method}),
-            "seed": self.settings.seed,
-            "tolerance": self.tolerance,
-            "budget": self.budget,
-            "device": self.device,
-            "dtype": self.settings.dtype,
-            "versions": versions(self.built.values()),
-            "weights": [{k: v for k, v in vars(file).items() if v is not None} for file in self.context.weights],
-        }
+    def describe(self) -> RunInfo:
+        """The content of `run.json` before the first sample is made."""
+        objective, settings = self.problem.objective, self.settings
+        options: dict[str, Any] = {kind: built.options for kind, built in self.built.items()}
+        options |= {name: value for name, value in vars(settings).items() if name in OPTIONS}
+        return RunInfo(
+            specs=Specs(**{kind: built.spec for kind, built in self.built.items()}),
+            options=Options(
+                **options,
+                query=None if self.query is None else _as_typed(settings.query, self.query),
+            ),
+            target=Target(
+                values=tuple(self.problem.target.tolist()),
+                names=objective.names,
+                unit=objective.unit,
+                source=TARGET_GIVEN if self.query is None else self.query.source,
+            ),
+            inversion=self.inversion,
+            search=self.solver.describe(self.problem),
+            seed=settings.seed,
+            tolerance=self.tolerance,
+            budget=self.budget,
+            device=self.device,
+            dtype=settings.dtype,
+            versions=versions(self.built.values()),
+            weights=tuple(WeightsFile(**vars(file)) for file in self.context.weights),
+            counts=Counts(asked=settings.samples),
+        )
 
 
 def prepare(settings: Settings, plugins: Plugins, *, usual_query: bool = False) -> Session:
@@ -124,14 +127,13 @@ def prepare(settings: Settings, plugins: Plugins, *, usual_query: bool = False) 
     built["law"].component.check(problem, settings.dtype)
     budget = solver.budget if settings.budget is None else settings.budget
     tolerance = solver.tolerance if settings.tolerance is None else settings.tolerance
-    inversion = None
+    start = inversion = None
     if settings.start == "query":
         if query is None:
             raise UsageError(
                 "There is no query to start from.", given="--target", expected="--query with it", hint="--query 3"
             )
-        inversion = invert_query(query, problem)
-    start = None if inversion is None else inversion.start
+        start, inversion = invert_query(query, problem)
     return Session(settings, problem, solver, query, budget, tolerance, device, built, context, start, inversion)
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
 
-from equidiff.contracts import Generator, Law, Objective, Regularizer, Solver
 from equidiff.errors import UsageError, nearest
+
+if TYPE_CHECKING:
+    from equidiff.contracts import Generator, Law, Objective, Regularizer, Solver
+    from equidiff.run.info import RunInfo
 
 STARTS = ("prior", "query")
 
@@ -44,3 +47,10 @@ class Settings:
         ):
             if not good:
                 raise UsageError(f"The value of {name} cannot be used.", given=getattr(self, name), expected=expected)
+
+    @classmethod
+    def of(cls, info: RunInfo) -> Settings:
+        """The settings that a run began with; its target as numbers, so that nothing is measured anew."""
+        names = {field.name for field in fields(cls)} - {"query", "start"}
+        recorded: dict[str, Any] = {name: value for name, value in info.settings.items() if name in names}
+        return cls(**recorded | {"target": info.target.values, "samples": info.counts.asked})

@@ -12,8 +12,8 @@ from running import run_circles, run_cli
 from equidiff.metrics import compress, nearest_distances, percentiles, spectrum_slope
 from equidiff.numerics.random import Stream, prior_latents
 from equidiff.registry.manager import Plugins
+from equidiff.run.finished import open_finished
 from equidiff.run.invariant_set import InvariantSet
-from equidiff.run.reopen import open_finished
 from equidiff.search.candidates import BLOCK
 
 PLAIN = 24

@@ -1,6 +1,7 @@
 """The thesis's figures: what they show, on which runs, and in which files."""
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import matplotlib as mpl
@@ -17,8 +18,8 @@ from equidiff.analysis.figures.draw import FIGURES, fitting, make
 from equidiff.analysis.figures.source import Source
 from equidiff.builtin.regularizers.lowpass import LowPass
 from equidiff.registry.manager import Plugins
+from equidiff.run.finished import open_finished
 from equidiff.run.invariant_set import InvariantSet
-from equidiff.run.reopen import open_finished
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +87,7 @@ def test_one_output_is_a_distribution_about_the_target():
     assert sum(bar.get_height() for bar in bars) == 9
     assert lines(axes)["query"].get_xdata()[0] == 0.5
     (band,) = [patch for patch in axes.patches if patch.get_label() == "allowed by the tolerance"]
-    reach = np.sqrt(found.info["tolerance"])
+    reach = np.sqrt(found.info.tolerance)
     assert band.get_x() == pytest.approx(0.5 - reach)
     assert band.get_width() == pytest.approx(2 * reach)
     assert axes.get_xlabel() == "unit 0 (activation)"
@@ -209,9 +210,9 @@ def test_drawing_leaves_no_settings_behind(tmp_path):
 def test_names_are_no_formulas(tmp_path):
     """Matplotlib would read text between dollar signs as mathematics."""
     found = made(count=2, values=(1.0, 2.0))
-    target = found.info["target"] | {"names": ["$\\frac{", "a_$b$"], "unit": "$\\oops$"}
-    specs = found.info["specs"] | {"objective": "custom:./$\\nothing$.py:f"}
-    odd = InvariantSet(found.info | {"target": target, "specs": specs}, found.records, found.rows, found.query)
+    target = found.info.target.model_copy(update={"names": ("$\\frac{", "a_$b$"), "unit": "$\\oops$"})
+    specs = found.info.specs.model_copy(update={"objective": "custom:./$\\nothing$.py:f"})
+    odd = replace(found, info=found.info.model_copy(update={"target": target, "specs": specs}))
     for name in ("grid", "logits"):
         assert make(name, Source(odd), tmp_path / f"{name}.png").exists()
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from made_runs import made_info
 from PIL import Image
 
 from equidiff.analysis.figures.overview import draw_grid, footnote, headline, show_values
@@ -21,11 +22,8 @@ def found(count=16, shape=(1, 28, 28), members=None, query=True, target=(1.234,)
         for i in range(count)
     )
     samples = torch.stack([torch.full(shape, (i + 1) / 32) for i in range(count)])
-    info = {
-        "specs": {"objective": "neuron:17"},
-        "target": {"values": list(target), "names": ["n"] * len(target), "unit": unit},
-        "counts": {"asked": count},
-    }
+    about = {"values": target, "names": ["n"] * len(target), "unit": unit, "source": "own query 3"}
+    info = made_info(asked=count, target=about)
     rows = {"latents": samples, "samples": samples, "measurements": torch.zeros(count, len(target))}
     return InvariantSet(info, records, rows, torch.ones(1, *shape) if query else None)
 

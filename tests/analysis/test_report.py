@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from equidiff.analysis.report.again import again
 from equidiff.analysis.report.charts import histogram
 from equidiff.analysis.report.numbers import keys_of
+from equidiff.run.info import read_info
 from equidiff.run.invariant_set import InvariantSet
 
 
@@ -175,7 +176,7 @@ def test_histogram_of_values_that_hardly_differ(values):
 
 def test_the_command_makes_the_run_again(tmp_path):
     path = run_circles("-n", 3, "--tolerance", 1e-4, "--seed", 5, "--query", 1, "--out", tmp_path / "run").path
-    command, note = again(read_run(path))
+    command, note = again(read_info(path))
     assert note == ""
     words = shlex.split(command)
     assert words[0] == "equidiff"
@@ -191,11 +192,10 @@ def test_the_command_survives_a_shell():
     info = made(options={"samples": 4, "batch": 2, "query": "my pictures/a $HOME; rm.png"}).info
     words = shlex.split(again(info)[0])
     assert words[words.index("--query") + 1] == "my pictures/a $HOME; rm.png"
-    target = made(values=(-1.5, 0.1), options={"samples": 4, "batch": 2}).info
-    target["target"]["source"] = "--target"
-    assert "--target=-1.5,0.1" in shlex.split(again(target)[0])
-    target["versions"]["./a file.py"] = "a file"
-    words = shlex.split(again(target)[0])
+    target = {"values": [-1.5, 0.1], "names": ["a", "b"], "unit": "activation", "source": "--target"}
+    info = made(target=target, versions={"equidiff": "0.1.0", "./a file.py": "a file"}).info
+    words = shlex.split(again(info)[0])
+    assert "--target=-1.5,0.1" in words
     assert words[words.index("--plugin") + 1] == "./a file.py"
 
 
@@ -203,7 +203,7 @@ def test_what_was_made_in_python_has_no_command():
     info = made(specs={"generator": "<a.B>", "objective": "neuron:17", "regularizer": "none", "solver": "auto"}).info
     command, note = again(info)
     assert command is None
-    assert "&lt;a.B&gt;" in page_of(made(specs=info["specs"]))
+    assert "&lt;a.B&gt;" in page_of(made(specs=info.specs))
     assert "made in Python" in note
     words, note = again(made(options={"samples": 4, "batch": 2, "query": "a tensor given in Python"}).info)
     assert "--target=0.5" in words

@@ -27,7 +27,6 @@ from equidiff.contracts import Objective, ResidualFunction, Solver, Step
 from equidiff.errors import UsageError
 from equidiff.registry.manager import Plugins
 from equidiff.run.info import read_info
-from equidiff.run.resume import settings_of
 from equidiff.run.session import prepare
 from equidiff.run.settings import Settings
 from equidiff.search.engine import Result, solve
@@ -228,14 +227,14 @@ def test_the_command_line_records_the_law_and_a_resumed_run_keeps_it(tmp_path):
     assert done.code == 0, done.stderr
     assert "3 moves a member" in done.stderr
     info = read_info(path)
-    assert info["specs"]["law"] == "conditional,moves=3"
-    assert info["options"]["law"] == {"moves": 3, "angle": 0.2, "persistence": 0.9}
-    assert settings_of(info).law == "conditional,moves=3"
+    assert info.specs.law == "conditional,moves=3"
+    assert info.options.law == {"moves": 3, "angle": 0.2, "persistence": 0.9}
+    assert Settings.of(info).law == "conditional,moves=3"
     lines = [json.loads(line) for line in (path / "members.jsonl").read_text().splitlines()]
     assert all(line["moves"] == 3 and 0 <= line["accepted"] <= 3 for line in lines)
 
     before = equidiff.InvariantSet.load(path).latents
-    (path / "run.json").write_text(json.dumps({**info, "status": "interrupted"}))
+    (path / "run.json").write_text(info.model_copy(update={"status": "interrupted"}).to_json())
     (path / "members.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines[:4]))
     assert run_cli("run", "--resume", str(path)).code == 0
     torch.testing.assert_close(equidiff.InvariantSet.load(path).latents, before, atol=1e-4, rtol=0)

@@ -13,7 +13,7 @@ from equidiff.analysis.compare import freedom
 from equidiff.analysis.compare.comparison import DRAWS
 from equidiff.cli.handlers import compare as comparing
 from equidiff.registry.manager import Plugins
-from equidiff.run.reopen import open_finished
+from equidiff.run.finished import open_finished
 
 NUMBERS = {
     "rank_correlation_members", "rank_correlation_query", "overlap_members", "overlap_query", "freedom_auc",

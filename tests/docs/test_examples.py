@@ -91,7 +91,7 @@ def test_my_plugin():
     found = equidiff.sample("toy", "symmetry", "none", query=3, samples=2, plugins=plugins)
     assert len(found) == 2
     assert (found.measurements - found.target).abs().max() < 0.1
-    assert found.info["versions"][str(EXAMPLES / "my_plugin.py")] == "a file"
+    assert found.info.versions[str(EXAMPLES / "my_plugin.py")] == "a file"
 
 
 def test_lightningdit(tmp_path):

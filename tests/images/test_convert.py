@@ -11,8 +11,8 @@ from equidiff.analysis.figures.source import Source
 from equidiff.analysis.report.numbers import as_shown, keys_of
 from equidiff.images.convert import fit_image, fit_query, image_to_tensor
 from equidiff.registry.manager import Plugins
+from equidiff.run.finished import open_finished
 from equidiff.run.invariant_set import InvariantSet
-from equidiff.run.reopen import open_finished
 
 
 def smooth(width, height, mode="RGB"):

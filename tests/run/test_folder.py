@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from made_runs import made_info
 from PIL import Image
 from running import read_lines, read_run, run_circles, run_cli
 from safetensors.torch import load_file
@@ -14,7 +15,7 @@ from equidiff.errors import RunFolderError
 from equidiff.folders import check_free, free_path
 from equidiff.images.convert import image_to_tensor, quantized
 from equidiff.run.folder import RunFolder, read_records, read_tensors
-from equidiff.run.info import read_info
+from equidiff.run.info import Counts, read_info
 from equidiff.run.record import Record
 
 RUN = {
@@ -30,10 +31,7 @@ PICTURE = {"measurement_saved", "image"}
 
 @pytest.fixture
 def folder(tmp_path):
-    description = {
-        name: {} for name in ("specs", "options", "target", "versions", "weights", "tolerance", "budget", "seed")
-    }
-    return RunFolder.create(tmp_path / "run", description, 3, torch.rand(1, 1, 4, 4))
+    return RunFolder.create(tmp_path / "run", made_info(asked=3), torch.rand(1, 1, 4, 4))
 
 
 def record(index, status="member", **more):
@@ -100,7 +98,7 @@ def test_pictures_are_lossless(folder):
 
 def test_a_run_reads_as_running_until_it_is_finished(folder):
     folder.add_result(record(0), rows())
-    info = read_info(folder.path)
+    info = read_run(folder.path)
     assert info["status"] == "running"
     # not measured yet: absent, not zero
     assert not {"finished", "wall_s", "evaluations"} & info.keys()
@@ -116,7 +114,7 @@ def test_rows_follow_the_index_and_failures_are_blank(folder):
     assert [each.index for each in read_records(folder.path)] == [0, 1, 2]
     samples = read_tensors(folder.path)["samples"][:, 0, 0, 0]
     assert torch.allclose(samples, torch.tensor([0.0, torch.nan, 0.2]), equal_nan=True)
-    assert read_info(folder.path)["counts"] == {"asked": 3, "members": 2, "not_converged": 0, "failed": 1}
+    assert read_info(folder.path).counts == Counts(asked=3, members=2, not_converged=0, failed=1)
     assert not (folder.path / "partial").exists()
     assert not list(folder.path.rglob("*.part"))
 
@@ -146,15 +144,15 @@ def test_reopened_again_and_again(folder):
     tensors = read_tensors(folder.path)
     assert tensors["samples"][:, 0, 0, 0].tolist() == [0.0, 0.25, 0.5]
     assert tensors["query"].shape == (1, 1, 4, 4)
-    assert read_info(folder.path)["wall_s"] == 4.0
+    assert read_info(folder.path).wall_s == 4.0
 
 
 def test_a_failure_says_why_and_resuming_forgets_it(folder):
     folder.add_result(record(0), rows())
     folder.finish("failed", 1.0, "the disk is full")
-    assert read_info(folder.path)["error"] == "the disk is full"
+    assert read_info(folder.path).error == "the disk is full"
     RunFolder.reopen(folder.path)
-    info = read_info(folder.path)
+    info = read_run(folder.path)
     assert info["status"] == "running"
     assert not {"error", "finished"} & info.keys()
 
@@ -177,9 +175,9 @@ def test_saved_and_loaded(tmp_path):
     loaded = equidiff.InvariantSet.load(found.save(tmp_path / "saved"))
     assert torch.equal(loaded.samples, found.samples)
     assert torch.equal(loaded.query, found.query)
-    assert loaded.info["wall_s"] == found.info["wall_s"]
+    assert loaded.info.wall_s == found.info.wall_s
     again = equidiff.InvariantSet.load(loaded.save(tmp_path / "again"))
-    assert again.info["wall_s"] == found.info["wall_s"]
+    assert again.info.wall_s == found.info.wall_s
     assert again.records == loaded.records
 
 

@@ -1,6 +1,9 @@
+from importlib.resources import files
+
 import pytest
 import torch
 from analytic import Curved, Linear
+from safetensors.torch import load_file, save_file
 from torch.testing import assert_close
 
 import equidiff
@@ -32,7 +35,7 @@ def test_objects_do_as_well_as_specs():
     found = equidiff.sample(Curved(2), objective, target=0.5, samples=5, tolerance=1e-8)
     assert len(found) == 5
     assert_close(found.measurements, torch.full((5, 1), 0.5), atol=1e-4, rtol=0)
-    assert found.info["specs"]["generator"] == "<analytic.Curved>"
+    assert found.info.specs.generator == "<analytic.Curved>"
 
 
 def test_save_and_load(found, tmp_path):
@@ -41,8 +44,8 @@ def test_save_and_load(found, tmp_path):
     assert loaded.records == found.records
     assert_close(loaded.latents, found.latents)
     assert_close(loaded.query, found.query)
-    assert loaded.info["counts"] == found.info["counts"]
-    assert loaded.info["status"] == "complete"
+    assert loaded.info.counts == found.info.counts
+    assert loaded.info.status == "complete"
     assert loaded.contains(found.samples).all()
     with pytest.raises(RunFolderError, match="exists already"):
         found.save(path)
@@ -53,6 +56,32 @@ def test_a_loaded_set_of_objects_does_not_pretend_to_measure(tmp_path):
     loaded = equidiff.InvariantSet.load(found.save(tmp_path / "set"))
     with pytest.raises(RunFolderError, match="object"):
         loaded.contains(found.samples)
+
+
+def test_a_loaded_set_does_not_judge_with_other_weights(tmp_path):
+    checkpoint = tmp_path / "mine.safetensors"
+    weights = load_file(files("equidiff.weights") / "circles_mlp.safetensors")
+    save_file(weights, checkpoint)
+    objective = f"classifier:inner,model=circles,checkpoint={checkpoint}"
+    found = equidiff.sample("toy:circles", objective, query=1, samples=2)
+    loaded = equidiff.InvariantSet.load(found.save(tmp_path / "set"))
+    assert loaded.contains(found.samples).all()
+    save_file({name: 1.01 * value for name, value in weights.items()}, checkpoint)
+    with pytest.raises(RunFolderError, match="weights are no longer") as caught:
+        loaded.contains(found.samples)
+    assert caught.value.given == "mine.safetensors"
+    assert "SHA-256" in caught.value.expected
+    assert found.contains(found.samples).all()  # the set in memory has its own network still
+
+
+def test_a_loaded_set_runs_no_code_that_was_not_named(tmp_path):
+    probe = tmp_path / "mean_probe.py"
+    probe.write_text("def score(points):\n    return points.mean(dim=1)\n")
+    found = equidiff.sample("toy:circles", f"custom:{probe}:score", query=1, samples=1)
+    probe.write_text("raise SystemExit\n")
+    with pytest.raises(RunFolderError, match="would be executed") as caught:
+        equidiff.InvariantSet.load(found.save(tmp_path / "set")).contains(found.samples)
+    assert caught.value.hint is None
 
 
 def test_samples_that_do_not_converge_are_kept_and_are_not_members():

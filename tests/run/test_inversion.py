@@ -22,9 +22,9 @@ from equidiff.builtin.solvers.auto import Auto
 from equidiff.contracts import BuildContext, Solver, Step
 from equidiff.numerics.gaussian import angle_between
 from equidiff.registry.manager import Plugins
+from equidiff.run.finished import open_finished
 from equidiff.run.inversion import invert_query
 from equidiff.run.query import Query, as_sample, load_query
-from equidiff.run.reopen import open_finished
 from equidiff.search.engine import Result, solve
 from equidiff.search.starts import QueryStart, start_angle
 
@@ -142,24 +142,24 @@ def test_distance_is_the_angle_whatever_the_lengths(angle, length, seed):
 def test_a_query_is_inverted_and_measured_again():
     problem = linear_problem(200, generator=Invertible(200))
     query = Query("a point", torch.randn(1, 200, generator=torch.Generator().manual_seed(4)), None)
-    found = invert_query(query, problem)
-    assert_close(found.start.latent, query.sample)
+    start, found = invert_query(query, problem)
+    assert_close(start.latent, query.sample)
     assert found.round_trip == 0
-    assert found.doubt is None
+    assert found.warning is None
     assert found.latent_norm == pytest.approx(query.sample.norm().item() / 200**0.5)
     assert found.loss == pytest.approx(problem.value(query.sample).loss.item())
 
 
 def test_a_latent_that_is_not_typical_is_brought_to_the_nearest_length_that_is_and_that_is_told():
     query = Query("a point", 3 * torch.randn(1, 200, generator=torch.Generator().manual_seed(4)), None)
-    found = invert_query(query, linear_problem(200, generator=Invertible(200)))
-    length = found.start.latent.norm().item() / 200**0.5
+    start, found = invert_query(query, linear_problem(200, generator=Invertible(200)))
+    length = start.latent.norm().item() / 200**0.5
     assert 1.1 < length < 1.15  # the 99.5 % point of chi with 200 degrees of freedom, over its root, is 1.13
-    assert angle_between(found.start.latent, query.sample) == pytest.approx(0, abs=1e-6)
+    assert angle_between(start.latent, query.sample) == pytest.approx(0, abs=1e-6)
     assert found.latent_norm == pytest.approx(3, rel=0.1)
-    off = (query.sample - found.start.latent).square().mean().sqrt() / query.sample.std(correction=0)
+    off = (query.sample - start.latent).square().mean().sqrt() / query.sample.std(correction=0)
     assert found.round_trip == pytest.approx(off.item(), rel=1e-5)
-    assert "off the query by" in found.doubt
+    assert "off the query by" in found.warning
 
 
 def test_a_poor_inverse_is_warned_of():

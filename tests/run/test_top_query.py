@@ -122,7 +122,7 @@ def test_run_json_names_the_picture(garments, tmp_path):
 
 def test_in_python(garments):
     found = equidiff.sample("toy", "neuron:9", "none", query=f"top:{garments}", samples=1, budget=1, solver="infinite")
-    assert found.info["target"]["source"] == strongest("neuron:9,model=fashion", garments)
+    assert found.info.target.source == strongest("neuron:9,model=fashion", garments)
 
 
 @pytest.mark.parametrize(

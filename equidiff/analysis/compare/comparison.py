@@ -25,7 +25,7 @@ from equidiff.images.convert import fit_query, is_image
 from equidiff.registry.build import Built, build
 from equidiff.registry.manager import Plugins
 from equidiff.registry.specs import Spec
-from equidiff.run.reopen import Finished
+from equidiff.run.finished import Finished
 from equidiff.types import Samples
 
 CONTROL = "random"
@@ -94,7 +94,7 @@ def prepare_subject(finished: Finished, count: int, batch: int) -> Subject:
     if not is_image(found.samples):
         raise UnsupportedError(
             "Attribution methods say which pixels of an image matter, and the samples of this run are not images.",
-            given=f"samples of shape {tuple(found.samples.shape[1:])}, of {found.info['specs']['generator']}",
+            given=f"samples of shape {tuple(found.samples.shape[1:])}, of {found.info.specs.generator}",
             expected="a run whose generator makes images",
             hint="equidiff run",
         )

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from equidiff.analysis.compare.agreement import importance
 from equidiff.numerics.random import prior_samples
-from equidiff.run.reopen import Finished
+from equidiff.run.finished import Finished
 from equidiff.types import Samples
 
 NEAR = 16  # members at most that count as near
@@ -107,7 +107,7 @@ def _near(finished: Finished, query: Samples) -> tuple[list[int], str]:
     angles: list[Any] = [getattr(member, "distance", None) for member in found.members]
     # half of them, so that those are meant that are near
     count = min(NEAR, max(2, len(angles) // 2), len(angles))
-    if found.info["options"].get("start") == "query" and None not in angles:
+    if found.info.starts_from_query and None not in angles:
         return np.argsort(angles, kind="stable")[:count].tolist(), LATENT
     distances = (found.samples - query).flatten(1).norm(dim=1)
     return distances.argsort(stable=True)[:count].tolist(), PIXELS

@@ -18,7 +18,7 @@ from equidiff.images.convert import image_to_tensor, is_image
 from equidiff.images.folder import find_images, read_ahead
 from equidiff.metrics import PerceptualDistance, band_powers, high_frequency_share, radial_spectrum, spectrum_slope
 from equidiff.metrics.features import FeatureSpace
-from equidiff.run.reopen import Finished
+from equidiff.run.finished import Finished
 
 FEWEST_PLAIN = 64  # fewer would say little of how prior samples vary
 MOST_PICTURES = 2000  # of a reference folder: every pair of them is compared

@@ -29,7 +29,7 @@ from equidiff.folders import timestamp, write_atomically
 from equidiff.metrics import PerceptualDistance
 from equidiff.metrics.features import FeatureSpace, build_features, default_features
 from equidiff.numerics.random import Stream, prior_latents
-from equidiff.run.reopen import Finished
+from equidiff.run.finished import Finished
 
 FEW = 50  # members, below which intervals are wide and what is computed of pairs is rough
 FILE = "metrics.json"
@@ -99,7 +99,7 @@ def gather(finished: Finished, plan: Plan, show: Show, results: Results) -> Mate
     session, found = finished.session, finished.found
     generator, device = session.problem.generator, session.device
     count = _count_members(finished, plan)
-    seed = found.info["seed"] if plan.seed is None else plan.seed
+    seed = found.info.seed if plan.seed is None else plan.seed
     work = Work(device, plan.batch or session.settings.batch, count_rows(finished, plan), show)
     context = BuildContext(device, session.settings.dtype, generator)
     space = _space(plan, context, finished, results)

@@ -40,7 +40,7 @@ def draw(source: Source) -> Figure:
     layout = figure.add_gridspec(lines, across + wide)
     title, subtitle = headline(found)
     figure.suptitle(f"{title}\n{subtitle}", x=0.01, ha="left", fontsize=11)
-    target = found.info["target"]["values"]
+    target = found.info.target.values
     if found.query is not None:
         axes = figure.add_subplot(layout[:wide, :wide])
         _put(axes, found.query[0], "query" + (f": {show_values(target, target)}" if len(target) == 1 else ""))

@@ -74,7 +74,7 @@ def _distribution(source: Source) -> Figure:
 def _named(axes: Axes, source: Source, outputs: Sequence[int]) -> None:
     """A line for each output, from the top: the query's value, and every member's."""
     found = source.found
-    names = [_short(found.info["target"]["names"][output]) for output in outputs]
+    names = [_short(found.info.target.names[output]) for output in outputs]
     places = list(range(len(outputs)))
     values, target = found.measurements[:, list(outputs)].numpy(), found.target[list(outputs)].numpy()
     for row in values:

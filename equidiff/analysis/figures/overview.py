@@ -15,7 +15,6 @@ from equidiff.images.canvas import ACCENT, CAPTION, CELL, FAINT, GAP, INK, MARGI
 from equidiff.images.convert import is_image, to_image
 from equidiff.run.invariant_set import InvariantSet
 from equidiff.run.record import Record
-from equidiff.run.resume import is_custom
 
 COLUMNS = 8
 MOST = 64  # members in one picture
@@ -73,9 +72,9 @@ def show_values(values: Sequence[float], target: Sequence[float]) -> str:
 
 def headline(found: InvariantSet) -> tuple[str, str]:
     """What the picture shows, in a title and a line below it."""
-    target, name = found.info["target"]["values"], found.info["specs"]["objective"]
-    unit, whose = found.info["target"]["unit"], "target" if found.query is None else "query"
-    count = f"{len(found)} of {found.info['counts']['asked']} samples"
+    target, name = found.info.target.values, found.info.specs.objective
+    unit, whose = found.info.target.unit, "target" if found.query is None else "query"
+    count = f"{len(found)} of {found.info.counts.asked} samples"
     if len(target) > 1:
         return f"{name} ({len(target)} {unit} values)", f"{count} with the {whose}'s values"
     away = max(abs(value - target[0]) for record in found.members for value in shown_value(record))
@@ -117,7 +116,7 @@ def _draw_images(found: InvariantSet, choice: Choice | None) -> Image.Image:
     draw.text((MARGIN, MARGIN - 4), title, INK, font(24))
     draw.text((MARGIN, MARGIN + 30), subtitle, FAINT, font(15))
     if found.query is not None:
-        _put_query(canvas, found.query[0], found.info["target"]["values"], (MARGIN, top), side)
+        _put_query(canvas, found.query[0], found.info.target.values, (MARGIN, top), side)
     for position, (record, sample) in enumerate(members):
         row, column = divmod(position, columns)
         corner = (MARGIN + left + column * step, top + row * (step + CAPTION))
@@ -141,7 +140,7 @@ def _put(canvas: Image.Image, picture: Image.Image, corner: tuple[int, int], sid
 
 
 def _caption(record: Record, found: InvariantSet, choice: Choice | None) -> str:
-    value = show_values(shown_value(record), found.info["target"]["values"])
+    value = show_values(shown_value(record), found.info.target.values)
     return f"{record.index}: {value}" if choice else value
 
 
@@ -152,7 +151,6 @@ def tolerated(found: InvariantSet) -> float | None:
     else than the difference.
     """
     info = found.info
-    objective = info["specs"]["objective"]
-    if len(found.target) > 1 or objective.startswith("<") or is_custom(objective):
+    if len(found.target) > 1 or info.specs.is_custom or "objective" in info.specs.objects:
         return None
-    return math.sqrt(info["tolerance"] / (info["options"].get("solver") or {}).get("weight", 1.0))
+    return math.sqrt(info.tolerance / info.options.solver.get("weight", 1.0))

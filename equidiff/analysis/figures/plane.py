@@ -71,14 +71,12 @@ def plot_plane(
     axes = figure.add_subplot(xlabel=note, aspect="equal")
     axes.set_title(titles[0], fontsize=13, loc="left", pad=22)
     axes.text(0, 1.02, titles[1], fontsize=10, color="dimgrey", transform=axes.transAxes)
-    target = found.info["target"]
-    single = len(target["values"]) == 1
+    target = found.info.target
+    single = len(target.values) == 1
     shades = axes.pcolormesh(x, y, values, cmap="cividis", rasterized=True)
-    figure.colorbar(
-        shades, label=target["unit"] if single else f"distance to the target ({target['unit']})", shrink=0.8
-    )
-    if single and values.min() < target["values"][0] < values.max():
-        axes.contour(x, y, values, levels=target["values"], colors="white", linewidths=1.2)
+    figure.colorbar(shades, label=target.unit if single else f"distance to the target ({target.unit})", shrink=0.8)
+    if single and values.min() < target.values[0] < values.max():
+        axes.contour(x, y, values, levels=target.values, colors="white", linewidths=1.2)
     members = found.samples.numpy()
     axes.scatter(members[:, 0], members[:, 1], s=26, c="#c2410c", edgecolors="white", linewidths=0.7, label="members")
     if marked is not None:

@@ -93,5 +93,5 @@ class Source:
 
 def unit_label(found: InvariantSet) -> str:
     """An axis label for measurements: the output's name, where there is one alone, and the unit."""
-    target = found.info["target"]
-    return f"{target['names'][0]} ({target['unit']})" if len(target["names"]) == 1 else target["unit"]
+    target = found.info.target
+    return f"{target.names[0]} ({target.unit})" if len(target.names) == 1 else target.unit

@@ -39,7 +39,7 @@ def draw(source: Source) -> Figure:
     """
     members = source.found.samples[:MOST]
     generator = source.parts.problem.generator
-    latents = prior_latents(generator, len(members), source.found.info["seed"], Stream.CONTROL)
+    latents = prior_latents(generator, len(members), source.found.info.seed, Stream.CONTROL)
     plain = source.through(generator.generate, latents, "drawing prior samples")
     sets = {f"{len(members)} members": members, f"{len(plain)} prior samples": plain}
     if source.query is not None:

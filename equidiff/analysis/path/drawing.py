@@ -63,7 +63,7 @@ def _draw_strip(path: SetPath, found: InvariantSet, titles: tuple[str, str]) -> 
     draw.text((MARGIN, MARGIN - 4), titles[0], INK, font(24))
     draw.text((MARGIN, MARGIN + 30), titles[1], FAINT, font(15))
     members = set(path.members)
-    target = found.info["target"]["values"]
+    target = found.info.target.values
     for position, (record, sample) in enumerate(zip(path.records, path.rows["samples"], strict=True)):
         row, column = divmod(position, columns)
         corner = (MARGIN + column * step, top + row * (step + CAPTION))

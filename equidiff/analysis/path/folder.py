@@ -29,13 +29,13 @@ def path_folder(run: Path, ends: tuple[int, int]) -> Path:
 def describe_path(path: SetPath, found: InvariantSet) -> dict[str, Any]:
     """What `path.json` says: numbers that were not measured are absent."""
     losses, straight = path.straight
-    tolerance = found.info["tolerance"]
+    tolerance = found.info.tolerance
     return {
         "schema_version": SCHEMA_VERSION,
         "made": timestamp(),
         "ends": list(path.ends),
         "tolerance": tolerance,
-        "target": found.info["target"],
+        "target": found.info.target.model_dump(),
         "counts": {"frames": len(path.records), "members": len(path.members)}
         | {status: sum(each.status == status for each in path.records) for status in (NOT_CONVERGED, FAILED)},
         "evaluations": round(sum(record.evaluations for record in path.records), 3),

@@ -68,7 +68,7 @@ class Drawer:
         """
         self._measure_spectra(show)
         cards = []
-        target = self.found.info["target"]["values"]
+        target = self.found.info.target.values
         for position, (record, sample) in enumerate(zip(self.found.members, self._samples, strict=True)):
             maps = [method.members.get(record.index) for method in self.methods]
             data = {
@@ -85,7 +85,7 @@ class Drawer:
 
     def query(self) -> Card | None:
         """The query's card, after those of the members; None where the target was given as numbers."""
-        query, target = self.found.query, self.found.info["target"]["values"]
+        query, target = self.found.query, self.found.info.target.values
         if query is None:
             return None
         maps = [None if method.query is None else method.query for method in self.methods]
@@ -153,7 +153,7 @@ def _attribution(values: Tensor) -> tuple[str, str]:
 def _facts(record: Record, found: InvariantSet) -> list[tuple[str, str]]:
     """Everything known of a member, as names and texts."""
     rows: list[tuple[str, str]] = []
-    target = found.info["target"]["values"]
+    target = found.info.target.values
     shown = shown_value(record)
     if len(target) == 1:
         rows += _one(record.measurement[0], "value", found) if record.measurement else []
@@ -175,12 +175,12 @@ def _facts(record: Record, found: InvariantSet) -> list[tuple[str, str]]:
 
 
 def _one(value: float, name: str, found: InvariantSet) -> list[tuple[str, str]]:
-    return [(name, f"{value:.5g} {found.info['target']['unit']}")]
+    return [(name, f"{value:.5g} {found.info.target.unit}")]
 
 
 def _outputs(values: Sequence[float], found: InvariantSet) -> list[tuple[str, str]]:
     """The outputs with the highest targets, each beside its target."""
-    target, names = found.info["target"]["values"], found.info["target"]["names"]
+    target, names = found.info.target.values, found.info.target.names
     order = sorted(range(len(target)), key=lambda output: -target[output])[:MOST_OUTPUTS]
     rows = [(names[output], f"{values[output]:.4g} (target {target[output]:.4g})") for output in order]
     if len(target) > len(order):

@@ -60,9 +60,9 @@ def _values(found: InvariantSet) -> Chart:
     info, members = found.info, found.members
     if len(found.target) > 1:
         losses = [record.loss for record in members if record.loss is not None]
-        return histogram(losses, "How near the target", "loss", "Line: the tolerance.", info["tolerance"])
+        return histogram(losses, "How near the target", "loss", "Line: the tolerance.", info.tolerance)
     target, values = float(found.target[0]), [shown_value(record)[0] for record in members]
-    label = f"{info['target']['names'][0]} ({info['target']['unit']})"
+    label = f"{info.target.names[0]} ({info.target.unit})"
     whose = "the target" if found.query is None else "the query's value"
     reach = tolerated(found)
     if reach is None:

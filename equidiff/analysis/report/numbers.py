@@ -55,7 +55,7 @@ def keys_of(found: InvariantSet, realism: Sequence[float | None] = ()) -> list[K
         found: a run with members.
         realism: of each member, from `metrics.json`.
     """
-    unit = found.info["target"]["unit"]
+    unit = found.info.target.unit
     keys = [
         Key("index", "sample", "", "the order in which samples were asked for", [r.index for r in found.members]),
         Key("error", "value error", unit, _about_error(found), _errors(found)),

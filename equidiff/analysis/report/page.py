@@ -19,6 +19,7 @@ from equidiff.analysis.report.numbers import Key, keys_of
 from equidiff.errors import RunFolderError
 from equidiff.folders import write_atomically
 from equidiff.images.convert import is_image
+from equidiff.run.info import RunInfo
 from equidiff.run.invariant_set import InvariantSet
 from equidiff.run.record import Record
 from equidiff.search.engine import MEMBER
@@ -119,33 +120,25 @@ def _environment() -> jinja2.Environment:
     )
 
 
-def _asked(info: dict[str, Any]) -> list[tuple[str, str]]:
-    """What was asked, and how it ended, as names and texts."""
-    target, counts = info["target"], info["counts"]
-    if len(target["values"]) == 1:
-        wanted = f"{target['names'][0]} = {target['values'][0]:.6g} ({target['unit']})"
-    else:
-        low, high = min(target["values"]), max(target["values"])
-        wanted = f"{len(target['values'])} values ({target['unit']}) from {low:.4g} to {high:.4g}"
-    rows = [*info["specs"].items()]
-    if target["source"] != "--target":
-        rows.append(("query", target["source"]))
-    rows += [
-        ("target", wanted),
-        ("tolerance", f"{info['tolerance']:g} on the loss, a sum of squared differences"),
-        ("budget", f"{info['budget']:g} evaluations a sample"),
-        *([("search", info["search"])] if "search" in info else []),
-        ("seed", str(info["seed"])),
-        ("samples", f"{counts['asked']} asked for, {counts['members']} members"),
-        ("status", info["status"]),
-        ("device", f"{info['device']}, {info['dtype']}"),
+def _asked(info: RunInfo) -> list[tuple[str, str]]:
+    """Settings of the run, and how it ended, as names and texts."""
+    rows: list[tuple[str, str | None]] = [
+        *info.specs,
+        ("query", None if info.target.is_given else info.target.source),
+        ("target", str(info.target)),
+        ("tolerance", f"{info.tolerance:g} on the loss, a sum of squared differences"),
+        ("budget", f"{info.budget:g} evaluations a sample"),
+        ("search", info.search),
+        ("seed", str(info.seed)),
+        ("samples", f"{info.counts.asked} asked for, {info.counts.members} members"),
+        ("status", info.status),
+        ("device", f"{info.device}, {info.dtype}"),
+        ("started", info.started),
+        ("finished", info.finished),
     ]
-    for name in ("started", "finished"):
-        if name in info:
-            rows.append((name, info[name]))
-    if "evaluations" in info:
-        rows.append(("cost", f"{info['evaluations']:g} evaluations in all, {info.get('wall_s', 0):.0f} s"))
-    return rows
+    if info.evaluations is not None:
+        rows.append(("cost", f"{info.evaluations:g} evaluations in all, {info.wall_s or 0:.0f} s"))
+    return [(name, text) for name, text in rows if text is not None]
 
 
 def _data(found: InvariantSet, keys: Sequence[Key], query: Card | None, cards: Sequence[Card]) -> dict[str, Any]:

@@ -9,7 +9,6 @@ import typer
 
 from equidiff.analysis.citations import citations
 from equidiff.cli.options import Plain, PluginFiles, Traceback
-from equidiff.run.info import read_info
 
 
 def cite(
@@ -20,6 +19,8 @@ def cite(
     traceback: Traceback = False,
 ) -> None:
     """Print what to cite for a run, as BibTeX: EquiDiff, and the work that the run's components implement."""
+    from equidiff.run.info import read_info  # needs pydantic, which `--help` does not
+
     entries, missing = citations(read_info(run), context.obj.plugins(plugin))
     context.obj.terminal.result("\n\n".join(entries))
     for what in missing:

@@ -68,7 +68,7 @@ def evaluate(
     with state.terminal.status("loading"):
         from equidiff.analysis.evaluation import Plan
         from equidiff.cli.handlers.evaluate import perform
-        from equidiff.run.reopen import open_finished
+        from equidiff.run.finished import open_finished
 
         plugins = state.plugins(plugin)
         command = ("equidiff", "evaluate")

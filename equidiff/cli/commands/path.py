@@ -40,7 +40,7 @@ def path(
     state.terminal.quiet = quiet
     with state.terminal.status("loading"):
         from equidiff.cli.handlers.path import check_gif, perform
-        from equidiff.run.reopen import open_finished
+        from equidiff.run.finished import open_finished
 
         plugins = state.plugins(plugin)
         command = ("equidiff", "path")

@@ -32,7 +32,7 @@ def report(
     with state.terminal.status("loading"):
         from equidiff.analysis.citations import citations
         from equidiff.analysis.report import write_report
-        from equidiff.run.reopen import load_members
+        from equidiff.run.finished import load_members
 
         found = load_members(run)
         cited, _ = citations(found.info, state.plugins(plugin))

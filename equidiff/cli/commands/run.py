@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -14,13 +15,9 @@ from equidiff.cli.exit_codes import INTERRUPTED, NOT_ALL_MEMBERS
 from equidiff.cli.options import Json, Plain, PluginFiles, State, Traceback
 from equidiff.errors import UsageError
 from equidiff.folders import COMPLETE, check_free
-from equidiff.run.info import read_info
-from equidiff.run.resume import check_named
+from equidiff.run.settings import Settings
 
-SETTINGS = (
-    "generator", "objective", "regularizer", "solver", "query", "target", "samples", "budget", "tolerance", "batch",
-    "seed", "device", "dtype", "start", "law",
-)  # fmt: skip
+SETTINGS = [field.name for field in fields(Settings)]
 
 
 def _option(*names: str, default: object, help: str, metavar: str | None = None) -> Any:
@@ -163,6 +160,9 @@ def _begin(state: State, given: dict[str, Any], out: Path | None, as_json: bool,
 
 
 def _go_on(state: State, given: dict[str, Any], out: Path | None, path: Path, as_json: bool, verbose: bool) -> int:
+    from equidiff.run.info import read_info  # needs pydantic, which `--help` does not
+    from equidiff.run.resume import RESUME, check_named
+
     info = read_info(path)
     objective = given.pop("objective", None)
     if given or out is not None:
@@ -172,16 +172,16 @@ def _go_on(state: State, given: dict[str, Any], out: Path | None, path: Path, as
             expected="--resume RUN without them",
             hint=f"equidiff run --resume {path}",
         )
-    check_named(info, objective, state.files, path)
-    if info["status"] == COMPLETE:
-        members, asked = info["counts"]["members"], info["counts"]["asked"]
+    check_named(info, objective, state.files, (*RESUME, str(path)))
+    if info.status == COMPLETE:
+        members, asked = info.counts.members, info.counts.asked
         state.terminal.note(f"This run is already complete: {members} of {asked} samples are members.")
         state.terminal.result((path / "run.json").read_text(encoding="utf-8") if as_json else str(path))
         return 0 if members == asked else NOT_ALL_MEMBERS
     with state.terminal.status("loading"):
         from equidiff.cli.handlers import run as handler
 
-        work = handler.go_on(state.plugins(), info, path)
+        work = handler.go_on(state, info, path, objective)
     return handler.perform(work, state, as_json, verbose)
 
 

@@ -53,7 +53,7 @@ def select(
     state.terminal.quiet = quiet
     with state.terminal.status("loading"):
         from equidiff.cli.handlers.select import perform
-        from equidiff.run.reopen import open_finished
+        from equidiff.run.finished import open_finished
 
         plugins = state.plugins(plugin)
         command = ("equidiff", "select")

@@ -22,8 +22,8 @@ from equidiff.registry.build import Built
 from equidiff.registry.manager import Plugins
 from equidiff.registry.provenance import versions
 from equidiff.registry.specs import Spec, print_list
-from equidiff.run.reopen import open_finished
-from equidiff.run.resume import resume_command
+from equidiff.run.finished import open_finished
+from equidiff.run.resume import name_again
 
 USUAL_MEMBERS = 16
 COMMAND = ("equidiff", "compare")
@@ -91,7 +91,7 @@ def prepare(
         | {"captum": version("captum")},
         **subject.describe(),
     }
-    return Work(run, subject, methods, folder, finished.found.info["specs"]["objective"])
+    return Work(run, subject, methods, folder, finished.found.info.specs.objective)
 
 
 def perform(work: Work, state: State, as_json: bool) -> int:
@@ -206,5 +206,5 @@ def _specs(folder: AttributionFolder) -> list[str]:
 def _again(work: Work, state: State, specs: Sequence[str]) -> str:
     """What to type to ask these methods."""
     listed = print_list(map(Spec.parse, specs or [CONTROL]))
-    command = resume_command(work.run, work.objective, state.files, COMMAND)
+    command = name_again((*COMMAND, str(work.run)), work.objective, state.files)
     return f"{command} --methods {shlex.quote(listed)} --members {len(work.subject.members)}"

@@ -12,7 +12,7 @@ from equidiff.cli.exit_codes import INTERRUPTED
 from equidiff.devices import is_out_of_memory
 from equidiff.errors import EquiDiffError, first_line
 from equidiff.folders import unwritable
-from equidiff.run.reopen import Finished
+from equidiff.run.finished import Finished
 
 ALIKE = ("l1", "max")  # of a single output, the same as l2
 

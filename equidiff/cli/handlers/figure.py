@@ -11,8 +11,8 @@ from equidiff.analysis.figures.source import Source
 from equidiff.cli.exit_codes import INTERRUPTED
 from equidiff.cli.options import State
 from equidiff.errors import UsageError, unknown_name
+from equidiff.run.finished import load_members, open_finished
 from equidiff.run.invariant_set import InvariantSet
-from equidiff.run.reopen import load_members, open_finished
 from equidiff.run.session import Session
 
 ALL = "all"

@@ -8,8 +8,8 @@ from equidiff.cli.console import Show, Terminal
 from equidiff.cli.exit_codes import INTERRUPTED, NOT_ALL_MEMBERS
 from equidiff.errors import UnsupportedError
 from equidiff.images.convert import is_image
+from equidiff.run.finished import Finished
 from equidiff.run.record import Record
-from equidiff.run.reopen import Finished
 from equidiff.search.batching import BatchReduced
 from equidiff.search.engine import MEMBER, StepRecord
 

@@ -19,10 +19,12 @@ from equidiff.errors import EquiDiffError, RunFolderError, first_line
 from equidiff.folders import free_path
 from equidiff.registry.manager import Plugins
 from equidiff.run.execute import execute
-from equidiff.run.folder import RunFolder
+from equidiff.run.folder import RunFolder, read_query
+from equidiff.run.info import RunInfo
 from equidiff.run.invariant_set import InvariantSet
 from equidiff.run.record import Record
-from equidiff.run.resume import check_weights, restore_start, resume_command, settings_of
+from equidiff.run.reopen import reopen
+from equidiff.run.resume import RESUME, name_again
 from equidiff.run.session import Session, prepare
 from equidiff.run.settings import Settings
 from equidiff.search.engine import MEMBER
@@ -47,32 +49,38 @@ def begin(plugins: Plugins, given: dict[str, Any], out: Path | None) -> Work:
         out: the run folder; named after time and specs when absent.
     """
     session = prepare(Settings(**given), plugins, usual_query=True)
-    description = session.describe()
-    path = out or free_path(description["specs"]["generator"], description["specs"]["objective"])
+    info = session.describe()
+    path = out or free_path(info.specs.generator, info.specs.objective)
     query = None if session.query is None else session.query.sample
     latent = None if session.start is None else session.start.latent
-    asked = session.settings.samples
-    folder = RunFolder.create(path, description, asked, query, latent)
-    return Work(session, folder, range(asked), not given.keys() & {"query", "target"})
+    folder = RunFolder.create(path, info, query, latent)
+    return Work(session, folder, range(info.counts.asked), not given.keys() & {"query", "target"})
 
 
-def go_on(plugins: Plugins, info: dict[str, Any], path: Path) -> Work:
-    """Prepare what a run still lacks."""
-    session = prepare(settings_of(info), plugins)
-    check_weights(info, session, path)
-    session = restore_start(info, session, path)
+def go_on(state: State, info: RunInfo, path: Path, objective: str | None) -> Work:
+    """Prepare what a run still lacks.
+
+    Args:
+        state: plugins and plugin files.
+        info: the content of `run.json`.
+        path: the run folder.
+        objective: the run's own again, where it is code of the user's.
+    """
+    latent = read_query(path).get("query_latent")
+    command = (*RESUME, str(path))
+    session = reopen(info, latent, state.plugins(), command=command, objective=objective, files=state.files)
     folder = RunFolder.reopen(path)
-    return Work(session, folder, [index for index in range(info["counts"]["asked"]) if index not in folder.records])
+    return Work(session, folder, [index for index in range(info.counts.asked) if index not in folder.records])
 
 
 def perform(work: Work, state: State, as_json: bool, verbose: bool) -> int:
     """Run, show, and return the exit code."""
     terminal, folder = state.terminal, work.folder
-    asked = folder.info["counts"]["asked"]
+    asked = folder.info.counts.asked
     terminal.facts(_introduction(work))
     inversion = work.session.inversion
-    if inversion is not None and inversion.doubt is not None:
-        terminal.note(inversion.doubt, "yellow")
+    if inversion is not None and inversion.warning is not None:
+        terminal.note(inversion.warning, "yellow")
     interrupted = False
     with terminal.progress(asked, len(folder.records)) as show:
         watch = Watch(show, folder.records.values(), _warn(terminal), terminal.note if verbose else None)
@@ -99,40 +107,30 @@ def perform(work: Work, state: State, as_json: bool, verbose: bool) -> int:
 
 def _introduction(work: Work) -> list[tuple[str, object]]:
     info = work.folder.info
-    source = info["target"]["source"]
-    rows: list[tuple[str, object]] = [*info["specs"].items()]
-    if source != "--target":
-        rows.append(("query", source + (" (choose another with --query)" if work.by_default else "")))
-    if "inversion" in info:
-        away = f"{info['inversion']['round_trip']:.2g}"
+    rows: list[tuple[str, object]] = [*info.specs]
+    if not info.target.is_given:
+        rows.append(("query", info.target.source + (" (choose another with --query)" if work.by_default else "")))
+    if info.inversion is not None:
+        away = f"{info.inversion.round_trip:.2g}"
         rows.append(("start", f"the query's latent, whose sample is off the query by {away} standard deviations"))
-    rows.append(("target", describe_target(info)))
-    left = "" if len(work.todo) == info["counts"]["asked"] else f", {len(work.todo)} of them still to do"
-    rows.append(("samples", f"{info['counts']['asked']}{left}; seed {info['seed']}, on {info['device']}"))
+    rows.append(("target", str(info.target)))
+    left = "" if len(work.todo) == info.counts.asked else f", {len(work.todo)} of them still to do"
+    rows.append(("samples", f"{info.counts.asked}{left}; seed {info.seed}, on {info.device}"))
     return rows
 
 
-def describe_target(info: dict[str, Any]) -> str:
-    """The target with its unit: the number, or what there is to say about several."""
-    target = info["target"]
-    values, unit = target["values"], target["unit"]
-    if len(values) == 1:
-        return f"{target['names'][0]} = {values[0]:.6g} ({unit})"
-    return f"{len(values)} values ({unit}) from {min(values):.4g} to {max(values):.4g}"
-
-
 def _conclusion(folder: RunFolder, members: list[Record], picture: Path | None) -> list[tuple[str, object]]:
-    counts = folder.info["counts"]
-    found = f"{counts['members']} of {counts['asked']}"
-    others = [f"{counts[name]} {name.replace('_', ' ')}" for name in ("not_converged", "failed") if counts[name]]
-    rows: list[tuple[str, object]] = [("members", ", ".join([found, *others]))]
+    counts = folder.info.counts
+    others = [("not converged", counts.not_converged), ("failed", counts.failed)]
+    found = ", ".join([f"{counts.members} of {counts.asked}", *(f"{count} {name}" for name, count in others if count)])
+    rows: list[tuple[str, object]] = [("members", found)]
     if members:
         rows.append(("cost", f"{statistics.median(each.evaluations for each in members):.1f} evaluations, median"))
     moved = [record for record in members if record.moves]
     if moved:
         made, accepted = (sum(getattr(each, name) or 0 for each in moved) for name in ("moves", "accepted"))
         rows.append(("law", f"{made // len(moved)} moves a member, {accepted / made:.0%} accepted"))
-    rows.append(("time", f"{folder.info['wall_s']:.1f} s"))
+    rows.append(("time", f"{folder.info.wall_s:.1f} s"))
     if picture:
         rows.append(("picture", picture))
     return rows
@@ -147,22 +145,20 @@ def _draw(work: Work) -> Path | None:
 
 def _explain_none(folder: RunFolder, terminal: Terminal) -> None:
     info = folder.info
-    target = info["target"]["values"]
+    target = info.target.values
     reached = [(record.measurement, record.index) for record in folder.records.values() if record.measurement]
-    rows: list[tuple[str, object]] = [("target", describe_target(info))]
+    rows: list[tuple[str, object]] = [("target", str(info.target))]
     if reached:
         nearest, index = min(reached, key=lambda pair: math.dist(pair[0], target))
         rows.append(("nearest", f"{show_values(nearest, target)} (sample {index})"))
     else:
         rows.append(("why", next(iter(folder.records.values())).error))
-    rows.append(
-        ("try", f"--budget {4 * info['budget']:g}, a target that samples reach, or --tolerance for a wider one")
-    )
-    terminal.panel("no member", f"None of the {info['counts']['asked']} samples reached the target.", rows, "yellow")
+    rows.append(("try", f"--budget {4 * info.budget:g}, a target that samples reach, or --tolerance for a wider one"))
+    terminal.panel("no member", f"None of the {info.counts.asked} samples reached the target.", rows, "yellow")
 
 
 def _again(work: Work, state: State) -> str:
-    return resume_command(work.folder.path, work.folder.info["specs"]["objective"], state.files)
+    return name_again((*RESUME, str(work.folder.path)), work.folder.info.specs.objective, state.files)
 
 
 def _out_of_room(error: Exception, work: Work, state: State) -> EquiDiffError:
@@ -178,7 +174,7 @@ def _out_of_room(error: Exception, work: Work, state: State) -> EquiDiffError:
         f"Not even one sample fits into the memory of the device: {first_line(error)}",
         given=f"on {work.session.device}, {work.session.settings.dtype}",
         expected="less to keep: a smaller model, its checkpoint option, or --dtype bfloat16",
-        hint=f"equidiff doctor -g {work.folder.info['specs']['generator']} --samples 1",
+        hint=f"equidiff doctor -g {work.folder.info.specs.generator} --samples 1",
     )
 
 

@@ -11,7 +11,7 @@ from equidiff.analysis.selection import PLAIN, Selection, select
 from equidiff.cli.console import Terminal
 from equidiff.cli.exit_codes import INTERRUPTED
 from equidiff.folders import timestamp, unwritable, write_atomically, write_image
-from equidiff.run.reopen import Finished
+from equidiff.run.finished import Finished
 
 SUBTITLES = {
     "diversity": "the {} most different of {} members",

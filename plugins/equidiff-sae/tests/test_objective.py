@@ -71,7 +71,7 @@ def test_a_feature_that_is_mostly_off_is_found():
     """A feature active in about 2 % of prior samples: the deficit leads there, and the activation decides."""
     found = equidiff.sample("toy", made(RARE, reduce="max"), "none", target=0.5, samples=2)
     assert len(found) == 2
-    assert ((found.measurements - 0.5).square() < found.info["tolerance"]).all()
+    assert ((found.measurements - 0.5).square() < found.info.tolerance).all()
 
 
 def test_where_the_target_is_off_all_that_are_off_are_members():

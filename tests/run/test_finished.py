@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 
 from equidiff.errors import EquiDiffError, RunFolderError
 from equidiff.registry.manager import Plugins
-from equidiff.run.reopen import load_members, open_finished
+from equidiff.run.finished import load_members, open_finished
 
 COMMAND = ("equidiff", "evaluate")
 
@@ -84,4 +84,6 @@ def test_code_of_the_users_own_is_named_again(tmp_path):
     with pytest.raises(EquiDiffError, match="would be executed") as caught:
         open_finished(path, Plugins(), COMMAND)
     assert str(caught.value.hint).startswith(f"equidiff evaluate {path} --objective custom:")
-    assert len(open_finished(path, Plugins(), COMMAND, objective=spec, device="cpu").found) == 1
+    found = open_finished(path, Plugins(), COMMAND, objective=spec, device="cpu").found
+    assert len(found) == 1
+    assert found.contains(found.samples).all()  # named once, the code may judge

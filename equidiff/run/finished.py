@@ -1,0 +1,101 @@
+"""A finished run, as the commands that read one get it: its members, and its components built again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from equidiff.errors import RunFolderError
+from equidiff.folders import COMPLETE, INTERRUPTED
+from equidiff.registry.manager import Plugins
+from equidiff.run.info import read_info
+from equidiff.run.invariant_set import InvariantSet
+from equidiff.run.reopen import reopen
+from equidiff.run.session import Session
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A run that has ended, and everything that made it.
+
+    Attributes:
+        path: the run folder.
+        found: its records and tensors.
+        session: generator, objective, regularizer, solver and target.
+    """
+
+    path: Path
+    found: InvariantSet
+    session: Session
+
+
+def load_members(path: Path) -> InvariantSet:
+    """Read a run that has ended and has members. Loads no component and runs no code.
+
+    Raises:
+        RunFolderError: it has not ended, has no member, lacks a tensor, or is no run folder.
+    """
+    info = read_info(path)
+    if info.status not in {COMPLETE, INTERRUPTED}:
+        raise RunFolderError(
+            "This run has not ended.",
+            given=f"{path}, status {info.status}",
+            expected="a run that is complete",
+            hint=f"equidiff run --resume {path}",
+        )
+    found = InvariantSet.load(path)
+    if not found.members:
+        raise RunFolderError(
+            "This run has no members.",
+            given=f"{path}, {len(found.records)} samples",
+            expected="a run with at least one member",
+            hint=f"equidiff run with a budget above {info.budget:g}, or a wider --tolerance",
+        )
+    lacking = [
+        name
+        for name in ("latents", "samples", "measurements")
+        if name not in found.rows or len(found.rows[name]) != len(found.records)
+    ]
+    if lacking:
+        raise RunFolderError(
+            "The tensors of this run are not complete.",
+            given=f"{path / 'tensors.safetensors'} without all {', '.join(lacking)}",
+            expected=f"a row for each of the {len(found.records)} lines of members.jsonl",
+        )
+    return found
+
+
+def open_finished(
+    path: Path,
+    plugins: Plugins,
+    command: Sequence[str],
+    *,
+    objective: str | None = None,
+    files: Sequence[Path] = (),
+    device: str = "auto",
+) -> Finished:
+    """Read a run that has ended and has members, and build its components again.
+
+    Args:
+        path: the run folder.
+        plugins: where specs are looked up.
+        command: what was typed before the run folder, for the errors, e.g. `("equidiff", "evaluate")`.
+        objective: where the run's objective is code of the user's own: its spec, named again.
+        files: plugin files that the user named.
+        device: a torch device, or "auto"; it need not be the run's own.
+
+    Raises:
+        EquiDiffError: the run cannot be read, or its components cannot be built again, see `reopen`.
+    """
+    found = load_members(path)
+    session = reopen(
+        found.info,
+        found.query_latent,
+        plugins,
+        command=(*command, str(path)) if command else (),
+        objective=objective,
+        files=files,
+        device=device,
+    )
+    return Finished(path, replace(found, _session=session), session)
