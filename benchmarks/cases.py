@@ -12,7 +12,7 @@ from equidiff.registry.build import build
 from equidiff.registry.manager import Plugins
 from equidiff.search.problem import Problem
 
-BANK = 4096  # plain samples that spreads and targets are taken from
+BANK = 4096  # prior samples that spreads and targets are taken from
 QUANTILES = {"common": (0.25, 0.5, 0.75), "rare": (0.999,)}
 OBJECTIVES = {  # name: (generator, spec); the number of outputs is in the table
     "circles": ("toy:circles", "classifier:inner"),
@@ -25,7 +25,7 @@ OBJECTIVES = {  # name: (generator, spec); the number of outputs is in the table
 
 
 class Scaled(Objective):
-    """An objective whose residual is in units of its outputs' spread over plain samples."""
+    """An objective whose residual is in units of its outputs' spread over prior samples."""
 
     def __init__(self, inner: Objective, spread: Tensor) -> None:
         self.names, self.unit = inner.names, inner.unit
@@ -94,7 +94,7 @@ class Case:
     @cached_property
     def problems(self) -> list[Problem]:
         """One for each target."""
-        bank, objective = plain(self.generator), self._objective
+        bank, objective = prior_samples(self.generator), self._objective
         with torch.no_grad():
             values = torch.cat([objective.measure(part).float() for part in bank.split(256)])
         # outputs that hardly vary are given a thousandth of the usual spread, not none
@@ -141,8 +141,8 @@ def _generator(spec: str) -> Generator:
     return _generators[spec]
 
 
-def plain(generator: Generator) -> Tensor:
-    """`BANK` plain samples, made once."""
+def prior_samples(generator: Generator) -> Tensor:
+    """`BANK` prior samples, made once."""
     if id(generator) not in _banks:
         latents = torch.randn(BANK, *generator.latent_shape, generator=torch.Generator().manual_seed(12345))
         with torch.no_grad():

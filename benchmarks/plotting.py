@@ -45,7 +45,7 @@ def plot(rows: list[dict[str, Any]], path: Path) -> None:
         axis.set_ylabel("members (%)")
     for column in range(columns):
         last = max(line for line in range(lines) if line * columns + column < len(cases))
-        axes[last, column].set_xlabel("median cost of a sample (plain samples)")
+        axes[last, column].set_xlabel("median cost of a sample (prior samples)")
         axes[last, column].tick_params(labelbottom=True)
     handles = [
         plt.Line2D([], [], marker=MARKERS[i], color=COLOURS[i], ls="", mec="white", ms=8) for i in range(len(names))

@@ -3,8 +3,8 @@
     python benchmarks/solvers.py
     python benchmarks/solvers.py --cases neuron logits+lowpass:rare --samples 64 --json table.json --plot table.png
 
-A case is NAME[+lowpass][:rare]; the names are in benchmarks/cases.py. Costs are in S, one plain sample: a forward pass
-is 1 S, a backward pass 2 S. Residuals are in units of their spread over plain samples, and the loss is their squared
+A case is NAME[+lowpass][:rare]; the names are in benchmarks/cases.py. Costs are in S, one prior sample: a forward pass
+is 1 S, a backward pass 2 S. Residuals are in units of their spread over prior samples, and the loss is their squared
 sum over all outputs and views, so a member of a case with one output and no view is within a tenth of a spread. With
 `--per-output` the tolerance is for each residual: their root mean square is below a tenth of a spread, for any m.
 
@@ -21,7 +21,7 @@ from statistics import mean, median
 from typing import Any
 
 import torch
-from cases import OBJECTIVES, Case, plain
+from cases import OBJECTIVES, Case, prior_samples
 from without_latents import guided
 
 from equidiff.contracts import BuildContext, Solver
@@ -61,7 +61,7 @@ def main() -> None:
     rows = json.loads(arguments.json.read_text()) if arguments.json and arguments.json.exists() else []
     print("  ".join(name.ljust(width(name)) for name in COLUMNS), flush=True)
     for case in map(Case, arguments.cases):
-        unit = seconds_of_a_plain_sample(case)
+        unit = seconds_of_a_prior_sample(case)
         for solver in arguments.solvers:
             if solver in {"guided", "pixels"} and case.name == "circles":
                 continue
@@ -86,7 +86,7 @@ def show(value: Any) -> str:
     return "-" if value is None else f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def seconds_of_a_plain_sample(case: Case) -> float:
+def seconds_of_a_prior_sample(case: Case) -> float:
     """S in seconds, in batches of sixteen."""
     generator = case.generator
     latents = torch.randn(16, *generator.latent_shape)
@@ -221,10 +221,10 @@ def _judged(
     tolerance: float,
     problems: list[Problem] | None = None,
 ) -> dict[str, Any]:
-    """The row with what the members are like, beside plain samples."""
+    """The row with what the members are like, beside prior samples."""
     row |= {"case": case.text, "m": len(case.problems[0].target), "members": f"{len(targets)}/{asked}"}
     if samples is not None and len(samples) > 1:
-        bank = plain(case.generator).flatten(1)
+        bank = prior_samples(case.generator).flatten(1)
         reference, others = bank[:2048], bank[2048:2560]
         usual = nearest_distances(others, reference)
         near = nearest_distances(samples.flatten(1), reference)

@@ -43,16 +43,18 @@ NEEDS = """\
 
 @dataclass(frozen=True)
 class Experiment:
-    """One line of the table: what is asked, and whose strongest picture is the query."""
+    """A line of the table: the objective, and the source of the query."""
 
     title: str
     objective: str
-    query_of: str | None = None  # where the objective has many units: a title whose query is taken
+    query_of: str | None = (
+        None  # title of the experiment whose query is used; the strongest image of the objective by default
+    )
 
 
 @dataclass(frozen=True)
 class Scale:
-    """One size of the chapter: the generator, what is asked, and how often."""
+    """A size of the experiments: generator, objectives, and number of samples."""
 
     generator: str
     samples: int

@@ -1,6 +1,6 @@
 """Criterion for exposing the shortcut, fixed before any result was seen and the same for all methods.
 
-*The set*: among members that have lost the object, the share that wears the mark is another one than among plain
+*The set*: among members that have lost the object, the share that wears the mark differs from that among prior
 samples without the object (Fisher's exact test, both sides). Members that only keep the object prove nothing and do
 not count, so a network that looks at the object has next to nothing to be accused with.
 
@@ -43,22 +43,22 @@ class Verdict:
 
 
 def level(tests: int) -> float:
-    """The p value below which a test is called, if one way of looking makes so many."""
+    """Level of each test, if a method makes this many tests."""
     return FALSE_ALARMS / tests
 
 
-def judge_set(members: tuple[Tensor, Tensor], plain: tuple[Tensor, Tensor], tests: int) -> Verdict:
+def judge_set(members: tuple[Tensor, Tensor], prior: tuple[Tensor, Tensor], tests: int) -> Verdict:
     """Test whether members expose the mark.
 
     Args:
         members: of each member, the share of its shape that is the object, `[members]`, in [0, 1], and whether it
             wears the mark, `[members]`, bool: the truth, not a network's opinion.
-        plain: the same of prior samples of the generator.
+        prior: the same of prior samples of the generator.
         tests: how many such tests are made.
     """
-    (worn, gone), (usual, all_plain) = (_worn_without_object(*group) for group in (members, plain))
-    p = fisher(worn, gone, usual, all_plain, two_sided=True)
-    return Verdict(p, p < level(tests), (worn, gone, usual, all_plain))
+    (worn, gone), (usual, all_prior) = (_worn_without_object(*group) for group in (members, prior))
+    p = fisher(worn, gone, usual, all_prior, two_sided=True)
+    return Verdict(p, p < level(tests), (worn, gone, usual, all_prior))
 
 
 def judge_map(importance: Tensor, mark: Tensor, tests: int) -> Verdict:

@@ -17,7 +17,7 @@ from shortcut.question import sample_set
 
 QUERIES = {"marked": True, "clean": False}
 TESTS_A_SEED = 4  # two networks, two decisions
-PLAIN = 512
+PRIOR = 512  # samples that members are compared with
 OTHERS = range(PRESENCE + 1, 79)  # the latents but for those of the shape and the mark's presence
 
 
@@ -110,7 +110,7 @@ def look_at_seed(seed: int, plan: Plan, say: Callable[[str], None]) -> list[Look
     """Train both networks and look at two decisions of each: on a marked star, and on the same star without mark."""
     stream = torch.Generator().manual_seed(seed + 2 * 10**6)
     star = with_shape(draw(1, stream), torch.tensor([0]))
-    plain = draw(PLAIN, stream)
+    prior = draw(PRIOR, stream)
     looks = []
     for kind in (SHORTCUT, CONTROL):
         say(f"seed {seed}, {kind} network: training")
@@ -118,11 +118,11 @@ def look_at_seed(seed: int, plan: Plan, say: Callable[[str], None]) -> list[Look
         trained = Trained(kind, network, called_stars(network, seed))
         for name, state in QUERIES.items():
             say(f"seed {seed}, {kind} network: the {name} query")
-            looks.append(look(seed, trained, name, with_mark(star, torch.tensor([state])), plain, plan))
+            looks.append(look(seed, trained, name, with_mark(star, torch.tensor([state])), prior, plan))
     return looks
 
 
-def look(seed: int, trained: Trained, query: str, latent: Tensor, plain: Tensor, plan: Plan) -> Look:
+def look(seed: int, trained: Trained, query: str, latent: Tensor, prior: Tensor, plan: Plan) -> Look:
     """Look at one decision.
 
     Args:
@@ -130,15 +130,15 @@ def look(seed: int, trained: Trained, query: str, latent: Tensor, plain: Tensor,
         trained: the network.
         query: the query's name.
         latent: the query's latent, `[1, 79]`.
-        plain: latents of prior samples, `[plain, 79]`.
+        prior: latents of prior samples, `[prior, 79]`.
         plan: how much of everything.
     """
     picture, mark = Pictures().generate(latent), mark_area(latent)[0]
     found = sample_set(trained.network, picture, plan.samples, seed, plan.budget)
     members = found.latents if len(found) else latent[:0]  # what missed the tolerance is not among them
-    objects, usual = shares(members)[:, 0], shares(plain)[:, 0]
-    by_set = judge_set((objects, marked(members)), (usual, marked(plain)), plan.tests)
-    others = [judge_set((objects, members[:, k] > 0), (usual, plain[:, k] > 0), plan.tests) for k in OTHERS]
+    objects, usual = shares(members)[:, 0], shares(prior)[:, 0]
+    by_set = judge_set((objects, marked(members)), (usual, marked(prior)), plan.tests)
+    others = [judge_set((objects, members[:, k] > 0), (usual, prior[:, k] > 0), plan.tests) for k in OTHERS]
     maps = {method: importance(method, trained.network, picture, seed) for method in METHODS}
     return Look(
         seed, trained, query, found, objects, marked(members), by_set,

@@ -127,7 +127,7 @@ def test_auto_starts_again_where_there_is_no_slope():
 
 
 @pytest.mark.parametrize(("outputs", "pool", "looked"), [(2, None, 3), (8, None, 8), (2, 5, 5), (8, 5, 5)])
-def test_auto_looks_at_three_plain_samples_for_few_residuals_and_eight_for_many(outputs, pool, looked):
+def test_auto_looks_at_three_prior_samples_for_few_residuals_and_eight_for_many(outputs, pool, looked):
     found = solved(linear_problem(outputs=outputs, target=9.0), Auto(pool), count=16, budget=0.5)
     assert {result.cost.forwards for result in found} == {looked}
 

@@ -132,7 +132,7 @@ def test_a_shape_can_be_asked_for():
     assert torch.equal(changed[:, 2:], latents[:, 2:])
     assert (shares(changed).gather(1, shapes[:, None]) >= 0.9).all()
     assert_close(shares(latents).sum(dim=1), torch.ones(4000))
-    # as many of one as of the other among plain samples, within five standard deviations
+    # as many of one as of the other among prior samples, within five standard deviations
     assert ((shares(latents).argmax(dim=1)[:, None] == torch.arange(4)).sum(dim=0) - 1000).abs().max() < 137
 
 
