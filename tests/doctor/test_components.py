@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from running import assert_one_error, run_cli
 
-PICTURES = files("equidiff") / "queries" / "fashion"
+IMAGES = files("equidiff") / "queries" / "fashion"
 
 PLUGIN = """
 from equidiff.contracts import Finding, Generator, Objective
@@ -116,7 +116,7 @@ def test_with_an_objective_the_views_are_counted():
 
 @pytest.mark.parametrize(("error", "median"), [("0", 0.0), ("0.5", None)])
 def test_the_round_trip_of_a_generator_that_inverts(doctor, error, median):
-    outcome = doctor("-g", f"doubles:{error}", "--images", PICTURES)
+    outcome = doctor("-g", f"doubles:{error}", "--images", IMAGES)
     assert outcome.code == 0, outcome.stderr
     text = state_of(outcome, "round trip")
     found = re.fullmatch(
@@ -134,7 +134,7 @@ def test_the_round_trip_of_a_generator_that_inverts(doctor, error, median):
 
 
 def test_a_generator_that_cannot_invert_is_no_fault():
-    outcome = run_cli("doctor", "-g", "toy:fashion,steps=1", "-n", "1", "--images", PICTURES)
+    outcome = run_cli("doctor", "-g", "toy:fashion,steps=1", "-n", "1", "--images", IMAGES)
     assert outcome.code == 0
     assert "cannot invert" in state_of(outcome, "round trip")
 
@@ -166,7 +166,7 @@ def test_components_that_do_not_work_together_are_broken(doctor):
 
 @pytest.mark.parametrize(("argument", "code"), [("sound", 0), ("broken", 1)])
 def test_what_the_objective_says_of_images_is_shown(doctor, argument, code):
-    outcome = doctor("-g", "doubles", "-o", f"examines:{argument}", "--images", PICTURES)
+    outcome = doctor("-g", "doubles", "-o", f"examines:{argument}", "--images", IMAGES)
     assert outcome.code == code, outcome.stderr
     assert state_of(outcome, "features") == "20 images looked at, mode L"
     assert ("One of these is broken" in outcome.stderr) == bool(code)

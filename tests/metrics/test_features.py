@@ -26,13 +26,13 @@ def some(*shape, count=3):
     return torch.rand(count, *shape, generator=torch.Generator().manual_seed(0))
 
 
-def test_pixels_are_the_picture_where_it_is_small():
+def test_pixels_are_the_image_where_it_is_small():
     space = build_features("pixels", images(1, 28, 28))
     samples = some(1, 28, 28)
     assert torch.equal(space.extract(samples), samples.flatten(1))
 
 
-def test_pixels_of_a_large_picture_are_averages():
+def test_pixels_of_a_large_image_are_averages():
     space = build_features("pixels:4", images(3, 32, 16))
     flat = torch.tensor([0.2, 0.5, 0.9])[None, :, None, None].expand(1, 3, 32, 16)
     features = space.extract(flat)

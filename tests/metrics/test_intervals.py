@@ -78,9 +78,9 @@ def test_the_interval_of_a_kernel_distance_covers_zero_for_one_distribution():
 
 def test_an_excess_cancels_the_reference_that_both_share():
     sets = [draw(20, 2, seed=seed) for seed in range(3)]
-    own, plain = (KernelDistance.of(each, sets[2], polynomial_kernel) for each in sets[:2])
-    low, high = own.excess_interval(plain)
-    assert low < own.value - plain.value < high
+    own, prior = (KernelDistance.of(each, sets[2], polynomial_kernel) for each in sets[:2])
+    low, high = own.excess_interval(prior)
+    assert low < own.value - prior.value < high
     assert own.excess_interval(own)[0] < 0 < own.excess_interval(own)[1]
 
 

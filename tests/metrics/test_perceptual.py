@@ -61,7 +61,7 @@ def test_lpips_by_its_formula(weights):
     assert distance.between(pair, pair).tolist() == pytest.approx([0, 0], abs=1e-7)
 
 
-def test_small_and_grey_pictures_are_brought_to_what_alexnet_sees(weights):
+def test_small_and_grey_images_are_brought_to_the_form_of_alexnet(weights):
     distance = PerceptualDistance.load(weights, "cpu")
     found = distance.between(torch.zeros(2, 1, 28, 20), torch.rand(2, 1, 28, 20))
     assert found.shape == (2,)

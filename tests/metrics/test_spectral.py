@@ -84,15 +84,15 @@ def test_the_slope_does_not_depend_on_contrast_and_a_blank_image_has_none():
     assert spectrum_slope(torch.full((1, 1, 28, 28), 0.7)).item() == pytest.approx(0, abs=1e-9)
 
 
-def test_the_picture_of_a_spectrum_has_frequency_zero_in_the_middle():
+def test_the_image_of_a_spectrum_has_frequency_zero_in_the_middle():
     samples = torch.cat([sinusoid(0, 5), sinusoid(0, 5)])
-    picture = mean_log_spectrum(samples)
-    assert picture.shape == (32, 32)
-    highest = picture.flatten().argsort(descending=True)[:3]
+    spectrum = mean_log_spectrum(samples)
+    assert spectrum.shape == (32, 32)
+    highest = spectrum.flatten().argsort(descending=True)[:3]
     places = sorted(divmod(place, 32) for place in highest.tolist())
     assert places == [(16, 11), (16, 16), (16, 21)]
     torch.testing.assert_close(
-        picture[16, 16], torch.tensor(0.5**2 * 32 * 32, dtype=torch.float64).log10(), atol=1e-6, rtol=0
+        spectrum[16, 16], torch.tensor(0.5**2 * 32 * 32, dtype=torch.float64).log10(), atol=1e-6, rtol=0
     )
 
 

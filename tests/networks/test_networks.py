@@ -37,7 +37,7 @@ def fashion(tmp_path):
     return path
 
 
-def picture(width=50, height=40, mode="RGB"):
+def make_image(width=50, height=40, mode="RGB"):
     pixels = np.random.default_rng(0).integers(60, 196, (height, width, 3), dtype=np.uint8)
     # smooth, and far from black and white: Pillow clamps and rounds after resizing, tensors do neither
     return Image.fromarray(pixels).resize((4 * width, 4 * height), Image.Resampling.BICUBIC).convert(mode)
@@ -80,7 +80,7 @@ def test_circles_ships_and_knows_the_unit_circle():
     points = torch.tensor([[0.3, 0.2], [0.0, -0.8], [1.2, 0.0], [-1.0, 1.2]])
     assert (network.module(network.prepare(points))[:, 0] > 0).tolist() == [True, True, False, False]
     with pytest.raises(QueryError, match="not images"):
-        network.prepare_image(picture())
+        network.prepare_image(make_image())
 
 
 def test_fashion_ships():
@@ -155,7 +155,7 @@ def test_keys_and_shapes_that_do_not_fit_are_named(tmp_path):
 
 @pytest.mark.parametrize(("mode", "channels"), [("L", 3), ("RGB", 1), ("RGB", 3), ("L", 1)])
 def test_channels_are_converted_as_pillow_does(mode, channels):
-    image = picture(mode=mode)
+    image = make_image(mode=mode)
     expected = image_to_tensor(image.convert("L" if channels == 1 else "RGB"))
     converted = to_channels(image_to_tensor(image), channels)
     # Pillow rounds to 8 bits
@@ -179,7 +179,7 @@ def test_samples_of_the_networks_own_size_are_not_touched(fashion):
     network = load_network("fashion", str(fashion), BuildContext())
     samples = torch.randn(3, 1, 28, 28)
     assert network.prepare(samples) is samples
-    image = picture().convert("L").resize((28, 28))
+    image = make_image().convert("L").resize((28, 28))
     assert torch.equal(network.prepare_image(image), image_to_tensor(image))
 
 

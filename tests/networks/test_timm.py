@@ -39,7 +39,7 @@ def vit_network(vit):
     return load_network("test_vit", str(vit), BuildContext())
 
 
-def picture(width=50, height=40, mode="RGB"):
+def make_image(width=50, height=40, mode="RGB"):
     pixels = np.random.default_rng(0).integers(60, 196, (height, width, 3), dtype=np.uint8)
     # smooth, and far from black and white: Pillow clamps and rounds after resizing, tensors do neither
     return Image.fromarray(pixels).resize((4 * width, 4 * height), Image.Resampling.BICUBIC).convert(mode)
@@ -64,8 +64,8 @@ def test_timm_only_options(vit, tmp_path):
     network = load_network("test_efficientnet", str(path), BuildContext(), mean=0.4, std=0.2, pad="same")
     samples = torch.rand(1, 3, 160, 160)
     config = timm.data.resolve_model_data_config(model) | {"mean": (0.4,) * 3, "std": (0.2,) * 3}
-    expected = timm.data.create_transform(**config, is_training=False)(picture())
-    assert torch.equal(network.prepare_image(picture())[0], expected)
+    expected = timm.data.create_transform(**config, is_training=False)(make_image())
+    assert torch.equal(network.prepare_image(make_image())[0], expected)
     assert torch.equal(network.module(samples), model(samples))
     plain = load_network("test_efficientnet", str(path), BuildContext())
     assert not torch.allclose(plain.module(samples), model(samples))
@@ -111,10 +111,10 @@ def test_without_a_hub_the_error_says_what_to_type():
         load_network("coatnet_0_224", None, BuildContext())
 
 
-def test_timm_transform_is_used_for_pictures_and_samples(vit_network):
+def test_timm_transform_is_used_for_images_and_samples(vit_network):
     model = timm.create_model("test_vit")
     transform = timm.data.create_transform(**timm.data.resolve_model_data_config(model), is_training=False)
-    for image in (picture(), picture(30, 70, "L")):
+    for image in (make_image(), make_image(30, 70, "L")):
         prepared = vit_network.prepare_image(image)
         assert torch.equal(prepared[0], transform(image.convert("RGB")))
         as_samples = vit_network.prepare(image_to_tensor(image).repeat(2, 1, 1, 1))

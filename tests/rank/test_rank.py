@@ -189,7 +189,7 @@ def test_nothing_may_change_before_a_scan_goes_on(garments, tmp_path):
 @pytest.mark.usefixtures("small_chunks")
 def test_broken_images_are_counted_and_named(garments, tmp_path):
     (garments / "1_00.png").write_bytes(b"")
-    (garments / "9_19.png").write_text("no picture")
+    (garments / "9_19.png").write_text("no image")
     Image.new("RGBA", (9, 9)).save(garments / "4_alpha.png")
     outcome = run_cli("rank", "--images", garments, "--out", tmp_path / "out")
     assert outcome.code == 0
@@ -349,7 +349,7 @@ def test_a_plan_keeps_its_numbers_in_range(garments):
         begin(plan(garments, model="circles"))
 
 
-def test_a_picture_that_has_gone_since_is_shown_as_gone(garments, tmp_path):
+def test_an_image_that_has_gone_since_is_shown_as_missing(garments, tmp_path):
     run_cli("rank", "--images", garments, "--out", tmp_path / "out")
     with Image.open(tmp_path / "out" / "top.png") as image:
         before = image.copy()

@@ -91,7 +91,7 @@ def test_every_output_is_summed_with_its_own():
     assert objective.names == ("p1 + 10*p2", "p2 + 10*p3")
 
 
-def test_pictures_are_measured_by_the_terms_themselves():
+def test_images_are_measured_by_the_terms_themselves():
     class Inverted(Polynomial):
         def measure_image(self, image):
             return -super().measure_image(image)

@@ -41,7 +41,7 @@ def compare(
     """Compare attribution methods on a run: where each looks in the query and the members, and how far to trust it.
 
     Prints RUN/attributions, the folder of maps, numbers and images, which keeps the results of earlier methods. Exit
-    code: 0 done, 3 some methods did not fit or failed, 1 error, 2 wrong usage, 130 interrupted (finished methods are
+    code: 0 done, 3 some methods did not fit or failed, 1 error, 2 usage, 130 interrupted (finished methods are
     kept).
     """
     state: State = context.obj

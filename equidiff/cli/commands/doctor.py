@@ -49,8 +49,7 @@ def doctor(
 ) -> int:
     """Report what is installed, missing or broken; exits with 1 if anything is broken.
 
-    With a generator or an objective: build them, check that they work together, try them on images and predict the
-    memory that a pass needs.
+    With a generator or an objective: build them, check that they fit, try them on images, and predict the memory.
     """
     terminal = context.obj.terminal
     names = ("generator", "objective", "regularizer", "samples", "images", "device", "dtype")

@@ -61,7 +61,7 @@ def evaluate(
     """Measure the members of a run: do they hit the target, look real and differ from each other?
 
     Shows each number beside that of prior samples of the same generator. Writes metrics.json into the run folder.
-    Exit code: 0 done, 1 error, 2 wrong usage, 130 interrupted.
+    Exit code: 0 done, 1 error, 2 usage, 130 interrupted.
     """
     state: State = context.obj
     state.terminal.quiet = quiet

@@ -34,7 +34,7 @@ def path(
     """Find a path from one member to another within the set: every frame is a member, too.
 
     Prints the folder's path, RUN/paths/FIRST-SECOND. Exit code: 0 all frames are members, 3 some are not, 1 error,
-    2 wrong usage, 130 interrupted.
+    2 usage, 130 interrupted.
     """
     state: State = context.obj
     state.terminal.quiet = quiet

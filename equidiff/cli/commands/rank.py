@@ -109,7 +109,7 @@ def rank(
 ) -> int:
     """Find units worth asking about: scan a folder of images for each unit's strongest images and simple statistics.
 
-    Prints the folder's path. Exit code: 0 done, 1 error, 2 wrong usage, 130 interrupted (continue with --resume).
+    Prints the folder's path. Exit code: 0 done, 1 error, 2 usage, 130 interrupted (continue with --resume).
     """
     given = {name: context.params[name] for name in SETTINGS if context.params[name] is not None}
     state: State = context.obj

@@ -25,7 +25,7 @@ def report(
     """Put a run on one page: members to sort, filter and look at, plots, and the results of other commands.
 
     The page is a single file that works offline. Prints its path. Loads no component and runs none of the run's code.
-    Exit code: 0 done, 1 error, 2 wrong usage, 130 interrupted.
+    Exit code: 0 done, 1 error, 2 usage, 130 interrupted.
     """
     state: State = context.obj
     state.terminal.quiet = quiet

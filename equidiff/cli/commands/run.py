@@ -132,8 +132,7 @@ def run(
 ) -> int:
     """Sample an invariant set: other inputs to which a network responds as it does to the query.
 
-    Prints the run folder's path. Exit code: 0 all samples are members, 3 some are not, 1 error, 2 wrong usage,
-    130 interrupted.
+    Prints the run folder's path. Exit code: 0 all are members, 3 some are not, 1 error, 2 usage, 130 interrupted.
     """
     given = {name: context.params[name] for name in SETTINGS if context.params[name] is not None}
     state: State = context.obj

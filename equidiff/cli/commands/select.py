@@ -46,8 +46,8 @@ def select(
 ) -> int:
     """Select the members of a run that are most worth a look.
 
-    Prints their indices, best first. Writes RUN/selections/WAY.json and WAY.png. Exit code: 0 done, 1 error, 2 wrong
-    usage, 130 interrupted.
+    Prints their indices, best first. Writes RUN/selections/WAY.json and WAY.png. Exit code: 0 done, 1 error, 2 usage,
+    130 interrupted.
     """
     state: State = context.obj
     state.terminal.quiet = quiet
