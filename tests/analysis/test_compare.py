@@ -1,4 +1,4 @@
-"""The numbers by which methods are compared, against slow second opinions."""
+"""The numbers by which methods are compared, against slow reference implementations."""
 
 import itertools
 import math
@@ -84,7 +84,7 @@ def test_agreement_is_over_pairs():
     assert agreement(maps[1:], query=False).keys() == {"rank_correlation_members", "overlap_members"}
 
 
-def test_equal_maps_agree_and_constant_ones_have_no_say():
+def test_equal_maps_agree_and_constant_ones_do_not_count():
     image = torch.randn(1, 5, 5, generator=torch.Generator().manual_seed(0))
     same = agreement(image.repeat(3, 1, 1), query=True)
     assert list(same.values()) == pytest.approx([1, 1, 1, 1])
@@ -96,8 +96,8 @@ def test_equal_maps_agree_and_constant_ones_have_no_say():
     assert agreement(image.repeat(2, 1, 1), query=True).keys() == {"rank_correlation_query", "overlap_query"}
 
 
-def freedom(free, plain):
-    return Freedom([0, 1], PIXELS, torch.as_tensor(free), torch.as_tensor(plain))
+def freedom(free, prior):
+    return Freedom([0, 1], PIXELS, torch.as_tensor(free), torch.as_tensor(prior))
 
 
 def area(scores, positive):
@@ -109,17 +109,17 @@ def area(scores, positive):
 
 def test_the_area_is_that_of_counted_pairs():
     stream = torch.Generator().manual_seed(0)
-    free, plain = (torch.rand(6, 6, generator=stream) for _ in range(2))
-    plain[:2] = 0.01  # nothing to see there
+    free, prior = (torch.rand(6, 6, generator=stream) for _ in range(2))
+    prior[:2] = 0.01  # below `SEEN`
     image = torch.randn(6, 6, generator=stream).round(decimals=1)
-    scores = freedom(free, plain).scores(image)
+    scores = freedom(free, prior).scores(image)
     everywhere = free.flatten().tolist()
     middle = np.median(everywhere)
     strength = image.abs().flatten().tolist()
     assert scores["freedom_auc"] == pytest.approx(area(strength, [value <= middle for value in everywhere]))
-    seen = [place for place in range(36) if plain.flatten()[place] > 0.05]
+    seen = [place for place in range(36) if prior.flatten()[place] > 0.05]
     assert len(seen) < 36
-    relative = [everywhere[place] / plain.flatten()[place].item() for place in seen]
+    relative = [everywhere[place] / prior.flatten()[place].item() for place in seen]
     fixed = [value <= np.median(relative) for value in relative]
     assert scores["freedom_auc_seen"] == pytest.approx(area([strength[place] for place in seen], fixed))
 
@@ -156,21 +156,21 @@ def test_infidelity_is_its_formula():
     for local in (True, False):
         squares = _squares(sample, SQUARES, torch.Generator().manual_seed(3))
         changes = squares * sample if local else squares
-        foretold = [float((change * attributions[0]).sum()) for change in changes]
+        predicted = [float((change * attributions[0]).sum()) for change in changes]
         with torch.no_grad():
             true = [float(subject(sample) - subject(sample * (1 - square))) for square in squares]
-        factor = sum(a * b for a, b in zip(foretold, true, strict=True)) / sum(a * a for a in foretold)
-        expected = sum((factor * a - b) ** 2 for a, b in zip(foretold, true, strict=True)) / SQUARES
+        factor = sum(a * b for a, b in zip(predicted, true, strict=True)) / sum(a * a for a in predicted)
+        expected = sum((factor * a - b) ** 2 for a, b in zip(predicted, true, strict=True)) / SQUARES
         assert expected > 1e-5
         assert measure_infidelity(local, subject, sample, attributions, 3) == pytest.approx(expected, rel=1e-3)
 
 
-def test_slopes_and_shares_of_a_linear_function_foretell_everything():
+def test_slopes_and_shares_of_a_linear_function_predict_every_change():
     subject, sample = scalar(linear_network()), SAMPLES[:1]
     slopes = WEIGHTS.reshape(1, *SHAPE)
     assert measure_infidelity(True, subject, sample, slopes, 0) < 1e-6
     assert measure_infidelity(False, subject, sample, 3 * slopes * sample, 0) < 1e-6
-    # one channel in the place of two: the sum is what is foretold
+    # one channel in place of two: it predicts their sum
     assert measure_infidelity(False, subject, sample, (slopes * sample).sum(dim=1, keepdim=True), 0) < 1e-6
     noise = RandomMap(0).attribute(subject, sample)
     assert measure_infidelity(False, subject, sample, noise, 0) > 0.1
@@ -237,7 +237,7 @@ def test_a_method_that_returns_the_wrong_thing_is_named():
         explain(Infinite(), scalar(), SAMPLES, [0, 1, 2])
 
 
-def test_seeds_are_restored_and_of_their_own():
+def test_seeds_are_restored_and_distinct():
     torch.manual_seed(1)
     np.random.seed(1)
     before = (torch.get_rng_state(), np.random.get_state()[1].tolist())

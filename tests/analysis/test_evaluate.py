@@ -16,15 +16,15 @@ from equidiff.run.finished import open_finished
 from equidiff.run.invariant_set import InvariantSet
 from equidiff.search.candidates import BLOCK
 
-PLAIN = 24
+PRIOR = 24
 FAST = ("--generator", "toy:fashion,steps=2", "--objective", "neuron:17")
 
 
 @pytest.fixture(scope="module", autouse=True)
-def few_plain_samples():
-    """Time; how many there are is for statistics, not for being right."""
+def few_prior_samples():
+    """Few prior samples, to save time: their number matters to statistics, not to correctness."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("equidiff.analysis.evaluation.material.FEWEST_PLAIN", PLAIN)
+        patch.setattr("equidiff.analysis.evaluation.sample_sets.FEWEST_PRIOR", PRIOR)
         yield
 
 
@@ -52,9 +52,9 @@ def metrics(garments):
     return json.loads(outcome.stdout)
 
 
-def test_every_group_is_measured_and_numbers_have_their_company(metrics):
+def test_every_group_is_measured_and_numbers_come_with_intervals_and_units(metrics):
     assert metrics["schema_version"] == 1
-    assert (metrics["members"], metrics["plain"]) == (4, PLAIN)
+    assert (metrics["members"], metrics["plain"]) == (4, PRIOR)
     assert list(metrics["groups"]) == ["fidelity", "spectral", "realism", "diversity"]
     for group, name in [("fidelity", "l2"), ("spectral", "slope"), ("realism", "kid"), ("diversity", "vendi")]:
         metric = metrics["groups"][group][name]
@@ -68,61 +68,59 @@ def test_every_group_is_measured_and_numbers_have_their_company(metrics):
 
 
 def test_the_numbers_are_those_of_the_run(garments, metrics):
-    """What the run recorded, by other code."""
+    """The run recorded them with other code."""
     found = InvariantSet.load(garments)
-    off = (found.measurements - found.target).abs()[:, 0]
-    assert metrics["groups"]["fidelity"]["l2"]["value"] == pytest.approx(off.mean().item(), rel=1e-3)
+    deviation = (found.measurements - found.target).abs()[:, 0]
+    assert metrics["groups"]["fidelity"]["l2"]["value"] == pytest.approx(deviation.mean().item(), rel=1e-3)
     saved = torch.tensor([record.measurement_saved for record in found.members])
-    off = (saved - found.target).abs()[:, 0]
-    assert metrics["groups"]["fidelity"]["saved_l2"]["value"] == pytest.approx(off.mean().item(), rel=1e-3)
+    deviation = (saved - found.target).abs()[:, 0]
+    assert metrics["groups"]["fidelity"]["saved_l2"]["value"] == pytest.approx(deviation.mean().item(), rel=1e-3)
     slopes = spectrum_slope(found.samples)
     assert metrics["groups"]["spectral"]["slope"]["value"] == pytest.approx(slopes.mean().item(), rel=1e-4)
     norms = [record.latent_norm for record in found.members]
     assert metrics["groups"]["realism"]["latent_norm"]["value"] == pytest.approx(sum(norms) / 4, rel=1e-4)
 
 
-def test_numbers_that_are_compared_with_plain_samples_are_made_by_hand_again(garments, metrics):
+def test_numbers_that_are_compared_with_prior_samples_are_computed_again_by_hand(garments, metrics):
     finished = open_finished(garments, Plugins(), (), device="cpu")
     problem, found = finished.session.problem, finished.found
     with torch.no_grad():
-        plain, reference = (
-            problem.generator.generate(prior_latents(problem.generator, PLAIN, 0, stream))
+        prior, reference = (
+            problem.generator.generate(prior_latents(problem.generator, PRIOR, 0, stream))
             for stream in (Stream.CONTROL, Stream.REFERENCE)
         )
-        measured = problem.objective.measure(plain)
-        jpeg = [problem.objective.measure(compress(rows, 75)) for rows in (found.samples, plain)]
-        before = [problem.objective.measure((rows.clamp(0, 1) * 255).round() / 255) for rows in (found.samples, plain)]
+        measured = problem.objective.measure(prior)
+        jpeg = [problem.objective.measure(compress(rows, 75)) for rows in (found.samples, prior)]
+        before = [problem.objective.measure((rows.clamp(0, 1) * 255).round() / 255) for rows in (found.samples, prior)]
     fidelity, realism = metrics["groups"]["fidelity"], metrics["groups"]["realism"]
-    off = (measured - found.target).abs().mean().item()
-    assert fidelity["l1"]["plain"] == pytest.approx(off, rel=1e-4)
+    deviation = (measured - found.target).abs().mean().item()
+    assert fidelity["l1"]["plain"] == pytest.approx(deviation, rel=1e-4)
     spread = measured.std().item()
     assert fidelity["l1_spreads"]["value"] == pytest.approx(fidelity["l1"]["value"] / spread, rel=1e-4)
     shifts = [(now - then).abs().mean().item() for now, then in zip(jpeg, before, strict=True)]
     assert fidelity["jpeg_75_shift"]["value"] == pytest.approx(shifts[0], rel=1e-3)
     assert fidelity["jpeg_75_shift"]["plain"] == pytest.approx(shifts[1], rel=1e-3)
-    rows = [each.flatten(1) for each in (found.samples, plain, reference)]
+    rows = [each.flatten(1) for each in (found.samples, prior, reference)]
     ranks = percentiles(nearest_distances(rows[0], rows[2]), nearest_distances(rows[1], rows[2]))
     assert realism["percentile"]["value"] == pytest.approx(ranks.mean().item(), rel=1e-4)
 
 
 def test_members_after_a_change_are_those_that_the_set_contains(garments, metrics):
     found = InvariantSet.load(garments)
-    pictures = torch.stack(
-        [torch.from_numpy(np.array(Image.open(garments / str(each.image)))) for each in found.members]
-    )
-    inside = found.contains(compress(pictures[:, None].float() / 255, 90))
+    images = torch.stack([torch.from_numpy(np.array(Image.open(garments / str(each.image)))) for each in found.members])
+    inside = found.contains(compress(images[:, None].float() / 255, 90))
     value = metrics["groups"]["fidelity"]["jpeg_90_members"]["value"]
     assert value == pytest.approx(inside.double().mean().item())
 
 
-def test_plain_samples_are_none_of_the_runs_own_and_depend_on_their_index_alone(garments):
+def test_prior_samples_are_not_the_runs_own_and_depend_only_on_their_index(garments):
     finished = open_finished(garments, Plugins(), (), device="cpu")
     generator = finished.session.problem.generator
     drawn = prior_latents(generator, 20, 0, Stream.CONTROL)
     torch.testing.assert_close(drawn[:5], prior_latents(generator, 5, 0, Stream.CONTROL), rtol=0, atol=0)
     assert not torch.equal(drawn[:5], prior_latents(generator, 5, 1, Stream.CONTROL))
     assert not torch.equal(drawn[:5], prior_latents(generator, 5, 0, Stream.REFERENCE))
-    # nothing that a run with this seed begins with, or looks at
+    # and no latent that a run with this seed starts from or evaluates
     seen = []
     problem = finished.session.problem
 
@@ -155,7 +153,7 @@ def test_the_same_seed_gives_the_same_numbers_whatever_the_batch(garments, metri
     assert kid[0] != kid[1]
 
 
-def test_the_tables_say_what_is_what(garments):
+def test_the_tables_have_names_and_units(garments):
     outcome = run_cli("evaluate", garments, "--device", "cpu", "--members", 3)
     assert outcome.code == 0
     for words in ("95 % interval", "fidelity", "spectral", "realism", "diversity", "activation", "not measured"):

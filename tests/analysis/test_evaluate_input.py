@@ -1,4 +1,4 @@
-"""`equidiff evaluate` with points, a reference of one's own, few members, and with what cannot be evaluated."""
+"""`equidiff evaluate` with points, the user's own reference, few members, and input that cannot be evaluated."""
 
 import json
 import shutil
@@ -9,13 +9,13 @@ from running import assert_one_error, run_circles, run_cli
 from safetensors.torch import load_file, save_file
 
 PIXELS = "def score(samples):\n    return samples.mean(dim=(1, 2, 3))\n"
-PLAIN = 16
+PRIOR = 16
 
 
 @pytest.fixture(scope="module", autouse=True)
-def few_plain_samples():
+def few_prior_samples():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("equidiff.analysis.evaluation.material.FEWEST_PLAIN", PLAIN)
+        patch.setattr("equidiff.analysis.evaluation.sample_sets.FEWEST_PRIOR", PRIOR)
         yield
 
 
@@ -28,7 +28,7 @@ def points(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def garments(tmp_path_factory):
-    """Three members whose objective costs nothing, of a generator of two steps."""
+    """Three members, with a cheap objective and a generator of one step."""
     folder = tmp_path_factory.mktemp("input")
     (folder / "probe.py").write_text(PIXELS)
     outcome = run_cli(
@@ -66,7 +66,7 @@ def test_points_are_measured_where_that_makes_sense(points):
     assert "diversity.vendi" in absent
 
 
-def test_code_of_ones_own_is_named_again(garments):
+def test_code_of_the_users_own_is_named_again(garments):
     outcome = run_cli("evaluate", garments / "run")
     assert_one_error(outcome, 1, "would be executed", "equidiff evaluate", "--objective custom:")
 
@@ -84,12 +84,12 @@ def test_one_member_leaves_out_what_needs_two(garments):
     assert found["warnings"][-1].startswith("Members: 1.")
 
 
-def test_a_reference_of_ones_own(garments, tmp_path):
+def test_a_reference_of_the_users_own(garments, tmp_path):
     reference = tmp_path / "real"
     reference.mkdir()
     for number in range(8):
         Image.radial_gradient("L").rotate(9 * number).resize((40, 30)).save(reference / f"{number}.png")
-    (reference / "broken.png").write_bytes(b"no picture")
+    (reference / "broken.png").write_bytes(b"no image")
     outcome = evaluate(garments, "--reference", reference, "--json", "--batch", 3)
     assert outcome.code == 0, outcome.stderr
     found = json.loads(outcome.stdout)
@@ -99,14 +99,14 @@ def test_a_reference_of_ones_own(garments, tmp_path):
     assert "reference" in found["groups"]["spectral"]["band_0.3"]
     assert len(found["curves"]["spectrum"]["reference"]) == 14
     assert any("1 of 9" in warning for warning in found["warnings"])
-    # members and prior samples are both nothing like it
+    # neither members nor prior samples resemble it
     assert found["groups"]["realism"]["kid"]["value"] > 0
     table = evaluate(garments, "--reference", reference)
     assert "real" in table.stdout
-    assert f"8 pictures of {reference}" in table.stdout
+    assert f"8 images of {reference}" in table.stdout
 
 
-def test_features_of_ones_own_and_those_of_the_network_under_test(garments):
+def test_features_of_the_users_own_and_those_of_the_network_under_test(garments):
     (garments / "mine.py").write_text("def rows(samples):\n    return samples.mean(dim=(1, 3))\n")
     outcome = evaluate(garments, "--features", f"module:{garments / 'mine.py'}:rows", "--json", "-q")
     found = json.loads(outcome.stdout)
@@ -133,19 +133,19 @@ def test_options_that_cannot_be_used(garments, more, code, words):
     )
 
 
-def test_a_reference_without_pictures(garments, tmp_path):
+def test_a_reference_without_images(garments, tmp_path):
     assert_one_error(evaluate(garments, "--reference", tmp_path), 1, "The folder is empty")
-    (tmp_path / "one.png").write_bytes(b"no picture")
-    (tmp_path / "two.png").write_bytes(b"no picture")
-    assert_one_error(evaluate(garments, "--reference", tmp_path), 1, "at least two pictures")
+    (tmp_path / "one.png").write_bytes(b"no image")
+    (tmp_path / "two.png").write_bytes(b"no image")
+    assert_one_error(evaluate(garments, "--reference", tmp_path), 1, "at least two images")
 
 
-def test_points_have_no_pictures_to_be_compared_with(points, tmp_path):
+def test_points_cannot_be_compared_with_images(points, tmp_path):
     assert_one_error(run_cli("evaluate", points, "--reference", tmp_path), 2, "points", "no --reference")
     assert_one_error(run_cli("evaluate", points, "--features", "pixels"), 1, "points")
 
 
-def test_a_picture_that_is_gone_costs_what_needs_it(garments, tmp_path):
+def test_a_missing_image_costs_only_the_metrics_that_need_it(garments, tmp_path):
     copied = shutil.copytree(garments / "run", tmp_path / "run")
     (copied / "images" / "00001.png").unlink()
     spec = f"custom:{garments / 'probe.py'}:score"
@@ -182,7 +182,7 @@ def test_a_run_without_members(tmp_path):
     assert_one_error(run_cli("evaluate", outcome.path), 1, "no members", "--tolerance")
 
 
-def test_no_run_at_all(tmp_path):
+def test_a_folder_that_is_not_a_run(tmp_path):
     assert_one_error(run_cli("evaluate", tmp_path / "none"), 1, "not a run folder")
 
 

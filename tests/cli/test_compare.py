@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from equidiff.analysis.compare import freedom
 from equidiff.analysis.compare.comparison import DRAWS
-from equidiff.cli.handlers import compare as comparing
+from equidiff.cli.handlers import compare as handler
 from equidiff.registry.manager import Plugins
 from equidiff.run.finished import open_finished
 
@@ -42,7 +42,7 @@ def read(run):
     return json.loads((run / "attributions" / "attributions.json").read_text())
 
 
-def test_maps_numbers_and_pictures(run):
+def test_maps_numbers_and_images(run):
     outcome = compare(run, "saliency,gradcam,layer=block2", "--members", 3)
     assert outcome.code == 0, outcome.stderr
     assert outcome.path == run / "attributions"
@@ -68,11 +68,14 @@ def test_maps_numbers_and_pictures(run):
     assert min(spread.values()) > 0
     assert DRAWS > 2
     for name in ("compare.png", "freedom.png"):
-        with Image.open(run / "attributions" / name) as picture:
-            assert picture.width > 500
+        with Image.open(run / "attributions" / name) as image:
+            assert image.width > 500
     free = load_file(run / "attributions" / "freedom.safetensors")
-    assert {name: tuple(image.shape) for name, image in free.items()} == {"freedom": (1, 28, 28), "plain": (1, 28, 28)}
-    # members were not started near the query, and that is said
+    assert {name: tuple(values.shape) for name, values in free.items()} == {
+        "freedom": (1, 28, 28),
+        "plain": (1, 28, 28),
+    }
+    # members were not started near the query, and the output says so
     assert info["freedom"]["near"] == "pixels"
     assert "not started near" in info["freedom"]["note"]
     assert "--start query" in outcome.stderr
@@ -120,7 +123,7 @@ def test_a_second_comparison_adds_and_replaces(run):
     assert_one_error(compare(run, "saliency", "--members", 3), 2, "other members", "--members 2", "mv ")
 
 
-def test_what_does_not_fit_is_said_and_the_others_go_on(run):
+def test_a_method_that_does_not_fit_gives_a_reason_and_the_others_go_on(run):
     outcome = compare(run, "gradcam,layer=blok2,occlusion,window=99,saliency", "--members", 2)
     assert outcome.code == 3
     assert "gradcam,layer=blok2 does not fit: There is no layer named 'blok2'" in outcome.stderr
@@ -165,7 +168,7 @@ def chatty(argument, options, context):
 """
 
 
-def test_a_plugin_of_ones_own(run, tmp_path):
+def test_a_plugin_of_the_users_own(run, tmp_path):
     plugin = tmp_path / "mine.py"
     plugin.write_text(BROKEN)
     outcome = compare(run, "raising,flat,chatty", "--plugin", plugin, "--members", 2)
@@ -174,7 +177,7 @@ def test_a_plugin_of_ones_own(run, tmp_path):
     assert "and more" not in outcome.stderr
     entries = {entry["spec"]: entry for entry in read(run)["methods"]}
     assert entries["raising"]["status"] == "failed"
-    assert entries["flat"]["notes"] == ["3 of 3 maps are constant and say nothing"]
+    assert entries["flat"]["notes"] == ["3 of 3 maps are constant and carry no information"]
     # what was not measured is absent
     assert not entries["flat"]["numbers"].keys() & {"rank_correlation_members", "overlap_query"}
     assert entries["chatty"]["notes"] == ["this is a guess"]
@@ -184,25 +187,25 @@ def test_a_plugin_of_ones_own(run, tmp_path):
     assert "integrated_gradients" in listed
 
 
-def test_cut_short_it_keeps_what_is_finished(run, monkeypatch):
-    real = comparing.compare_method
+def test_an_interrupted_comparison_keeps_finished_methods(run, monkeypatch):
+    real = handler.compare_method
 
     def interrupted(built, subject, done):
         if built.spec == "occlusion,window=7":
             raise KeyboardInterrupt
         return real(built, subject, done)
 
-    monkeypatch.setattr(comparing, "compare_method", interrupted)
+    monkeypatch.setattr(handler, "compare_method", interrupted)
     outcome = compare(run, "saliency,occlusion,window=7,gradcam", "--members", 2)
     assert outcome.code == 130
     assert outcome.stdout == ""
-    assert "2 of 4 methods are finished and kept" in outcome.stderr
-    rest = f"equidiff compare {run} --methods occlusion,window=7,gradcam --members 2"
-    assert rest in outcome.stderr
+    assert "2 of 4 methods are finished and saved" in outcome.stderr
+    command = f"equidiff compare {run} --methods occlusion,window=7,gradcam --members 2"
+    assert command in outcome.stderr
     assert [entry["spec"] for entry in read(run)["methods"]] == ["random", "saliency"]
     assert (run / "attributions" / "compare.png").exists()
     monkeypatch.undo()
-    _, _, *words = rest.split()
+    _, _, *words = command.split()
     assert run_cli("compare", run, *words[1:]).code == 0
     assert [entry["spec"] for entry in read(run)["methods"]] == ["random", "saliency", "occlusion,window=7", "gradcam"]
 
@@ -243,7 +246,7 @@ def test_points_are_not_images(tmp_path):
         ("noise_tunnel:salency", 1, ["no attribution named 'salency'", "saliency"]),
     ],
 )
-def test_methods_that_cannot_be_asked(run, methods, code, words):
+def test_methods_that_cannot_be_built(run, methods, code, words):
     assert_one_error(compare(run, methods), code, *words)
     assert not (run / "attributions").exists()
 

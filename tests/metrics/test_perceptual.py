@@ -69,7 +69,7 @@ def test_small_and_grey_images_are_brought_to_the_form_of_alexnet(weights):
 
 
 def test_the_command_measures_it_where_it_has_the_weights(weights, tmp_path, monkeypatch):
-    monkeypatch.setattr("equidiff.analysis.evaluation.material.FEWEST_PLAIN", 6)
+    monkeypatch.setattr("equidiff.analysis.evaluation.sample_sets.FEWEST_PRIOR", 6)
     run = tmp_path / "run"
     more = ("-g", "toy:fashion,steps=1", "-o", "neuron:17", "--tolerance", 0.05, "-n", 3, "--device", "cpu")
     assert run_cli("run", *more, "--out", run).code == 0

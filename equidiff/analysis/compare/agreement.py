@@ -1,4 +1,4 @@
-"""How much maps agree: rank correlation, and overlap of their strongest pixels.
+"""Agreement between maps: rank correlation, and overlap of their strongest pixels.
 
 Importance is a map's absolute value: what lowers the measurement counts as much as what raises it.
 """
@@ -15,14 +15,14 @@ Matrix = NDArray[np.float64]
 
 
 def importance(maps: Tensor) -> Matrix:
-    """`[n, height, width]` to `[n, pixels]`, none below zero."""
+    """Absolute values of maps `[n, height, width]`, as `[n, pixels]`."""
     return maps.abs().flatten(1).double().numpy()
 
 
 def rank_correlations(rows: Matrix) -> Matrix:
     """Spearman's correlation between all pairs of rows, `[n, n]`; ties share their mean rank.
 
-    Not a number where a row is constant: it puts nothing in order.
+    NaN where a row is constant, since it orders nothing.
     """
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.atleast_2d(np.corrcoef(rankdata(rows, axis=1)))
@@ -31,8 +31,8 @@ def rank_correlations(rows: Matrix) -> Matrix:
 def overlaps(rows: Matrix, share: float = TOP) -> Matrix:
     """Share of the strongest pixels that two rows have in common, `[n, n]`, from 0 to 1.
 
-    Of pixels that tie for the last places each counts with its chance to get one, so that the order of the pixels does
-    not matter; chance alone gives `share`.
+    Pixels that tie for the last places count with the probability of getting one, so that the order of the pixels does
+    not matter. Chance alone gives `share`.
     """
     count = max(1, round(share * rows.shape[1]))
     weights = np.stack([_top(row, count) for row in rows])
@@ -46,16 +46,16 @@ def _top(row: NDArray[np.float64], count: int) -> NDArray[np.float64]:
 
 
 def agreement(maps: Tensor, query: bool) -> dict[str, float]:
-    """How a method's maps agree.
+    """Measure how well the maps of one method agree.
 
     Args:
         maps: `[n, height, width]`, the query's first where there is one.
-        query: whether there is one.
+        query: the first map is the query's.
 
     Returns:
         `rank_correlation_members` and `overlap_members`, means over all pairs of members, and `rank_correlation_query`
-        and `overlap_query`, means over all members beside the query. Absent where no pair has a value; maps that are
-        constant have none.
+        and `overlap_query`, means over all pairs of query and member. A number is absent if no pair has a value;
+        constant maps have none.
     """
     rows = importance(maps)
     # a constant map has no strongest pixels
@@ -68,8 +68,8 @@ def agreement(maps: Tensor, query: bool) -> dict[str, float]:
             "members": members[np.triu_indices(len(members), 1)],
             "query": values[0, 1:] if query else np.array([]),
         }
-        for whom, each in pairs.items():
+        for side, each in pairs.items():
             known = each[~np.isnan(each)]
             if len(known):
-                found[f"{name}_{whom}"] = float(known.mean())
+                found[f"{name}_{side}"] = float(known.mean())
     return found

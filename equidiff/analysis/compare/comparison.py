@@ -1,4 +1,4 @@
-"""Comparing attribution methods on one run: their maps, and the numbers about them."""
+"""Compare attribution methods on one run: their maps, and the numbers about them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from equidiff.types import Samples
 
 CONTROL = "random"
 DRAWS = 5  # random maps whose numbers are averaged
-DISTURBED = 4  # samples whose maps are asked for again, for the sensitivity: the query, and the first members
+PERTURBED = 4  # samples used for the maximum sensitivity: the query and the first members
 Done = Callable[[int], None]
 
 
@@ -42,10 +42,10 @@ class Subject:
     Attributes:
         scalar: the measurement.
         samples: `[n, channels, height, width]`: the query first, where there is one, then members.
-        query: whether there is one.
+        query: the first sample is the query.
         members: the indices of the members, in their order.
         seeds: one for each sample.
-        freedom: what members near the query leave free, or why that is not known.
+        freedom: freedom of the pixels near the query, or the reason why it is not known.
     """
 
     scalar: ScalarTarget
@@ -56,12 +56,12 @@ class Subject:
     freedom: Freedom | str
 
     def effort(self, spec: str) -> int:
-        """Steps that `compare_method` reports: a map, an infidelity, and of some samples a sensitivity."""
-        steps = 2 * len(self.samples) + min(DISTURBED, len(self.samples))
+        """Steps that `compare_method` reports: for each sample a map and an infidelity, for some a sensitivity."""
+        steps = 2 * len(self.samples) + min(PERTURBED, len(self.samples))
         return DRAWS * steps if spec == CONTROL else steps
 
     def describe(self) -> dict[str, Any]:
-        """What the JSON file says about it."""
+        """Its part of `attributions.json`."""
         scalar = self.scalar
         with torch.no_grad():
             values = [float(scalar(row)) for row in self.samples.split(1)]
@@ -75,7 +75,7 @@ class Subject:
         }
 
     def split(self, maps: Tensor) -> dict[str, Tensor]:
-        """Maps of all samples as they are kept: the query's and the members'."""
+        """Split the maps of all samples into those of the query and of the members, as they are saved."""
         return {"query": maps[:1], "members": maps[1:]} if self.query else {"members": maps}
 
 
@@ -84,11 +84,11 @@ def prepare_subject(finished: Finished, count: int, batch: int) -> Subject:
 
     Args:
         finished: the run.
-        count: members at most, the first ones.
+        count: number of members at most, from the first.
         batch: rows in one pass.
 
     Raises:
-        UnsupportedError: samples are points, which have no pixels to tell apart.
+        UnsupportedError: the samples are points, which have no pixels.
     """
     found, problem = finished.found, finished.session.problem
     if not is_image(found.samples):
@@ -115,10 +115,10 @@ def prepare_subject(finished: Finished, count: int, batch: int) -> Subject:
 
 
 def build_methods(plugins: Plugins, specs: Sequence[Spec], finished: Finished) -> list[Built]:
-    """The methods of these specs.
+    """Build the methods that these specs name.
 
     Raises:
-        EquiDiffError: a spec names nothing known, or its method cannot be built.
+        EquiDiffError: a spec names no known method, or the method cannot be built.
     """
 
     def nested(spec: str) -> Attribution:
@@ -129,15 +129,15 @@ def build_methods(plugins: Plugins, specs: Sequence[Spec], finished: Finished) -
 
 
 def compare_method(built: Built, subject: Subject, done: Done) -> tuple[dict[str, Any], dict[str, Tensor] | None]:
-    """Everything about one method: its entry in `attributions.json`, and its maps where it has any.
+    """Run one method and measure its maps: its entry in `attributions.json`, and its maps if it has any.
 
-    A method that does not fit, or fails, says so in its entry.
+    The entry of a method that does not fit, or fails, gives the reason.
     """
     started = time.monotonic()
     name = built.spec.partition(":")[0].partition(",")[0]
     entry: dict[str, Any] = {"name": name, "spec": built.spec, "options": built.options}
-    # what a method or its plugin warns of is the user's to know
-    with warnings.catch_warnings(record=True) as heard:
+    # warnings of a method or its plugin are for the user
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
             if name == CONTROL:
@@ -145,14 +145,14 @@ def compare_method(built: Built, subject: Subject, done: Done) -> tuple[dict[str
             else:
                 numbers, maps = _measure(built.component, subject, done)
         except (UnsupportedError, UnknownNameError) as error:  # such as a layer that is not there
-            return entry | {"status": DOES_NOT_FIT, "reason": _explained(error)}, None
+            return entry | {"status": DOES_NOT_FIT, "reason": _message(error)}, None
         except Exception as error:  # whatever a method raises, the others go on
             hint = "; a smaller --batch may fit" if is_out_of_memory(error) else ""
-            return entry | {"status": FAILED, "reason": _explained(error) + hint}, None
-    notes = list(dict.fromkeys(str(each.message) for each in heard))
+            return entry | {"status": FAILED, "reason": _message(error) + hint}, None
+    notes = list(dict.fromkeys(str(each.message) for each in caught))
     flat = int((maps.flatten(1).amax(dim=1) == maps.flatten(1).amin(dim=1)).sum())
     if flat:
-        notes.append(f"{flat} of {len(maps)} maps are constant and say nothing")
+        notes.append(f"{flat} of {len(maps)} maps are constant and carry no information")
     entry |= {"status": COMPLETE, "numbers": numbers, "wall_s": round(time.monotonic() - started, 3)}
     return entry | ({"notes": notes} if notes else {}), subject.split(maps)
 
@@ -165,19 +165,22 @@ def _measure(method: Attribution, subject: Subject, done: Done) -> tuple[dict[st
     if subject.query and isinstance(subject.freedom, Freedom):
         numbers |= subject.freedom.scores(maps[0])
     rows = zip(samples.split(1), attributions.split(1), seeds, strict=True)
-    lost: list[float] = []
-    moved: list[float] = []
+    infidelities: list[float] = []
+    sensitivities: list[float] = []
     for row, values, seed in rows:
-        lost.append(measure_infidelity(method.local, scalar, row, values, seed))
+        infidelities.append(measure_infidelity(method.local, scalar, row, values, seed))
         done(1)
-    for row, seed in zip(samples[:DISTURBED].split(1), seeds, strict=False):
-        moved.append(measure_sensitivity(method, scalar, row, seed))
+    for row, seed in zip(samples[:PERTURBED].split(1), seeds, strict=False):
+        sensitivities.append(measure_sensitivity(method, scalar, row, seed))
         done(1)
-    return numbers | {"infidelity": float(np.mean(lost)), "max_sensitivity": float(np.mean(moved))}, maps
+    return numbers | {
+        "infidelity": float(np.mean(infidelities)),
+        "max_sensitivity": float(np.mean(sensitivities)),
+    }, maps
 
 
 def _control(subject: Subject, done: Done) -> tuple[dict[str, Any], Tensor]:
-    """The numbers of several random maps, their means and spreads; the maps of the first."""
+    """Means and spreads of the numbers of several random maps, and the maps of the first."""
     draws = [_measure(RandomMap(seed), subject, done) for seed in range(DRAWS)]
     numbers, maps = draws[0]
     table = {name: [each[name] for each, _ in draws] for name in numbers}
@@ -185,7 +188,7 @@ def _control(subject: Subject, done: Done) -> tuple[dict[str, Any], Tensor]:
     return means | {"spread": {name: float(np.std(values, ddof=1)) for name, values in table.items()}}, maps
 
 
-def _explained(error: Exception) -> str:
+def _message(error: Exception) -> str:
     if not isinstance(error, EquiDiffError):
         return f"{type(error).__name__}: {(str(error).splitlines() or ['no message'])[0]}"
     parts = (("given", error.given), ("expected", error.expected))

@@ -1,4 +1,4 @@
-"""`compare.png` and `freedom.png`: maps side by side; what the set leaves free beside what methods call important."""
+"""`compare.png` and `freedom.png`: maps side by side; the freedom of each pixel beside its importance."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from equidiff.analysis.compare.comparison import Subject
     from equidiff.analysis.compare.freedom import Freedom
 
-MEMBERS = 6  # in a row
+MEMBERS = 6  # shown in a row
 COLUMNS = 6  # of freedom.png
 CELL = 1.25  # inches
 SIGNED, UNSIGNED = "PuOr_r", "cividis"
@@ -29,7 +29,7 @@ EXTREME = 99.5  # the percentile of a row's values that has the strongest colour
 
 
 def draw_maps(subject: Subject, maps: Mapping[str, Mapping[str, Tensor]], scalar: Mapping[str, Any]) -> Image.Image:
-    """The query and some members, and a row of maps for each method.
+    """Draw the query and some members, and a row of maps for each method.
 
     Args:
         subject: the measurement and the samples.
@@ -42,15 +42,15 @@ def draw_maps(subject: Subject, maps: Mapping[str, Mapping[str, Tensor]], scalar
     if subject.query:
         titles, values = ["query", *titles], [scalar["query"], *values]
     figure, axes = _panels(len(maps) + 1, len(titles), CELL * len(titles) + 3.2)
-    what = f"Attribution of {scalar['name']} ({scalar['unit']})"
-    _title(figure, what, "each row has its own scale; the numbers are the measurement")
-    for axis, title, value, sample in zip(axes[0], titles, values, subject.samples, strict=False):
+    title = f"Attribution of {scalar['name']} ({scalar['unit']})"
+    _title(figure, title, "each row has its own scale; the numbers are the measurement")
+    for axis, label, value, sample in zip(axes[0], titles, values, subject.samples, strict=False):
         _show_sample(axis, sample)
-        axis.set_title(f"{title}\n{value:.3g}", fontsize=9)
+        axis.set_title(f"{label}\n{value:.3g}", fontsize=9)
     for row, (spec, own) in zip(axes[1:], maps.items(), strict=True):
         images = [*own.get("query", ()), *(own["members"][place] for place in shown)]
         _row(figure, row, spec, [image.numpy() for image in images])
-    return _picture(figure)
+    return _render(figure)
 
 
 def draw_freedom(
@@ -59,20 +59,20 @@ def draw_freedom(
     maps: Mapping[str, Mapping[str, Tensor]],
     scores: Mapping[str, float | None],
 ) -> Image.Image:
-    """What members near the query leave free, beside what each method calls important in the query.
+    """Draw the freedom of each pixel near the query, beside its importance to each method.
 
     Args:
         subject: the measurement and the samples; has a query.
-        freedom: what was found.
+        freedom: freedom of the pixels near the query.
         maps: as for `draw_maps`.
-        scores: by spec, the area under the curve.
+        scores: by spec, the area under the ROC curve.
     """
     columns = min(COLUMNS, max(4, len(maps)))
     figure, axes = _panels(1 + math.ceil(len(maps) / columns), columns, 1.7 * columns + 0.4, 2.1)
-    how = "started near the query" if freedom.measure == LATENT else "that happen to be nearest in pixels"
+    how = "started near the query" if freedom.measure == LATENT else "that happen to be nearest by pixels"
     _title(
         figure,
-        "What the set leaves free, and what methods call important",
+        "Pixels the set leaves free, and pixels that methods call important",
         f"distance from the query (root mean square, pixels go from 0 to 1) of {len(freedom.members)} members {how}\n"
         "AUC: where prior samples differ, importance ranks the pixels that the set leaves as they are; 0.5 is chance",
     )
@@ -81,7 +81,7 @@ def draw_freedom(
     seen = np.where(freedom.seen.numpy(), freedom.relative.numpy(), np.nan)
     for axis, title, image in (
         (axes[0, 1], "freedom", freedom.freedom.numpy()),
-        (axes[0, 2], "prior samples", freedom.plain.numpy()),
+        (axes[0, 2], "prior samples", freedom.prior.numpy()),
         (axes[0, 3], "freedom, relative", seen),
     ):
         axis.set_title(title, fontsize=9)
@@ -97,7 +97,7 @@ def draw_freedom(
         axis.set_title(f"{_wrapped(spec, 20)}\n" + ("no AUC" if score is None else f"AUC {score:.2f}"), fontsize=8)
     for axis in axes.flat:
         axis.set_axis_off()
-    return _picture(figure)
+    return _render(figure)
 
 
 def _panels(rows: int, columns: int, width: float, height: float = CELL * 1.06) -> tuple[Figure, np.ndarray]:
@@ -118,7 +118,7 @@ def _show_sample(axis: Axes, sample: Tensor) -> None:
 
 
 def _row(figure: Figure, axes: Sequence[Axes], spec: str, images: Sequence[np.ndarray]) -> None:
-    """A method's maps: from violet through white to orange where there are both signs, else from dark to bright."""
+    """Draw one method's maps: violet to orange through white if they have both signs, else dark to bright."""
     extreme = _extreme(images)
     signed = any(image.min() < 0 for image in images)
     style: dict[str, Any] = {"cmap": SIGNED if signed else UNSIGNED, "vmin": -extreme if signed else 0, "vmax": extreme}
@@ -126,7 +126,7 @@ def _row(figure: Figure, axes: Sequence[Axes], spec: str, images: Sequence[np.nd
     for axis in axes:
         axis.set(xticks=[], yticks=[])
     axes[0].set_ylabel(_wrapped(spec, 18), fontsize=8, rotation=0, ha="right", va="center")
-    # in a corner of its own: it must not push the last column away
+    # outside the last panel, which it must not push aside
     bar = figure.colorbar(shades[-1], cax=axes[-1].inset_axes((1.06, 0.06, 0.07, 0.88)))
     bar.ax.tick_params(labelsize=7)
     bar.ax.locator_params(nbins=4)
@@ -137,7 +137,7 @@ def _extreme(images: Sequence[np.ndarray]) -> float:
 
 
 def _wrapped(text: str, width: int) -> str:
-    """A spec in lines; broken behind commas, colons and underscores, or where there is no more room."""
+    """Break a spec into lines after commas, colons and underscores."""
     lines = [""]
     for part in re.findall(r"[^,:_]*[,:_]?", text):
         if lines[-1] and len(lines[-1]) + len(part) > width:
@@ -146,7 +146,7 @@ def _wrapped(text: str, width: int) -> str:
     return "\n".join(lines)
 
 
-def _picture(figure: Figure) -> Image.Image:
+def _render(figure: Figure) -> Image.Image:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     canvas = FigureCanvasAgg(figure)

@@ -4,10 +4,10 @@
                               indices), freedom, methods
     METHOD.safetensors        query [1, height, width] where the run has one, members [n, height, width] in their order
     freedom.safetensors       freedom, plain [1, height, width]
-    compare.png, freedom.png  the maps; what the members leave free beside what methods call important
+    compare.png, freedom.png  the maps; freedom of the pixels beside their importance
 
-A method has a name, its spec, a status (complete, does_not_fit, failed), and where it is complete its file, its numbers
-and the seconds it took; `reason` says why it is not, `notes` what else there is to say. Files are replaced in one move.
+A method has a name, its spec and a status (complete, does_not_fit, failed). A complete one also has its file, its
+numbers and the seconds it took; another has a `reason`. `notes` are warnings. Files are replaced atomically.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ COMPLETE, DOES_NOT_FIT, FAILED = "complete", "does_not_fit", "failed"
 
 @final
 class AttributionFolder:
-    """Reads and writes the folder.
+    """The folder `attributions/` of a run.
 
     Args:
         path: the folder.
@@ -47,7 +47,7 @@ class AttributionFolder:
 
     @classmethod
     def read(cls, run: Path) -> AttributionFolder | None:
-        """What earlier comparisons of a run left; None where there was none.
+        """Read the folder that earlier comparisons of a run left; None if there were none.
 
         Raises:
             RunFolderError: it is damaged, or of another schema version.
@@ -67,10 +67,10 @@ class AttributionFolder:
         """Write the description, with these changes.
 
         Raises:
-            RunFolderError: the system will not have it.
+            RunFolderError: the folder cannot be written.
         """
         known = self.info | changes
-        # the long list last, for who reads the file
+        # the long list comes last, for readers of the file
         self.info = {"schema_version": SCHEMA_VERSION, **known, "methods": known.pop("methods")}
         try:
             self.path.mkdir(exist_ok=True)
@@ -79,11 +79,11 @@ class AttributionFolder:
             raise self._unwritable(error) from error
 
     def add(self, entry: dict[str, Any], maps: dict[str, Tensor] | None) -> None:
-        """Add a method, in the place of what was there for the same spec.
+        """Add the entry of a method, in place of an earlier one with the same spec.
 
         Args:
-            entry: what is known of it, `spec` among it.
-            maps: `query` and `members`; None where it is not complete.
+            entry: as in `attributions.json`.
+            maps: `query` and `members`; None if the method is not complete.
         """
         if maps is not None:
             entry["file"] = self.save(file_name(entry["spec"]), maps)
@@ -116,7 +116,7 @@ class AttributionFolder:
             raise RunFolderError(f"These maps cannot be read: {error}", given=self.path / name) from error
 
     def add_image(self, name: str, image: Image.Image) -> Path:
-        """Write an image about the comparison in one move, and return its path."""
+        """Write an image about the comparison atomically, and return its path."""
         return write_image(self.path / name, image)
 
     def _unwritable(self, error: Exception) -> RunFolderError:
@@ -124,5 +124,5 @@ class AttributionFolder:
 
 
 def file_name(spec: str) -> str:
-    """A method's spec as a file name; specs that differ have names that differ, but for unusual characters."""
+    """File name for a method's spec; different specs get different names, unusual characters aside."""
     return re.sub(r"[^A-Za-z0-9._=-]+", "-", spec).strip("-.") + ".safetensors"

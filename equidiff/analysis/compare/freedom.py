@@ -1,4 +1,4 @@
-"""Freedom: which pixels the members near the query leave as they are, and whether a method calls these important."""
+"""Freedom: the pixels that members near the query change or keep, beside the importance a method gives them."""
 
 from __future__ import annotations
 
@@ -15,49 +15,49 @@ from equidiff.run.finished import Finished
 from equidiff.types import Samples
 
 NEAR = 16  # members at most that count as near
-PLAIN = 32  # prior samples to hold them against
-SEEN = 0.05  # of the range of a pixel: prior samples that differ less from the query have nothing to leave free
+PRIOR = 32  # prior samples to compare them with
+SEEN = 0.05  # of a pixel's range: where prior samples differ less than this from the query, freedom means nothing
 LATENT, PIXELS = "latent", "pixels"
 
 
 @final
 @dataclass(frozen=True)
 class Freedom:
-    """How far pixels may go from the query's while the measurement stays.
+    """Distance of each pixel from the query's, in members near the query and in prior samples.
 
     Attributes:
         members: indices of the near members, the nearest first.
-        measure: "latent" where they were started near the query's latent, "pixels" where only nearness of samples
-            could be had: then they may differ from the query in everything.
+        measure: "latent" if they were started near the query's latent; "pixels" if only the samples could be
+            compared: then they may differ from the query in everything.
         freedom: `[height, width]`: root of the mean square difference between near members and query.
-        plain: `[height, width]`: the same for prior samples of the generator, which nothing holds.
+        prior: `[height, width]`: the same for prior samples of the generator, which need not keep the measurement.
     """
 
     members: list[int]
     measure: str
     freedom: Tensor
-    plain: Tensor
+    prior: Tensor
 
     @property
     def seen(self) -> Tensor:
-        """`[height, width]`, bool: where prior samples differ from the query at all, unlike in a dark border."""
-        return self.plain > SEEN
+        """`[height, width]`, bool: True where prior samples differ from the query, unlike in a dark border."""
+        return self.prior > SEEN
 
     @property
     def relative(self) -> Tensor:
-        """`[height, width]`: freedom as a share of what prior samples have; only where `seen` has it a meaning."""
-        return self.freedom / self.plain.clamp(min=SEEN)
+        """`[height, width]`: freedom relative to that of prior samples; meaningful only where `seen`."""
+        return self.freedom / self.prior.clamp(min=SEEN)
 
     def scores(self, image: Tensor) -> dict[str, float]:
-        """Areas under the curve when importance ranks the pixels that the set leaves fixed; 0.5 is chance.
+        """Areas under the ROC curve when importance predicts the pixels that the set leaves fixed; 0.5 is chance.
 
         Args:
             image: the query's map, `[height, width]`.
 
         Returns:
-            `freedom_auc`: of all pixels, those with a freedom of at most the median are fixed. `freedom_auc_seen`: of
-            the pixels where prior samples differ from the query, those with a relative freedom of at most the median.
-            Absent where there are not both kinds of pixels.
+            `freedom_auc`, over all pixels: those with at most the median freedom are fixed. `freedom_auc_seen`, over
+            pixels where prior samples differ from the query: those with at most the median relative freedom are
+            fixed. Absent unless there are both kinds of pixels.
         """
         row = importance(image[None])[0]
         whole = {"freedom_auc": _area(row, self.freedom.flatten().numpy())}
@@ -66,12 +66,12 @@ class Freedom:
         return {name: value for name, value in whole.items() if value is not None}
 
     def describe(self) -> dict[str, Any]:
-        """What the JSON file says about it."""
+        """Its part of `attributions.json`."""
         note = (
-            "members that were started near the query's latent"
+            "members started near the query's latent"
             if self.measure == LATENT
-            else "the members whose pixels are nearest; they were not started near the query, so what they share with "
-            "it is partly chance"
+            else "the members nearest to the query by their pixels; they were not started near it, so what they "
+            "share with it is partly chance"
         )
         return {"near": self.measure, "members": self.members, "note": note, "seen_pixels": int(self.seen.sum())}
 
@@ -89,23 +89,23 @@ def find_freedom(finished: Finished, query: Samples) -> Freedom | str:
         query: `[1, channels, height, width]`, in the shape of a sample.
 
     Returns:
-        What was found, or why it cannot be had.
+        The freedom, or the reason why it cannot be measured.
     """
     found = finished.found
     near, measure = _near(finished, query)
     if len(near) < 2:
         return "fewer than two members are near the query"
     problem = finished.session.problem
-    plain = prior_samples(problem.generator, PLAIN, finished.session.settings.seed, problem.target.device).cpu()
+    prior = prior_samples(problem.generator, PRIOR, finished.session.settings.seed, problem.target.device).cpu()
     members = [found.members[position].index for position in near]
-    return Freedom(members, measure, _spread(found.samples[near], query), _spread(plain, query))
+    return Freedom(members, measure, _spread(found.samples[near], query), _spread(prior, query))
 
 
 def _near(finished: Finished, query: Samples) -> tuple[list[int], str]:
     """Positions of the near members among all members, the nearest first."""
     found = finished.found
     angles: list[Any] = [getattr(member, "distance", None) for member in found.members]
-    # half of them, so that those are meant that are near
+    # at most half of them: all members would not be the near ones
     count = min(NEAR, max(2, len(angles) // 2), len(angles))
     if found.info.starts_from_query and None not in angles:
         return np.argsort(angles, kind="stable")[:count].tolist(), LATENT

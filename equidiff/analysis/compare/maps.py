@@ -1,4 +1,4 @@
-"""Asking a method for maps, so that they depend on the seed and the sample alone."""
+"""Compute the maps of a method, so that they depend only on the seed and the sample."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ def explain(
     seeds: Sequence[int],
     done: Callable[[int], None] = lambda _count: None,
 ) -> Attributions:
-    """What a method says of samples.
+    """Compute attributions of samples by one method.
 
     Args:
-        method: asked in batches of `scalar.batch`; sample by sample where it draws random numbers.
+        method: called with batches of `scalar.batch`, or sample by sample if it draws random numbers.
         scalar: the measurement to explain.
         samples: `[n, channels, height, width]`.
         seeds: one for each sample.
-        done: is told how many more samples are done.
+        done: called with the number of samples just done.
 
     Returns:
         `[n, channels, height, width]`, or one channel, on the CPU.
 
     Raises:
         UnsupportedError: the method does not fit.
-        PluginError: it does not return what it must.
+        PluginError: the method returns something other than finite maps.
     """
     parts: list[Tensor] = []
     start = 0
@@ -55,7 +55,7 @@ def flatten_channels(attributions: Attributions) -> Tensor:
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Within it, torch's and numpy's global generators start from a seed; behind it they are as they were."""
+    """Seed torch's and numpy's global generators, and restore them afterwards."""
     before = np.random.get_state()
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -67,7 +67,7 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 def seed_of(seed: int, number: int) -> int:
-    """A seed for one sample of a run; the query has number -1."""
+    """Seed for one sample of a run; the query has number -1."""
     return int(np.random.SeedSequence([seed, number + 1]).generate_state(1)[0])
 
 

@@ -1,7 +1,7 @@
-"""Evaluating a finished run: what `equidiff evaluate` does, without its words."""
+"""Evaluating a finished run: what `equidiff evaluate` does, without its printing."""
 
-from equidiff.analysis.evaluation.material import Plan
 from equidiff.analysis.evaluation.measure import evaluate
 from equidiff.analysis.evaluation.results import Metric, Results
+from equidiff.analysis.evaluation.sample_sets import Plan
 
 __all__ = ["Metric", "Plan", "Results", "evaluate"]

@@ -1,4 +1,4 @@
-"""How different the members are from each other, beside as many prior samples."""
+"""Diversity: differences between members, beside those between as many prior samples."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from equidiff.analysis.evaluation.material import Material
 from equidiff.analysis.evaluation.results import Metric, Results, mean_of
+from equidiff.analysis.evaluation.sample_sets import SampleSets
 from equidiff.metrics import (
     PerceptualDistance,
     bootstrap_interval,
@@ -21,88 +21,88 @@ from equidiff.metrics import (
 from equidiff.metrics.diversity import NEIGHBOURS, pairwise_interval, pairwise_ratio_interval
 from equidiff.metrics.realism import mean_of_pairs
 
-MOST_LOOKED_AT = 32  # members whose pairs LPIPS looks at: 496 pairs
+MOST_FOR_LPIPS = 32  # members compared by LPIPS: 496 pairs
 
 
-def measure_diversity(material: Material, results: Results) -> None:
+def measure_diversity(sets: SampleSets, results: Results) -> None:
     """Add the group "diversity"."""
-    n = len(material.members)
+    n = len(sets.members)
     if n < 2:
         names = ("pairwise_distance", "pairwise_ratio", "lpips", "vendi", "coverage")
         results.skip("diversity", names, "it needs at least 2 members")
         return
-    _add_distances(material, results, n)
-    _add_lpips(material, results, min(n, MOST_LOOKED_AT))
-    _add_vendi(material, results, n)
-    _add_coverage(material, results, n)
+    _add_distances(sets, results, n)
+    _add_lpips(sets, results, min(n, MOST_FOR_LPIPS))
+    _add_vendi(sets, results, n)
+    _add_coverage(sets, results, n)
 
 
-def _add_distances(material: Material, results: Results, n: int) -> None:
-    own, plain = material.members.features, material.control.features[:n]
-    values = [mean_pairwise_distance(each) for each in (own, plain)]
-    intervals = [pairwise_interval(each, material.seed) for each in (own, plain)]
-    metric = Metric("distance between two", values[0], "feature units", n, intervals[0], values[1], intervals[1])
+def _add_distances(sets: SampleSets, results: Results, n: int) -> None:
+    own, prior = sets.members.features, sets.prior.features[:n]
+    values = [mean_pairwise_distance(each) for each in (own, prior)]
+    intervals = [pairwise_interval(each, sets.seed) for each in (own, prior)]
+    metric = Metric("distance between members", values[0], "feature units", n, intervals[0], values[1], intervals[1])
     results.add("diversity", "pairwise_distance", metric)
     if values[1] == 0:
-        results.skip("diversity", "pairwise_ratio", "prior samples are all alike")
+        results.skip("diversity", "pairwise_ratio", "all prior samples are alike")
         return
-    ratio = pairwise_ratio_interval(own, plain, material.seed)
+    ratio = pairwise_ratio_interval(own, prior, sets.seed)
     results.add("diversity", "pairwise_ratio", Metric("  over prior samples", values[0] / values[1], "", n, ratio, 1.0))
 
 
-def _add_lpips(material: Material, results: Results, n: int) -> None:
-    if not material.images:
-        results.skip("diversity", "lpips", "the samples are points, not pictures")
+def _add_lpips(sets: SampleSets, results: Results, n: int) -> None:
+    if not sets.images:
+        results.skip("diversity", "lpips", "the samples are points, not images")
         return
-    if material.lpips is None:
+    if sets.lpips is None:
         results.skip("diversity", "lpips", "it needs AlexNet's weights: --lpips WEIGHTS.pth")
         return
-    own, plain = (_look(material, material.lpips, rows[:n]) for rows in (material.samples, material.plain))
-    everyone = torch.ones(1, n, dtype=torch.float64)
-    values = [mean_of_pairs(table, everyone).item() for table in (own, plain)]
-    intervals = [bootstrap_interval(partial(mean_of_pairs, table), n, seed=material.seed) for table in (own, plain)]
-    metric = Metric("LPIPS of two", values[0], "", n, intervals[0], values[1], intervals[1])
+    own, prior = (_pairwise_lpips(sets, sets.lpips, rows[:n]) for rows in (sets.samples, sets.prior_samples))
+    weights = torch.ones(1, n, dtype=torch.float64)
+    values = [mean_of_pairs(table, weights).item() for table in (own, prior)]
+    intervals = [bootstrap_interval(partial(mean_of_pairs, table), n, seed=sets.seed) for table in (own, prior)]
+    metric = Metric("LPIPS between members", values[0], "", n, intervals[0], values[1], intervals[1])
     results.add("diversity", "lpips", metric)
 
 
-def _look(material: Material, lpips: PerceptualDistance, samples: Tensor) -> Tensor:
-    """LPIPS between any two samples, `[rows, rows]`."""
+def _pairwise_lpips(sets: SampleSets, lpips: PerceptualDistance, samples: Tensor) -> Tensor:
+    """LPIPS between all pairs of samples, `[rows, rows]`."""
     table = torch.zeros(len(samples), len(samples), dtype=torch.float64)
     first, second = torch.triu_indices(len(samples), len(samples), offset=1)
-    values = material.work.through(
-        lambda pairs: lpips.between(*samples[pairs.cpu()].to(material.work.device).unbind(dim=1)),
+    values = sets.runner.apply(
+        lambda pairs: lpips.between(*samples[pairs.cpu()].to(sets.runner.device).unbind(dim=1)),
         torch.stack([first, second], dim=1),
-        "looking at pairs",
+        "comparing pairs",
     )
     table[first, second] = values.double()
     return table + table.T
 
 
 def count_pairs(members: int) -> int:
-    """How many pairs of members and of prior samples LPIPS looks at."""
-    n = min(members, MOST_LOOKED_AT)
+    """Number of pairs that LPIPS compares: of members, and of as many prior samples."""
+    n = min(members, MOST_FOR_LPIPS)
     return n * (n - 1)
 
 
-def _add_vendi(material: Material, results: Results, n: int) -> None:
-    if not material.images:
-        results.skip("diversity", "vendi", "the cosine of two points of the plane says nothing of their distance")
+def _add_vendi(sets: SampleSets, results: Results, n: int) -> None:
+    if not sets.images:
+        results.skip("diversity", "vendi", "the cosine between two points of a plane says nothing about their distance")
         return
-    own, plain = material.members.features, material.control.features[:n]
+    own, prior = sets.members.features, sets.prior.features[:n]
     interval = None
     if n > 2:
         low, high = jackknife_interval(lambda rows: vendi_score(own[rows]), n)
         interval = max(low, 1.0), min(high, float(n))
-    metric = Metric("Vendi score", vendi_score(own), f"of {n}", n, interval, vendi_score(plain))
+    metric = Metric("Vendi score", vendi_score(own), f"of {n}", n, interval, vendi_score(prior))
     results.add("diversity", "vendi", metric)
 
 
-def _add_coverage(material: Material, results: Results, n: int) -> None:
-    reference = material.reference.features
+def _add_coverage(sets: SampleSets, results: Results, n: int) -> None:
+    reference = sets.reference.features
     if len(reference) <= NEIGHBOURS:
-        results.skip("diversity", "coverage", f"it needs a reference of more than {NEIGHBOURS}")
+        results.skip("diversity", "coverage", f"it needs a reference of more than {NEIGHBOURS} samples")
         return
-    own, plain = (coverage(each.features[:n], reference) for each in (material.members, material.control))
-    # what is averaged are the reference's rows; what it is a number about are the members
-    metric = replace(mean_of("coverage of the reference", "share", own, plain), n=n)
+    own, prior = (coverage(each.features[:n], reference) for each in (sets.members, sets.prior))
+    # the mean is over the rows of the reference, but the number is about the members
+    metric = replace(mean_of("coverage of the reference", "share", own, prior), n=n)
     results.add("diversity", "coverage", metric)

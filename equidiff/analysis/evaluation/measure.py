@@ -1,4 +1,4 @@
-"""Gathers what is compared, lets each group measure, and says what there is to keep in mind."""
+"""Evaluate a run: gather the sample sets, measure each group of metrics, and add the warnings."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import torch
 
 from equidiff.analysis.evaluation.diversity import count_pairs, measure_diversity
 from equidiff.analysis.evaluation.fidelity import STEPS, measure_fidelity
-from equidiff.analysis.evaluation.material import (
-    Material,
+from equidiff.analysis.evaluation.realism import measure_realism
+from equidiff.analysis.evaluation.results import Results
+from equidiff.analysis.evaluation.sample_sets import (
+    BatchRunner,
     Plan,
+    SampleSets,
     Show,
-    Work,
-    count_pictures,
-    count_plain,
+    count_images,
+    count_prior,
     describe_all,
     describe_folder,
 )
-from equidiff.analysis.evaluation.realism import measure_realism
-from equidiff.analysis.evaluation.results import Results
 from equidiff.analysis.evaluation.spectrum import measure_spectrum
 from equidiff.contracts import BuildContext
 from equidiff.errors import UsageError
@@ -31,12 +31,12 @@ from equidiff.metrics.features import FeatureSpace, build_features, default_feat
 from equidiff.numerics.random import Stream, prior_latents
 from equidiff.run.finished import Finished
 
-FEW = 50  # members, below which intervals are wide and what is computed of pairs is rough
+FEW = 50  # members; below it, intervals are wide and numbers computed from pairs are rough
 FILE = "metrics.json"
 
 
 def _unseen(_done: int, _doing: str) -> None:
-    """For those who do not watch."""
+    """Progress that nobody watches."""
 
 
 def evaluate(finished: Finished, plan: Plan = Plan(), show: Show = _unseen) -> dict[str, Any]:  # noqa: B008  Plan is frozen
@@ -44,26 +44,26 @@ def evaluate(finished: Finished, plan: Plan = Plan(), show: Show = _unseen) -> d
 
     Args:
         finished: the run.
-        plan: what is asked for.
-        show: is told how many rows are done, and what is being done; see `count_rows`.
+        plan: settings.
+        show: called with the number of rows done, out of `count_rows`, and with what is being done.
 
     Returns:
         The content of `metrics.json`.
 
     Raises:
-        EquiDiffError: the feature space or the reference cannot be had.
+        EquiDiffError: the feature space or the reference is not available.
     """
     results = Results()
-    material = gather(finished, plan, show, results)
-    results.per_member["index"] = list(material.indices)
-    if len(material.indices) < FEW:
+    sets = gather(finished, plan, show, results)
+    results.per_member["index"] = list(sets.indices)
+    if len(sets.indices) < FEW:
         results.warnings.append(
-            f"Members: {len(material.indices)}. Below {FEW}, intervals are wide, and a distance between sets, coverage "
-            "and the Vendi score are rough: read them beside those of as many prior samples."
+            f"Members: {len(sets.indices)}. Below {FEW}, intervals are wide, and distances between sets, coverage and "
+            "the Vendi score are rough: read them beside the numbers of as many prior samples."
         )
     for measure in (measure_fidelity, measure_spectrum, measure_realism, measure_diversity):
-        measure(material, results)
-    return results.to_json(_about(material, plan))
+        measure(sets, results)
+    return results.to_json(_about(sets, plan))
 
 
 def write_metrics(folder: Path, metrics: dict[str, Any]) -> Path:
@@ -72,55 +72,55 @@ def write_metrics(folder: Path, metrics: dict[str, Any]) -> Path:
 
 
 def count_rows(finished: Finished, plan: Plan) -> int:
-    """How many rows will go through generator, objective or feature space, for a progress bar.
+    """Number of rows that will go through generator, objective or feature space, for a progress bar.
 
     Raises:
-        EquiDiffError: there is no reference where the plan says, or it cannot be one.
+        EquiDiffError: the folder of the reference is missing, or cannot serve as one.
     """
     if plan.reference is not None and len(finished.session.problem.generator.sample_shape) != 3:
         raise UsageError(
-            "The samples of this run are points, which cannot be compared with pictures.",
+            "The samples of this run are points, which cannot be compared with images.",
             given=f"--reference {plan.reference}",
             expected="no --reference",
         )
     members = _count_members(finished, plan)
-    plain = count_plain(members)
-    reference = plain * 2 if plan.reference is None else count_pictures(plan.reference)
+    prior = count_prior(members)
+    reference = prior * 2 if plan.reference is None else count_images(plan.reference)
     pairs = 0 if plan.lpips is None else count_pairs(members)
-    return plain + reference + (members + plain) * (STEPS + 2) + pairs
+    return prior + reference + (members + prior) * (STEPS + 2) + pairs
 
 
-def gather(finished: Finished, plan: Plan, show: Show, results: Results) -> Material:
-    """Draw prior samples, read the reference, describe all sets.
+def gather(finished: Finished, plan: Plan, show: Show, results: Results) -> SampleSets:
+    """Draw prior samples, read the reference, and compute features and spectra of all sets.
 
     Raises:
-        EquiDiffError: the feature space or the reference cannot be had.
+        EquiDiffError: the feature space or the reference is not available.
     """
     session, found = finished.session, finished.found
     generator, device = session.problem.generator, session.device
     count = _count_members(finished, plan)
     seed = found.info.seed if plan.seed is None else plan.seed
-    work = Work(device, plan.batch or session.settings.batch, count_rows(finished, plan), show)
+    runner = BatchRunner(device, plan.batch or session.settings.batch, count_rows(finished, plan), show)
     context = BuildContext(device, session.settings.dtype, generator)
     space = _space(plan, context, finished, results)
     lpips = None if plan.lpips is None else PerceptualDistance.load(plan.lpips, device)
-    latents = prior_latents(generator, count_plain(count), seed, Stream.CONTROL)
-    plain = work.through(generator.generate, latents, "drawing prior samples")
+    latents = prior_latents(generator, count_prior(count), seed, Stream.CONTROL)
+    drawn = runner.apply(generator.generate, latents, "drawing prior samples")
     samples = found.samples[:count]
-    members, control = (describe_all(space, each, work) for each in (samples, plain))
+    members, prior = (describe_all(space, each, runner) for each in (samples, drawn))
     if plan.reference is None:
-        others = prior_latents(generator, count_plain(count), seed, Stream.REFERENCE)
-        others = work.through(generator.generate, others, "drawing prior samples")
-        reference = describe_all(space, others, work)
+        others = prior_latents(generator, count_prior(count), seed, Stream.REFERENCE)
+        others = runner.apply(generator.generate, others, "drawing prior samples")
+        reference = describe_all(space, others, runner)
     else:
-        reference = describe_folder(space, plan.reference, generator.sample_shape, seed, work)
-        unread = count_pictures(plan.reference) - len(reference)
+        reference = describe_folder(space, plan.reference, generator.sample_shape, seed, runner)
+        unread = count_images(plan.reference) - len(reference)
         if unread:
-            results.warnings.append(f"{unread} of {unread + len(reference)} pictures of the reference cannot be read.")
+            results.warnings.append(f"{unread} of {unread + len(reference)} images of the reference cannot be read.")
     indices = tuple(record.index for record in found.members[:count])
-    return Material(
-        finished, indices, samples, found.latents[:count], plain, latents, space, members, control, reference,
-        plan.reference is not None, seed, lpips, work,
+    return SampleSets(
+        finished, indices, samples, found.latents[:count], drawn, latents, space, members, prior, reference,
+        plan.reference is not None, seed, lpips, runner,
     )  # fmt: skip
 
 
@@ -139,25 +139,25 @@ def _space(plan: Plan, context: BuildContext, finished: Finished, results: Resul
     if any(weights.sha256 in under_test for weights in space.weights):
         results.warnings.append(
             f"Samples are compared by features of the network under test ({space.name}): the members were made to suit "
-            "it, so these numbers say little of how they look to others."
+            "it, so these numbers say little about how they look to other eyes."
         )
     return space
 
 
-def _about(material: Material, plan: Plan) -> dict[str, Any]:
-    other = f"pictures of {plan.reference}" if material.real else "other prior samples"
+def _about(sets: SampleSets, plan: Plan) -> dict[str, Any]:
+    other = f"images of {plan.reference}" if sets.real else "other prior samples"
     return {
         "made": timestamp(),
-        "members": len(material.members),
-        "plain": len(material.control),
+        "members": len(sets.members),
+        "plain": len(sets.prior),
         "reference": {
-            "source": f"{len(material.reference)} {other}",
-            "n": len(material.reference),
-            "real": material.real,
+            "source": f"{len(sets.reference)} {other}",
+            "n": len(sets.reference),
+            "real": sets.real,
         },
-        "features": {"space": material.space.name, "size": material.members.features.shape[1]},
-        "seed": material.seed,
+        "features": {"space": sets.space.name, "size": sets.members.features.shape[1]},
+        "seed": sets.seed,
         "confidence": 0.95,
-        "device": material.finished.session.device,
+        "device": sets.finished.session.device,
         "torch": torch.__version__,
     }

@@ -1,4 +1,4 @@
-"""What an evaluation found: the content of `metrics.json`."""
+"""Results of an evaluation: the content of `metrics.json`."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True)
 class Metric:
-    """One number about the members. What was not measured is None, and absent from the file.
+    """One number about the members. Parts that were not measured are None, and absent from the file.
 
     Attributes:
-        label: what it is, in a few words.
+        label: its name in a table.
         value: of the members.
         unit: of the value; empty for a bare number.
-        n: how many members it is of.
-        interval: a 95 % interval of the value.
-        plain: the same of prior samples.
-        plain_interval: a 95 % interval of that.
-        reference: the same of real images.
+        n: the number of members behind it.
+        interval: a 95 % confidence interval.
+        plain: the same number for prior samples.
+        plain_interval: its 95 % confidence interval.
+        reference: the same number for real images.
     """
 
     label: str
@@ -40,18 +40,18 @@ class Metric:
     reference: float | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """What `metrics.json` says of it."""
+        """Its entry in `metrics.json`."""
         known = {name: value for name, value in vars(self).items() if value is not None}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in known.items()}
 
 
 def mean_of(
-    label: str, unit: str, values: Tensor, plain: Tensor | None = None, reference: Tensor | None = None
+    label: str, unit: str, values: Tensor, prior: Tensor | None = None, reference: Tensor | None = None
 ) -> Metric:
-    """The mean of a number that each sample has, with its interval where there are two samples or more."""
+    """Mean over the samples; with two samples or more, also its confidence interval."""
     metric = Metric(label, float(values.double().mean()), unit, len(values), _interval(values))
-    if plain is not None:
-        metric = replace(metric, plain=float(plain.double().mean()), plain_interval=_interval(plain))
+    if prior is not None:
+        metric = replace(metric, plain=float(prior.double().mean()), plain_interval=_interval(prior))
     return metric if reference is None else replace(metric, reference=float(reference.double().mean()))
 
 
@@ -59,24 +59,24 @@ def _interval(values: Tensor) -> Pair | None:
     return mean_interval(values) if len(values) > 1 else None
 
 
-def share_of(label: str, values: Tensor, plain: Tensor | None = None) -> Metric:
-    """The share of samples whose value is 1 and not 0, with its interval."""
+def share_of(label: str, values: Tensor, prior: Tensor | None = None) -> Metric:
+    """Share of samples whose value is 1 rather than 0, with its confidence interval."""
     metric = Metric(label, float(values.double().mean()), "share", len(values), share_interval(values))
-    if plain is None:
+    if prior is None:
         return metric
-    return replace(metric, plain=float(plain.double().mean()), plain_interval=share_interval(plain))
+    return replace(metric, plain=float(prior.double().mean()), plain_interval=share_interval(prior))
 
 
 @dataclass
 class Results:
-    """Collects what is measured, and why something was not.
+    """Collects what was measured, and the reasons where something could not be.
 
     Attributes:
         groups: metrics by group and name.
-        absent: by "group.name", why something could not be measured.
-        warnings: what to keep in mind when reading the numbers.
+        absent: by "group.name", the reason why it could not be measured.
+        warnings: cautions for whoever reads the numbers.
         curves: numbers along an axis, for figures.
-        per_member: a number of each member, in the order of `indices`.
+        per_member: by name, one number for each member, in the order of `indices`.
     """
 
     groups: dict[str, dict[str, Metric]] = field(default_factory=dict)
@@ -86,19 +86,19 @@ class Results:
     per_member: dict[str, list[Any]] = field(default_factory=dict)
 
     def add(self, group: str, name: str, metric: Metric) -> None:
-        """Keep a metric; one that is not finite was not measured."""
+        """Keep a metric; one that is not finite counts as not measured."""
         if math.isfinite(metric.value):
             self.groups.setdefault(group, {})[name] = metric
         else:
             self.skip(group, name, "it is not finite")
 
     def skip(self, group: str, names: str | Sequence[str], why: str) -> None:
-        """Say why some metrics are not measured."""
+        """Record why some metrics could not be measured."""
         for name in [names] if isinstance(names, str) else names:
             self.absent[f"{group}.{name}"] = why
 
     def keep(self, name: str, values: Tensor) -> None:
-        """Keep a number of each member."""
+        """Keep one number for each member."""
         self.per_member[name] = [round(value, 6) for value in values.double().tolist()]
 
     def to_json(self, about: Mapping[str, Any]) -> dict[str, Any]:

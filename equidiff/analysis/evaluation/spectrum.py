@@ -1,12 +1,12 @@
-"""Whether the members have the spectrum of prior samples, and whether low frequencies carry the measurement."""
+"""Spectra of members beside those of prior samples, and the deviation after low-pass filters."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from equidiff.analysis.evaluation.material import Material, Spectra
 from equidiff.analysis.evaluation.results import Metric, Results, curve, mean_of
+from equidiff.analysis.evaluation.sample_sets import SampleSets, Spectra
 from equidiff.metrics import CUTOFFS, cutoff_curve, deviations, radial_frequencies
 from equidiff.metrics.intervals import bootstrap_interval
 from equidiff.metrics.spectral import BANDS, ROUNDING
@@ -17,31 +17,31 @@ NAMES = [
 ]  # fmt: skip
 
 
-def measure_spectrum(material: Material, results: Results) -> None:
+def measure_spectrum(sets: SampleSets, results: Results) -> None:
     """Add the group "spectral"."""
-    own, plain = material.members.spectra, material.control.spectra
-    if own is None or plain is None:
-        why = "the pictures are too small" if material.images else "the samples are points, not pictures"
+    own, prior = sets.members.spectra, sets.prior.spectra
+    if own is None or prior is None:
+        why = "the images are too small" if sets.images else "the samples are points, not images"
         results.skip("spectral", NAMES, why)
         return
-    real = material.reference.spectra if material.real else None
-    _add_shape(results, own, plain, real)
+    real = sets.reference.spectra if sets.real else None
+    _add_shape(results, own, prior, real)
     results.curves["spectrum"] = {
-        "frequency": curve(radial_frequencies(*material.samples.shape[-2:])),
+        "frequency": curve(radial_frequencies(*sets.samples.shape[-2:])),
         "unit": "log10 of power",
         **_lines("members", own),
-        **_lines("plain", plain),
+        **_lines("plain", prior),
         **({} if real is None else _lines("reference", real)),
     }
     for band in range(BANDS):
         others = None if real is None else real.bands[:, band]
-        _add_band(results, band, own.bands[:, band], plain.bands[:, band], others, material.seed)
-    _add_cutoffs(material, results)
+        _add_band(results, band, own.bands[:, band], prior.bands[:, band], others, sets.seed)
+    _add_cutoffs(sets, results)
 
 
-def _add_shape(results: Results, own: Spectra, plain: Spectra, real: Spectra | None) -> None:
-    slopes = (own.slopes, plain.slopes, None if real is None else real.slopes)
-    shares = (own.shares, plain.shares, None if real is None else real.shares)
+def _add_shape(results: Results, own: Spectra, prior: Spectra, real: Spectra | None) -> None:
+    slopes = (own.slopes, prior.slopes, None if real is None else real.slopes)
+    shares = (own.shares, prior.shares, None if real is None else real.shares)
     results.add("spectral", "slope", mean_of("slope of the power spectrum", "power of frequency", *slopes))
     results.add("spectral", "high_share", mean_of("variance above half of Nyquist", "share", *shares))
     results.keep("slope", own.slopes)
@@ -52,36 +52,36 @@ def _lines(name: str, spectra: Spectra) -> dict[str, list[float]]:
     return {name: curve(logarithms.mean(dim=0)), f"{name}_sd": curve(logarithms.std(dim=0, correction=0))}
 
 
-def _add_band(results: Results, band: int, own: Tensor, plain: Tensor, real: Tensor | None, seed: int) -> None:
+def _add_band(results: Results, band: int, own: Tensor, prior: Tensor, real: Tensor | None, seed: int) -> None:
     """A band's mean power, in standard deviations of prior samples."""
     low, high = band / BANDS, (band + 1) / BANDS
-    name, spread = f"band_{high:.1f}", plain.std()
+    name, spread = f"band_{high:.1f}", prior.std()
     if not own.isfinite().all():
-        results.skip("spectral", name, "so small a picture has no frequency there")
+        results.skip("spectral", name, "images this small have no frequency in this band")
     elif spread == 0:
-        results.skip("spectral", name, "prior samples do not vary there")
+        results.skip("spectral", name, "prior samples do not vary in this band")
     else:
-        value = float((own.mean() - plain.mean()) / spread)
-        other = None if real is None else float((real.mean() - plain.mean()) / spread)
-        interval = _band_interval(own, plain, seed) if len(own) > 1 else None
+        value = float((own.mean() - prior.mean()) / spread)
+        other = None if real is None else float((real.mean() - prior.mean()) / spread)
+        interval = _band_interval(own, prior, seed) if len(own) > 1 else None
         metric = Metric(
             f"log power from {low:.1f} to {high:.1f}", value, "sd of prior", len(own), interval, reference=other
         )
         results.add("spectral", name, metric)
 
 
-def _band_interval(own: Tensor, plain: Tensor, seed: int) -> tuple[float, float]:
+def _band_interval(own: Tensor, prior: Tensor, seed: int) -> tuple[float, float]:
     def value(rows: Tensor, others: Tensor) -> Tensor:
-        centre = others @ plain / len(plain)
-        spread = (others @ plain.square() / len(plain) - centre.square()).clamp(min=1e-12).sqrt()
+        centre = others @ prior / len(prior)
+        spread = (others @ prior.square() / len(prior) - centre.square()).clamp(min=1e-12).sqrt()
         return (rows @ own / len(own) - centre) / spread
 
-    return bootstrap_interval(value, len(own), len(plain), seed=seed)
+    return bootstrap_interval(value, len(own), len(prior), seed=seed)
 
 
-def _add_cutoffs(material: Material, results: Results) -> None:
-    """The thesis's protocol: low-pass at each cut-off, deviation from the target; of prior samples, from their own."""
-    problem, work = material.finished.session.problem, material.work
+def _add_cutoffs(sets: SampleSets, results: Results) -> None:
+    """Deviation from the target after a low-pass at each cut-off; for prior samples, from their own measurement."""
+    problem, runner = sets.finished.session.problem, sets.runner
     target, unit = problem.target.cpu(), problem.objective.unit
 
     def deviate(chunk: Tensor) -> Tensor:
@@ -92,14 +92,14 @@ def _add_cutoffs(material: Material, results: Results) -> None:
         whole = problem.objective.measure(chunk).cpu()
         return torch.stack([deviations(each, whole).l2 for each in cutoff_curve(problem, chunk)], dim=1)
 
-    own = work.through(deviate, material.samples, "filtering")
-    plain = work.through(shift, material.plain, "filtering")
+    own = runner.apply(deviate, sets.samples, "filtering")
+    prior = runner.apply(shift, sets.prior_samples, "filtering")
     for position, cutoff in enumerate(CUTOFFS):
         label = f"deviation of low-pass {cutoff:.1f}, L2"
-        results.add("spectral", f"cutoff_{cutoff:.1f}", mean_of(label, unit, own[:, position], plain[:, position]))
+        results.add("spectral", f"cutoff_{cutoff:.1f}", mean_of(label, unit, own[:, position], prior[:, position]))
     lines = {"members": curve(own.mean(dim=0)), "members_sd": curve(own.std(dim=0, correction=0))}
-    lines |= {"plain": curve(plain.mean(dim=0)), "plain_sd": curve(plain.std(dim=0, correction=0))}
-    query = material.finished.found.query
+    lines |= {"plain": curve(prior.mean(dim=0)), "plain_sd": curve(prior.std(dim=0, correction=0))}
+    query = sets.finished.found.query
     if query is not None:
         lines["query"] = curve(deviate(query.to(problem.target.device))[0])
     results.curves["cutoff"] = {"cutoff": list(CUTOFFS), "unit": unit, **lines}

@@ -1,1 +1,1 @@
-"""What commands do, for a person who watches: what is said before, meanwhile and after."""
+"""Handlers of the commands: each runs one command and prints before, during and after it."""

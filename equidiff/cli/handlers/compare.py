@@ -1,4 +1,4 @@
-"""Comparing methods for a person who watches: what is said before, meanwhile and after."""
+"""Run `equidiff compare`: introduction, progress, table and images."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from equidiff.run.resume import name_again
 
 USUAL_MEMBERS = 16
 COMMAND = ("equidiff", "compare")
-PIXELS_ONLY = " by their pixels; for members that were started there, run with --start query"
+PIXELS_ONLY = " by their pixels; to start members there, run with --start query"
 COLUMNS = {
     "rank_correlation_members": "ranks, members",
     "rank_correlation_query": "ranks, query",
@@ -42,7 +42,7 @@ COLUMNS = {
 
 @dataclass(frozen=True)
 class Work:
-    """What is to be done: methods on a subject, the control first where it is not there yet; and where it is kept."""
+    """One comparison: the methods to run on a subject, the control first unless it is done, and the folder for them."""
 
     run: Path
     subject: Subject
@@ -60,16 +60,16 @@ def prepare(
     batch: int,
     device: str,
 ) -> Work:
-    """Open the run, build the methods, and find what earlier comparisons left.
+    """Open the run, build the methods, and read earlier comparisons.
 
     Args:
         state: plugins and terminal.
         run: the run folder.
-        specs: methods; None for all that there are.
-        most: members to explain; as many as before, or the usual number, when absent.
-        objective: the run's own again, where it is code of the user's.
+        specs: the methods; None for all.
+        most: members to explain; by default as many as before, or `USUAL_MEMBERS`.
+        objective: the run's objective again, if it is the user's own code.
         batch: samples in one pass.
-        device: where to compute.
+        device: to compute on.
     """
     plugins = state.plugins()
     finished = open_finished(run, plugins, COMMAND, objective=objective, files=state.files, device=device)
@@ -77,12 +77,12 @@ def prepare(
     subject = prepare_subject(finished, most or (len(before.info["members"]) if before else USUAL_MEMBERS), batch)
     if before and before.info["members"] != subject.members:
         raise UsageError(
-            "The maps that this run has are of other members, and would no longer stand beside the new ones.",
+            "The existing maps of this run are of other members, and cannot be compared with new ones.",
             given=f"--members {most}",
-            expected=f"--members {len(before.info['members'])}, or none",
-            hint=f"mv {before.path} {before.path}-{len(before.info['members'])}   # to begin anew",
+            expected=f"--members {len(before.info['members'])}, or no --members",
+            hint=f"mv {before.path} {before.path}-{len(before.info['members'])}   # to start afresh",
         )
-    methods = build_methods(plugins, _asked(plugins, specs, before), finished)
+    methods = build_methods(plugins, _methods_to_run(plugins, specs, before), finished)
     folder = before or AttributionFolder(run / "attributions", {"methods": []})
     folder.info |= {
         "seed": finished.session.settings.seed,
@@ -95,7 +95,7 @@ def prepare(
 
 
 def perform(work: Work, state: State, as_json: bool) -> int:
-    """Compare, draw, show, and return the exit code."""
+    """Compare the methods, draw the images, print the table, and return the exit code."""
     terminal = state.terminal
     terminal.facts(_introduction(work))
     asked = [built.spec for built in work.methods]
@@ -103,12 +103,12 @@ def perform(work: Work, state: State, as_json: bool) -> int:
     try:
         for entry in _compare(work, terminal):
             left.remove(entry["spec"])
-            work.folder.write(command=_again(work, state, _specs(work.folder)))
+            work.folder.write(command=_resume_command(work, state, _specs(work.folder)))
             _warn(entry, terminal)
     except KeyboardInterrupt:
         _conclude(work, terminal)
-        kept = f"{len(asked) - len(left)} of {len(asked)} methods are finished and kept"
-        terminal.note(f"Interrupted: {kept}. Go on with: {_again(work, state, left)}")
+        kept = f"{len(asked) - len(left)} of {len(asked)} methods are finished and saved"
+        terminal.note(f"Interrupted: {kept}. Continue with: {_resume_command(work, state, left)}")
         return INTERRUPTED
     _conclude(work, terminal)
     folder = work.folder
@@ -117,8 +117,8 @@ def perform(work: Work, state: State, as_json: bool) -> int:
     return 0 if all(done) else NOT_ALL_MEMBERS
 
 
-def _asked(plugins: Plugins, specs: Sequence[Spec] | None, before: AttributionFolder | None) -> list[Spec]:
-    """Each method once; the control first, where it is not there yet: without it no number says much."""
+def _methods_to_run(plugins: Plugins, specs: Sequence[Spec] | None, before: AttributionFolder | None) -> list[Spec]:
+    """List each method once, the control first unless it is done: without it, the numbers mean little."""
     if specs is None:
         specs = [Spec(offer.descriptor.name) for offer in plugins.offers("attribution")]
     there = before is not None and any(entry["spec"] == CONTROL for entry in _complete(before))
@@ -127,7 +127,7 @@ def _asked(plugins: Plugins, specs: Sequence[Spec] | None, before: AttributionFo
 
 
 def _compare(work: Work, terminal: Terminal) -> Iterator[dict[str, Any]]:
-    """Each method's entry, once it is on disk."""
+    """Yield the entry of each method once it is on disk."""
     efforts = [work.subject.effort(built.spec) for built in work.methods]
     with terminal.progress(sum(efforts), 0, "comparing") as show:
         for number, built in enumerate(work.methods):
@@ -144,12 +144,12 @@ def _compare(work: Work, terminal: Terminal) -> Iterator[dict[str, Any]]:
 
 
 def _introduction(work: Work) -> list[tuple[str, object]]:
-    explained = work.folder.info["explained"]
-    query = f", {explained['query']:.4g} for the query" if work.subject.query else ""
-    whose = f"{'the query and ' if work.subject.query else ''}{len(work.subject.members)} members"
+    scalar = work.folder.info["explained"]
+    query = f", {scalar['query']:.4g} for the query" if work.subject.query else ""
+    samples = f"{'the query and ' if work.subject.query else ''}{len(work.subject.members)} members"
     rows: list[tuple[str, object]] = [
-        ("explained", f"{explained['name']} ({explained['unit']}), kept at {explained['target']:.4g}{query}"),
-        ("maps of", f"{whose}, on {work.subject.samples.device}"),
+        ("explained", f"{scalar['name']} ({scalar['unit']}), kept at {scalar['target']:.4g}{query}"),
+        ("maps of", f"{samples}, on {work.subject.samples.device}"),
     ]
     freedom = work.subject.freedom
     if isinstance(freedom, str):
@@ -167,7 +167,7 @@ def _warn(entry: dict[str, Any], terminal: Terminal) -> None:
 
 
 def _conclude(work: Work, terminal: Terminal) -> None:
-    """The table of all methods that are there, and the pictures."""
+    """Print the table of all finished methods, and draw the images."""
     folder, subject = work.folder, work.subject
     entries = _complete(folder)
     if not entries:
@@ -180,17 +180,17 @@ def _conclude(work: Work, terminal: Terminal) -> None:
     terminal.table(("method", *(COLUMNS[key] for key in known), "seconds"), rows, result=False)
     with terminal.status("drawing"):
         maps = {entry["spec"]: folder.load(entry["file"]) for entry in entries}
-        pictures = [folder.add_image("compare.png", draw_maps(subject, maps, folder.info["explained"]))]
+        images = [folder.add_image("compare.png", draw_maps(subject, maps, folder.info["explained"]))]
         if isinstance(subject.freedom, Freedom):
-            free = {"freedom": subject.freedom.freedom[None], "plain": subject.freedom.plain[None]}
+            free = {"freedom": subject.freedom.freedom[None], "plain": subject.freedom.prior[None]}
             folder.save("freedom.safetensors", free)
             scores = {entry["spec"]: entry["numbers"].get("freedom_auc_seen") for entry in entries}
-            pictures.append(folder.add_image("freedom.png", draw_freedom(subject, subject.freedom, maps, scores)))
-    terminal.facts([("pictures", "\n".join(map(str, pictures)))])
+            images.append(folder.add_image("freedom.png", draw_freedom(subject, subject.freedom, maps, scores)))
+    terminal.facts([("images", "\n".join(map(str, images)))])
 
 
 def _complete(folder: AttributionFolder) -> list[dict[str, Any]]:
-    """The methods that have maps, the control last."""
+    """Entries of the methods that have maps, the control last."""
     entries = [entry for entry in folder.info["methods"] if entry["status"] == COMPLETE]
     return sorted(entries, key=lambda entry: entry["spec"] == CONTROL)
 
@@ -203,8 +203,8 @@ def _specs(folder: AttributionFolder) -> list[str]:
     return [entry["spec"] for entry in folder.info["methods"] if entry["spec"] != CONTROL]
 
 
-def _again(work: Work, state: State, specs: Sequence[str]) -> str:
-    """What to type to ask these methods."""
+def _resume_command(work: Work, state: State, specs: Sequence[str]) -> str:
+    """Command that runs these methods."""
     listed = print_list(map(Spec.parse, specs or [CONTROL]))
     command = name_again((*COMMAND, str(work.run)), work.objective, state.files)
     return f"{command} --methods {shlex.quote(listed)} --members {len(work.subject.members)}"

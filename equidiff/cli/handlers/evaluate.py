@@ -1,4 +1,4 @@
-"""Evaluating for a person who watches: progress, tables, and what to keep in mind."""
+"""Run `equidiff evaluate`: progress, tables and warnings."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from equidiff.errors import EquiDiffError, first_line
 from equidiff.folders import unwritable
 from equidiff.run.finished import Finished
 
-ALIKE = ("l1", "max")  # of a single output, the same as l2
+SAME_AS_L2 = ("l1", "max")  # for a single output
 
 
 def perform(finished: Finished, plan: Plan, terminal: Terminal, as_json: bool) -> int:
-    """Measure, write, show, and return the exit code."""
+    """Evaluate the run, write `metrics.json`, print the tables, and return the exit code."""
     try:
         with terminal.progress(count_rows(finished, plan), 0, "evaluating") as show:
             metrics = evaluate(finished, plan, show)
@@ -31,7 +31,7 @@ def perform(finished: Finished, plan: Plan, terminal: Terminal, as_json: bool) -
         raise EquiDiffError(
             f"This does not fit into memory: {first_line(error)}",
             given=f"{plan.batch or finished.session.settings.batch} samples in one pass",
-            expected="fewer of them, or fewer members",
+            expected="a smaller batch, or fewer members",
             hint=f"equidiff evaluate {finished.path} --batch 1",
         ) from error
     try:
@@ -49,12 +49,12 @@ def perform(finished: Finished, plan: Plan, terminal: Terminal, as_json: bool) -
 
 
 def _show(metrics: Mapping[str, Any], single: bool, terminal: Terminal) -> None:
-    """A table for each group, and what is absent."""
+    """Print a table for each group, and the reasons for what was not measured."""
     about = [
         ("members", metrics["members"]),
         ("prior", f"{metrics['plain']} prior samples of the generator"),
         ("reference", metrics["reference"]["source"]),
-        ("features", f"{metrics['features']['space']}, {metrics['features']['size']} numbers a sample"),
+        ("features", f"{metrics['features']['space']}, {metrics['features']['size']} numbers per sample"),
     ]
     terminal.facts(about, result=True)
     for group, measured in metrics["groups"].items():
@@ -62,17 +62,17 @@ def _show(metrics: Mapping[str, Any], single: bool, terminal: Terminal) -> None:
         columns = (group, "members", "95 % interval", "prior", *(["real"] if real else []), "unit")
         rows = list(_rows(measured, single, real))
         terminal.table(columns, rows)
-    why: dict[str, list[str]] = {}
+    reasons: dict[str, list[str]] = {}
     for name, reason in metrics["absent"].items():
-        why.setdefault(reason, []).append(name)
-    if why:
-        terminal.facts([(f"not measured: {_shorten(names)}", reason) for reason, names in why.items()], result=True)
+        reasons.setdefault(reason, []).append(name)
+    if reasons:
+        terminal.facts([(f"not measured: {_shorten(names)}", reason) for reason, names in reasons.items()], result=True)
 
 
 def _rows(measured: Mapping[str, Mapping[str, Any]], single: bool, real: bool) -> Iterator[tuple[str, ...]]:
     for name, metric in measured.items():
         norm = name.removeprefix("views_").removesuffix("_spreads")
-        if single and norm in ALIKE:
+        if single and norm in SAME_AS_L2:
             continue
         label = metric["label"].removesuffix(", L2") if single else metric["label"]
         interval = metric.get("interval")

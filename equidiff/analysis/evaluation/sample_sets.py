@@ -1,4 +1,4 @@
-"""What is compared: the members, prior samples of the same generator, and a reference."""
+"""The sets that an evaluation compares: the members, prior samples of the same generator, and a reference."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from equidiff.metrics import PerceptualDistance, band_powers, high_frequency_sha
 from equidiff.metrics.features import FeatureSpace
 from equidiff.run.finished import Finished
 
-FEWEST_PLAIN = 64  # fewer would say little of how prior samples vary
-MOST_PICTURES = 2000  # of a reference folder: every pair of them is compared
-SMALLEST = 4  # pixels a side, below which there is no spectrum to speak of
+FEWEST_PRIOR = 64  # fewer would say little about how prior samples vary
+MOST_IMAGES = 2000  # used of a reference folder, since all pairs are compared
+SMALLEST = 4  # pixels a side; below it there is no meaningful spectrum
 
 Show = Callable[[int, str], None]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is asked of an evaluation.
+    """Settings of an evaluation.
 
     Attributes:
-        features: the space to compare samples in; the usual one when absent.
+        features: spec of the space to compare samples in; by default, one that suits the samples.
         reference: a folder of real images; prior samples are the reference when absent.
-        members: evaluate the first so many; all when absent.
+        members: evaluate only the first ones, this many; all when absent.
         batch: samples in one pass; as in the run when absent.
         seed: for prior samples and resampling; the run's when absent.
         lpips: AlexNet's weights, for LPIPS; without them it is not measured.
@@ -66,7 +66,7 @@ class Spectra:
 
     @classmethod
     def of(cls, samples: Tensor) -> Spectra:
-        """Those of one pass of images."""
+        """Spectra of one pass of images."""
         functions = (radial_spectrum, spectrum_slope, high_frequency_share, band_powers)
         return cls(*(function(samples) for function in functions))
 
@@ -78,7 +78,7 @@ class Spectra:
 
 @dataclass(frozen=True)
 class Described:
-    """One set of samples, described row by row.
+    """Features and spectra of one set of samples, row by row.
 
     Attributes:
         features: `[rows, size]`.
@@ -92,14 +92,14 @@ class Described:
         return len(self.features)
 
 
-class Work:
-    """Takes rows through functions in passes, and counts them.
+class BatchRunner:
+    """Applies functions to rows, a batch at a time, and reports progress.
 
     Args:
         device: where the functions compute.
         batch: rows in a pass.
-        total: rows that there will be.
-        show: is told how many are done, and what is being done.
+        total: rows there will be in all.
+        show: called with the number of rows done, and with what is being done.
     """
 
     def __init__(self, device: str, batch: int, total: int, show: Show) -> None:
@@ -109,8 +109,8 @@ class Work:
         self._done, self._total = 0, total
 
     @torch.no_grad()
-    def through(self, function: Callable[[Tensor], Tensor], rows: Tensor, doing: str, axis: int = 0) -> Tensor:
-        """What a function makes of rows; the results are joined along an axis, on the CPU."""
+    def apply(self, function: Callable[[Tensor], Tensor], rows: Tensor, doing: str, axis: int = 0) -> Tensor:
+        """Apply a function to rows, and join the results along an axis, on the CPU."""
         pieces = []
         for chunk in rows.split(self.batch):
             pieces.append(function(chunk.to(self.device)).float().cpu())
@@ -118,60 +118,60 @@ class Work:
         return torch.cat(pieces, dim=axis)
 
     def count(self, rows: int, doing: str) -> None:
-        """So many more rows are done."""
+        """Report that this many more rows are done."""
         self._done = min(self._done + rows, self._total)
         self._show(self._done, doing)
 
 
 @dataclass(frozen=True)
-class Material:
+class SampleSets:
     """Everything that metrics are computed from; tensors are on the CPU.
 
     Attributes:
         finished: the run.
-        indices: the members' own, as in `members.jsonl`.
+        indices: indices of the members, as in `members.jsonl`.
         samples: the members.
-        latents: theirs.
-        plain: prior samples, at least as many as members and `FEWEST_PLAIN`.
-        prior_latents: theirs.
-        space: in which samples are compared.
-        members: the members, described.
-        control: the prior samples, described.
-        reference: what both are compared with, described.
-        real: whether the reference is real images.
+        latents: the latents of the members.
+        prior_samples: at least as many as members, and no fewer than `FEWEST_PRIOR`.
+        prior_latents: the latents of the prior samples.
+        space: the space in which samples are compared.
+        members: features and spectra of the members.
+        prior: features and spectra of the prior samples.
+        reference: features and spectra of the set that both are compared with.
+        real: the reference consists of real images.
         seed: for resampling.
-        lpips: the perceptual distance, where its weights are at hand.
-        work: takes rows through the objective.
+        lpips: the perceptual distance, if its weights were given.
+        runner: applies functions to rows, a batch at a time.
     """
 
     finished: Finished
     indices: tuple[int, ...]
     samples: Tensor
     latents: Tensor
-    plain: Tensor
+    prior_samples: Tensor
     prior_latents: Tensor
     space: FeatureSpace
     members: Described
-    control: Described
+    prior: Described
     reference: Described
     real: bool
     seed: int
     lpips: PerceptualDistance | None
-    work: Work
+    runner: BatchRunner
 
     @property
     def images(self) -> bool:
-        """Whether the samples are images."""
+        """True if the samples are images."""
         return is_image(self.samples)
 
 
-def count_plain(members: int) -> int:
-    """How many prior samples are drawn beside so many members."""
-    return max(members, FEWEST_PLAIN)
+def count_prior(members: int) -> int:
+    """Number of prior samples to draw beside this many members."""
+    return max(members, FEWEST_PRIOR)
 
 
 def describe(space: FeatureSpace, samples: Tensor) -> Described:
-    """One pass of samples `[batch, ...]`, on the device of the feature space."""
+    """Compute features and spectra of one pass of samples `[batch, ...]`, on the device of the feature space."""
     features = space.extract(samples).float().cpu()
     # on the CPU: not every accelerator has float64
     spectral = is_image(samples) and min(samples.shape[-2:]) >= SMALLEST
@@ -179,46 +179,48 @@ def describe(space: FeatureSpace, samples: Tensor) -> Described:
 
 
 @torch.no_grad()
-def describe_all(space: FeatureSpace, samples: Tensor, work: Work) -> Described:
-    """Any number of samples, in passes."""
+def describe_all(space: FeatureSpace, samples: Tensor, runner: BatchRunner) -> Described:
+    """Compute features and spectra of any number of samples, in passes."""
     parts = []
-    for chunk in samples.split(work.batch):
-        parts.append(describe(space, chunk.to(work.device)))
-        work.count(len(chunk), "describing samples")
+    for chunk in samples.split(runner.batch):
+        parts.append(describe(space, chunk.to(runner.device)))
+        runner.count(len(chunk), "describing samples")
     return _joined(parts)
 
 
 @torch.no_grad()
-def describe_folder(space: FeatureSpace, folder: Path, shape: tuple[int, ...], seed: int, work: Work) -> Described:
-    """The pictures in a folder, cropped and resized to the shape of the samples.
+def describe_folder(
+    space: FeatureSpace, folder: Path, shape: tuple[int, ...], seed: int, runner: BatchRunner
+) -> Described:
+    """Compute features and spectra of the images in a folder, cropped and resized to the shape of the samples.
 
     Raises:
         QueryError: fewer than two can be read.
     """
     parts: list[Described] = []
-    pictures = _pictures(folder, shape, seed)
-    while chunk := list(islice(pictures, work.batch)):
-        parts.append(describe(space, torch.cat(chunk).to(work.device)))
-        work.count(len(chunk), "describing the reference")
+    images = _read_reference(folder, shape, seed)
+    while chunk := list(islice(images, runner.batch)):
+        parts.append(describe(space, torch.cat(chunk).to(runner.device)))
+        runner.count(len(chunk), "describing the reference")
     count = sum(map(len, parts))
     if count < 2:
         raise QueryError(
-            "A reference needs at least two pictures that can be read.",
-            given=f"{folder}: {count}",
+            "A reference needs at least two images that can be read.",
+            given=f"{folder}, with {count}",
             expected="2 or more",
         )
     return _joined(parts)
 
 
-def count_pictures(folder: Path) -> int:
-    """How many pictures of a folder will be the reference."""
-    return min(len(find_images(folder)), MOST_PICTURES)
+def count_images(folder: Path) -> int:
+    """Number of images of a folder that will serve as the reference."""
+    return min(len(find_images(folder)), MOST_IMAGES)
 
 
-def _pictures(folder: Path, shape: tuple[int, ...], seed: int) -> Iterator[Tensor]:
+def _read_reference(folder: Path, shape: tuple[int, ...], seed: int) -> Iterator[Tensor]:
     files = find_images(folder)
-    if len(files) > MOST_PICTURES:
-        chosen = np.random.default_rng(seed).choice(len(files), MOST_PICTURES, replace=False)
+    if len(files) > MOST_IMAGES:
+        chosen = np.random.default_rng(seed).choice(len(files), MOST_IMAGES, replace=False)
         files = [files[index] for index in sorted(chosen.tolist())]
     channels, height, width = shape
 
@@ -226,9 +228,9 @@ def _pictures(folder: Path, shape: tuple[int, ...], seed: int) -> Iterator[Tenso
         fitted = ImageOps.fit(image.convert("L" if channels == 1 else "RGB"), (width, height), Resampling.BICUBIC)
         return image_to_tensor(fitted)
 
-    for _, picture in read_ahead(folder, files, prepare):
-        if isinstance(picture, Tensor):
-            yield picture
+    for _, image in read_ahead(folder, files, prepare):
+        if isinstance(image, Tensor):
+            yield image
 
 
 def _joined(parts: list[Described]) -> Described:
