@@ -23,7 +23,7 @@ import equidiff
 from equidiff.analysis.citations import citations
 from equidiff.analysis.evaluation import Plan, evaluate
 from equidiff.analysis.evaluation.measure import write_metrics
-from equidiff.analysis.figures.draw import fitting, make
+from equidiff.analysis.figures.catalog import fitting, write_figure
 from equidiff.analysis.figures.source import Source
 from equidiff.analysis.report import write_report
 from equidiff.errors import EquiDiffError
@@ -149,7 +149,7 @@ def draw(finished: Finished) -> None:
     """All figures that fit the run, and its report."""
     source = Source(finished.found, finished.session)
     for name in fitting(finished.found):
-        make(name, source, finished.path / "figures" / f"{name}.png")
+        write_figure(name, source, finished.path / "figures" / f"{name}.png")
     cited, _ = citations(finished.found.info, Plugins())
     write_report(finished.found, finished.path, finished.path / "report.html", cited)
 

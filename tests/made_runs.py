@@ -1,4 +1,4 @@
-"""Runs that nobody made: members and others, with numbers that a test chooses."""
+"""Synthetic runs: members and other samples, with numbers that a test chooses."""
 
 import base64
 import io
@@ -20,7 +20,7 @@ EVIL = "<script>alert('x')</script>"
 
 
 def made_info(values=(0.5,), asked=8, **changes):
-    """The run.json of a run that nobody made."""
+    """Content of the run.json of a synthetic run."""
     known = {
         "specs": {"generator": "toy", "objective": "neuron:17", "regularizer": "lowpass", "solver": "auto"},
         "options": {"samples": asked, "batch": 16, "query": "3", "solver": {}},
@@ -36,7 +36,7 @@ def made_info(values=(0.5,), asked=8, **changes):
 
 
 def made(count=6, size=8, channels=1, others=2, values=(0.5,), query=True, **info):
-    """A run that nobody made: members, then samples that are none."""
+    """A synthetic run: members, then samples that are not members."""
     random = torch.Generator().manual_seed(0)
     samples = torch.rand(count + others, channels, size, size, generator=random)
     records = []
@@ -54,8 +54,8 @@ def made(count=6, size=8, channels=1, others=2, values=(0.5,), query=True, **inf
         "samples": samples,
         "measurements": torch.tensor([record.measurement for record in records]),
     }
-    asked = torch.rand(1, channels, size, size, generator=random) if query else None
-    return InvariantSet(known, tuple(records), rows, asked)
+    query_sample = torch.rand(1, channels, size, size, generator=random) if query else None
+    return InvariantSet(known, tuple(records), rows, query_sample)
 
 
 def page_of(found, path="run", cited=()):
@@ -66,6 +66,6 @@ def data_of(text):
     return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)[1])
 
 
-def picture(uri):
+def decode_image(uri):
     with Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))) as image:
         return np.asarray(image.convert("RGB"))

@@ -1,1 +1,1 @@
-"""What is made of a finished run: evaluation, comparison with attributions, figures, paths, selections, the report."""
+"""Analysis of a finished run: evaluation, comparison with attributions, figures, paths, selections, the report."""

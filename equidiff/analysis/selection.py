@@ -1,4 +1,4 @@
-"""The members most worth a look: a diverse handful, the most novel ones, the most typical ones."""
+"""Selection of members by diversity, novelty or typicality."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from equidiff.run.query import Query, as_sample
 from equidiff.run.session import Session
 from equidiff.types import PerSample
 
-WAYS = ("diversity", "novelty", "typicality")
-PLAIN = 128  # prior samples that novelty and typicality compare with
+CRITERIA = ("diversity", "novelty", "typicality")
+PRIOR = 128  # prior samples for novelty and typicality
 NEIGHBOURS = 5
 Features = Float[Tensor, "rows size"]
 Show = Callable[[int, str], None]
@@ -35,10 +35,10 @@ class Selected:
     """A member that was selected.
 
     Attributes:
-        index: of the sample in the run.
-        score: why, see `Selection.meaning`; the higher the better.
-        nearest: distance to the nearest of the others that were selected; None where it is the only one.
-        from_query: distance to the query; None where there is none.
+        index: index of the sample in the run.
+        score: see `Selection.meaning`; the higher the better.
+        nearest: distance to the nearest other selected member; None if it is the only one.
+        from_query: distance to the query; None if there is none.
     """
 
     index: int
@@ -53,25 +53,25 @@ class Selection:
 
     Attributes:
         by: "diversity", "novelty" or "typicality".
-        features: the space in which distances are taken.
-        doubt: what speaks against that space, if anything.
-        plain: prior samples that were compared with; 0 where none were needed.
-        members: those selected.
+        features: the space in which distances are measured.
+        warning: a caution about that space, if there is one.
+        prior: number of prior samples compared with; 0 if none were needed.
+        members: the selected members.
     """
 
     by: str
     features: str
-    doubt: str | None
-    plain: int
+    warning: str | None
+    prior: int
     members: tuple[Selected, ...]
 
     @property
     def meaning(self) -> str:
-        """What the scores mean."""
+        """Meaning of the scores."""
         return {
-            "diversity": "share of it that those before it, and the query, do not explain: 1 is unlike any of them",
-            "novelty": "how far it is from the query and from the nearest prior sample, where prior samples have 1",
-            "typicality": "how near the prior samples around it are, where prior samples have 1",
+            "diversity": "1 is unlike the query and all members selected before, 0 is a copy of one of them",
+            "novelty": "distance from the query and from the nearest prior sample; prior samples have 1",
+            "typicality": "density of prior samples around it; prior samples have 1",
         }[self.by]
 
 
@@ -88,53 +88,53 @@ def select(
     Args:
         session: the run's components, as `open_finished` builds them.
         found: the run's members.
-        count: how many.
-        by: "diversity": members unlike each other and unlike the query; "novelty": unlike the query and unlike plain
+        count: number of members to select.
+        by: "diversity": members unlike each other and unlike the query; "novelty": unlike the query and unlike prior
             samples; "typicality": amid many prior samples, with latents of a typical length.
-        features: the space to compare samples in, see `build_features`; the usual one when absent.
-        show: is told how many samples are described, and what is being done.
+        features: spec of the space to compare samples in, see `build_features`; by default one that suits them.
+        show: called with the number of samples done, and with what is being done.
 
     Raises:
-        UnknownNameError: there is no such way to select.
-        UsageError: there are not so many members.
-        EquiDiffError: the feature space cannot be had.
+        UnknownNameError: there is no such criterion.
+        UsageError: the run has fewer members than that.
+        EquiDiffError: the feature space is not available.
     """
-    if by not in WAYS:
-        raise unknown_name("way to select", by, WAYS, f"--by {WAYS[0]}")
+    if by not in CRITERIA:
+        raise unknown_name("criterion", by, CRITERIA, f"--by {CRITERIA[0]}")
     if not 1 <= count <= len(found):
         raise UsageError(
-            "The run does not have so many members.",
+            "The run has fewer members than that.",
             given=f"--count {count}",
             expected=f"from 1 to {len(found)}",
             hint=f"--count {min(max(count, 1), len(found))}",
         )
-    space, doubt = _space(session, features)
-    eye = _Eye(session, space, show)
-    members, query = eye.see(found.samples), _query_features(session, found, eye)
-    plain = eye.see_plain(PLAIN) if by != "diversity" else None
-    if plain is None:
+    space, warning = _space(session, features)
+    extractor = _FeatureExtractor(session, space, show)
+    members, query = extractor.extract(found.samples), _query_features(session, found, extractor)
+    prior = extractor.extract_prior(PRIOR) if by != "diversity" else None
+    if prior is None:
         chosen, scores = pick_diverse(members, count, query)
     else:
-        scores = novelty(members, plain, query) if by == "novelty" else typicality(members, plain)
+        scores = novelty(members, prior, query) if by == "novelty" else typicality(members, prior)
         last = ~is_in_shell(found.latents) if by == "typicality" else torch.zeros(len(members), dtype=torch.bool)
         chosen = sorted(range(len(members)), key=lambda row: (bool(last[row]), -float(scores[row])))[:count]
     selected = tuple(_describe(found, chosen, scores, members, query))
-    return Selection(by, space.name, doubt, 0 if plain is None else len(plain), selected)
+    return Selection(by, space.name, warning, 0 if prior is None else len(prior), selected)
 
 
 def pick_diverse(features: Features, count: int, given: Features | None = None) -> tuple[list[int], PerSample]:
-    """Rows that are unlike each other, and unlike the given ones: greedily, the likeliest of a determinantal process.
+    """Pick rows unlike each other and unlike the given ones: the greedy mode of a determinantal point process.
 
-    Each row is the one that makes the determinant of the kernel of all those chosen the largest. The kernel is
-    Gaussian, as wide as the median distance.
+    Each row is the one that makes the determinant of the kernel of all chosen rows the largest. The kernel is Gaussian,
+    as wide as the median distance.
 
     Args:
         features: at least `count` rows.
-        count: how many to pick.
-        given: rows that count as chosen before the first.
+        count: number of rows to pick.
+        given: rows that count as chosen already.
 
     Returns:
-        The rows picked, in that order; and of each row what was left of it when it was picked, 1 to 0.
+        The picked rows, in order; and for each row its conditional variance when it was picked, from 1 to 0.
 
     References:
         Chen, Zhang, Zhou (2018), "Fast greedy MAP inference for determinantal point process", algorithm 1.
@@ -143,57 +143,57 @@ def pick_diverse(features: Features, count: int, given: Features | None = None) 
     everything = features if given is None else torch.cat([features, given])
     width = median_distance(everything) if len(everything) > 1 else 0.0
     kernel = gaussian_kernel(width or 1.0)(everything, everything)  # 0 where most rows are alike
-    left, factors = kernel.diagonal().clone(), kernel.new_zeros(len(kernel), 0)
+    variances, factors = kernel.diagonal().clone(), kernel.new_zeros(len(kernel), 0)
     for row in range(len(features), len(everything)):
-        left, factors = _explain(kernel, left, factors, row)
+        variances, factors = _condition(kernel, variances, factors, row)
     scores = torch.zeros(len(features), dtype=torch.float64)
     chosen: list[int] = []
     while len(chosen) < count:
-        open_ = left[: len(features)].clone()
+        open_ = variances[: len(features)].clone()
         open_[chosen] = -torch.inf
         row = int(open_.argmax())
-        scores[row] = left[row].clamp(min=0)
+        scores[row] = variances[row].clamp(min=0)
         chosen.append(row)
-        left, factors = _explain(kernel, left, factors, row)
+        variances, factors = _condition(kernel, variances, factors, row)
     return chosen, scores
 
 
-def _explain(kernel: Tensor, left: Tensor, factors: Tensor, row: int) -> tuple[Tensor, Tensor]:
-    """What is left of each row's own kernel once this row is chosen, and one more column of the Cholesky factor."""
-    # where nothing is left of the row, it explains nothing
-    column = (kernel[:, row] - factors @ factors[row]) / left[row].clamp(min=1e-12).sqrt()
-    return left - column.square(), torch.cat([factors, column[:, None]], dim=1)
+def _condition(kernel: Tensor, variances: Tensor, factors: Tensor, row: int) -> tuple[Tensor, Tensor]:
+    """Conditional variances of all rows once this row is chosen, and the Cholesky factor with one more column."""
+    # a row without variance left changes nothing
+    column = (kernel[:, row] - factors @ factors[row]) / variances[row].clamp(min=1e-12).sqrt()
+    return variances - column.square(), torch.cat([factors, column[:, None]], dim=1)
 
 
-def novelty(features: Features, plain: Features, query: Features | None) -> PerSample:
-    """How far rows are from the query and from the nearest plain row, each in units of what is usual of plain rows.
+def novelty(features: Features, prior: Features, query: Features | None) -> PerSample:
+    """Distance of rows from the query and from the nearest prior sample, relative to that of prior samples.
 
-    The geometric mean of both; without a query, the second alone.
+    The geometric mean of both; without a query, only the second.
     """
-    usual = (distances(plain, plain) + torch.diag(torch.full((len(plain),), torch.inf))).amin(dim=1).median()
-    away = distances(features, plain).amin(dim=1) / usual.clamp(min=1e-12)
+    usual = (distances(prior, prior) + torch.diag(torch.full((len(prior),), torch.inf))).amin(dim=1).median()
+    away = distances(features, prior).amin(dim=1) / usual.clamp(min=1e-12)
     if query is None:
         return away
-    from_query = distances(features, query)[:, 0] / distances(plain, query)[:, 0].median().clamp(min=1e-12)
+    from_query = distances(features, query)[:, 0] / distances(prior, query)[:, 0].median().clamp(min=1e-12)
     return (away * from_query).sqrt()
 
 
-def typicality(features: Features, plain: Features) -> PerSample:
-    """How dense plain rows are around each row: the usual distance of their fifth neighbour, over that of the row."""
-    own = distances(plain, plain).kthvalue(NEIGHBOURS + 1, dim=1).values  # the nearest of all is the row itself
-    return own.median() / distances(features, plain).kthvalue(NEIGHBOURS, dim=1).values.clamp(min=1e-12)
+def typicality(features: Features, prior: Features) -> PerSample:
+    """Density of prior samples around each row: their median distance to their fifth neighbour, over the row's."""
+    own = distances(prior, prior).kthvalue(NEIGHBOURS + 1, dim=1).values  # the nearest of all is the row itself
+    return own.median() / distances(features, prior).kthvalue(NEIGHBOURS, dim=1).values.clamp(min=1e-12)
 
 
-class _Eye:
-    """Samples as the feature space sees them."""
+class _FeatureExtractor:
+    """Computes features of samples, and reports progress."""
 
     def __init__(self, session: Session, space: FeatureSpace, show: Show) -> None:
         self._session, self._space, self._show = session, space, show
         self._done = 0
 
     @torch.no_grad()
-    def see(self, samples: Tensor, doing: str = "describing members") -> Features:
-        """Features of samples, on the CPU; of pictures as they are shown."""
+    def extract(self, samples: Tensor, doing: str = "describing members") -> Features:
+        """Compute features of samples, on the CPU; images are first rounded to 8 bits."""
         pieces: list[Tensor] = []
         for chunk in samples.split(self._session.settings.batch):
             shown = quantized(chunk) if is_image(chunk) else chunk
@@ -203,12 +203,12 @@ class _Eye:
         return torch.cat(pieces)
 
     @torch.no_grad()
-    def see_plain(self, count: int) -> Features:
-        """Features of prior samples."""
+    def extract_prior(self, count: int) -> Features:
+        """Compute features of prior samples."""
         generator = self._session.problem.generator
         latents = prior_latents(generator, count, self._session.settings.seed, Stream.SELECTION)
         rows = latents.to(self._session.device).split(self._session.settings.batch)
-        return torch.cat([self.see(generator.generate(chunk), "making prior samples") for chunk in rows])
+        return torch.cat([self.extract(generator.generate(chunk), "drawing prior samples") for chunk in rows])
 
 
 def _space(session: Session, features: str | None) -> tuple[FeatureSpace, str | None]:
@@ -218,11 +218,11 @@ def _space(session: Session, features: str | None) -> tuple[FeatureSpace, str | 
     return default_features(context, frozenset(weights.sha256 for weights in session.context.weights))
 
 
-def _query_features(session: Session, found: InvariantSet, eye: _Eye) -> Features | None:
+def _query_features(session: Session, found: InvariantSet, extractor: _FeatureExtractor) -> Features | None:
     if found.query is None:
         return None
-    picture = to_image(found.query[0]) if is_image(found.query) else None
-    return eye.see(as_sample(Query("the run's query", found.query, picture), session.problem.generator))
+    image = to_image(found.query[0]) if is_image(found.query) else None
+    return extractor.extract(as_sample(Query("the run's query", found.query, image), session.problem.generator))
 
 
 def _describe(

@@ -1,4 +1,4 @@
-"""The thesis's figures: what they show, on which runs, and in which files."""
+"""The figures of the thesis: their content, the runs they fit, and their files."""
 
 import json
 from dataclasses import replace
@@ -14,7 +14,7 @@ from PIL import Image
 from running import assert_one_error, read_run, run_circles, run_cli
 from safetensors.torch import load_file, save_file
 
-from equidiff.analysis.figures.draw import FIGURES, fitting, make
+from equidiff.analysis.figures.catalog import FIGURES, fitting, write_figure
 from equidiff.analysis.figures.source import Source
 from equidiff.builtin.regularizers.lowpass import LowPass
 from equidiff.registry.manager import Plugins
@@ -29,7 +29,7 @@ def plane(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def garments(tmp_path_factory):
-    """What the shipped network might have been asked."""
+    """A run in the format of the bundled network."""
     found = made(count=2, others=1, size=28, weights=[], started="now")
     return found.save(tmp_path_factory.mktemp("figures") / "garments")
 
@@ -43,7 +43,7 @@ def lines(axes):
     return {line.get_label(): line for line in axes.get_lines()}
 
 
-def test_each_figure_of_a_run_of_pictures(garments, tmp_path):
+def test_each_figure_of_a_run_of_images(garments, tmp_path):
     outcome = run_cli("figure", garments, "--name", "all", "--out", tmp_path / "all")
     assert outcome.code == 0, outcome.stderr
     names = ["grid.png", "logits.png", "spectrum.png", "cutoff.png"]
@@ -60,7 +60,7 @@ def test_each_figure_of_a_run_in_the_plane(plane):
 
 
 @pytest.mark.parametrize(("suffix", "start"), [("PNG", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")])
-def test_the_suffix_says_of_which_kind(plane, tmp_path, suffix, start):
+def test_the_suffix_is_the_format(plane, tmp_path, suffix, start):
     out = tmp_path / "new" / f"figure.{suffix}"
     assert run_cli("figure", plane, "--name", "logits", "--out", out).path == out
     first = out.read_bytes()
@@ -119,23 +119,23 @@ def test_the_grid_shows_members_alone():
     for shown, sample in zip(members, found.samples, strict=True):
         np.testing.assert_array_equal(shown, (sample[0] * 255).round())
     assert [axes.get_xlabel() for axes in figure.axes][:3] == ["query: 0.500", "0.500", "0.510"]
-    assert figure.get_supxlabel() == "Not shown: 3 that did not reach it."
+    assert figure.get_supxlabel() == "Not shown: 3 that did not reach the target."
 
 
-def log_power(picture):
-    """By the definition of the transform, frequency by frequency."""
-    size = len(picture)
+def log_power(image):
+    """Log power by the definition of the transform, frequency by frequency."""
+    size = len(image)
     place = np.arange(size)
     power = np.empty((size, size))
     for u in range(size):
         for v in range(size):
             wave = np.exp(-2j * np.pi * (u * place[:, None] + v * place[None]) / size)
-            power[u, v] = abs((picture * wave).sum()) ** 2 / size**2
+            power[u, v] = abs((image * wave).sum()) ** 2 / size**2
     return np.roll(np.log10(power + 1 / (12 * 255**2)), (size // 2, size // 2), (0, 1))
 
 
-class Plain:
-    """A generator of pictures that are their latents."""
+class Identity:
+    """Generator whose images are its latents."""
 
     latent_shape = sample_shape = (1, 8, 8)
 
@@ -144,29 +144,32 @@ class Plain:
 
 
 def with_parts(found, measure, regularizer=None):
-    """The run with parts that a test chooses."""
+    """Source of a run with the components that a test chooses."""
     problem = SimpleNamespace(
-        generator=Plain(), objective=SimpleNamespace(measure=measure), regularizer=regularizer, target=found.target
+        generator=Identity(),
+        objective=SimpleNamespace(measure=measure),
+        regularizer=regularizer,
+        target=found.target,
     )
     settings = SimpleNamespace(batch=2)
     return Source(found, SimpleNamespace(problem=problem, settings=settings, device="cpu"))
 
 
-def test_the_spectra_are_those_of_the_pictures():
+def test_the_spectra_are_those_of_the_images():
     found = made(count=3)
     figure = FIGURES["spectrum"].draw(with_parts(found, None))
-    query, members, plain, difference = [axes.images[0].get_array() for axes in figure.axes[:4]]
+    query, members, prior, difference = [axes.images[0].get_array() for axes in figure.axes[:4]]
     np.testing.assert_allclose(query, log_power(found.query[0, 0].numpy()), atol=1e-4)
     expected = np.mean([log_power(sample[0].numpy()) for sample in found.samples], axis=0)
     np.testing.assert_allclose(members, expected, atol=1e-4)
-    np.testing.assert_allclose(difference, members - plain, atol=1e-5)
+    np.testing.assert_allclose(difference, members - prior, atol=1e-5)
     titles = [axes.get_title() for axes in figure.axes[:4]]
     assert titles == ["query", "3 members", "3 prior samples", "members minus prior"]
     radial = next(axes for axes in figure.axes if "3 members" in lines(axes))
     assert lines(radial)["3 members"].get_xdata()[-1] == 1.0
 
 
-def test_the_cutoff_curve_is_the_measurement_of_filtered_pictures():
+def test_the_cutoff_curve_is_the_measurement_of_filtered_images():
     found = made(count=3)
 
     def brightest(samples):
@@ -177,8 +180,8 @@ def test_the_cutoff_curve_is_the_measurement_of_filtered_pictures():
     cutoffs = [tenth / 10 for tenth in range(1, 10)]
     np.testing.assert_allclose(drawn["query"].get_xdata(), cutoffs)
     radius = np.hypot(np.fft.fftfreq(8)[:, None], np.fft.fftfreq(8)[None]) / 0.5
-    for name, pictures in (("query", found.query), ("members, mean", found.samples)):
-        spectra = np.fft.fft2(pictures[:, 0].numpy())
+    for name, images in (("query", found.query), ("members, mean", found.samples)):
+        spectra = np.fft.fft2(images[:, 0].numpy())
         slow = [np.fft.ifft2(spectra * (radius <= cut)).real.max(axis=(1, 2)).mean() for cut in cutoffs]
         np.testing.assert_allclose(drawn[name].get_ydata(), slow, atol=1e-5)
     assert drawn["target"].get_ydata()[0] == 0.5
@@ -198,23 +201,23 @@ def test_any_number_of_members_with_and_without_a_query(tmp_path, count, query):
     found = made(count=count, query=query)
     source = with_parts(found, lambda samples: samples.mean(dim=(1, 2, 3))[:, None])
     for name in ("grid", "logits", "spectrum", "cutoff"):
-        assert make(name, source, tmp_path / f"{name}.png").stat().st_size > 1000
+        assert write_figure(name, source, tmp_path / f"{name}.png").stat().st_size > 1000
 
 
 def test_drawing_leaves_no_settings_behind(tmp_path):
     before = dict(mpl.rcParams)
-    make("logits", Source(made()), tmp_path / "a.png")
+    write_figure("logits", Source(made()), tmp_path / "a.png")
     assert dict(mpl.rcParams) == before
 
 
-def test_names_are_no_formulas(tmp_path):
+def test_names_are_not_formulas(tmp_path):
     """Matplotlib would read text between dollar signs as mathematics."""
     found = made(count=2, values=(1.0, 2.0))
     target = found.info.target.model_copy(update={"names": ("$\\frac{", "a_$b$"), "unit": "$\\oops$"})
     specs = found.info.specs.model_copy(update={"objective": "custom:./$\\nothing$.py:f"})
     odd = replace(found, info=found.info.model_copy(update={"target": target, "specs": specs}))
     for name in ("grid", "logits"):
-        assert make(name, Source(odd), tmp_path / f"{name}.png").exists()
+        assert write_figure(name, Source(odd), tmp_path / f"{name}.png").exists()
 
 
 # ---- bad input
@@ -235,14 +238,14 @@ def test_names_and_files_that_cannot_be_drawn(plane, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["grid", "spectrum", "cutoff"])
-def test_figures_of_pictures_do_not_fit_points(plane, name):
-    words = ("no pictures", "logits, level-curves", "--name logits")
+def test_figures_of_images_do_not_fit_points(plane, name):
+    words = ("not images", "logits, level-curves", "--name logits")
     assert_one_error(run_cli("figure", plane, "--name", name), 1, *words)
 
 
-def test_level_curves_do_not_fit_pictures(garments):
+def test_level_curves_do_not_fit_images(garments):
     outcome = run_cli("figure", garments, "--name", "level-curves")
-    assert_one_error(outcome, 1, "no points in the plane", "--name grid")
+    assert_one_error(outcome, 1, "not points in the plane", "--name grid")
 
 
 def test_samples_that_are_neither():

@@ -1,4 +1,4 @@
-"""Paths inside a set: the arcs they begin with, frames that are members, and what is said of those that are not."""
+"""Paths inside a set: the great circle they start from, frames that are members, and frames that are not."""
 
 import itertools
 import json
@@ -52,14 +52,14 @@ def test_slerp_between_latents_that_are_nearly_one():
 
 @settings(deadline=None)  # the first call of torch takes long
 @given(st.integers(3, 60))
-def test_levels_have_every_frame_once_and_between_frames_that_are_there(frames):
-    there = {0, frames - 1}
+def test_levels_have_every_frame_once_and_between_frames_known_before(frames):
+    known = {0, frames - 1}
     for level in levels(frames):
         for frame in level:
-            assert frame not in there
-            assert min(there) < frame < max(there)
-        there |= set(level)
-    assert there == set(range(frames))
+            assert frame not in known
+            assert min(known) < frame < max(known)
+        known |= set(level)
+    assert known == set(range(frames))
 
 
 @settings(deadline=None)  # the first call of torch takes long
@@ -108,19 +108,19 @@ def test_every_frame_is_a_member_measured_independently(found):
     assert found.contains(samples).all()
     measured = found._session.problem.objective.measure(samples)
     assert (measured - 0.4).norm(dim=1).max() < 1e-3
-    # the arc itself leaves the set, and the way around is not much longer
+    # the great circle leaves the set, and the detour is not much longer
     assert sum(loss < 1e-6 for loss in path.straight[0]) < 9
     assert max(path.steps.angles) < 2 * max(path.straight[1].angles)
     assert sum(path.steps.angles) < 1.5 * angle_between(*found.latents[[0, 3]])
 
 
 def test_both_directions_give_one_path(found):
-    there = find_path(found._session, found, 1, 2, frames=9)
+    forth = find_path(found._session, found, 1, 2, frames=9)
     back = find_path(found._session, found, 2, 1, frames=9)
-    assert_close(there.rows["latents"], back.rows["latents"].flip(0), atol=2e-2, rtol=0)
+    assert_close(forth.rows["latents"], back.rows["latents"].flip(0), atol=2e-2, rtol=0)
 
 
-def test_the_ends_cost_nothing_and_every_try_is_counted(found):
+def test_the_ends_cost_nothing_and_every_attempt_is_counted(found):
     path = find_path(found._session, found, 0, 1, frames=5)
     assert path.records[0].evaluations == path.records[4].evaluations == 0
     assert all(record.forwards >= 1 for record in path.records[1:4])
@@ -138,7 +138,7 @@ def test_a_jump_is_smoothed_where_it_can_be(found):
 
 
 def test_frames_that_cannot_be_members_are_marked(found):
-    session = replace(found._session, budget=1e-6)  # a look, and no move
+    session = replace(found._session, budget=1e-6)  # one evaluation, and no step
     path = find_path(session, found, 0, 3, frames=5)
     assert path.members[0] == 0
     assert path.members[-1] == 4
@@ -148,8 +148,8 @@ def test_frames_that_cannot_be_members_are_marked(found):
     assert len(path.steps.angles) == len(path.members) - 1
 
 
-def test_a_set_in_two_pieces_is_crossed_by_a_jump_that_shows():
-    """y = x^2 on the line: members at -1 and 1 alone, so the one step is from one to the other."""
+def test_a_set_in_two_pieces_is_crossed_by_a_visible_jump():
+    """y = x^2 on the line: members only at -1 and 1, so one step leads from one to the other."""
 
     class Square(Linear):
         def measure(self, samples):
@@ -183,8 +183,8 @@ def test_the_command_writes_a_folder_whose_frames_are_members(run):
     assert written["steps"]["largest_angle"] == max(written["steps"]["angles"])
     assert written["straight"]["inside"] == sum(loss < 1e-5 for loss in written["straight"]["losses"]) < 7
     assert not list(run.glob("paths/*.part"))
-    with Image.open(outcome.path / "path.png") as picture:
-        assert picture.width > 600
+    with Image.open(outcome.path / "path.png") as image:
+        assert image.width > 600
 
 
 def test_json_is_what_is_written_and_a_second_path_replaces_the_first(run):
@@ -195,7 +195,7 @@ def test_json_is_what_is_written_and_a_second_path_replaces_the_first(run):
     assert len(json.loads((folder / "path.json").read_text())["frames"]) == 3
 
 
-def test_frames_that_are_no_members_end_with_code_3(run, tmp_path):
+def test_frames_that_are_not_members_end_with_code_3(run, tmp_path):
     path = tmp_path / "run"
     shutil.copytree(run, path)
     info = json.loads((path / "run.json").read_text())
@@ -236,8 +236,8 @@ def test_no_run_folder(tmp_path):
     assert_one_error(run_cli("path", tmp_path, 1, 2), 1, "not a run folder")
 
 
-def test_pictures_of_garments(tmp_path):
-    """Frames, strip and animation; the pictures are the frames' samples, and blank where there is no member."""
+def test_images_of_garments(tmp_path):
+    """Frames, filmstrip and animation: only frames that are members have an image, that of their sample."""
     path = tmp_path / "run"
     assert run_cli("run", "-g", "toy:fashion,steps=2", "--query", 3, "-n", 2, "--seed", 1, "--out", path).code == 0
     outcome = run_cli("path", path, 0, 1, "--frames", 4, "--gif")
@@ -247,8 +247,8 @@ def test_pictures_of_garments(tmp_path):
     members = [frame for frame in written["frames"] if frame["status"] == "member"]
     assert {frame["image"] for frame in members} == {f"frames/{p.name}" for p in (outcome.path / "frames").iterdir()}
     for frame in members:
-        with Image.open(outcome.path / frame["image"]) as picture:
-            pixels = torch.from_numpy(np.array(picture)) / 255
+        with Image.open(outcome.path / frame["image"]) as image:
+            pixels = torch.from_numpy(np.array(image)) / 255
         assert_close(pixels, tensors["samples"][frame["index"], 0].clamp(0, 1), atol=1 / 255, rtol=0)
     with Image.open(outcome.path / "path.gif") as animation:
         assert animation.n_frames == 2 * len(members) - 2

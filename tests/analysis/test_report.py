@@ -1,4 +1,4 @@
-"""The report: what is on the page, and what never is."""
+"""The report: content of the page, and content that never gets onto it."""
 
 import json
 import re
@@ -9,19 +9,19 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 import torch
-from made_runs import EVIL, data_of, made, page_of, picture
+from made_runs import EVIL, data_of, decode_image, made, page_of
 from running import assert_one_error, read_run, run_circles, run_cli
 from safetensors.torch import load_file, save_file
 
-from equidiff.analysis.report.again import again
 from equidiff.analysis.report.charts import histogram
-from equidiff.analysis.report.numbers import keys_of
+from equidiff.analysis.report.reproduce import reproduction_command
+from equidiff.analysis.report.sort_keys import sort_keys
 from equidiff.run.info import read_info
 from equidiff.run.invariant_set import InvariantSet
 
 
 class Page(HTMLParser):
-    """The tags of a page, the text of each kind of element, and whatever leads outside."""
+    """Tags of a page, text of each kind of element, and links that lead outside."""
 
     def __init__(self, text):
         super().__init__()
@@ -65,14 +65,14 @@ def test_report_of_a_run(garments):
     assert [member["title"] for member in data_of(text)["members"]] == ["sample 0", "sample 1"]
 
 
-def test_report_is_written_where_it_is_to_be(garments, tmp_path):
+def test_report_is_written_to_the_given_file(garments, tmp_path):
     outcome = run_cli("report", garments, "--out", tmp_path / "page.html")
     assert outcome.path == tmp_path / "page.html"
     assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
     assert_one_error(run_cli("report", garments, "--out", tmp_path / "no" / "page.html"), 1, "--out report.html")
 
 
-def test_pictures_are_not_needed(garments, tmp_path):
+def test_the_folder_of_images_is_not_needed(garments, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(garments, copy)
     shutil.rmtree(copy / "images")
@@ -88,12 +88,12 @@ def test_report_of_points(tmp_path):
     assert data_of(text)["what"] == "Point"
 
 
-def test_what_is_no_member_is_counted_and_not_shown():
+def test_samples_that_are_not_members_are_counted_but_not_shown():
     found = made(count=3, others=2)
     text = page_of(found)
     assert [member["title"] for member in data_of(text)["members"]] == ["sample 0", "sample 1", "sample 2"]
     assert "2 of 5 samples are not members" in text
-    others = text[text.index('id="others"') : text.index('id="again"')]
+    others = text[text.index('id="others"') : text.index('id="reproduce"')]
     assert "not converged" in others
     assert "broke" in others
     assert "<img" not in others
@@ -111,15 +111,15 @@ def test_everything_is_escaped():
         status=EVIL,
     )
     text = page_of(found, f"runs/{EVIL}", [EVIL])
-    plain = Page(page_of(made()))
-    assert Page(text).tags.count("script") == plain.tags.count("script") == 2
+    harmless = Page(page_of(made()))
+    assert Page(text).tags.count("script") == harmless.tags.count("script") == 2
     assert EVIL not in text
     assert data_of(text)["keys"][1]["unit"] == EVIL
 
 
 def test_numbers_that_members_are_sorted_by():
     found = made(count=3, others=1)
-    keys = {key.name: key.values for key in keys_of(found)}
+    keys = {key.name: key.values for key in sort_keys(found)}
     assert keys["index"] == [0, 1, 2]
     np.testing.assert_allclose(keys["error"], [0, 0.01, 0.02], atol=1e-6)
     pixels = (found.samples.numpy() * 255).round() / 255
@@ -133,7 +133,7 @@ def test_numbers_that_members_are_sorted_by():
 def test_a_query_of_another_size_and_kind_is_compared_all_the_same():
     found = made(count=2, channels=3)
     grey = InvariantSet(found.info, found.records, found.rows, torch.full((1, 1, 20, 30), 0.25))
-    keys = {key.name: key.values for key in keys_of(grey)}
+    keys = {key.name: key.values for key in sort_keys(grey)}
     pixels = (found.samples.numpy() * 255).round() / 255
     far = [np.sqrt(np.mean((each - round(0.25 * 255) / 255) ** 2)) for each in pixels]
     np.testing.assert_allclose(keys["distance"], far, rtol=1e-4)
@@ -141,7 +141,7 @@ def test_a_query_of_another_size_and_kind_is_compared_all_the_same():
 
 
 def test_numbers_that_are_not_known_are_absent():
-    names = [key.name for key in keys_of(made(count=1, query=False))]
+    names = [key.name for key in sort_keys(made(count=1, query=False))]
     assert names == ["index", "error", "norm"]
 
 
@@ -174,9 +174,9 @@ def test_histogram_of_values_that_hardly_differ(values):
     assert len(set(labels)) == len(labels)
 
 
-def test_the_command_makes_the_run_again(tmp_path):
+def test_the_command_reproduces_the_run(tmp_path):
     path = run_circles("-n", 3, "--tolerance", 1e-4, "--seed", 5, "--query", 1, "--out", tmp_path / "run").path
-    command, note = again(read_info(path))
+    command, note = reproduction_command(read_info(path))
     assert note == ""
     words = shlex.split(command)
     assert words[0] == "equidiff"
@@ -189,23 +189,25 @@ def test_the_command_makes_the_run_again(tmp_path):
 
 
 def test_the_command_survives_a_shell():
-    info = made(options={"samples": 4, "batch": 2, "query": "my pictures/a $HOME; rm.png"}).info
-    words = shlex.split(again(info)[0])
-    assert words[words.index("--query") + 1] == "my pictures/a $HOME; rm.png"
+    info = made(options={"samples": 4, "batch": 2, "query": "my images/a $HOME; rm.png"}).info
+    words = shlex.split(reproduction_command(info)[0])
+    assert words[words.index("--query") + 1] == "my images/a $HOME; rm.png"
     target = {"values": [-1.5, 0.1], "names": ["a", "b"], "unit": "activation", "source": "--target"}
     info = made(target=target, versions={"equidiff": "0.1.0", "./a file.py": "a file"}).info
-    words = shlex.split(again(info)[0])
+    words = shlex.split(reproduction_command(info)[0])
     assert "--target=-1.5,0.1" in words
     assert words[words.index("--plugin") + 1] == "./a file.py"
 
 
-def test_what_was_made_in_python_has_no_command():
+def test_objects_made_in_python_have_no_command():
     info = made(specs={"generator": "<a.B>", "objective": "neuron:17", "regularizer": "none", "solver": "auto"}).info
-    command, note = again(info)
+    command, note = reproduction_command(info)
     assert command is None
     assert "&lt;a.B&gt;" in page_of(made(specs=info.specs))
     assert "made in Python" in note
-    words, note = again(made(options={"samples": 4, "batch": 2, "query": "a tensor given in Python"}).info)
+    words, note = reproduction_command(
+        made(options={"samples": 4, "batch": 2, "query": "a tensor given in Python"}).info
+    )
     assert "--target=0.5" in words
     assert "given in Python" in note
 
@@ -214,28 +216,28 @@ def test_the_angle_that_a_run_recorded_is_a_distance():
     found = made(count=2, others=1)
     for record, angle in zip(found.records, (0.5, 1.5), strict=False):
         object.__setattr__(record, "distance", angle)
-    keys = {key.name: key for key in keys_of(found)}
+    keys = {key.name: key for key in sort_keys(found)}
     assert (keys["distance"].values, keys["distance"].unit) == ([0.5, 1.5], "rad")
-    assert keys["pixels"].values == {key.name: key for key in keys_of(made(count=2, others=1))}["distance"].values
+    assert keys["pixels"].values == {key.name: key for key in sort_keys(made(count=2, others=1))}["distance"].values
 
 
 def test_spectra_share_one_scale():
     found = made(count=2, others=1, size=16)
     found.rows["samples"][0] = 0.5  # no power at any frequency but zero
     data = data_of(page_of(found))
-    blank, noise = (picture(member["spectrum"]) for member in data["members"])
+    blank, noise = (decode_image(member["spectrum"]) for member in data["members"])
     middle = np.zeros((16, 16), bool)
     middle[8, 8] = True
     assert (blank[~middle] == blank[0, 0]).all()
     assert noise[~middle].astype(float).mean() > blank[0, 0].astype(float).mean()
 
 
-def test_pictures_of_a_small_run_lose_nothing():
+def test_images_of_a_small_run_are_lossless():
     found = made(count=1, size=8, channels=3)
     text = page_of(found)
     uris = re.findall(r'<img class="visual pixelated" src="([^"]+)" alt="sample 0"', text)
     expected = (found.samples[0].permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
-    assert (picture(uris[0]) == expected).all()
+    assert (decode_image(uris[0]) == expected).all()
 
 
 def test_256_members_of_256_pixels_are_below_60_megabytes():
@@ -246,7 +248,7 @@ def test_256_members_of_256_pixels_are_below_60_megabytes():
 
 
 def detailed(count):
-    """Members with more detail than photographs have: power falls as 1 / frequency, not as its square."""
+    """Members with more detail than photographs: power falls as 1 / frequency, not as 1 / frequency squared."""
     found = made(count=count, size=256, channels=3, others=1)
     frequency = torch.hypot(torch.fft.fftfreq(256)[:, None], torch.fft.fftfreq(256)[None]).clamp(min=1 / 256)
     pink = torch.fft.ifft2(torch.fft.fft2(found.rows["samples"] - 0.5) * frequency.rsqrt()).real

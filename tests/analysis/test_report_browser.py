@@ -1,4 +1,4 @@
-"""The report in a browser, clicked through as a person would. Skipped where there is no Chromium."""
+"""The report in a browser, used as a person would. Skipped without Chromium."""
 
 import json
 import shutil
@@ -16,7 +16,7 @@ PHONE = {"width": 390, "height": 844}
 
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the PATH: apt-get install chromium"),
-    pytest.mark.enable_socket,  # the browser is spoken to through a pipe of an event loop, which wants socket pairs
+    pytest.mark.enable_socket,  # playwright talks to the browser through an event loop, which needs socket pairs
 ]
 
 
@@ -30,7 +30,7 @@ def browser():
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
-    """Twelve members and four others, with attribution maps and metrics; names that would be code if they could."""
+    """Twelve members and four others, with attribution maps and metrics; names that try to inject code."""
     folder = tmp_path_factory.mktemp("page")
     (folder / "attributions").mkdir()
     maps = {"query": torch.randn(1, 8, 8), "members": torch.randn(12, 8, 8)}
@@ -51,7 +51,7 @@ def page(browser, report):
 
 
 class opened:
-    """A page that must ask for nothing but itself, and make no error."""
+    """A page that may request nothing but itself, and may cause no error."""
 
     def __init__(self, browser, report, **how):
         self.context = browser.new_context(**how)
@@ -74,7 +74,7 @@ class opened:
 
 
 def titles(page):
-    """The members that are shown, in order."""
+    """Positions of the members shown, in order."""
     return page.eval_on_selector_all(
         "#grid li:not([hidden]) .card", "cards => cards.map(card => Number(card.dataset.at))"
     )
@@ -83,7 +83,7 @@ def titles(page):
 def test_members_are_sorted(page):
     assert titles(page) == list(range(12))
     page.select_option("#sort", "error")
-    # the values that were made are off by 0, 0.01, 0.02, 0, ...
+    # the synthetic values have errors 0, 0.01, 0.02, 0, ...
     assert titles(page) == [0, 3, 6, 9, 1, 4, 7, 10, 2, 5, 8, 11]
     page.click("#direction")
     assert titles(page) == [2, 5, 8, 11, 1, 4, 7, 10, 0, 3, 6, 9]
@@ -107,7 +107,7 @@ def test_a_member_beside_the_query(page):
     assert page.is_visible("#viewer")
     assert page.inner_text("#viewed") == "sample 4"
     headings = page.eval_on_selector_all("#pairs h3", "all => all.map(each => each.textContent)")
-    assert headings == ["Picture", "Spectrum", "saliency"]
+    assert headings == ["Image", "Spectrum", "saliency"]
     widths = page.eval_on_selector_all("#pairs img", "all => all.map(each => each.naturalWidth)")
     assert widths == [8] * 6
     own = page.get_attribute(".card[data-at='4'] img", "src")
@@ -133,15 +133,15 @@ def test_the_keyboard_alone(page):
     assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
     page.keyboard.press("Enter")
     assert page.inner_text("#viewed") == "sample 3"
-    page.keyboard.press("ArrowRight")  # the next as they are sorted
+    page.keyboard.press("ArrowRight")  # the next one in sorted order
     assert page.inner_text("#viewed") == "sample 6"
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("ArrowLeft")
-    page.keyboard.press("ArrowLeft")  # there is none before the first
+    page.keyboard.press("ArrowLeft")  # there is nothing before the first
     assert page.inner_text("#viewed") == "sample 0"
     page.keyboard.press("Escape")
     assert not page.is_visible("#viewer")
-    # the browser tells of a closed dialog after it is closed
+    # the close event comes after the dialog has closed
     expect(page.locator(":focus")).to_have_attribute("data-at", "0")
     page.keyboard.press("End")
     assert page.evaluate("document.activeElement.dataset.at") == "11"
@@ -189,7 +189,7 @@ def test_in_print(page):
 
 def test_names_are_text(page):
     assert EVIL in page.inner_text("#metrics")
-    assert EVIL in page.inner_text("#again")
+    assert EVIL in page.inner_text("#reproduce")
     assert page.eval_on_selector_all("script", "all => all.length") == 2
 
 

@@ -1,14 +1,14 @@
-"""What the report makes of the files of other commands."""
+"""The report of a run to whose folder other commands have added files."""
 
 import json
 
 import pytest
 import torch
-from made_runs import EVIL, data_of, made, page_of, picture
+from made_runs import EVIL, data_of, decode_image, made, page_of
 from running import assert_one_error, run_circles, run_cli
 from safetensors.torch import save_file
 
-from equidiff.analysis.report.extras import columns, tables, text_of
+from equidiff.analysis.report.results import columns, tables, text_of
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def broken(tmp_path):
     return path
 
 
-def test_what_other_files_say_is_escaped(tmp_path):
+def test_texts_of_other_files_are_escaped(tmp_path):
     found = made(count=2, others=1)
     (tmp_path / "attributions").mkdir()
     maps = {"query": torch.rand(1, 8, 8), "members": torch.randn(2, 8, 8)}
@@ -71,7 +71,7 @@ def test_metrics_are_on_the_page(tmp_path):
     assert [member["numbers"]["realism"] for member in data_of(text)["members"]] == [25.0, None, 75.0]
 
 
-def test_maps_beside_the_member_they_are_of(tmp_path):
+def test_maps_appear_beside_their_member(tmp_path):
     found = made(count=2, others=1, size=8)
     (tmp_path / "attributions").mkdir()
     members = torch.zeros(2, 8, 8)
@@ -86,7 +86,7 @@ def test_maps_beside_the_member_they_are_of(tmp_path):
     text = page_of(found, tmp_path)
     data = data_of(text)
     assert [each["method"] for each in data["members"][1]["maps"]] == ["saliency"]
-    shown = picture(data["members"][1]["maps"][0]["picture"])
+    shown = decode_image(data["members"][1]["maps"][0]["picture"])
     assert shown.shape == (8, 8, 3)
     assert (shown != shown[0, 0]).any(axis=2).nonzero()[0].tolist() == [2]
     assert len(data["query"]["maps"]) == 1

@@ -1,4 +1,4 @@
-"""Selections against slow second opinions: explicit determinants, loops, and the law of the prior's lengths."""
+"""Selections against slow reference implementations: determinants, loops, and the distribution of latent norms."""
 
 import itertools
 import json
@@ -48,7 +48,7 @@ def test_each_pick_makes_the_determinant_largest(rows, size, seed, with_query):
 
 
 def test_the_greedy_choice_is_near_the_best_of_all():
-    """Of all subsets of four, by brute force; the greedy one need not be the best, but is no poor one."""
+    """Compare with all subsets of four by brute force: the greedy one need not be the best, but comes close."""
     features = draw(9, 3, 4)
     kernel = kernel_of(features).double()
     best = max(torch.det(kernel[list(s)][:, list(s)]).item() for s in itertools.combinations(range(9), 4))
@@ -67,21 +67,21 @@ def test_copies_are_picked_last_and_score_nothing():
 
 
 def test_novelty_is_that_of_the_formula():
-    features, plain, query = draw(5, 3, 1), draw(20, 3, 2), draw(1, 3, 3)
-    rows, others, (at,) = features.tolist(), plain.tolist(), query.tolist()
+    features, prior, query = draw(5, 3, 1), draw(20, 3, 2), draw(1, 3, 3)
+    rows, others, (at,) = features.tolist(), prior.tolist(), query.tolist()
     usual = sorted(min(math.dist(a, b) for j, b in enumerate(others) if j != i) for i, a in enumerate(others))[9]
     far = sorted(math.dist(each, at) for each in others)[9]
-    for row, score, alone in zip(rows, novelty(features, plain, query), novelty(features, plain, None), strict=True):
+    for row, score, alone in zip(rows, novelty(features, prior, query), novelty(features, prior, None), strict=True):
         away = min(math.dist(row, each) for each in others) / usual
         assert alone.item() == pytest.approx(away, rel=1e-6)
         assert score.item() == pytest.approx(math.sqrt(away * math.dist(row, at) / far), rel=1e-6)
 
 
 def test_typicality_is_that_of_the_formula():
-    features, plain = draw(5, 3, 1), draw(20, 3, 2)
-    others = plain.tolist()
+    features, prior = draw(5, 3, 1), draw(20, 3, 2)
+    others = prior.tolist()
     own = sorted(sorted(math.dist(a, b) for j, b in enumerate(others) if j != i)[4] for i, a in enumerate(others))[9]
-    for row, score in zip(features.tolist(), typicality(features, plain), strict=True):
+    for row, score in zip(features.tolist(), typicality(features, prior), strict=True):
         assert score.item() == pytest.approx(own / sorted(math.dist(row, each) for each in others)[4], rel=1e-6)
 
 
@@ -101,7 +101,7 @@ def run(tmp_path_factory):
 
 
 def test_far_points_are_selected_as_diverse(run):
-    """On a ring, four of twelve members: their smallest distance is among the largest of any four."""
+    """The smallest distance between four of twelve members on a ring is among the largest of any four."""
     found = equidiff.InvariantSet.load(run)
     outcome = run_cli("select", run, "--count", 4)
     chosen = [int(word) for word in outcome.stdout.split()]
@@ -124,7 +124,7 @@ def test_novel_and_typical_members_are_the_extremes(run):
     assert len(typical_ones["members"]) == 3
 
 
-def test_what_is_written_and_drawn(run):
+def test_the_selection_is_written_and_drawn(run):
     outcome = run_cli("select", run, "--count", 3, "--json")
     assert outcome.code == 0
     written = json.loads((run / "selections" / "diversity.json").read_text())
@@ -134,20 +134,20 @@ def test_what_is_written_and_drawn(run):
     for member in written["members"]:
         others = [math.dist(points[member["index"]], points[each]) for each in chosen if each != member["index"]]
         assert member["nearest"] == pytest.approx(min(others), rel=1e-5)
-    with Image.open(run / "selections" / "diversity.png") as picture:
-        assert picture.width > 600
+    with Image.open(run / "selections" / "diversity.png") as image:
+        assert image.width > 600
     assert "nearest" not in json.loads(run_cli("select", run, "--count", 1, "--json").stdout)["members"][0]
 
 
-def test_pictures_and_a_feature_space(tmp_path):
+def test_images_and_a_feature_space(tmp_path):
     path = tmp_path / "run"
     arguments = ("-g", "toy:fashion,steps=2", "--query", 3, "-n", 4, "--seed", 1, "--out", path)
     assert run_cli("run", *arguments).code in {0, 3}
     outcome = run_cli("select", path, "--count", 2, "--features", "pixels:8")
     assert outcome.code == 0
     assert "pixels:8" in outcome.stderr
-    with Image.open(path / "selections" / "diversity.png") as picture:
-        assert picture.height < picture.width
+    with Image.open(path / "selections" / "diversity.png") as image:
+        assert image.height < image.width
     assert "under test" in run_cli("select", path, "--count", 2).stderr
 
 
@@ -161,7 +161,7 @@ def test_in_python():
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (("--by", "novelti"), 1, ["way to select named 'novelti'", "did you mean novelty?"]),
+        (("--by", "novelti"), 1, ["criterion named 'novelti'", "did you mean novelty?"]),
         (("--count", "13"), 2, ["--count 13", "from 1 to 12", "--count 12"]),
         (("--count", "0"), 2, ["--count 0", "--count 1"]),
         (("--features", "pixels"), 1, ["makes points"]),

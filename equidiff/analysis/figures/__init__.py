@@ -1,1 +1,1 @@
-"""Drawings of a run: its overview, the plane, and the thesis's figures."""
+"""Figures of a run: the contact sheet, the contour plot, and the figures of the thesis."""

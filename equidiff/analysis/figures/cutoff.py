@@ -1,4 +1,4 @@
-"""Figure 4.5 of the thesis: what becomes of the measurement without the high frequencies."""
+"""Figure 4.5 of the thesis: the measurement without high frequencies."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def unfit(found: InvariantSet) -> str | None:
-    """Why it cannot be drawn of this run; None where it can."""
-    return None if is_image(found.samples) else "its samples are no pictures"
+def unsupported(found: InvariantSet) -> str | None:
+    """Reason why this figure cannot be drawn of a run; None if it can."""
+    return None if is_image(found.samples) else "its samples are not images"
 
 
 def rows(found: InvariantSet) -> int:
-    """Rows that go through generator or objective."""
+    """Number of rows that go through generator or objective."""
     return len(found) + (found.query is not None)
 
 
 def draw(source: Source) -> Figure:
-    """The measurement of low-passed pictures against the cut-off: the query, and the members with their spread.
+    """Draw the measurement of low-passed images against the cut-off: the query, and the members with their spread.
 
-    Of several outputs it is the length of the difference from the target.
+    Several outputs are drawn as their distance from the target.
     """
     found, problem = source.found, source.parts.problem
     samples = found.samples if source.query is None else torch.cat([source.query, found.samples])
-    curves = source.through(lambda rows: cutoff_curve(problem, rows), samples, "filtering", axis=1)
-    values, level, label = _shown(curves, found)
+    curves = source.apply(lambda rows: cutoff_curve(problem, rows), samples, "filtering", axis=1)
+    values, level, label = _plotted(curves, found)
     query, members = (None, values) if source.query is None else (values[:, 0], values[:, 1:])
     figure = Figure(figsize=(7.6, 4.2), dpi=150, layout="constrained")
     axes = figure.add_subplot(xlabel="cut-off of the low-pass filter / Nyquist frequency", ylabel=label)
@@ -58,8 +58,8 @@ def draw(source: Source) -> Figure:
     return figure
 
 
-def _shown(curves: Tensor, found: InvariantSet) -> tuple[np.ndarray, float, str]:
-    """What is drawn of `[cutoffs, rows, m]`: `[cutoffs, rows]`, where the target is, and the axis label."""
+def _plotted(curves: Tensor, found: InvariantSet) -> tuple[np.ndarray, float, str]:
+    """Values to plot `[cutoffs, rows]`, from `[cutoffs, rows, m]`, with the level of the target and the axis label."""
     if len(found.target) == 1:
         return curves[:, :, 0].numpy(), float(found.target[0]), unit_label(found)
     return (curves - found.target).norm(dim=2).numpy(), 0.0, f"distance from the target ({unit_label(found)})"

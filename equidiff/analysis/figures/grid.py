@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 
-from equidiff.analysis.figures.overview import COLUMNS, MOST, footnote, headline, show_values, shown_value
+from equidiff.analysis.figures.captions import footnote, format_values, headline, shown_value
+from equidiff.analysis.figures.contact_sheet import COLUMNS, MOST
 from equidiff.analysis.figures.source import MEMBER, Source
 from equidiff.images.convert import is_image, to_image
 from equidiff.run.invariant_set import InvariantSet
@@ -19,18 +20,18 @@ if TYPE_CHECKING:
 CELL = 1.05  # inches
 
 
-def unfit(found: InvariantSet) -> str | None:
-    """Why it cannot be drawn of this run; None where it can."""
-    return None if is_image(found.samples) else "its samples are no pictures"
+def unsupported(found: InvariantSet) -> str | None:
+    """Reason why this figure cannot be drawn of a run; None if it can."""
+    return None if is_image(found.samples) else "its samples are not images"
 
 
 def rows(found: InvariantSet) -> int:
-    """Rows that go through generator or objective."""
+    """Number of rows that go through generator or objective."""
     return 0
 
 
 def draw(source: Source) -> Figure:
-    """The query on the left, members beside it. What is no member is counted below, and not shown."""
+    """Draw the query on the left and members beside it; samples that are not members are only counted."""
     found = source.found
     members = found.members[:MOST]
     lines = math.ceil(len(members) / COLUMNS)
@@ -43,12 +44,12 @@ def draw(source: Source) -> Figure:
     target = found.info.target.values
     if found.query is not None:
         axes = figure.add_subplot(layout[:wide, :wide])
-        _put(axes, found.query[0], "query" + (f": {show_values(target, target)}" if len(target) == 1 else ""))
+        _put(axes, found.query[0], "query" + (f": {format_values(target, target)}" if len(target) == 1 else ""))
         for spine in axes.spines.values():
             spine.set(visible=True, color=MEMBER, linewidth=2)
     for position, (record, sample) in enumerate(zip(members, found.samples, strict=False)):
         line, column = divmod(position, across)
-        caption = show_values(shown_value(record), target) if shown_value(record) else ""
+        caption = format_values(shown_value(record), target) if shown_value(record) else ""
         _put(figure.add_subplot(layout[line, wide + column]), sample, caption)
     note = footnote(found, len(members))
     if note:
@@ -57,8 +58,8 @@ def draw(source: Source) -> Figure:
 
 
 def _put(axes: Axes, sample: Tensor, caption: str) -> None:
-    picture = to_image(sample)
-    axes.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="nearest" if max(picture.size) < 128 else "auto")
+    image = to_image(sample)
+    axes.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest" if max(image.size) < 128 else "auto")
     axes.set(xticks=[], yticks=[])
     axes.set_xlabel(caption, fontsize=9)
     for spine in axes.spines.values():

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from equidiff.analysis.figures.overview import footnote, headline
-from equidiff.analysis.figures.plane import plot_plane
+from equidiff.analysis.figures.captions import footnote, headline
+from equidiff.analysis.figures.contour_plot import plot_contours
 from equidiff.analysis.figures.source import Source
 from equidiff.run.invariant_set import InvariantSet
 
@@ -13,20 +13,20 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def unfit(found: InvariantSet) -> str | None:
-    """Why it cannot be drawn of this run; None where it can."""
-    return None if found.samples.shape[1:] == (2,) else "its samples are no points in the plane"
+def unsupported(found: InvariantSet) -> str | None:
+    """Reason why this figure cannot be drawn of a run; None if it can."""
+    return None if found.samples.shape[1:] == (2,) else "its samples are not points in the plane"
 
 
 def rows(found: InvariantSet) -> int:
-    """Rows that go through generator or objective, as far as they are counted."""
+    """Number of rows to count for a progress bar: the plot is quick."""
     return 0
 
 
 def draw(source: Source) -> Figure:
-    """The objective's values as a map, the level curve of the target, and the members."""
+    """Draw the objective's values as colours, the level curve of the target, and the members."""
     found = source.found
-    figure = plot_plane(
+    figure = plot_contours(
         found, lambda points: source.parts.problem.objective.measure(points.to(source.parts.device)), headline(found)
     )
     note = footnote(found, len(found))

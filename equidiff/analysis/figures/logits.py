@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from equidiff.analysis.figures.overview import tolerated
+from equidiff.analysis.figures.captions import tolerated_deviation
 from equidiff.analysis.figures.source import MEMBER, QUERY, TARGET, Source, unit_label
 from equidiff.run.invariant_set import InvariantSet
 
@@ -17,23 +17,23 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-NAMED = 24  # outputs, up to which all are shown by name
-STRONGEST = 10  # shown by name where there are more
+NAMED = 24  # outputs; up to this many, all are shown by name
+STRONGEST = 10  # outputs shown by name if there are more
 LONGEST = 28  # letters of a name
 
 
-def unfit(found: InvariantSet) -> str | None:
-    """Why it cannot be drawn of this run; None where it can."""
+def unsupported(found: InvariantSet) -> str | None:
+    """Reason why this figure cannot be drawn of a run; None if it can."""
     return None
 
 
 def rows(found: InvariantSet) -> int:
-    """Rows that go through generator or objective."""
+    """Number of rows that go through generator or objective."""
     return 0
 
 
 def draw(source: Source) -> Figure:
-    """One output: how members' values lie about the target. Several: each output of the query and of the members."""
+    """Draw a histogram of the members' values; for several outputs, each output of the query and of the members."""
     found = source.found
     outputs = len(found.target)
     if outputs == 1:
@@ -48,7 +48,7 @@ def draw(source: Source) -> Figure:
         _lines(left, source)
         named.sort(key=lambda output: -float(found.target[output]))
         _named(right, source, named[:STRONGEST])
-        right.set_title(f"the {STRONGEST} highest of the {source.whose}")
+        right.set_title(f"the {STRONGEST} highest of the {source.target_name}")
     figure.suptitle(f"{source.title}: {len(found)} members", x=0.01, ha="left", fontsize=11)
     return figure
 
@@ -57,12 +57,12 @@ def _distribution(source: Source) -> Figure:
     found = source.found
     figure = Figure(figsize=(6.4, 3.8), dpi=150, layout="constrained")
     axes = figure.add_subplot(xlabel=unit_label(found), ylabel="members")
-    values, target, reach = found.measurements[:, 0].numpy(), float(found.target[0]), tolerated(found)
+    values, target, reach = found.measurements[:, 0].numpy(), float(found.target[0]), tolerated_deviation(found)
     if reach is not None:
         axes.axvspan(target - reach, target + reach, color=TARGET, alpha=0.15, lw=0, label="allowed by the tolerance")
     bins = min(max(math.ceil(2 * math.sqrt(len(values))), 6), 24)
     axes.hist(values, bins=bins, color=MEMBER, edgecolor="white", linewidth=0.6, label="members")
-    axes.axvline(target, color=QUERY, linestyle="--", label=source.whose)
+    axes.axvline(target, color=QUERY, linestyle="--", label=source.target_name)
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.ticklabel_format(axis="x", useOffset=False)
     # beside the plot: inside, it would hide a bar sooner or later
@@ -72,7 +72,7 @@ def _distribution(source: Source) -> Figure:
 
 
 def _named(axes: Axes, source: Source, outputs: Sequence[int]) -> None:
-    """A line for each output, from the top: the query's value, and every member's."""
+    """Draw a line for each output, from the top: the query's value, and every member's."""
     found = source.found
     names = [_short(found.info.target.names[output]) for output in outputs]
     places = list(range(len(outputs)))
@@ -80,7 +80,7 @@ def _named(axes: Axes, source: Source, outputs: Sequence[int]) -> None:
     for row in values:
         axes.plot(row, places, "o", color=MEMBER, alpha=max(0.15, 1 / math.sqrt(len(values))), markersize=5, mew=0)
     axes.plot([], [], "o", color=MEMBER, label="members", markersize=5, mew=0)
-    axes.plot(target, places, "|", color=QUERY, markersize=15, mew=2, label=source.whose)
+    axes.plot(target, places, "|", color=QUERY, markersize=15, mew=2, label=source.target_name)
     axes.set(yticks=places, yticklabels=names, xlabel=unit_label(found))
     axes.set_ylim(len(outputs) - 0.4, -0.6)
     axes.grid(axis="y", color="0.9")
@@ -89,7 +89,7 @@ def _named(axes: Axes, source: Source, outputs: Sequence[int]) -> None:
 
 
 def _lines(axes: Axes, source: Source) -> None:
-    """All outputs along an axis: the query's, the members' mean, and their range."""
+    """Draw all outputs along an axis: the query's, the members' mean, and their range."""
     found = source.found
     values, places = found.measurements.numpy(), list(range(len(found.target)))
     axes.fill_between(
@@ -102,7 +102,7 @@ def _lines(axes: Axes, source: Source) -> None:
         label="members, lowest to highest",
     )
     axes.plot(places, values.mean(axis=0), color=MEMBER, lw=1, label="members, mean")
-    axes.plot(places, found.target.numpy(), color=QUERY, lw=1, ls="--", label=source.whose)
+    axes.plot(places, found.target.numpy(), color=QUERY, lw=1, ls="--", label=source.target_name)
     axes.set(xlabel="output", ylabel=unit_label(found), title="all outputs")
     axes.margins(x=0.01)
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3, frameon=False)

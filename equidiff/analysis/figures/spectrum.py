@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 
-from equidiff.analysis.figures.source import MEMBER, PLAIN, QUERY, Source
+from equidiff.analysis.figures.source import MEMBER, PRIOR, QUERY, Source
 from equidiff.images.convert import is_image
 from equidiff.metrics.spectral import ROUNDING, mean_log_spectrum, radial_frequencies, radial_spectrum
 from equidiff.numerics.random import Stream, prior_latents
@@ -20,28 +20,28 @@ MOST = 64  # members, and prior samples
 SMALLEST = 4  # pixels a side
 
 
-def unfit(found: InvariantSet) -> str | None:
-    """Why it cannot be drawn of this run; None where it can."""
+def unsupported(found: InvariantSet) -> str | None:
+    """Reason why this figure cannot be drawn of a run; None if it can."""
     if not is_image(found.samples):
-        return "its samples are no pictures"
-    return "its pictures are too small" if min(found.samples.shape[2:]) < SMALLEST else None
+        return "its samples are not images"
+    return "its images are too small" if min(found.samples.shape[2:]) < SMALLEST else None
 
 
 def rows(found: InvariantSet) -> int:
-    """Rows that go through generator or objective."""
+    """Number of rows that go through generator or objective."""
     return min(len(found), MOST)
 
 
 def draw(source: Source) -> Figure:
-    """Mean log spectra as pictures on one scale, their difference, and the power along the radius.
+    """Draw mean log spectra as images on one scale, their difference, and the power by radius.
 
-    Prior samples are as many as members, of the same generator; of more than `MOST`, the first ones.
+    There are as many prior samples as members, from the same generator; both are at most `MOST`, from the first.
     """
     members = source.found.samples[:MOST]
     generator = source.parts.problem.generator
     latents = prior_latents(generator, len(members), source.found.info.seed, Stream.CONTROL)
-    plain = source.through(generator.generate, latents, "drawing prior samples")
-    sets = {f"{len(members)} members": members, f"{len(plain)} prior samples": plain}
+    prior = source.apply(generator.generate, latents, "drawing prior samples")
+    sets = {f"{len(members)} members": members, f"{len(prior)} prior samples": prior}
     if source.query is not None:
         sets = {"query": source.query, **sets}
     maps = {name: mean_log_spectrum(samples) for name, samples in sets.items()}
@@ -49,7 +49,7 @@ def draw(source: Source) -> Figure:
     layout = figure.add_gridspec(2, len(maps) + 1, height_ratios=(1.05, 1))
     _maps([figure.add_subplot(layout[0, column]) for column in range(len(maps) + 1)], maps)
     _radial(figure.add_subplot(layout[1, :]), sets)
-    figure.suptitle(f"{source.title}: where pictures have their power", x=0.01, ha="left", fontsize=11)
+    figure.suptitle(f"{source.title}: power spectra of the images", x=0.01, ha="left", fontsize=11)
     return figure
 
 
@@ -62,8 +62,8 @@ def _maps(panels: list[Axes], maps: dict[str, Tensor]) -> None:
         axes.set_title(name)
         if axes is panels[-2]:
             axes.figure.colorbar(shown, ax=panels[:-1], label="log10 of power", shrink=0.8)
-    *_, members, plain = maps.values()
-    difference = members - plain
+    *_, members, prior = maps.values()
+    difference = members - prior
     most = max(float(difference.abs().max()), 1e-6)
     shown = panels[-1].imshow(difference.numpy(), vmin=-most, vmax=most, cmap="PuOr", **place)
     panels[-1].set_title("members minus prior")
@@ -75,7 +75,7 @@ def _maps(panels: list[Axes], maps: dict[str, Tensor]) -> None:
 
 
 def _radial(axes: Axes, sets: dict[str, Tensor]) -> None:
-    for (name, samples), colour in zip(sets.items(), (QUERY, MEMBER, PLAIN)[-len(sets) :], strict=True):
+    for (name, samples), colour in zip(sets.items(), (QUERY, MEMBER, PRIOR)[-len(sets) :], strict=True):
         frequencies = radial_frequencies(*samples.shape[2:]).numpy()
         logarithms = (radial_spectrum(samples) + ROUNDING).log10().numpy()
         mean = logarithms.mean(axis=0)
@@ -84,5 +84,5 @@ def _radial(axes: Axes, sets: dict[str, Tensor]) -> None:
             spread = logarithms.std(axis=0, ddof=1)
             axes.fill_between(frequencies, mean - spread, mean + spread, color=colour, alpha=0.18, lw=0)
     axes.set(xlabel="spatial frequency / Nyquist frequency", ylabel="log10 of power", xlim=(0, 1))
-    axes.set_title("power along the radius; bands are one standard deviation between pictures")
+    axes.set_title("power by radius; bands are one standard deviation across images")
     axes.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)

@@ -1,1 +1,1 @@
-"""A path between two members that stays inside the set."""
+"""Paths between two members that stay inside the set."""

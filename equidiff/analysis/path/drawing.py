@@ -1,4 +1,4 @@
-"""`path.png`: the frames of a path beside each other, with their values."""
+"""`path.png`: a filmstrip of the frames of a path, with their values."""
 
 from __future__ import annotations
 
@@ -7,43 +7,43 @@ import math
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from equidiff.analysis.figures.overview import headline, show_values, shown_value
-from equidiff.analysis.figures.plane import Marked, Measure, draw_plane
+from equidiff.analysis.figures.captions import format_values, headline, shown_value
+from equidiff.analysis.figures.contour_plot import Highlight, Measure, draw_contour_plot
 from equidiff.analysis.path.search import SetPath
 from equidiff.images.canvas import ACCENT, CAPTION, CELL, FAINT, GAP, INK, MARGIN, fit, font
 from equidiff.images.convert import is_image, to_image
 from equidiff.run.invariant_set import InvariantSet
 
 COLUMNS = 9
-ZOOM = 3  # of an animation's frames
+ZOOM = 3  # of the frames of an animation
 BLANK = "#eaeef2"
 
 
 def draw_path(path: SetPath, found: InvariantSet, measure: Measure) -> Image.Image | None:
-    """The path; in the plane, a line on the map of the objective.
+    """Draw the path as a filmstrip; for points, as a line on the contour plot.
 
     Args:
-        path: what to show. Frames that are not members are left blank, and said to be.
+        path: the path to show. Frames that are not members are left blank and captioned so.
         found: the set that it lies in.
-        measure: the objective, from samples to measurements; for the map.
+        measure: the objective, from samples to measurements; for the contour plot.
 
     Returns:
-        The picture; None where samples cannot be drawn.
+        The image; None if the samples cannot be drawn.
     """
     titles = headline(found)[0], _subtitle(path)
     if is_image(found.samples):
-        return _draw_strip(path, found, titles)
+        return _draw_filmstrip(path, found, titles)
     if found.samples.shape[1:] != (2,):
         return None
-    marked = Marked("path", path.rows["samples"][path.members], joined=True)
-    return draw_plane(found, measure, titles, "", marked)
+    highlight = Highlight("path", path.rows["samples"][path.members], joined=True)
+    return draw_contour_plot(found, measure, titles, "", highlight)
 
 
 def animate(path: SetPath, side: int = ZOOM * CELL) -> list[Image.Image]:
-    """The frames that are members, there and back again, each as large as fits in a square."""
+    """Draw the frames that are members, forward and back again, each fitted into a square."""
     samples = path.rows["samples"][path.members]
-    pictures = [fit(to_image(sample), side) for sample in samples]
-    return [*pictures, *pictures[-2:0:-1]]
+    images = [fit(to_image(sample), side) for sample in samples]
+    return [*images, *images[-2:0:-1]]
 
 
 def _subtitle(path: SetPath) -> str:
@@ -51,7 +51,7 @@ def _subtitle(path: SetPath) -> str:
     return f"member {first} to member {second}: {len(path.members)} of {len(path.records)} frames are members"
 
 
-def _draw_strip(path: SetPath, found: InvariantSet, titles: tuple[str, str]) -> Image.Image:
+def _draw_filmstrip(path: SetPath, found: InvariantSet, titles: tuple[str, str]) -> Image.Image:
     count = len(path.records)
     rows = math.ceil(count / COLUMNS)
     columns = math.ceil(count / rows)
@@ -68,11 +68,11 @@ def _draw_strip(path: SetPath, found: InvariantSet, titles: tuple[str, str]) -> 
         row, column = divmod(position, columns)
         corner = (MARGIN + column * step, top + row * (step + CAPTION))
         if position in members:
-            caption = show_values(shown_value(record), target)
+            caption = format_values(shown_value(record), target)
             ends = position in {0, count - 1}
             _put(canvas, sample, corner, caption, ACCENT if ends else INK)
         else:
-            _put(canvas, None, corner, "no member", FAINT)
+            _put(canvas, None, corner, "not a member", FAINT)
     return canvas
 
 
@@ -82,6 +82,6 @@ def _put(canvas: Image.Image, sample: Tensor | None, corner: tuple[int, int], ca
     if sample is None:
         draw.rectangle((x, y, x + CELL - 1, y + CELL - 1), fill=BLANK)
     else:
-        picture = fit(to_image(sample), CELL)
-        canvas.paste(picture, (x + (CELL - picture.width) // 2, y + (CELL - picture.height) // 2))
+        image = fit(to_image(sample), CELL)
+        canvas.paste(image, (x + (CELL - image.width) // 2, y + (CELL - image.height) // 2))
     draw.text((x + CELL // 2, y + CELL + 6), caption, ink, font(15), anchor="ma")

@@ -1,4 +1,4 @@
-"""What `equidiff path` leaves in a run folder: `paths/FIRST-SECOND/`, put there in one move."""
+"""Folder that `equidiff path` writes into a run folder: `paths/FIRST-SECOND/`, written atomically."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from safetensors.torch import save_file
 
-from equidiff.analysis.figures.plane import Measure
+from equidiff.analysis.figures.contour_plot import Measure
 from equidiff.analysis.path.drawing import animate, draw_path
 from equidiff.analysis.path.search import SetPath, Steps
 from equidiff.folders import timestamp, unwritable, write_atomically
@@ -22,12 +22,12 @@ FRAME_MS = 120
 
 
 def path_folder(run: Path, ends: tuple[int, int]) -> Path:
-    """Where a path between these members is kept."""
+    """Folder of a path between these members."""
     return run / "paths" / "-".join(f"{end:03d}" for end in ends)
 
 
 def describe_path(path: SetPath, found: InvariantSet) -> dict[str, Any]:
-    """What `path.json` says: numbers that were not measured are absent."""
+    """Content of `path.json`; numbers that were not measured are absent."""
     losses, straight = path.straight
     tolerance = found.info.tolerance
     return {
@@ -39,24 +39,24 @@ def describe_path(path: SetPath, found: InvariantSet) -> dict[str, Any]:
         "counts": {"frames": len(path.records), "members": len(path.members)}
         | {status: sum(each.status == status for each in path.records) for status in (NOT_CONVERGED, FAILED)},
         "evaluations": round(sum(record.evaluations for record in path.records), 3),
-        "steps": _described(path.steps),
+        "steps": _describe_steps(path.steps),
         "straight": {
             "losses": [loss if math.isfinite(loss) else None for loss in losses],
             "inside": sum(loss < tolerance for loss in losses),
-            "steps": _described(straight),
+            "steps": _describe_steps(straight),
         },
         "frames": [json.loads(record.to_json()) | {"image": _image(path, record.index)} for record in path.records],
     }
 
 
 def write_path(run: Path, path: SetPath, found: InvariantSet, measure: Measure, animated: bool) -> Path:
-    """Write a path, in the place of an earlier one between the same members.
+    """Write a path, replacing an earlier one between the same members.
 
     Args:
         run: the run folder.
-        path: to write; pictures of its members only.
+        path: the path to write; only frames that are members get an image.
         found: the set that it lies in.
-        measure: the objective, from samples to measurements; for the map of the plane.
+        measure: the objective, from samples to measurements; for the contour plot of points.
         animated: write `path.gif` too.
 
     Raises:
@@ -77,9 +77,9 @@ def _write(folder: Path, path: SetPath, found: InvariantSet, measure: Measure, a
         (folder / "frames").mkdir()
         for frame in path.members:
             save_png(folder / "frames" / f"{frame:02d}.png", path.rows["samples"][frame])
-    picture = draw_path(path, found, measure)
-    if picture is not None:
-        picture.save(folder / "path.png")
+    image = draw_path(path, found, measure)
+    if image is not None:
+        image.save(folder / "path.png")
     if animated:
         first, *others = animate(path)
         first.save(folder / "path.gif", save_all=True, append_images=others, duration=FRAME_MS, loop=0)
@@ -92,7 +92,7 @@ def _image(path: SetPath, frame: int) -> str | None:
     return f"frames/{frame:02d}.png" if shown else None
 
 
-def _described(steps: Steps) -> dict[str, Any]:
+def _describe_steps(steps: Steps) -> dict[str, Any]:
     return {
         "angles": steps.angles,
         "images": steps.images,

@@ -1,4 +1,4 @@
-"""A path between two members that stays inside the set."""
+"""Search for a path between two members that stays inside the set."""
 
 from __future__ import annotations
 
@@ -26,15 +26,16 @@ from equidiff.search.starts import GivenStart
 from equidiff.types import Latents
 
 FEWEST = 3
-RADIUS = 0.1  # first trust radius; a path is to stay near the arc
-SHIFTS = (0.0, -0.3, 0.3, -0.6, 0.6)  # where to begin, and to try again: on the arc, or nearer to one of its ends
-ROUNDS, UNEVEN = 2, 1.25  # of smoothing, where the longer step is more than so many times the shorter one
+RADIUS = 0.1  # first trust radius: a path stays near the great circle
+SHIFTS = (0.0, -0.3, 0.3, -0.6, 0.6)  # starts to try: on the great circle, or nearer to one of its ends
+ROUNDS = 2  # of smoothing
+UNEVEN = 1.25  # ratio of the steps on both sides of a frame, above which it is smoothed
 COSTS = ("evaluations", "forwards", "backwards", "wall_s")
 
 
 @dataclass(frozen=True)
 class Steps:
-    """How far it is from each frame to the next.
+    """Distances from each frame to the next.
 
     Attributes:
         angles: between their latents, in radians.
@@ -46,7 +47,7 @@ class Steps:
 
     @classmethod
     def of(cls, latents: Tensor, samples: Tensor) -> Steps:
-        """Measure frames, one a row."""
+        """Measure the steps between frames, one frame per row."""
         images = (samples[1:] - samples[:-1]).flatten(1).square().mean(dim=1).sqrt()
         return cls([angle_between(*pair) for pair in itertools.pairwise(latents)], images.tolist())
 
@@ -56,10 +57,10 @@ class SetPath:
     """Frames from one member to another.
 
     Attributes:
-        ends: the two members' indices.
-        records: one for each frame, the ends included; those that are not members are kept, and marked.
-        rows: latents, samples and measurements, one row a frame.
-        straight: the arc between the same ends that does not keep to the set: its losses, and its steps.
+        ends: indices of the two members.
+        records: one for each frame, ends included; the status marks frames that are not members.
+        rows: latents, samples and measurements, one row per frame.
+        straight: the great circle between the same ends, which may leave the set: its losses and its steps.
     """
 
     ends: tuple[int, int]
@@ -74,7 +75,7 @@ class SetPath:
 
     @property
     def steps(self) -> Steps:
-        """From each frame that is a member to the next that is."""
+        """Steps from each frame that is a member to the next one that is."""
         return Steps.of(self.rows["latents"][self.members], self.rows["samples"][self.members])
 
 
@@ -83,16 +84,16 @@ def find_path(
 ) -> SetPath:
     """Find a path inside the set.
 
-    Between the ends, and then again and again between neighbours, the middle of the arc is moved onto the set by the
-    shortest moves that lead there, so that every frame lies between its neighbours.
+    The middle of the great circle between the ends is moved onto the set by the shortest steps, and then in the same
+    way the middle between each pair of neighbours, so that every frame lies between its neighbours.
 
     Args:
         session: the run's components, as `open_finished` builds them.
         found: the run's members.
-        first: a member's index.
-        second: another one's.
-        frames: how many, both ends included; at least 3.
-        observer: is told of each frame.
+        first: index of a member.
+        second: index of another member.
+        frames: number of frames, both ends included; at least 3.
+        observer: called for each frame.
 
     Raises:
         UsageError: the ends are the same, or there are too few frames.
@@ -101,14 +102,16 @@ def find_path(
     if first == second:
         raise UsageError("A path leads from one member to another.", given=f"{first} {second}", expected="two members")
     if frames < FEWEST:
-        raise UsageError("This is no path.", given=f"{frames} frames", expected=f"at least {FEWEST}, ends included")
+        raise UsageError(
+            "A path needs more frames.", given=f"{frames} frames", expected=f"at least {FEWEST}, ends included"
+        )
     ends = [member_row(found, index) for index in (first, second)]
-    walk = _Walk(session, observer, frames - 1)
+    search = _PathSearch(session, observer, frames - 1)
     for frame, row in zip((0, frames - 1), ends, strict=True):
-        walk.begin(frame, found.records[row], {name: found.rows[name][row : row + 1] for name in ROWS})
-    walk.fill()
-    walk.smooth()
-    done = [walk.frames[frame] for frame in range(frames)]
+        search.set_end(frame, found.records[row], {name: found.rows[name][row : row + 1] for name in ROWS})
+    search.fill()
+    search.smooth()
+    done = [search.frames[frame] for frame in range(frames)]
     rows = {name: torch.cat([frame.rows[name] for frame in done]) for name in ROWS}
     records = tuple(frame.record for frame in done)
     straight = straight_path(session.problem, rows["latents"], session.settings.batch)
@@ -116,7 +119,7 @@ def find_path(
 
 
 def member_row(found: InvariantSet, index: int) -> int:
-    """Where in `found.records` the member with this index is.
+    """Row of `found.records` that holds the member with this index.
 
     Raises:
         RunFolderError: there is none.
@@ -133,7 +136,7 @@ def member_row(found: InvariantSet, index: int) -> int:
 
 
 def indices_in_words(indices: Iterable[int]) -> str:
-    """Sorted indices with their runs drawn together: "0 to 4, 6"."""
+    """Format sorted indices, with consecutive ones as a range: "0 to 4, 6"."""
     runs: list[list[int]] = []
     for index in indices:
         if runs and index == runs[-1][-1] + 1:
@@ -144,7 +147,7 @@ def indices_in_words(indices: Iterable[int]) -> str:
 
 
 def straight_path(problem: Problem, latents: Tensor, batch: int) -> tuple[list[float], Steps]:
-    """Losses and steps of the arc between the first and the last of these latents, with as many frames."""
+    """Losses and steps along the great circle from the first to the last of these latents, with as many frames."""
     arc = torch.stack([slerp(latents[0], latents[-1], share) for share in torch.linspace(0, 1, len(latents)).tolist()])
     answers = [problem.value(rows.to(problem.target.device)) for rows in arc.split(batch)]
     samples = torch.cat([answer.samples.cpu() for answer in answers])
@@ -152,8 +155,8 @@ def straight_path(problem: Problem, latents: Tensor, batch: int) -> tuple[list[f
 
 
 @final
-class _Onto(Solver):
-    """The shortest moves onto the set from where it starts, and from nowhere else."""
+class _NearestMember(Solver):
+    """Solver that takes the shortest steps onto the set, without restarts."""
 
     def solve(self, latents: Latents, residual: ResidualFunction, budget: float) -> Coroutine[None]:
         here: Answer = yield from residual.value(latents)
@@ -164,7 +167,7 @@ class _Onto(Solver):
 
 @dataclass
 class _Frame:
-    """A frame as it is so far."""
+    """A frame in its current state."""
 
     record: Record
     rows: Mapping[str, Tensor]
@@ -173,26 +176,26 @@ class _Frame:
     def is_member(self) -> bool:
         return self.record.status == MEMBER
 
-    def away(self, other: _Frame) -> float:
-        """The angle to another frame."""
+    def angle_to(self, other: _Frame) -> float:
+        """Angle to another frame."""
         return angle_between(self.rows["latents"], other.rows["latents"])
 
 
-class _Walk:
-    """Frames under way."""
+class _PathSearch:
+    """Frames of a path while it is searched for."""
 
     def __init__(self, session: Session, observer: Observer | None, last: int) -> None:
         self._session = replace(session, start=None)
         self._observer, self._last = observer, last
         self.frames: dict[int, _Frame] = {}
 
-    def begin(self, frame: int, record: Record, rows: Mapping[str, Tensor]) -> None:
-        """Put an end in its place; what it cost, it cost before."""
+    def set_end(self, frame: int, record: Record, rows: Mapping[str, Tensor]) -> None:
+        """Set the frame at one end; its costs belong to the run, so here they are zero."""
         known = replace(record, index=frame, image=None, distance=None, start_angle=None, steps=0)
         self.frames[frame] = _Frame(replace(known, evaluations=0, forwards=0, backwards=0, wall_s=0), rows)
 
     def fill(self) -> None:
-        """Solve the frames in between."""
+        """Solve the frames between the ends."""
         for level in levels(self._last + 1):
             for shift in SHIFTS:
                 left = [frame for frame in level if frame not in self.frames or not self.frames[frame].is_member]
@@ -200,14 +203,14 @@ class _Walk:
                     self.frames[frame] = self._charged(frame, tried)
 
     def smooth(self) -> None:
-        """Where a frame is much nearer to one neighbour than to the other, look for one that is not."""
+        """Replace frames that are much nearer to one neighbour than to the other, if a better one is found."""
         for turn in range(2 * ROUNDS):
             uneven = [frame for frame in range(1 + turn % 2, self._last, 2) if self._is_uneven(frame)]
             for frame, tried in self._solve({frame: self._between(frame, 0) for frame in uneven}):
                 before, after = self.frames[frame - 1], self.frames[frame + 1]
                 here = self.frames[frame]
-                better = tried.is_member and max(map(tried.away, (before, after))) < max(
-                    map(here.away, (before, after))
+                better = tried.is_member and max(map(tried.angle_to, (before, after))) < max(
+                    map(here.angle_to, (before, after))
                 )
                 charged = self._charged(frame, tried)
                 self.frames[frame] = charged if better else _Frame(_with_costs(here.record, charged.record), here.rows)
@@ -216,13 +219,13 @@ class _Walk:
         near = [self.frames[each] for each in (frame - 1, frame, frame + 1)]
         if not all(each.is_member for each in near):
             return False
-        sides = sorted([near[1].away(near[0]), near[1].away(near[2])])
+        sides = sorted([near[1].angle_to(near[0]), near[1].angle_to(near[2])])
         return sides[1] > UNEVEN * sides[0]
 
     def _solve(self, starts: dict[int, Tensor]) -> Iterator[tuple[int, _Frame]]:
         session = self._session
         for event in solve(
-            session.problem, _Onto(), starts, seed=session.settings.seed, batch=session.settings.batch,
+            session.problem, _NearestMember(), starts, seed=session.settings.seed, batch=session.settings.batch,
             budget=session.budget, tolerance=session.tolerance, start=GivenStart(starts),
         ):  # fmt: skip
             if isinstance(event, Result):
@@ -235,14 +238,14 @@ class _Walk:
                 self._observer.batch_reduced(event)
 
     def _charged(self, frame: int, tried: _Frame) -> _Frame:
-        """A try, at the cost of all tries so far."""
+        """The result of an attempt, with the costs of all attempts so far."""
         if frame not in self.frames:
             return tried
         sums = (getattr(self.frames[frame].record, name) + getattr(tried.record, name) for name in COSTS)
         return _Frame(replace(tried.record, **dict(zip(COSTS, sums, strict=True))), tried.rows)
 
     def _between(self, frame: int, shift: float) -> Tensor:
-        """The arc's latent at this frame, or nearer to one of the members that it leads between."""
+        """Latent on the great circle between the nearest members on both sides, shifted towards one of them."""
         before = max(other for other in range(frame) if self._is_member(other))
         after = min(other for other in range(frame + 1, self._last + 1) if self._is_member(other))
         share = (frame - before) / (after - before)
@@ -258,8 +261,8 @@ def _with_costs(record: Record, paid: Record) -> Record:
 
 
 def levels(frames: int) -> Iterator[list[int]]:
-    """The frames between the first and the last: the middle one, then the middles of the halves, and so on."""
+    """Yield the frames between the first and the last: the middle one, then the middles of both halves, and so on."""
     spans = [(0, frames - 1)]
     while spans := [(low, high) for low, high in spans if high - low > 1]:
         yield [(low + high) // 2 for low, high in spans]
-        spans = [half for low, high in spans for half in ((low, (low + high) // 2), ((low + high) // 2, high))]
+        spans = [part for low, high in spans for part in ((low, (low + high) // 2), ((low + high) // 2, high))]

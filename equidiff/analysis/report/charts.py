@@ -1,4 +1,4 @@
-"""Histograms, as numbers that the page's template draws."""
+"""Histograms for the page, as coordinates that its template draws."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from equidiff.analysis.figures.overview import shown_value, tolerated
+from equidiff.analysis.figures.captions import shown_value, tolerated_deviation
 from equidiff.run.invariant_set import InvariantSet
 
 MOST_BINS = 24
-COST = "One is a forward and a backward pass through generator and objective."
+COST = "An evaluation is a forward and a backward pass through generator and objective."
 WIDTH, HEIGHT = 360, 210
 LEFT, RIGHT, TOP, BOTTOM = 46, 12, 12, 46
 
 
 @dataclass(frozen=True)
 class Chart:
-    """A histogram of members, in the units of its picture: `WIDTH` by `HEIGHT`, y downwards.
+    """A histogram of members, in coordinates of an area `WIDTH` by `HEIGHT`, y downwards.
 
     Attributes:
         title: above it.
         label: of the horizontal axis, with the unit.
-        note: below it; what line and band mean.
-        bars: left, top, width, height, and what to say of each.
+        note: below it; the meaning of line and band.
+        bars: left, top, width, height and tooltip of each.
         x_ticks: position and text.
         y_ticks: position and text.
-        line: position of the line, where there is one.
-        band: left and width of the band, where there is one.
+        line: position of the line, if there is one.
+        band: left edge and width of the band, if there is one.
     """
 
     title: str
@@ -49,10 +49,12 @@ def charts_of(found: InvariantSet) -> list[Chart]:
     norms = [record.latent_norm for record in members if record.latent_norm is not None]
     charts = [
         _values(found),
-        histogram([record.evaluations for record in members], "What members cost", "evaluations", COST),
+        histogram([record.evaluations for record in members], "Cost of the members", "evaluations", COST),
     ]
     if norms:
-        charts.append(histogram(norms, "How typical their latents are", "|z| / √d", "Line: 1, the prior's own.", 1.0))
+        charts.append(
+            histogram(norms, "Norms of the latents", "|z| / √d", "Line: 1, which is typical of the prior.", 1.0)
+        )
     return charts
 
 
@@ -60,16 +62,16 @@ def _values(found: InvariantSet) -> Chart:
     info, members = found.info, found.members
     if len(found.target) > 1:
         losses = [record.loss for record in members if record.loss is not None]
-        return histogram(losses, "How near the target", "loss", "Line: the tolerance.", info.tolerance)
+        return histogram(losses, "Losses of the members", "loss", "Line: the tolerance.", info.tolerance)
     target, values = float(found.target[0]), [shown_value(record)[0] for record in members]
     label = f"{info.target.names[0]} ({info.target.unit})"
-    whose = "the target" if found.query is None else "the query's value"
-    reach = tolerated(found)
+    source = "the target" if found.query is None else "the query's value"
+    reach = tolerated_deviation(found)
     if reach is None:
-        return histogram(values, "Values of the members", label, f"Line: {whose}.", target)
-    note = f"Line: {whose}. Band: what the tolerance allows."
+        return histogram(values, "Values of the members", label, f"Line: {source}.", target)
+    note = f"Line: {source}. Band: the range that the tolerance allows."
     if members[0].measurement_saved:
-        note += " Values are those of the 8-bit pictures, which may leave it by a little."
+        note += " The values are those of the 8-bit images, which may lie slightly outside."
     return histogram(values, "Values of the members", label, note, target, (target - reach, target + reach))
 
 
@@ -87,7 +89,7 @@ def histogram(
         values: at least one.
         title: of the chart.
         label: of its horizontal axis.
-        note: what line and band mean.
+        note: the meaning of line and band.
         line: a value to mark.
         band: a range to shade.
     """

@@ -1,4 +1,4 @@
-"""The page itself: everything gathered, and put into the template."""
+"""The page: gather everything about a run, and fill the template."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from equidiff.analysis.figures.overview import headline
-from equidiff.analysis.report.again import again
-from equidiff.analysis.report.cards import Card, Drawer
+from equidiff.analysis.figures.captions import headline
 from equidiff.analysis.report.charts import charts_of
-from equidiff.analysis.report.extras import absent, columns, read_methods, read_metrics, realism, tables, warnings
-from equidiff.analysis.report.numbers import Key, keys_of
+from equidiff.analysis.report.members import Card, CardRenderer
+from equidiff.analysis.report.reproduce import reproduction_command
+from equidiff.analysis.report.results import absent, columns, read_methods, read_metrics, realism, tables, warnings
+from equidiff.analysis.report.sort_keys import SortKey, sort_keys
 from equidiff.errors import RunFolderError
 from equidiff.folders import write_atomically
 from equidiff.images.convert import is_image
@@ -27,29 +27,30 @@ from equidiff.search.engine import MEMBER
 Show = Callable[[int, str], None]
 COLUMN_NAMES = {
     "value": "members",
-    "interval": "interval",
+    "interval": "95 % interval",
     "plain": "prior samples",
-    "plain_interval": "interval of prior",
+    "plain_interval": "95 % interval of prior",
     "reference": "real images",
     "n": "n",
     "unit": "unit",
 }
 SPECTRUM = (
-    "Log power: frequency zero in the middle, the Nyquist frequency at the edges, brighter is more; one scale for all."
+    "Log power, brighter is more: frequency zero is in the middle, the Nyquist frequency at the edges. "
+    "All spectra share one scale."
 )
 
 
 def write_report(
     found: InvariantSet, path: Path, out: Path, cited: Sequence[str] = (), show: Show = lambda _done, _state: None
 ) -> Path:
-    """Write the page, in one move.
+    """Write the page atomically.
 
     Args:
         found: a run with members.
-        path: its folder, for what other commands left there.
+        path: its folder, which may hold results of other commands.
         out: the file to write.
-        cited: BibTeX entries of what the run used.
-        show: is told how much is done, out of two for each member.
+        cited: BibTeX entries of the components used.
+        show: called with the progress, out of two for each member.
 
     Raises:
         RunFolderError: a file of the folder is damaged, or the page cannot be written.
@@ -61,20 +62,20 @@ def write_report(
         raise RunFolderError(
             f"The report cannot be written: {error.strerror or error}",
             given=out,
-            expected="a file name in a folder where you may write",
+            expected="a file name in a folder with write permission",
             hint=f"equidiff report {path} --out report.html",
         ) from error
 
 
 def render(found: InvariantSet, path: Path, cited: Sequence[str], show: Show) -> str:
-    """The page as text."""
+    """Render the page as text."""
     metrics = read_metrics(path)
     methods = read_methods(path, found)
-    keys = keys_of(found, realism(metrics, found))
-    drawer = Drawer(found, methods)
-    cards = drawer.cards(keys, show)
-    query = drawer.query()
-    command, note = again(found.info)
+    keys = sort_keys(found, realism(metrics, found))
+    renderer = CardRenderer(found, methods)
+    cards = renderer.cards(keys, show)
+    query = renderer.query()
+    command, note = reproduction_command(found.info)
     title, subtitle = headline(found)
     others = [record for record in found.records if record.status != MEMBER]
     template = _environment().get_template("report.html.j2")
@@ -83,7 +84,7 @@ def render(found: InvariantSet, path: Path, cited: Sequence[str], show: Show) ->
         title=title,
         subtitle=subtitle,
         path=path,
-        asked=_asked(found.info),
+        settings=_settings(found.info),
         query=query,
         keys=keys,
         cards=cards,
@@ -100,13 +101,13 @@ def render(found: InvariantSet, path: Path, cited: Sequence[str], show: Show) ->
         names=COLUMN_NAMES,
         warnings=warnings(metrics),
         absent=absent(metrics),
-        css=_own("report.css"),
-        script=_own("report.js"),
+        css=_asset("report.css"),
+        script=_asset("report.js"),
     )
 
 
-def _own(name: str) -> Markup:
-    """A file of ours, which goes into the page as it is."""
+def _asset(name: str) -> Markup:
+    """Read a file of this package that goes into the page unescaped."""
     return Markup((files("equidiff.analysis.report") / "templates" / name).read_text(encoding="utf-8"))
 
 
@@ -120,17 +121,17 @@ def _environment() -> jinja2.Environment:
     )
 
 
-def _asked(info: RunInfo) -> list[tuple[str, str]]:
+def _settings(info: RunInfo) -> list[tuple[str, str]]:
     """Settings of the run, and how it ended, as names and texts."""
     rows: list[tuple[str, str | None]] = [
         *info.specs,
         ("query", None if info.target.is_given else info.target.source),
         ("target", str(info.target)),
         ("tolerance", f"{info.tolerance:g} on the loss, a sum of squared differences"),
-        ("budget", f"{info.budget:g} evaluations a sample"),
+        ("budget", f"{info.budget:g} evaluations per sample"),
         ("search", info.search),
         ("seed", str(info.seed)),
-        ("samples", f"{info.counts.asked} asked for, {info.counts.members} members"),
+        ("samples", f"{info.counts.asked} requested, {info.counts.members} members"),
         ("status", info.status),
         ("device", f"{info.device}, {info.dtype}"),
         ("started", info.started),
@@ -141,10 +142,10 @@ def _asked(info: RunInfo) -> list[tuple[str, str]]:
     return [(name, text) for name, text in rows if text is not None]
 
 
-def _data(found: InvariantSet, keys: Sequence[Key], query: Card | None, cards: Sequence[Card]) -> dict[str, Any]:
-    """What the page's script needs to know."""
+def _data(found: InvariantSet, keys: Sequence[SortKey], query: Card | None, cards: Sequence[Card]) -> dict[str, Any]:
+    """Data for the page's script."""
     return {
-        "what": "Picture" if is_image(found.samples) else "Point",
+        "what": "Image" if is_image(found.samples) else "Point",
         "spectrum": SPECTRUM,
         "keys": [{"name": key.name, "label": key.label, "unit": key.unit} for key in keys],
         "query": None if query is None else query.data,

@@ -40,6 +40,6 @@ def figure(
     state: State = context.obj
     state.files += plugin or []
     state.terminal.quiet = quiet
-    from equidiff.cli.handlers.figure import Wanted, perform
+    from equidiff.cli.handlers.figure import Arguments, perform
 
-    return perform(Wanted(run, name, out, device, objective), state)
+    return perform(Arguments(run, name, out, device, objective), state)

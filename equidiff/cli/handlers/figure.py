@@ -1,4 +1,4 @@
-"""Drawing figures for a person who watches."""
+"""Run `equidiff figure`: draw figures and print their paths."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from equidiff.analysis.figures.draw import FIGURES, check_fits, check_suffix, fitting, make
+from equidiff.analysis.figures.catalog import FIGURES, check_fits, check_suffix, fitting, write_figure
 from equidiff.analysis.figures.source import Source
 from equidiff.cli.exit_codes import INTERRUPTED
 from equidiff.cli.options import State
@@ -19,15 +19,15 @@ ALL = "all"
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What was asked for.
+class Arguments:
+    """Arguments of the command.
 
     Attributes:
         run: the run folder.
-        name: of a figure, or "all".
-        out: the file, or the folder for all; in the run folder when absent.
+        name: name of a figure, or "all".
+        out: the file, or the folder for all figures; by default inside the run folder.
         device: to compute on.
-        objective: the run's objective, named again.
+        objective: the run's objective again, if it is the user's own code.
     """
 
     run: Path
@@ -37,61 +37,66 @@ class Wanted:
     objective: str | None
 
 
-def perform(wanted: Wanted, state: State) -> int:
-    """Draw, print the paths, and return the exit code."""
+def perform(arguments: Arguments, state: State) -> int:
+    """Draw the figures, print their paths, and return the exit code."""
     with state.terminal.status("loading"):
-        files = _check(wanted)
-        found = load_members(wanted.run)
-        names = fitting(found) if wanted.name == ALL else [wanted.name]
+        files = _output_path(arguments)
+        found = load_members(arguments.run)
+        names = fitting(found) if arguments.name == ALL else [arguments.name]
         for name in names:
-            check_fits(name, found, wanted.run)
-        session = _session(wanted, state, names)
+            check_fits(name, found, arguments.run)
+        session = _session(arguments, state, names)
     try:
-        for path in _draw(wanted, found, session, names, files, state):
+        for path in _draw(arguments, found, session, names, files, state):
             state.terminal.result(str(path))
     except KeyboardInterrupt:
-        state.terminal.note("Interrupted: no figure is half written.")
+        state.terminal.note("Interrupted: no figure is left half-written.")
         return INTERRUPTED
     return 0
 
 
-def _check(wanted: Wanted) -> Path:
-    """Where the figures go: the file, or the folder for all."""
-    if wanted.name not in {*FIGURES, ALL}:
-        hint = f"equidiff figure {wanted.run} --name all"
-        raise unknown_name("figure", wanted.name, [*FIGURES, ALL], hint)
-    if wanted.name == ALL:
-        if wanted.out is not None and (wanted.out.suffix or wanted.out.is_file()):
+def _output_path(arguments: Arguments) -> Path:
+    """Path to write to: the file, or the folder for all figures."""
+    if arguments.name not in {*FIGURES, ALL}:
+        hint = f"equidiff figure {arguments.run} --name all"
+        raise unknown_name("figure", arguments.name, [*FIGURES, ALL], hint)
+    if arguments.name == ALL:
+        if arguments.out is not None and (arguments.out.suffix or arguments.out.is_file()):
             raise UsageError(
-                "All figures do not go into one file.",
-                given=f"--out {wanted.out}",
+                "Several figures do not fit into one file.",
+                given=f"--out {arguments.out}",
                 expected="a folder",
-                hint=f"--out {wanted.out.with_suffix('')}",
+                hint=f"--out {arguments.out.with_suffix('')}",
             )
-        return wanted.out or wanted.run / "figures"
-    out = wanted.out or wanted.run / "figures" / f"{wanted.name}.png"
+        return arguments.out or arguments.run / "figures"
+    out = arguments.out or arguments.run / "figures" / f"{arguments.name}.png"
     check_suffix(out)
     return out
 
 
-def _session(wanted: Wanted, state: State, names: Sequence[str]) -> Session | None:
+def _session(arguments: Arguments, state: State, names: Sequence[str]) -> Session | None:
     if not any(FIGURES[name].parts for name in names):
         return None
-    command = ("equidiff", "figure", "--name", wanted.name)
+    command = ("equidiff", "figure", "--name", arguments.name)
     opened = open_finished(
-        wanted.run, state.plugins(), command, objective=wanted.objective, files=state.files, device=wanted.device
+        arguments.run,
+        state.plugins(),
+        command,
+        objective=arguments.objective,
+        files=state.files,
+        device=arguments.device,
     )
     return opened.session
 
 
 def _draw(
-    wanted: Wanted, found: InvariantSet, session: Session | None, names: Sequence[str], out: Path, state: State
+    arguments: Arguments, found: InvariantSet, session: Session | None, names: Sequence[str], out: Path, state: State
 ) -> list[Path]:
     total, done = sum(FIGURES[name].rows(found) for name in names), 0
     paths: list[Path] = []
     with state.terminal.progress(total, 0, "drawing") as show:
         for name in names:
             source = Source(found, session, lambda rows, doing, before=done: show(before + rows, doing))
-            paths.append(make(name, source, out / f"{name}.png" if wanted.name == ALL else out))
+            paths.append(write_figure(name, source, out / f"{name}.png" if arguments.name == ALL else out))
             done += FIGURES[name].rows(found)
     return paths

@@ -1,4 +1,4 @@
-"""Walking inside a set for a person who watches."""
+"""Run `equidiff path`: search for a path, write it, and print a summary."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class _Watch:
         """A frame made a step."""
 
     def result(self, record: Record) -> None:
-        """A frame is finished, or is to be tried again."""
+        """A frame is finished, or will be tried again."""
         if record.status == MEMBER:
             self._members.add(record.index)
         self._show(len(self._members), f"frame {record.index}: {record.status.replace('_', ' ')}")
@@ -33,7 +33,7 @@ class _Watch:
     def batch_reduced(self, event: BatchReduced) -> None:
         """A pass ran out of memory; passes are smaller from now on."""
         self._terminal.note(
-            f"Out of memory with {event.rows} frames in one pass: going on with {event.batch}.", "yellow"
+            f"Out of memory with {event.rows} frames in one pass: continuing with {event.batch}.", "yellow"
         )
 
 
@@ -41,13 +41,13 @@ def check_gif(finished: Finished, gif: bool) -> None:
     """Refuse an animation of points.
 
     Raises:
-        UnsupportedError: the samples are no pictures.
+        UnsupportedError: the samples are not images.
     """
     if gif and not is_image(finished.found.samples):
         raise UnsupportedError(
-            "Samples that are not pictures cannot be animated.",
+            "Samples that are not images cannot be animated.",
             given="--gif",
-            expected="a run whose samples are pictures",
+            expected="a run whose samples are images",
             hint=f"equidiff path {finished.path}",
         )
 
@@ -55,9 +55,9 @@ def check_gif(finished: Finished, gif: bool) -> None:
 def perform(
     finished: Finished, ends: tuple[int, int], frames: int, gif: bool, terminal: Terminal, as_json: bool
 ) -> int:
-    """Find the path, write it, show what is to be known of it, and return the exit code."""
+    """Find the path, write it, print a summary, and return the exit code."""
     try:
-        with terminal.progress(frames - 2, 0, "walking") as show:
+        with terminal.progress(frames - 2, 0, "searching") as show:
             watch = _Watch(terminal, show)
             path = find_path(finished.session, finished.found, *ends, frames, watch)
         problem = finished.session.problem
@@ -69,7 +69,7 @@ def perform(
         return INTERRUPTED
     terminal.facts(_conclusion(path, finished))
     if (folder / "path.png").exists():
-        terminal.facts([("picture", folder / "path.png")])
+        terminal.facts([("image", folder / "path.png")])
     terminal.result((folder / "path.json").read_text(encoding="utf-8") if as_json else str(folder))
     return 0 if len(path.members) == frames else NOT_ALL_MEMBERS
 
@@ -78,14 +78,17 @@ def _conclusion(path: SetPath, finished: Finished) -> list[tuple[str, object]]:
     count, inside = len(path.records), sum(loss < finished.session.tolerance for loss in path.straight[0])
     losses, straight = path.straight
     missing = [str(record.index) for record in path.records if record.status != MEMBER]
-    left = f"; not {', '.join(missing)}" if missing else ""
+    others = f"; not {', '.join(missing)}" if missing else ""
     cost = sum(record.evaluations for record in path.records)
     return [
         ("path", f"from member {path.ends[0]} to member {path.ends[1]}"),
-        ("frames", f"{len(path.members)} of {count} are members{left}"),
-        ("largest step", f"{max(path.steps.angles):.2f} rad in the latent, {max(path.steps.images):.2f} in the sample"),
+        ("frames", f"{len(path.members)} of {count} are members{others}"),
         (
-            "straight arc",
+            "largest step",
+            f"{max(path.steps.angles):.2f} rad between latents, {max(path.steps.images):.2f} between samples",
+        ),
+        (
+            "great circle",
             f"{max(straight.angles):.2f} rad, {max(straight.images):.2f}; {inside} of {len(losses)} frames are members",
         ),
         ("cost", f"{cost:.1f} evaluations"),

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from equidiff.analysis.figures.overview import draw_grid, show_values
+from equidiff.analysis.figures.captions import format_values
+from equidiff.analysis.figures.contact_sheet import draw_contact_sheet
 from equidiff.cli.console import Terminal
 from equidiff.cli.exit_codes import INTERRUPTED, NOT_ALL_MEMBERS
 from equidiff.cli.handlers.progress import Watch
@@ -139,7 +140,7 @@ def _conclusion(folder: RunFolder, members: list[Record], picture: Path | None) 
 def _draw(work: Work) -> Path | None:
     found = InvariantSet.load(work.folder.path)
     problem = work.session.problem
-    image = draw_grid(found, lambda samples: problem.objective.measure(samples.to(problem.target.device)))
+    image = draw_contact_sheet(found, lambda samples: problem.objective.measure(samples.to(problem.target.device)))
     return None if image is None else work.folder.add_image("grid.png", image)
 
 
@@ -150,7 +151,7 @@ def _explain_none(folder: RunFolder, terminal: Terminal) -> None:
     rows: list[tuple[str, object]] = [("target", str(info.target))]
     if reached:
         nearest, index = min(reached, key=lambda pair: math.dist(pair[0], target))
-        rows.append(("nearest", f"{show_values(nearest, target)} (sample {index})"))
+        rows.append(("nearest", f"{format_values(nearest, target)} (sample {index})"))
     else:
         rows.append(("why", next(iter(folder.records.values())).error))
     rows.append(("try", f"--budget {4 * info.budget:g}, a target that samples reach, or --tolerance for a wider one"))

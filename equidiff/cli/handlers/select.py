@@ -1,4 +1,4 @@
-"""Selecting members for a person who watches."""
+"""Run `equidiff select`: select members, write and print them."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from equidiff.analysis.figures.overview import Choice, draw_grid
-from equidiff.analysis.selection import PLAIN, Selection, select
+from equidiff.analysis.figures.contact_sheet import Choice, draw_contact_sheet
+from equidiff.analysis.selection import PRIOR, Selection, select
 from equidiff.cli.console import Terminal
 from equidiff.cli.exit_codes import INTERRUPTED
 from equidiff.folders import timestamp, unwritable, write_atomically, write_image
@@ -21,37 +21,37 @@ SUBTITLES = {
 
 
 def perform(finished: Finished, count: int, by: str, features: str | None, terminal: Terminal, as_json: bool) -> int:
-    """Select, write and show; return the exit code."""
-    total = len(finished.found) + (finished.found.query is not None) + (0 if by == "diversity" else PLAIN)
+    """Select members, write and print them, and return the exit code."""
+    total = len(finished.found) + (finished.found.query is not None) + (0 if by == "diversity" else PRIOR)
     try:
-        with terminal.progress(total, 0, "looking") as show:
+        with terminal.progress(total, 0, "selecting") as show:
             selection = select(finished.session, finished.found, count, by, features, show)
         written = describe(selection)
-        picture = _write(finished, selection, written)
+        image = _write(finished, selection, written)
     except KeyboardInterrupt:
         terminal.note("Interrupted: no selection was written.")
         return INTERRUPTED
     terminal.facts([("compared by", selection.features), ("score", selection.meaning)])
-    if selection.doubt:
-        terminal.note(selection.doubt, "yellow")
+    if selection.warning:
+        terminal.note(selection.warning, "yellow")
     terminal.table(("member", "score", "from the query", "from the nearest selected"), _rows(selection), result=False)
-    if picture is not None:
-        terminal.facts([("picture", picture)])
+    if image is not None:
+        terminal.facts([("image", image)])
     indices = " ".join(str(member.index) for member in selection.members)
     terminal.result(json.dumps(written, indent=2) if as_json else indices)
     return 0
 
 
 def describe(selection: Selection) -> dict[str, Any]:
-    """What is written of a selection; what was not measured is absent."""
+    """Content of the JSON file of a selection; numbers that were not measured are absent."""
     members = [{name: value for name, value in vars(each).items() if value is not None} for each in selection.members]
     return {
         "by": selection.by,
         "made": timestamp(),
         "features": selection.features,
         "meaning": selection.meaning,
-        **({"doubt": selection.doubt} if selection.doubt else {}),
-        "plain": selection.plain,
+        **({"doubt": selection.warning} if selection.warning else {}),
+        "plain": selection.prior,
         "members": members,
     }
 
@@ -71,10 +71,10 @@ def _write(finished: Finished, selection: Selection, written: dict[str, Any]) ->
     problem = finished.session.problem
     count, subtitle = len(selection.members), SUBTITLES[selection.by]
     choice = Choice([each.index for each in selection.members], subtitle.format(count, len(finished.found)))
-    picture = draw_grid(finished.found, lambda x: problem.objective.measure(x.to(problem.target.device)), choice)
+    image = draw_contact_sheet(finished.found, lambda x: problem.objective.measure(x.to(problem.target.device)), choice)
     try:
         folder.mkdir(exist_ok=True)
         write_atomically(folder / f"{selection.by}.json", json.dumps(written, indent=2) + "\n")
-        return None if picture is None else write_image(folder / f"{selection.by}.png", picture)
+        return None if image is None else write_image(folder / f"{selection.by}.png", image)
     except OSError as error:
         raise unwritable(folder, error) from error

@@ -44,7 +44,7 @@ function limit(input, otherwise) {
   return input.value === "" || Number.isNaN(input.valueAsNumber) ? otherwise : input.valueAsNumber;
 }
 
-// the value, and what the cards are sorted by where that is something else
+// the value, and below it the number that the cards are sorted by, if it is another
 function caption(card, key) {
   const line = card.querySelector(".caption");
   line.dataset.value ??= line.textContent;
@@ -88,14 +88,14 @@ function element(name, text, className) {
   return made;
 }
 
-function picture(source, alt) {
+function image(source, alt) {
   const made = element("img", undefined, "visual pixelated");
   made.src = source;
   made.alt = alt;
   return made;
 }
 
-// what a card shows, as large as there is
+// the image of a card, in the largest size there is
 function enlarged(shown, own) {
   const made = shown.cloneNode(true);
   if (own.large) made.src = own.large;
@@ -126,13 +126,13 @@ function view(card) {
   const shown = card.querySelector(".visual");
   if (shown) pair(data.what, shownQuery && enlarged(shownQuery, query), enlarged(shown, member), member.title);
   if (member.spectrum) {
-    const ofQuery = query && picture(query.spectrum, "spectrum of the query");
-    pair("Spectrum", ofQuery, picture(member.spectrum, `spectrum of ${member.title}`), member.title, data.spectrum);
+    const ofQuery = query && image(query.spectrum, "spectrum of the query");
+    pair("Spectrum", ofQuery, image(member.spectrum, `spectrum of ${member.title}`), member.title, data.spectrum);
   }
   for (const map of member.maps) {
     const other = query && query.maps.find((each) => each.method === map.method);
-    const ofQuery = other && picture(other.picture, `${map.method} on the query`);
-    pair(map.method, ofQuery, picture(map.picture, `${map.method} on ${member.title}`), member.title, map.about);
+    const ofQuery = other && image(other.picture, `${map.method} on the query`);
+    pair(map.method, ofQuery, image(map.picture, `${map.method} on ${member.title}`), member.title, map.about);
   }
   facts(member);
   if (!viewer.open) viewer.showModal();
@@ -186,6 +186,6 @@ document.getElementById("copy")?.addEventListener("click", async (event) => {
     event.target.textContent = "Copied";
   } catch {
     getSelection().selectAllChildren(command);
-    event.target.textContent = "Selected: copy it with your keyboard";
+    event.target.textContent = "Selected: press Ctrl+C to copy";
   }
 });

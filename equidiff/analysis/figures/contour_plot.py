@@ -1,4 +1,4 @@
-"""A map of the objective over the plane, with the query and the members on it."""
+"""Contour plot of the objective over the plane, with the query and the members."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ Measure = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
-class Marked:
-    """Points of the map that stand out.
+class Highlight:
+    """Points that stand out from the others.
 
     Attributes:
-        name: in the legend.
+        name: label in the legend.
         points: `[points, 2]`.
-        joined: whether a line leads through them.
+        joined: connect them by a line.
     """
 
     name: str
@@ -36,37 +36,37 @@ class Marked:
     joined: bool = False
 
 
-def draw_plane(
-    found: InvariantSet, measure: Measure, titles: tuple[str, str], note: str, marked: Marked | None = None
+def draw_contour_plot(
+    found: InvariantSet, measure: Measure, titles: tuple[str, str], note: str, highlight: Highlight | None = None
 ) -> Image.Image:
-    """The map as a picture; see `plot_plane`."""
+    """Draw the contour plot as an image; see `plot_contours`."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    canvas = FigureCanvasAgg(plot_plane(found, measure, titles, note, marked))
+    canvas = FigureCanvasAgg(plot_contours(found, measure, titles, note, highlight))
     canvas.draw()
     return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
 
 
-def plot_plane(
+def plot_contours(
     found: InvariantSet,
     measure: Measure,
     titles: tuple[str, str],
     note: str = "",
-    marked: Marked | None = None,
+    highlight: Highlight | None = None,
 ) -> Figure:
-    """Draw the map.
+    """Draw the contour plot as a figure.
 
     Args:
         found: members in the plane.
-        measure: the objective; its value colours the map; the distance to the target, where it has several outputs.
-        titles: above the map, a larger and a smaller one.
-        note: below it.
-        marked: points to be seen before all others.
+        measure: the objective; colours show its value, or the distance to the target if it has several outputs.
+        titles: title and subtitle, above the plot.
+        note: a note below it.
+        highlight: points that stand out.
     """
     # the object API: pyplot would keep state and may want a display
     from matplotlib.figure import Figure
 
-    x, y, values = _map(found, measure)
+    x, y, values = _evaluate_plane(found, measure)
     figure = Figure(figsize=(6.4, 5.8), dpi=150, layout="constrained")
     axes = figure.add_subplot(xlabel=note, aspect="equal")
     axes.set_title(titles[0], fontsize=13, loc="left", pad=22)
@@ -79,9 +79,9 @@ def plot_plane(
         axes.contour(x, y, values, levels=target.values, colors="white", linewidths=1.2)
     members = found.samples.numpy()
     axes.scatter(members[:, 0], members[:, 1], s=26, c="#c2410c", edgecolors="white", linewidths=0.7, label="members")
-    if marked is not None:
-        style = {"color": "#56b4e9", "marker": "o", "ms": 5.5, "mec": "black", "mew": 0.7, "lw": 1.6 * marked.joined}
-        axes.plot(*marked.points.T.numpy(), **style, label=marked.name, zorder=3)
+    if highlight is not None:
+        style = {"color": "#56b4e9", "marker": "o", "ms": 5.5, "mec": "black", "mew": 0.7, "lw": 1.6 * highlight.joined}
+        axes.plot(*highlight.points.T.numpy(), **style, label=highlight.name, zorder=3)
     if found.query is not None:
         style = {"marker": "*", "s": 230, "c": "white", "edgecolors": "black", "linewidths": 0.9}
         axes.scatter(*found.query[0].tolist(), **style, label="query", zorder=3)
@@ -90,7 +90,7 @@ def plot_plane(
 
 
 @torch.no_grad()
-def _map(found: InvariantSet, measure: Measure) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _evaluate_plane(found: InvariantSet, measure: Measure) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     points = found.samples if found.query is None else torch.cat([found.samples, found.query])
     reach = max(1.15 * float(points.abs().max()), 0.1)
     axis = torch.linspace(-reach, reach, RESOLUTION)

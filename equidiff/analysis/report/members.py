@@ -1,4 +1,4 @@
-"""What the page shows of each member, and of the query beside it."""
+"""Members and the query on the page: images, spectra, attribution maps and facts."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from equidiff.analysis.figures.overview import show_values, shown_value
-from equidiff.analysis.report.extras import Method
-from equidiff.analysis.report.numbers import Key
-from equidiff.analysis.report.pixels import heat_uri, large_uri, small_maps, thumbnail_uri
+from equidiff.analysis.figures.captions import format_values, shown_value
+from equidiff.analysis.report.data_uris import heat_uri, large_uri, small_maps, thumbnail_uri
+from equidiff.analysis.report.results import Method
+from equidiff.analysis.report.sort_keys import SortKey
 from equidiff.images.convert import fit_query, is_image, to_image
 from equidiff.metrics.spectral import mean_log_spectrum
 from equidiff.run.invariant_set import InvariantSet
@@ -21,8 +21,8 @@ from equidiff.run.record import Record
 
 SPECTRUM_COLOURS = "viridis"
 SIGNED, UNSIGNED = "PuOr", "magma"
-PIXELATED = 128  # smaller pictures are shown in whole pixels
-MOST_OUTPUTS = 12  # shown of a measurement
+PIXELATED = 128  # smaller images are enlarged without smoothing
+MOST_OUTPUTS = 12  # outputs shown of a measurement
 
 
 @dataclass(frozen=True)
@@ -32,22 +32,22 @@ class Card:
     Attributes:
         title: such as "sample 3".
         caption: its value.
-        picture: data URI for the grid; empty where samples are no pictures.
-        pixelated: whether it is so small that it is shown in whole pixels.
+        image: data URI for the grid; empty if samples are not images.
+        pixelated: it is so small that it is enlarged without smoothing.
         point: its place in the square from 0 to 1, for points in the plane.
-        data: what the page's script needs: numbers, and pictures that are shown on demand.
+        data: data for the page's script: numbers, and images shown on demand.
     """
 
     title: str
     caption: str
-    picture: str
+    image: str
     pixelated: bool
     point: tuple[float, float] | None
     data: dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Drawer:
+class CardRenderer:
     """Draws the samples of a run on common scales.
 
     Args:
@@ -59,12 +59,12 @@ class Drawer:
     methods: Sequence[Method]
     _spectra: list[Tensor] = field(default_factory=list)
 
-    def cards(self, keys: Sequence[Key], show: Callable[[int, str], None]) -> list[Card]:
-        """A card for each member, in index order.
+    def cards(self, keys: Sequence[SortKey], show: Callable[[int, str], None]) -> list[Card]:
+        """Make a card for each member, in index order.
 
         Args:
             keys: numbers of the members.
-            show: is told how much is done: each member counts twice, for its spectrum and for its pictures.
+            show: called with the progress: each member counts twice, for its spectrum and for its images.
         """
         self._measure_spectra(show)
         cards = []
@@ -75,45 +75,45 @@ class Drawer:
                 "title": f"sample {record.index}",
                 "numbers": {key.name: key.values[position] for key in keys},
                 "facts": _facts(record, self.found),
-                **self._pictures(position, maps),
+                **self._images(position, maps),
             }
             shown = shown_value(record)
-            caption = show_values(shown, target) if shown else ""
+            caption = format_values(shown, target) if shown else ""
             cards.append(self._card(f"sample {record.index}", caption, sample, position, data))
-            show(len(self.found) + position + 1, "pictures")
+            show(len(self.found) + position + 1, "images")
         return cards
 
     def query(self) -> Card | None:
-        """The query's card, after those of the members; None where the target was given as numbers."""
+        """Make the query's card, after those of the members; None if the target was given as numbers."""
         query, target = self.found.query, self.found.info.target.values
         if query is None:
             return None
         maps = [None if method.query is None else method.query for method in self.methods]
-        data = self._pictures(-1, maps)
-        return self._card("query", show_values(target, target) if len(target) == 1 else "", query[0], -1, data)
+        data = self._images(-1, maps)
+        return self._card("query", format_values(target, target) if len(target) == 1 else "", query[0], -1, data)
 
     @cached_property
     def _samples(self) -> Tensor:
         return self.found.samples
 
     def _measure_spectra(self, show: Callable[[int, str], None]) -> None:
-        """Log power of the members, and last of the query; none where they are no pictures."""
+        """Measure log power of the members, and last of the query; nothing if they are not images."""
         if not is_image(self._samples):
             return
         queries = () if self.found.query is None else fit_query(self.found.query, self._samples.shape[1:])
-        # one at a time: in double precision, all of them would not fit beside each other
+        # one at a time: in double precision, all of them may not fit into memory
         for position, each in enumerate((*self._samples, *queries)):
             self._spectra.append(small_maps(mean_log_spectrum(each[None])[None])[0])
             show(min(position + 1, len(self.found)), "spectra")
 
     @cached_property
     def _range(self) -> tuple[float, float]:
-        """One range of log power for all, so that spectra can be compared."""
+        """Range of log power over all spectra, so that they can be compared."""
         return min(float(each.min()) for each in self._spectra), max(float(each.max()) for each in self._spectra)
 
     @cached_property
     def _places(self) -> list[tuple[float, float]] | None:
-        """Members, and last the query, in the square from 0 to 1, y downwards; None where they are no points."""
+        """Members, and last the query, in the square from 0 to 1, y downwards; None if they are not points."""
         if self._samples.shape[1:] != (2,):
             return None
         points = self._samples if self.found.query is None else torch.cat([self._samples, self.found.query])
@@ -123,48 +123,48 @@ class Drawer:
     def _card(self, title: str, caption: str, sample: Tensor, position: int, data: dict[str, Any]) -> Card:
         if not is_image(sample[None]):
             return Card(title, caption, "", False, self._places[position] if self._places else None, data)
-        picture = to_image(sample)
-        thumbnail, large = thumbnail_uri(picture), large_uri(picture)
-        if large != thumbnail:  # else the page shows the one it has
+        image = to_image(sample)
+        thumbnail, large = thumbnail_uri(image), large_uri(image)
+        if large != thumbnail:  # otherwise the page shows the thumbnail
             data["large"] = large
-        return Card(title, caption, thumbnail, max(picture.size) < PIXELATED, None, data)
+        return Card(title, caption, thumbnail, max(image.size) < PIXELATED, None, data)
 
-    def _pictures(self, position: int, maps: Sequence[Tensor | None]) -> dict[str, Any]:
+    def _images(self, position: int, maps: Sequence[Tensor | None]) -> dict[str, Any]:
         if not self._spectra:
             return {"maps": []}
         drawn = [
-            {"method": method.spec, "picture": picture, "about": about}
+            {"method": method.spec, "picture": image, "about": about}
             for method, values in zip(self.methods, maps, strict=True)
             if values is not None
-            for picture, about in [_attribution(values)]
+            for image, about in [_attribution(values)]
         ]
         return {"spectrum": heat_uri(self._spectra[position], *self._range, SPECTRUM_COLOURS), "maps": drawn}
 
 
 def _attribution(values: Tensor) -> tuple[str, str]:
-    """A map in colours, and what they mean: each map has its own scale."""
+    """Draw a map in colours, with an explanation of them."""
     values = small_maps(values.float().reshape(1, *values.shape[-2:]))[0].nan_to_num()
     most = float(values.abs().max())
     if values.min() < 0:
         return heat_uri(values, -most, most, SIGNED), "Purple is above zero, brown below; each map has its own scale."
-    return heat_uri(values, 0, most, UNSIGNED), "The brighter, the more important; each map has its own scale."
+    return heat_uri(values, 0, most, UNSIGNED), "Brighter pixels are more important; each map has its own scale."
 
 
 def _facts(record: Record, found: InvariantSet) -> list[tuple[str, str]]:
-    """Everything known of a member, as names and texts."""
+    """Facts about a member, as names and texts."""
     rows: list[tuple[str, str]] = []
     target = found.info.target.values
     shown = shown_value(record)
     if len(target) == 1:
         rows += _one(record.measurement[0], "value", found) if record.measurement else []
-        rows += _one(record.measurement_saved[0], "of the 8-bit picture", found) if record.measurement_saved else []
+        rows += _one(record.measurement_saved[0], "value of the 8-bit image", found) if record.measurement_saved else []
         rows += _one(target[0], "target", found)
     elif shown:
         rows += _outputs(shown, found)
     for name, value in (
         ("loss", record.loss),
-        ("of it, unfiltered", record.loss_unfiltered),
-        ("of it, filtered", record.loss_filtered),
+        ("loss, unfiltered", record.loss_unfiltered),
+        ("loss, filtered", record.loss_filtered),
     ):
         if value is not None:
             rows.append((name, f"{value:.3g}"))
@@ -179,7 +179,7 @@ def _one(value: float, name: str, found: InvariantSet) -> list[tuple[str, str]]:
 
 
 def _outputs(values: Sequence[float], found: InvariantSet) -> list[tuple[str, str]]:
-    """The outputs with the highest targets, each beside its target."""
+    """Values of the outputs with the highest targets, each beside its target."""
     target, names = found.info.target.values, found.info.target.names
     order = sorted(range(len(target)), key=lambda output: -target[output])[:MOST_OUTPUTS]
     rows = [(names[output], f"{values[output]:.4g} (target {target[output]:.4g})") for output in order]

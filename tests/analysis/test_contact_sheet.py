@@ -1,4 +1,4 @@
-"""`grid.png`: what it shows, and what it does not."""
+"""`grid.png`: the samples it shows, and those it leaves out."""
 
 from dataclasses import replace
 
@@ -8,14 +8,15 @@ import torch
 from made_runs import made_info
 from PIL import Image
 
-from equidiff.analysis.figures.overview import draw_grid, footnote, headline, show_values
+from equidiff.analysis.figures.captions import footnote, format_values, headline
+from equidiff.analysis.figures.contact_sheet import draw_contact_sheet
 from equidiff.images.canvas import ACCENT, CELL, fit
 from equidiff.run.invariant_set import InvariantSet
 from equidiff.run.record import Record
 
 
 def found(count=16, shape=(1, 28, 28), members=None, query=True, target=(1.234,), unit="activation"):
-    """A set whose sample i is grey of its own: (i + 1) / 32."""
+    """A set whose sample i has its own shade of grey, (i + 1) / 32."""
     members = count if members is None else members
     records = tuple(
         Record(i, "member" if i < members else "not_converged", 1, 1.0, 1, 1, 0.1, measurement=list(target))
@@ -32,8 +33,8 @@ def measure(samples):
     return samples.norm(dim=1, keepdim=True)
 
 
-def colours(picture):
-    return {tuple(pixel) for pixel in np.asarray(picture).reshape(-1, 3)}
+def colours(image):
+    return {tuple(pixel) for pixel in np.asarray(image).reshape(-1, 3)}
 
 
 def grey(i):
@@ -41,41 +42,41 @@ def grey(i):
 
 
 def test_members_are_shown_and_others_never():
-    picture = draw_grid(found(16, members=10), measure)
-    areas = {i: int((np.asarray(picture) == grey(i)).all(axis=2).sum()) for i in range(16)}
+    image = draw_contact_sheet(found(16, members=10), measure)
+    areas = {i: int((np.asarray(image) == grey(i)).all(axis=2).sum()) for i in range(16)}
     assert all(areas[i] >= CELL * CELL for i in range(10))
-    # a few pixels of antialiased text may have any grey
+    # a few pixels of antialiased text may have any shade of grey
     assert all(areas[i] < 100 for i in range(10, 16))
 
 
 def test_the_query_is_framed():
     accent = tuple(bytes.fromhex(ACCENT[1:]))
-    assert accent in colours(draw_grid(found(), measure))
-    assert accent not in colours(draw_grid(found(query=False), measure))
+    assert accent in colours(draw_contact_sheet(found(), measure))
+    assert accent not in colours(draw_contact_sheet(found(query=False), measure))
 
 
 @pytest.mark.parametrize("count", [1, 2, 8, 9, 16, 64, 100])
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 40, 64)])
 def test_any_number_and_shape(count, shape):
-    picture = draw_grid(found(min(count, 30), shape), measure)
-    assert picture.mode == "RGB"
-    assert picture.height > CELL
-    assert picture.width > 3 * CELL
+    image = draw_contact_sheet(found(min(count, 30), shape), measure)
+    assert image.mode == "RGB"
+    assert image.height > CELL
+    assert image.width > 3 * CELL
 
 
 def test_nothing_to_show():
-    assert draw_grid(found(3, members=0), measure) is None
-    assert draw_grid(found(3, shape=(5,)), measure) is None
+    assert draw_contact_sheet(found(3, members=0), measure) is None
+    assert draw_contact_sheet(found(3, shape=(5,)), measure) is None
 
 
-def test_the_plane():
-    picture = draw_grid(found(5, shape=(2,), target=(0.4,), unit="length"), measure)
-    assert picture.mode == "RGB"
-    assert min(picture.size) > 600
-    assert len(colours(picture)) > 100
-    assert draw_grid(found(5, shape=(2,), target=(0.4, 0.2), unit="length"), lambda x: x).mode == "RGB"
-    # no point of the map reaches the target
-    assert draw_grid(found(1, shape=(2,), target=(40.0,), query=False), measure).mode == "RGB"
+def test_points_are_drawn_on_a_contour_plot():
+    image = draw_contact_sheet(found(5, shape=(2,), target=(0.4,), unit="length"), measure)
+    assert image.mode == "RGB"
+    assert min(image.size) > 600
+    assert len(colours(image)) > 100
+    assert draw_contact_sheet(found(5, shape=(2,), target=(0.4, 0.2), unit="length"), lambda x: x).mode == "RGB"
+    # no point of the plot reaches the target
+    assert draw_contact_sheet(found(1, shape=(2,), target=(40.0,), query=False), measure).mode == "RGB"
 
 
 @pytest.mark.parametrize(
@@ -87,23 +88,23 @@ def test_the_plane():
         ([0.00012], [0.0002], "0.0001"),
         ([0.0], [0.0], "0.00"),
         ([-17.25], [-17.2], "-17.2"),
-        ([3.0, 4.0], [3.0, 4.05], "0.99 % off"),
+        ([3.0, 4.0], [3.0, 4.05], "0.99 % away"),
     ],
 )
 def test_sensible_digits(values, target, text):
-    assert show_values(values, target) == text
+    assert format_values(values, target) == text
 
 
-def test_words():
+def test_headline_and_footnote():
     assert headline(found())[0] == "neuron:17 = 1.23 (activation)"
     assert headline(found(target=(1.0, 2.0), unit="logit"))[0] == "neuron:17 (2 logit values)"
     assert "the target's" in headline(found(query=False))[1]
     assert footnote(found(), 16) == ""
-    assert footnote(found(16, members=13), 13) == "Not shown: 3 that did not reach it."
-    assert footnote(found(16, members=13), 10) == "Not shown: 3 that did not reach it and 3 more members."
+    assert footnote(found(16, members=13), 13) == "Not shown: 3 that did not reach the target."
+    assert footnote(found(16, members=13), 10) == "Not shown: 3 that did not reach the target and 3 more members."
 
 
-def test_the_value_is_that_of_the_picture_shown():
+def test_the_value_is_that_of_the_image_shown():
     one = found(1)
     saved = replace(one.records[0], measurement_saved=[1.334])
     one = replace(one, records=(saved,))

@@ -1,4 +1,4 @@
-"""Which figures there are, and how one becomes a file."""
+"""Catalog of the figures that `equidiff figure` draws, and the function that writes one to a file."""
 
 from __future__ import annotations
 
@@ -28,29 +28,29 @@ class Kind:
 
     Attributes:
         draw: draws it.
-        unfit: why it cannot be drawn of a run; None where it can.
-        rows: how many rows will go through generator or objective, for a progress bar.
-        parts: whether it needs the run's generator and objective.
+        unsupported: gives the reason why it cannot be drawn of a run; None if it can.
+        rows: gives the number of rows that go through generator or objective, for a progress bar.
+        parts: it needs the generator and objective of the run.
     """
 
     draw: Callable[[Source], Figure]
-    unfit: Callable[[InvariantSet], str | None]
+    unsupported: Callable[[InvariantSet], str | None]
     rows: Callable[[InvariantSet], int]
     parts: bool
 
 
 FIGURES = {
-    "grid": Kind(grid.draw, grid.unfit, grid.rows, False),
-    "logits": Kind(logits.draw, logits.unfit, logits.rows, False),
-    "spectrum": Kind(spectrum.draw, spectrum.unfit, spectrum.rows, True),
-    "cutoff": Kind(cutoff.draw, cutoff.unfit, cutoff.rows, True),
-    "level-curves": Kind(level_curves.draw, level_curves.unfit, level_curves.rows, True),
+    "grid": Kind(grid.draw, grid.unsupported, grid.rows, False),
+    "logits": Kind(logits.draw, logits.unsupported, logits.rows, False),
+    "spectrum": Kind(spectrum.draw, spectrum.unsupported, spectrum.rows, True),
+    "cutoff": Kind(cutoff.draw, cutoff.unsupported, cutoff.rows, True),
+    "level-curves": Kind(level_curves.draw, level_curves.unsupported, level_curves.rows, True),
 }
 
 
 def fitting(found: InvariantSet) -> list[str]:
-    """The figures that can be drawn of a run."""
-    return [name for name, kind in FIGURES.items() if kind.unfit(found) is None]
+    """Names of the figures that can be drawn of a run."""
+    return [name for name, kind in FIGURES.items() if kind.unsupported(found) is None]
 
 
 def check_fits(name: str, found: InvariantSet, path: Path) -> None:
@@ -59,11 +59,11 @@ def check_fits(name: str, found: InvariantSet, path: Path) -> None:
     Raises:
         UnsupportedError: it cannot.
     """
-    why = FIGURES[name].unfit(found)
-    if why is not None:
+    reason = FIGURES[name].unsupported(found)
+    if reason is not None:
         fits = fitting(found)
         raise UnsupportedError(
-            f"The figure {name} cannot be drawn of this run: {why}.",
+            f"The figure {name} cannot be drawn of this run: {reason}.",
             given=f"{path}, samples of shape {tuple(found.samples.shape[1:])}",
             expected="one of " + ", ".join(fits),
             hint=f"equidiff figure {path} --name {fits[0]}",
@@ -71,36 +71,36 @@ def check_fits(name: str, found: InvariantSet, path: Path) -> None:
 
 
 def check_suffix(out: Path) -> None:
-    """Raise unless the file's name says that it is to be png, svg or pdf.
+    """Raise unless the name of the file ends in .png, .svg or .pdf.
 
     Raises:
         UsageError: it does not.
     """
     if out.suffix.lower() not in SUFFIXES:
         raise UsageError(
-            "The kind of file is not known by its name.",
+            "The name of the file has no suffix of a known format.",
             given=out,
             expected="a name that ends in " + ", ".join(SUFFIXES),
             hint=f"--out {out.with_suffix('.png')}",
         )
 
 
-def make(name: str, source: Source, out: Path) -> Path:
-    """Draw a figure and write it in one move; folders are made.
+def write_figure(name: str, source: Source, out: Path) -> Path:
+    """Draw a figure and write it atomically, making its folder if needed.
 
     Args:
         name: one of `FIGURES`.
         source: the run.
-        out: the file; its suffix says of which kind.
+        out: the file; its suffix is the format.
 
     Raises:
-        EquiDiffError: the figure cannot be drawn of this run, or not be written.
+        EquiDiffError: the figure cannot be drawn of this run, or cannot be written.
     """
-    buffer, form = io.BytesIO(), out.suffix.lower()[1:]
+    buffer, suffix = io.BytesIO(), out.suffix.lower()[1:]
     with mpl.rc_context(TEXT):
         figure = FIGURES[name].draw(source)
         # without a date: the same figure is the same file
-        figure.savefig(buffer, format=form, metadata=None if form == "png" else {_DATE[form]: None})
+        figure.savefig(buffer, format=suffix, metadata=None if suffix == "png" else {_DATE[suffix]: None})
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         return write_atomically(out, buffer.getvalue())

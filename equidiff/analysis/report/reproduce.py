@@ -1,4 +1,4 @@
-"""The command that makes a run again."""
+"""Command that reproduces a run."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from equidiff.run.info import RunInfo
 from equidiff.run.settings import Settings
 
 
-def again(info: RunInfo) -> tuple[str | None, str]:
-    """The command, ready for a shell, and what must be known about it; None where no command can make it.
+def reproduction_command(info: RunInfo) -> tuple[str | None, str]:
+    """Command that reproduces a run, quoted for a shell, and a note about it; None if no command can.
 
-    Every setting is named, also those that were left at their default: a default may change.
+    Every setting is named, even those left at their default, since a default may change.
 
     Args:
         info: the content of `run.json`.
     """
     for kind, spec in info.specs.objects.items():
-        return None, f"The {kind} was an object made in Python ({spec}), so no command makes this run again."
+        return None, f"The {kind} was an object made in Python ({spec}), so no command reproduces this run."
     words, note = ["equidiff", "run"], ""
     for source in info.plugin_files:
         words += ["--plugin", source]
@@ -36,7 +36,7 @@ def again(info: RunInfo) -> tuple[str | None, str]:
             values = ",".join(repr(float(value)) for value in info.target.values)
             words.append(f"--target={values}")  # a value may begin with a minus sign
             if given_in_python:
-                note = "The query was given in Python, so the command names its value in its place."
+                note = "The query was given in Python, so the command gives its value instead."
         elif known.get(name) is not None:
             words += [f"--{name.replace('_', '-')}", _text(known[name])]
     return shlex.join(words), note

@@ -1,4 +1,4 @@
-"""What other commands left in the run folder: `metrics.json` and `attributions/`."""
+"""Results of other commands in the run folder: `metrics.json` and `attributions/`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ COLUMNS = ("value", "interval", "plain", "plain_interval", "reference", "n", "un
 
 @dataclass(frozen=True)
 class Row:
-    """One metric: its name, and as text what the file says of it, by column."""
+    """One metric: its name, and its entries in the file as text, by column."""
 
     name: str
     cells: dict[str, str]
@@ -39,11 +39,11 @@ class Method:
     """One attribution method.
 
     Attributes:
-        spec: how it was asked for, which is also its name.
-        status: what became of it, and why where it has no maps.
-        query: `[1, height, width]`, its map on the query, where it has one.
-        members: its maps `[height, width]`, by the member's index; a comparison may be of the first members only.
-        numbers: what was computed of it, as text.
+        spec: its spec, which is also its name.
+        status: its status, with the reason if it has no maps.
+        query: `[1, height, width]`, its map of the query, if it has one.
+        members: its maps `[height, width]`, by index of the member; a comparison may cover only the first members.
+        numbers: its numbers, as text.
     """
 
     spec: str
@@ -54,7 +54,7 @@ class Method:
 
 
 def read_metrics(path: Path) -> dict[str, Any]:
-    """The content of `metrics.json`; empty where `equidiff evaluate` was not run.
+    """Read `metrics.json`; empty if `equidiff evaluate` was not run.
 
     Raises:
         RunFolderError: it is damaged, or of another version.
@@ -63,29 +63,29 @@ def read_metrics(path: Path) -> dict[str, Any]:
 
 
 def tables(metrics: dict[str, Any]) -> dict[str, list[Row]]:
-    """A table for each group of metrics: those that have a value."""
+    """Tables of metrics, one for each group that has any."""
     found = {name.replace("_", " "): list(_rows(group, "")) for name, group in _items(metrics.get("groups"))}
     return {name: rows for name, rows in found.items() if rows}
 
 
 def columns(rows: list[Row]) -> list[str]:
-    """The columns that a table needs."""
+    """Names of the columns that a table needs."""
     return [name for name in COLUMNS if any(row.cells.get(name) for row in rows)]
 
 
 def absent(metrics: dict[str, Any]) -> list[tuple[str, str]]:
-    """What could not be measured, and why."""
+    """Metrics that could not be measured, with the reasons."""
     return [(name.replace("_", " "), text_of(why)) for name, why in _items(metrics.get("absent"))]
 
 
 def warnings(metrics: dict[str, Any]) -> list[str]:
-    """What is to be kept in mind when reading the numbers."""
+    """Cautions for whoever reads the numbers."""
     found = metrics.get("warnings")
     return [text_of(each) for each in found] if isinstance(found, list) else []
 
 
 def realism(metrics: dict[str, Any], found: InvariantSet) -> list[float | None]:
-    """For each member, how unreal it looks, in per cent; all None where that was not measured."""
+    """Realism percentile of each member; all None if it was not measured."""
     each = dict(_items(metrics.get("per_member")))
     indices, values = each.get("index"), each.get("percentile")
     if not isinstance(indices, list) or not isinstance(values, list):
@@ -99,7 +99,7 @@ def _items(value: Any) -> list[tuple[str, Any]]:
 
 
 def _rows(group: Any, prefix: str) -> Iterator[Row]:
-    """The leaves of nested objects: those with a `value`, and plain numbers and texts."""
+    """Yield the leaves of nested objects: those with a `value`, and bare numbers and texts."""
     if isinstance(group, dict) and "value" in group:
         known = {name: text_of(group.get(name)) for name in COLUMNS}
         for name in ("interval", "plain_interval"):
@@ -114,7 +114,7 @@ def _rows(group: Any, prefix: str) -> Iterator[Row]:
 
 
 def text_of(value: Any) -> str:
-    """A value of a JSON file as people read it; nothing where there is none."""
+    """Format a value of a JSON file for people; null becomes an empty text."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -132,11 +132,11 @@ def text_of(value: Any) -> str:
 
 
 def read_methods(path: Path, found: InvariantSet) -> list[Method]:
-    """The attribution methods that `equidiff compare` ran, with their maps; none where it was not run.
+    """Read the attribution methods that `equidiff compare` ran, with their maps; none if it was not run.
 
     Args:
         path: the run folder.
-        found: the run; where the file does not say whose the maps are, they are of all members.
+        found: the run; if the file does not list the members, the maps are of all of them.
 
     Raises:
         RunFolderError: a file is damaged, or of another version.
@@ -150,15 +150,15 @@ def read_methods(path: Path, found: InvariantSet) -> list[Method]:
 
 def _method(path: Path, about: dict[str, Any], indices: list[int]) -> Method:
     spec = text_of(about.get("spec") or about.get("name") or "?")
-    said = [
+    texts = [
         text_of(about.get("status") or "?").replace("_", " "),
         text_of(about.get("reason")),
         text_of(about.get("notes")),
     ]
-    method = Method(spec, ": ".join(filter(None, said)), numbers=_numbers(about.get("numbers")))
+    method = Method(spec, ": ".join(filter(None, texts)), numbers=_numbers(about.get("numbers")))
     if not about.get("file"):
         return method
-    # the name comes from a file that may be somebody else's: never outside its folder
+    # the name comes from a file that others may have written: it must not lead outside its folder
     file = path / "attributions" / Path(str(about["file"])).name
     try:
         maps = load_file(file)
@@ -171,7 +171,7 @@ def _method(path: Path, about: dict[str, Any], indices: list[int]) -> Method:
 
 
 def _numbers(numbers: Any) -> dict[str, str]:
-    """Numbers as text, with the spread of those that are means over several draws."""
+    """Format numbers, with the spread of those that are means over several draws."""
     spreads = dict(_items(dict(_items(numbers)).get("spread")))
     return {
         name.replace("_", " "): text_of(value) + (f" ± {text_of(spreads[name])}" if name in spreads else "")
@@ -184,8 +184,8 @@ def _read(path: Path, name: str, what: str, command: str, needed: set[str]) -> d
     file = path / name
     if not file.exists():
         return {}
-    unread = _damaged(file, command)
-    return read_description(file, what, VERSION, needed, unread, unread)
+    damaged = _damaged(file, command)
+    return read_description(file, what, VERSION, needed, damaged, damaged)
 
 
 def _damaged(file: Path, command: str) -> RunFolderError:
@@ -193,5 +193,5 @@ def _damaged(file: Path, command: str) -> RunFolderError:
         "This file of the run folder cannot be read, or does not fit the run.",
         given=file,
         expected=f"the file as equidiff {command} writes it",
-        hint=f"equidiff {command} RUN   # writes it again",
+        hint=f"equidiff {command} RUN   # rewrites it",
     )

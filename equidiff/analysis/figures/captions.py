@@ -1,0 +1,59 @@
+"""Titles, captions and notes of figures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+
+from equidiff.run.invariant_set import InvariantSet
+from equidiff.run.record import Record
+
+
+def headline(found: InvariantSet) -> tuple[str, str]:
+    """Title and subtitle of an image of a set."""
+    target, name = found.info.target.values, found.info.specs.objective
+    unit, source = found.info.target.unit, "target" if found.query is None else "query"
+    count = f"{len(found)} of {found.info.counts.asked} samples"
+    if len(target) > 1:
+        return f"{name} ({len(target)} {unit} values)", f"{count} with the {source}'s values"
+    deviation = max(abs(value - target[0]) for record in found.members for value in shown_value(record))
+    title = f"{name} = {format_values(target, target)} ({unit})"
+    return title, f"{count} with the {source}'s {unit}, to within {deviation:.1g}"
+
+
+def footnote(found: InvariantSet, shown: int) -> str:
+    """Note about the samples that an image leaves out."""
+    hidden, more = len(found.records) - len(found), len(found) - shown
+    parts = [f"{hidden} that did not reach the target" if hidden else "", f"{more} more members" if more else ""]
+    text = " and ".join(filter(None, parts))
+    return f"Not shown: {text}." if text else ""
+
+
+def shown_value(record: Record) -> list[float]:
+    """Measurement of a sample as it is shown: of the 8-bit image if there is one."""
+    return record.measurement_saved or record.measurement or []
+
+
+def format_values(values: Sequence[float], target: Sequence[float]) -> str:
+    """Format a single value with digits that suit its target; for several, give their distance from it."""
+    if len(target) == 1:
+        size = abs(target[0])
+        digits = 2 - math.floor(math.log10(size)) if size > 0 else 2
+        return f"{values[0]:.{min(max(digits, 0), 4)}f}"
+    goal = torch.tensor(target)
+    distance = float((torch.tensor(values) - goal).norm() / goal.norm().clamp(min=1e-12))
+    return f"{100 * distance:.2g} % away"
+
+
+def tolerated_deviation(found: InvariantSet) -> float | None:
+    """Largest deviation of a single value that the tolerance allows; None for several values, or if it is not known.
+
+    The tolerance applies to lambda times the squared residual. The residual is the difference from the target, unless
+    the objective is the user's own code.
+    """
+    info = found.info
+    if len(found.target) > 1 or info.specs.is_custom or "objective" in info.specs.objects:
+        return None
+    return math.sqrt(info.tolerance / info.options.solver.get("weight", 1.0))
