@@ -30,10 +30,16 @@ def find_file(repository: str, names: Sequence[str], hint: str, revision: str | 
             raise LookupError(f"it has no {' or '.join(names)}")
         return present[:1]
 
-    def found(folder: Path) -> list[Path]:
-        return [folder / name for name in names if (folder / name).is_file()]
+    def complete(folder: Path) -> bool:
+        return bool(_present(folder, names))
 
-    return found(find_snapshot(repository, wanted, lambda folder: bool(found(folder)), hint, revision))[0]
+    return _present(find_snapshot(repository, wanted, complete, hint, revision), names)[0]
+
+
+def find_cached_file(repository: str, names: Sequence[str]) -> Path | None:
+    """Find the first of several files that the local cache has of a repository's main branch; None if it has none."""
+    folder = _find_cached(repository, None)
+    return next(iter(_present(folder, names)), None) if folder else None
 
 
 def find_snapshot(
@@ -70,6 +76,10 @@ def find_snapshot(
         return Path(snapshot_download(repository, revision=revision, allow_patterns=patterns))
     except Exception as error:  # whatever the hub or the connection raises, there are no files
         raise _unavailable(repository, hint, error) from error
+
+
+def _present(folder: Path, names: Sequence[str]) -> list[Path]:
+    return [folder / name for name in names if (folder / name).is_file()]
 
 
 def _find_cached(repository: str, revision: str | None) -> Path | None:

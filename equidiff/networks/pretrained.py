@@ -1,4 +1,4 @@
-"""Networks of timm, which is imported on first use, with weights from a local file or the hub."""
+"""Networks of timm, imported on first use, with weights from a local file, the hub or an installed package."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from equidiff.contracts import BuildContext, Weights
 from equidiff.errors import UsageError, WeightsError, first_line, unknown_name
 from equidiff.networks.checkpoints import hash_weights, put_weights, read_weights
 from equidiff.networks.classes import imagenet_names
-from equidiff.networks.hub import find_file
+from equidiff.networks.hub import find_cached_file, find_file
 from equidiff.networks.images import to_channels
 from equidiff.networks.network import Network
+from equidiff.networks.packages import Packaged, find_packaged_network, install_command, read_in_order
 from equidiff.types import Samples
 
 HUB_FILES = ("model.safetensors", "pytorch_model.bin")
@@ -100,7 +101,10 @@ def _create(name: str, arguments: dict[str, Any]) -> nn.Module:
 
 
 def _load_pretrained(name: str, arguments: dict[str, Any]) -> tuple[nn.Module, Weights]:
-    """Load the model with weights from the hub, converted by timm, and make the record of their file."""
+    """Load the model with weights of its authors, and make the record of their file.
+
+    They come from the hub, converted by timm; from an installed package, where the hub's cache does not have them.
+    """
     import timm
 
     config = timm.get_pretrained_cfg(name)
@@ -109,7 +113,12 @@ def _load_pretrained(name: str, arguments: dict[str, Any]) -> tuple[nn.Module, W
         raise WeightsError(
             f"The hub has no weights for {name}.", expected="a local weights file", hint=f"model={name},checkpoint=PATH"
         )
-    path = find_file(repository, HUB_FILES, hint=f"model={name},checkpoint=PATH")
+    packaged = find_packaged_network(name)
+    if packaged is not None and find_cached_file(repository, HUB_FILES) is None:
+        return _load_packaged(name, arguments, packaged)
+    hint = f"model={name},checkpoint=PATH"
+    install = install_command(name)
+    path = find_file(repository, HUB_FILES, hint=f"{install}   # or {hint}" if install else hint)
     try:
         overlay = {"file": str(path), "custom_load": False}
         module = _create(name, {**arguments, "pretrained": True, "pretrained_cfg_overlay": overlay})
@@ -123,6 +132,12 @@ def _load_pretrained(name: str, arguments: dict[str, Any]) -> tuple[nn.Module, W
             hint=f"model={name},checkpoint=PATH",
         ) from error
     return module, hash_weights(path, repository, revision=path.parent.name)
+
+
+def _load_packaged(name: str, arguments: dict[str, Any], packaged: Packaged) -> tuple[nn.Module, Weights]:
+    module = _create(name, arguments)
+    module.load_state_dict(read_in_order(module, packaged.path))
+    return module, packaged.record()
 
 
 def _load_local(module: Any, path: Path) -> Weights:

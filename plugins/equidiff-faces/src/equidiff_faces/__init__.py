@@ -1,0 +1,1 @@
+"""A small GAN of colour faces as a generator for EquiDiff."""
