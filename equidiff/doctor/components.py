@@ -20,7 +20,7 @@ from equidiff.images.folder import find_images
 from equidiff.images.read import read_image
 from equidiff.registry.build import build
 from equidiff.registry.manager import Plugins
-from equidiff.run.session import usual_regularizer
+from equidiff.run.session import default_regularizer
 from equidiff.run.settings import Settings
 from equidiff.search.problem import Problem
 
@@ -114,7 +114,7 @@ def _memory(
     what, rows = f"memory, {checkup.samples} samples per pass", checkup.samples
     regularizer = NoRegularizer()
     if checkup.objective is not None:
-        spec = checkup.regularizer or usual_regularizer(generator)
+        spec = checkup.regularizer or default_regularizer(generator)
         regularizer = build(plugins, "regularizer", spec, context).component
     target = torch.zeros(len(objective.names), device=context.device)
     problem = Problem(generator, objective, regularizer, target)

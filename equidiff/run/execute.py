@@ -1,4 +1,4 @@
-"""Doing a run: steps and results flow from the session to whoever keeps them and whoever watches."""
+"""The loop of a run: steps and results go from the session to a store and an observer."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from equidiff.search.engine import FAILED, Result, StepRecord
 
 
 class Store(Protocol):
-    """Where a run's samples are kept."""
+    """Keeps the samples of a run."""
 
     def add_step(self, step: StepRecord) -> None:
         """Keep one step."""
@@ -28,11 +28,11 @@ class Store(Protocol):
         """Keep one finished sample."""
 
     def finish(self, status: str, wall_s: float, error: str | None = None) -> None:
-        """The run ended."""
+        """End the run."""
 
 
 class Observer(Protocol):
-    """Who watches a run."""
+    """Watches a run."""
 
     def step(self, step: StepRecord) -> None:
         """A sample made a step."""
@@ -45,7 +45,7 @@ class Observer(Protocol):
 
 
 def execute(session: Session, store: Store, indices: Iterable[int], observer: Observer | None = None) -> None:
-    """Solve samples and keep them. Whatever ends the run early, what was finished is kept and the store is closed.
+    """Solve samples and keep them. If the run ends early, finished samples are kept and the store is closed.
 
     Raises:
         KeyboardInterrupt: after the store was closed as interrupted.
@@ -82,7 +82,7 @@ def execute(session: Session, store: Store, indices: Iterable[int], observer: Ob
 
 @torch.no_grad()
 def keep(session: Session, result: Result) -> tuple[Record, dict[str, Tensor] | None]:
-    """A result's record and tensors; a picture is measured once more as an 8-bit file would keep it."""
+    """Record and tensors of a result; an image is measured again as an 8-bit file would hold it."""
     if result.status == FAILED or result.answer is None:
         return Record.of(result, start=session.start), None
     rows = {name: getattr(result.answer, name) for name in ("latents", "samples", "measurements")}

@@ -1,4 +1,4 @@
-"""The result of a run in Python."""
+"""The invariant set: the result of a run in Python."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from equidiff.search.engine import FAILED, MEMBER, StepRecord
 
 @dataclass(frozen=True)
 class InvariantSet:
-    """What a network cannot tell from the query.
+    """Samples that a network cannot tell from the query.
 
     Attributes:
         info: the content of `run.json`: specs, target, seed, counts, versions.
@@ -61,19 +61,19 @@ class InvariantSet:
 
     @property
     def measurements(self) -> Tensor:
-        """What the objective says of the members, `[members, m]`, in `info.target.unit`."""
+        """The measurements of the members, `[members, m]`, in `info.target.unit`."""
         return self._rows_of_members("measurements")
 
     @property
     def target(self) -> Tensor:
-        """y*, `[m]`."""
+        """The target y*, `[m]`."""
         return torch.tensor(self.info.target.values)
 
     def __len__(self) -> int:
         return len(self.members)
 
     def contains(self, samples: Tensor) -> Tensor:
-        """Whether samples belong to the set: the loss of each is below the tolerance.
+        """Test samples for membership: the loss of each is below the tolerance.
 
         Its views count, and so does a penalty, unless that is of the latents, which samples do not tell.
 
@@ -170,13 +170,13 @@ def sample(
     Args:
         generator: a spec string such as "toy:fashion", or a Generator.
         objective: a spec string such as "neuron:block3.17", or an Objective.
-        regularizer: a spec string or a Regularizer; "lowpass" for images and "none" for points when absent.
+        regularizer: a spec string or a Regularizer; "lowpass" for images and "none" for points when None.
         solver: a spec string or a Solver.
-        query: an index into the generator's own queries, a picture or its path, or one sample as a tensor.
+        query: an index into the generator's own queries, an image or its path, or one sample as a tensor.
         target: the measurement to reach, in place of a query: a number, several, or text with commas.
         samples: how many to try for.
-        budget: evaluations a sample may cost; the solver's own when absent.
-        tolerance: loss below which a sample is a member; the solver's own when absent.
+        budget: evaluations a sample may cost; the solver's own when None.
+        tolerance: loss below which a sample is a member; the solver's own when None.
         batch: samples in one pass through generator and objective.
         seed: sample i depends on `(seed, i)` alone.
         device: a torch device, or "auto".
@@ -185,7 +185,7 @@ def sample(
             generator that inverts samples.
         law: "solve" for members as the solver finds them, "conditional" for the prior given that they are members; a
             spec string or a Law. What its moves cost is not held against the budget.
-        plugins: where spec strings are looked up; the installed plugins when absent.
+        plugins: where spec strings are looked up; the installed plugins when None.
         observer: is told of each step and each finished sample.
 
     Returns:

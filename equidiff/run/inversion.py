@@ -1,4 +1,4 @@
-"""The query's own latent: where a run starts that is to walk away from it."""
+"""Inversion of the query: the latent that a run with `--start query` starts from."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from equidiff.search.starts import QueryStart
 
 @torch.no_grad()
 def invert_query(query: Query, problem: Problem) -> tuple[QueryStart, Inversion]:
-    """Find the query's latent, and how well it stands for the query.
+    """Find the query's latent, and measure how well it represents the query.
 
     Raises:
         UnsupportedError: the generator cannot invert samples, or not this one.
-        QueryError: the query cannot be a sample of the generator's, or its latent is not finite.
+        QueryError: the query cannot be a sample of the generator, or its latent is not finite.
     """
     generator = problem.generator
     sample = as_sample(query, generator).to(problem.target.device)
@@ -29,9 +29,9 @@ def invert_query(query: Query, problem: Problem) -> tuple[QueryStart, Inversion]
         raise QueryError("The latent of this query is not finite.", given=query.source, hint="--start prior")
     latent = project_onto_shell(found)
     answer = problem.value(latent)
-    off = (answer.samples - sample).square().mean().sqrt() / sample.std(correction=0).clamp(min=1e-6)
+    error = (answer.samples - sample).square().mean().sqrt() / sample.std(correction=0).clamp(min=1e-6)
     norm = found.norm() / found.numel() ** 0.5
-    inversion = Inversion(round_trip=float(off), latent_norm=float(norm), loss=answer.loss.item())
+    inversion = Inversion(round_trip=float(error), latent_norm=float(norm), loss=answer.loss.item())
     return QueryStart(latent.float().cpu()), inversion
 
 

@@ -1,4 +1,4 @@
-"""What the user asks about: a picture from a file, one of the generator's own query samples, or a number."""
+"""The query: an image file, a sample in Python, or one of the generator's own; and targets given as numbers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from equidiff.errors import QueryError, UsageError
 from equidiff.images.convert import fit_image, image_to_tensor
 from equidiff.images.read import EXPECTED, read_image, to_grey_or_rgb
 
-USUAL = 3  # the index of the query that a generator is asked about when the user names none
+DEFAULT_INDEX = 3  # of the generator's own queries, where the user names none
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,8 @@ class Query:
 
     Attributes:
         source: the path, or "NAME query INDEX", as recorded in `run.json`.
-        sample: `[1, *shape]` float32, in its own size; pictures in [0, 1].
-        image: the picture itself; None for points.
+        sample: `[1, *shape]` float32, in its own size; images in [0, 1].
+        image: the image itself; None for points.
     """
 
     source: str
@@ -39,8 +39,8 @@ def load_query(query: str | int | Path | Image.Image | Tensor, generator: Genera
     """Find and read a query.
 
     Args:
-        query: an index into the generator's own queries, a picture's path (a shell pattern that matches one file
-            will do), a picture, or one sample as a tensor.
+        query: an index into the generator's own queries, the path of an image (or a shell pattern that matches one
+            file), an image, or one sample as a tensor.
         generator: for its own queries and the shape of its samples.
 
     Raises:
@@ -49,8 +49,8 @@ def load_query(query: str | int | Path | Image.Image | Tensor, generator: Genera
     if isinstance(query, Tensor):
         return _from_tensor(query, generator)
     if isinstance(query, Image.Image):
-        _require_images(generator, "a picture")
-        image = to_grey_or_rgb(query, "the picture given")
+        _require_images(generator, "an image")
+        image = to_grey_or_rgb(query, "the image given")
         return Query("a picture given in Python", image_to_tensor(image), image)
     if isinstance(query, int) or str(query).lstrip("-").isdecimal():
         return _own(int(str(query)), generator)
@@ -65,10 +65,10 @@ def load_query(query: str | int | Path | Image.Image | Tensor, generator: Genera
 
 
 def as_sample(query: Query, generator: Generator) -> Tensor:
-    """The query as the generator might have made it, `[1, *sample_shape]`; a picture as `fit_image` makes it fit.
+    """The query in the shape of the generator's samples, `[1, *sample_shape]`; an image is fitted by `fit_image`.
 
     Raises:
-        QueryError: it has another shape, and is no picture, or the generator makes no pictures.
+        QueryError: it has another shape, and is not an image, or the generator does not make images.
     """
     shape = generator.sample_shape
     if query.image is not None and len(shape) == 3 and shape[0] in {1, 3}:
@@ -83,16 +83,16 @@ def as_sample(query: Query, generator: Generator) -> Tensor:
 
 
 def default_query(generator: Generator) -> int | None:
-    """What is asked about when the user names neither a query nor a target: the generator's own query 3, or its first.
+    """The index of the query that a run takes by default: the generator's own query 3, or its first.
 
     None for a generator without queries of its own.
     """
     count = len(generator.queries())
-    return None if count == 0 else USUAL if count > USUAL else 0
+    return None if count == 0 else DEFAULT_INDEX if count > DEFAULT_INDEX else 0
 
 
 def measure_query(query: Query, objective: Objective, device: str) -> Tensor:
-    """y* = f(x*), `[m]`; a picture is prepared as the network's own evaluation prepares it.
+    """The target y* = f(x*), `[m]`; an image is prepared as the network's own evaluation prepares it.
 
     Raises:
         QueryError: the measurement is not finite.
@@ -149,8 +149,8 @@ def _own(index: int, generator: Generator) -> Query:
         raise QueryError(
             "There is no such query." if len(queries) else "This generator has no queries of its own.",
             given=index,
-            expected=f"an index from 0 to {len(queries) - 1}, or a picture's path" if len(queries) else EXPECTED,
-            hint="--query 0" if len(queries) else "--query PICTURE.png",
+            expected=f"an index from 0 to {len(queries) - 1}, or the path of an image" if len(queries) else EXPECTED,
+            hint="--query 0" if len(queries) else "--query IMAGE.png",
         )
     chosen = queries[index]
     source = f"the generator's own query {index}"
@@ -163,7 +163,7 @@ def _own(index: int, generator: Generator) -> Query:
 def _require_images(generator: Generator, given: str) -> None:
     if len(generator.sample_shape) != 3:
         raise QueryError(
-            "This generator makes points, so a picture cannot be its query.",
+            "This generator makes points, so an image cannot be its query.",
             given=given,
             expected=f"an index from 0 to {len(generator.queries()) - 1}",
             hint="--query 0",

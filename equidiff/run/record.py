@@ -1,4 +1,4 @@
-"""What is known about one finished sample: a line of `members.jsonl`."""
+"""The record of one finished sample: a line of `members.jsonl`."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from equidiff.search.starts import QueryStart, start_angle
 
 @dataclass(frozen=True)
 class Record:
-    """One finished sample. What was not measured is None, and absent from the file.
+    """One finished sample. Numbers that were not measured are None, and absent from the file.
 
     Attributes:
-        index: which sample of the run.
+        index: of the sample in the run.
         status: "member", "not_converged" or "failed".
         steps: the solver's iterations, and the law's.
-        evaluations: what they cost; one is a forward and a backward pass.
-        forwards: forward passes through generator and objective; a share of those that neighbours share.
+        evaluations: their cost; one is a forward and a backward pass.
+        forwards: forward passes through generator and objective; its share of those that a block shares.
         backwards: backward passes.
         wall_s: seconds from its start to its end, shared with the samples that ran beside it.
         loss: of the sample and its views together.
         loss_unfiltered: the sample's own share.
         loss_filtered: the views' share.
         measurement: f(x), m numbers.
-        measurement_saved: f of the 8-bit picture.
+        measurement_saved: f of the 8-bit image.
         latent_norm: |z| / sqrt(d); 1 is typical of the prior.
-        distance: angle between the latent and the query's own, in radians, where the run started from that.
-        start_angle: the angle at which the sample started.
-        image: the picture's path inside the run folder.
-        error: why the sample failed.
+        distance: angle between the latent and the query's, in radians, if the run started from the query.
+        start_angle: the angle at which the sample started, likewise.
+        image: path of the image inside the run folder.
+        error: the reason why the sample failed.
         moves: transitions along the set that the law proposed; None where it makes none.
         accepted: those that were accepted.
     """
@@ -62,7 +62,13 @@ class Record:
 
     @classmethod
     def of(cls, result: Result, saved: Tensor | None = None, start: QueryStart | None = None) -> Record:
-        """Describe a result; `saved` is the measurement `[m]` of the 8-bit picture, `start` where the run started."""
+        """Describe a result.
+
+        Args:
+            result: of the engine.
+            saved: the measurement `[m]` of the 8-bit image, if there is one.
+            start: of the run, if it started from the query.
+        """
         cost, answer = result.cost, result.answer
         known: dict[str, Any] = {} if answer is None else {
             "loss": _finite(answer.loss),

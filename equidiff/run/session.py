@@ -1,4 +1,4 @@
-"""One run: built from settings, iterated over, recorded."""
+"""The session of a run: its components, built from settings and checked."""
 
 from __future__ import annotations
 
@@ -89,16 +89,16 @@ class Session:
         )
 
 
-def prepare(settings: Settings, plugins: Plugins, *, usual_query: bool = False) -> Session:
+def prepare(settings: Settings, plugins: Plugins, *, default_to_query: bool = False) -> Session:
     """Build the components, read the query, measure the target.
 
     Args:
-        settings: what is asked for.
+        settings: of the run.
         plugins: where specs are looked up.
-        usual_query: where neither query nor target is given, take the generator's usual query.
+        default_to_query: take the generator's default query where neither a query nor a target is given.
 
     Raises:
-        EquiDiffError: whatever of it cannot be done.
+        EquiDiffError: a component cannot be built, or the query or the target cannot be used.
     """
     device = choose_device(settings.device)
     weights: list[Any] = []
@@ -107,7 +107,7 @@ def prepare(settings: Settings, plugins: Plugins, *, usual_query: bool = False) 
     context = BuildContext(device, settings.dtype, generator.component, weights)
     regularizer = settings.regularizer
     if regularizer is None:
-        regularizer = usual_regularizer(generator.component)
+        regularizer = default_regularizer(generator.component)
     built = {
         "generator": generator,
         "objective": build(plugins, "objective", settings.objective, context),
@@ -116,7 +116,7 @@ def prepare(settings: Settings, plugins: Plugins, *, usual_query: bool = False) 
         "law": build(plugins, "law", settings.law, alone),
     }
     objective, solver = built["objective"].component, built["solver"].component
-    if usual_query and settings.query is None and settings.target is None:
+    if default_to_query and settings.query is None and settings.target is None:
         settings = replace(settings, query=default_query(generator.component))
     settings = replace(settings, query=resolve_top(settings.query, built["objective"], weights))
     query, target = _target(settings, generator.component, objective, device)
@@ -137,8 +137,8 @@ def prepare(settings: Settings, plugins: Plugins, *, usual_query: bool = False) 
     return Session(settings, problem, solver, query, budget, tolerance, device, built, context, start, inversion)
 
 
-def usual_regularizer(generator: Generator) -> str:
-    """The low-pass view, wherever there are frequencies to pass."""
+def default_regularizer(generator: Generator) -> str:
+    """The low-pass filter for images, none for points."""
     return "lowpass" if len(generator.sample_shape) == 3 else "none"
 
 
@@ -156,8 +156,8 @@ def _target(
     if settings.query is None:
         raise UsageError(
             "Neither a query nor a target is given.",
-            expected="what the invariant set is to be of",
-            hint="--query PICTURE.png or --target 1.5",
+            expected="one of them: members have its measurement",
+            hint="--query IMAGE.png or --target 1.5",
         )
     query = load_query(settings.query, generator)
     return query, measure_query(query, objective, device)

@@ -1,4 +1,4 @@
-"""What a run is asked to do."""
+"""The settings of a run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STARTS = ("prior", "query")
 
 @dataclass(frozen=True)
 class Settings:
-    """What a run is asked to do; see `equidiff.sample` for each field."""
+    """The settings of a run; `equidiff.sample` describes each field."""
 
     generator: str | Generator = "toy"
     objective: str | Objective = "neuron:17"

@@ -1,4 +1,4 @@
-"""`--query top:IMAGES`: the picture in a folder that activates what the user asks about the most."""
+"""`--query top:FOLDER`: the image of a folder that has the highest measurement."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ HINT = "--query top:PHOTOGRAPHS"
 
 
 def resolve_top(query: Any, objective: Built, weights: Sequence[Weights]) -> Any:
-    """The query itself, unless it is `top:FOLDER`: then the path of the picture in it that has the highest measurement.
+    """Replace `top:FOLDER` by the path of the image in the folder that has the highest measurement.
 
-    Of an objective with several outputs, which must be positions of one unit, the mean over them counts. A folder that
+    If the objective has several outputs, which must be positions of one unit, their mean counts. A folder that
     `equidiff rank` made stands for the images that it ranks: nothing is measured again.
 
     Args:
-        query: what the user asks about.
-        objective: what measures it.
-        weights: the files that the run has loaded, to see whether a ranking is of the same network.
+        query: as the user gave it; any other than `top:FOLDER` is returned as it is.
+        objective: measures the images.
+        weights: the files that the run has loaded, to tell a ranking of the same network.
 
     Raises:
-        QueryError: there is no picture that can be measured, the outputs are not of one unit, or the ranking is of
+        QueryError: there is no image that can be measured, the outputs are not of one unit, or the ranking is of
             other units.
         RunFolderError: the ranking cannot be read, or did not finish.
     """
@@ -45,7 +45,7 @@ def resolve_top(query: Any, objective: Built, weights: Sequence[Weights]) -> Any
     units = {name.partition("[")[0] for name in names}
     if len(units) > 1:
         raise QueryError(
-            f"The strongest picture is that of one unit, and this objective has {len(names)} outputs.",
+            f"top:FOLDER needs a single unit, and this objective has {len(names)} outputs.",
             given=f"{query}, for {objective.spec}",
             expected="a neuron, a class or a feature; all positions of one will do",
             hint=f"--query {PREFIX}{folder} with one of: " + ", ".join(list(names)[:3]),
@@ -70,7 +70,7 @@ def _measure(folder: Path, objective: Built) -> Path:
             if best is None or value > best[0]:
                 best = (value, folder / file.path)
     if best is None:
-        raise QueryError("None of these pictures can be read.", given=problem, expected="8-bit grey or RGB pictures")
+        raise QueryError("None of these images can be read.", given=problem, expected="8-bit grey or RGB images")
     return best[1]
 
 
@@ -79,11 +79,11 @@ def _look_up(folder: Path, name: str, objective: Built, weights: Sequence[Weight
     ranking.require_complete()
     info = ranking.info
     layer, _, index = name.rpartition(".")
-    asked = {"layer": layer, "known": True, **_how_read(objective.options)}
+    asked = {"layer": layer, "known": True, **_reading_options(objective.options)}
     ranked = {
         "layer": info["layer"],
         "known": {file["sha256"] for file in info["weights"]} <= {file.sha256 for file in weights},
-        **_how_read(NeuronOptions.model_validate(Spec.parse(info["first_unit"]).options).model_dump()),
+        **_reading_options(NeuronOptions.model_validate(Spec.parse(info["first_unit"]).options).model_dump()),
     }
     if asked != ranked or not index.isdecimal():
         raise QueryError(
@@ -95,7 +95,7 @@ def _look_up(folder: Path, name: str, objective: Built, weights: Sequence[Weight
     return Path(info["settings"]["images"]) / ranking.read_units()[int(index)].top[0].image
 
 
-def _how_read(options: Mapping[str, Any]) -> dict[str, Any]:
-    """What decides a unit's value beside the layer and the weights."""
+def _reading_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that decide a unit's value, beside its layer and the weights."""
     special = {options.get("positions"), options.get("tokens")} - {"mean", "all", None}  # of all, the mean counts
     return {"reduction": special, **{name: options.get(name) for name in ("mean", "std", "pad")}}

@@ -131,7 +131,7 @@ def test_in_python(garments):
         (["--query", "top:{empty}"], ["The folder is empty"]),
         (["--query", "top:nowhere"], ["does not exist"]),
         (["--query", "top:"], ["no images"]),
-        (["--query", "top:{broken}"], ["None of these pictures", "empty file"]),
+        (["--query", "top:{broken}"], ["None of these images", "empty file"]),
         (["--query", "top:{garments}", "-o", "classifier"], ["10 outputs", "t-shirt"]),
         (["--query", "top:{garments}", "-g", "toy:circles", "-o", "classifier:inner"], ["not images"]),
         (["--query", "{garments}"], ["is a folder", "--query top:"]),

@@ -49,7 +49,7 @@ def begin(plugins: Plugins, given: dict[str, Any], out: Path | None) -> Work:
         given: the settings that the user typed.
         out: the run folder; named after time and specs when absent.
     """
-    session = prepare(Settings(**given), plugins, usual_query=True)
+    session = prepare(Settings(**given), plugins, default_to_query=True)
     info = session.describe()
     path = out or free_path(info.specs.generator, info.specs.objective)
     query = None if session.query is None else session.query.sample
