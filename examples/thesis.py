@@ -27,7 +27,7 @@ from equidiff.analysis.figures.catalog import fitting, write_figure
 from equidiff.analysis.figures.source import Source
 from equidiff.analysis.report import write_report
 from equidiff.errors import EquiDiffError
-from equidiff.folders import write_atomically
+from equidiff.folders.atomic import write_atomically
 from equidiff.registry.manager import Plugins
 from equidiff.run.finished import Finished, open_finished
 

@@ -15,7 +15,7 @@ from equidiff.contracts import BuildContext, Finding, Generator, Objective, Solv
 from equidiff.devices import choose_device, device_memory
 from equidiff.doctor.memory import Memory, SampleSum, predict_pass
 from equidiff.errors import EquiDiffError, UnsupportedError, first_line
-from equidiff.images.convert import fit_image
+from equidiff.images.fit import fit_image
 from equidiff.images.folder import find_images
 from equidiff.images.read import read_image
 from equidiff.registry.build import build

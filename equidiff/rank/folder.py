@@ -30,18 +30,11 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from equidiff.errors import RunFolderError
-from equidiff.folders import (
-    COMPLETE,
-    RUNNING,
-    check_free,
-    read_description,
-    timestamp,
-    unwritable,
-    write_atomically,
-    write_image,
-)
+from equidiff.folders.atomic import write_atomically, write_image
+from equidiff.folders.paths import check_free, unwritable
+from equidiff.folders.status import COMPLETE, RUNNING, read_description, timestamp
+from equidiff.folders.tensors import write_tensors
 from equidiff.images.folder import ImageFile
-from equidiff.numerics.files import write_tensors
 from equidiff.rank.unit import Unit
 
 SCHEMA_VERSION = 1

@@ -13,7 +13,8 @@ from typing import Any, final
 from equidiff.contracts import BuildContext
 from equidiff.devices import choose_device
 from equidiff.errors import QueryError, RunFolderError, UnknownNameError, UnsupportedError, UsageError, unknown_name
-from equidiff.folders import INTERRUPTED, RUNNING, free_path
+from equidiff.folders.paths import free_path
+from equidiff.folders.status import INTERRUPTED, RUNNING
 from equidiff.images.folder import ImageFile, find_images
 from equidiff.networks import Network, Units, find_class
 from equidiff.rank.folder import RankFolder, check_unranked

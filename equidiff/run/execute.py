@@ -10,7 +10,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from equidiff.folders import COMPLETE, INTERRUPTED, RUN_FAILED
+from equidiff.folders.status import COMPLETE, INTERRUPTED, RUN_FAILED
 from equidiff.images.convert import is_image, quantized
 from equidiff.run.record import Record
 from equidiff.run.session import Session

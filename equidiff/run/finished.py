@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from equidiff.errors import RunFolderError
-from equidiff.folders import COMPLETE, INTERRUPTED
+from equidiff.folders.status import COMPLETE, INTERRUPTED
 from equidiff.registry.manager import Plugins
 from equidiff.run.info import read_info
 from equidiff.run.invariant_set import InvariantSet

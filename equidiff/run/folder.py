@@ -23,9 +23,11 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from equidiff.errors import RunFolderError
-from equidiff.folders import RUN_FAILED, check_free, unwritable, write_atomically, write_image
+from equidiff.folders.atomic import write_atomically, write_image
+from equidiff.folders.paths import check_free, unwritable
+from equidiff.folders.status import RUN_FAILED
+from equidiff.folders.tensors import write_tensors
 from equidiff.images.convert import is_image, save_png
-from equidiff.numerics.files import write_tensors
 from equidiff.run.info import Counts, RunInfo, read_info
 from equidiff.run.record import Record
 from equidiff.search.engine import FAILED, MEMBER, NOT_CONVERGED, StepRecord

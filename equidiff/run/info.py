@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError, WrapValidator
 
 from equidiff.errors import RunFolderError
-from equidiff.folders import RUNNING, read_description, timestamp
+from equidiff.folders.status import RUNNING, read_description, timestamp
 from equidiff.registry.manager import FROM_FILE
 from equidiff.registry.specs import parse_sum
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from equidiff.contracts import Generator, Law, Objective, Regularizer, Solver
-from equidiff.folders import RUNNING
+from equidiff.folders.status import RUNNING
 from equidiff.registry.manager import Plugins
 from equidiff.run.execute import Observer, execute
 from equidiff.run.folder import OF_QUERY, ROWS, RunFolder, read_records, read_tensors, summarize

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from equidiff.contracts import Generator, Objective
 from equidiff.errors import QueryError, UsageError
-from equidiff.images.convert import fit_image, image_to_tensor
+from equidiff.images.convert import image_to_tensor
+from equidiff.images.fit import fit_image
 from equidiff.images.read import EXPECTED, read_image, to_grey_or_rgb
 
 DEFAULT_INDEX = 3  # of the generator's own queries, where the user names none

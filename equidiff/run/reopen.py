@@ -11,7 +11,7 @@ from torch import Tensor
 from equidiff.errors import RunFolderError
 from equidiff.registry.manager import Plugins
 from equidiff.run.info import RunInfo
-from equidiff.run.resume import check_named
+from equidiff.run.own_code import check_named
 from equidiff.run.session import Session, prepare
 from equidiff.run.settings import Settings
 from equidiff.search.starts import QueryStart

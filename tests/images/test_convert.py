@@ -9,7 +9,8 @@ from running import run_cli
 from equidiff.analysis.compare.comparison import prepare_subject
 from equidiff.analysis.figures.source import Source
 from equidiff.analysis.report.sort_keys import as_shown, sort_keys
-from equidiff.images.convert import fit_image, fit_query, image_to_tensor
+from equidiff.images.convert import image_to_tensor
+from equidiff.images.fit import fit_image, fit_query
 from equidiff.registry.manager import Plugins
 from equidiff.run.finished import open_finished
 from equidiff.run.invariant_set import InvariantSet

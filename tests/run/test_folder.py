@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 import equidiff
 from equidiff.errors import RunFolderError
-from equidiff.folders import check_free, free_path
+from equidiff.folders.paths import check_free, free_path
 from equidiff.images.convert import image_to_tensor, quantized
 from equidiff.run.folder import RunFolder, read_records, read_tensors
 from equidiff.run.info import Counts, read_info

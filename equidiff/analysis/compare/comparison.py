@@ -21,7 +21,8 @@ from equidiff.builtin.attributions.random_map import RandomMap
 from equidiff.contracts import Attribution, ScalarTarget
 from equidiff.devices import is_out_of_memory
 from equidiff.errors import EquiDiffError, UnknownNameError, UnsupportedError
-from equidiff.images.convert import fit_query, is_image
+from equidiff.images.convert import is_image
+from equidiff.images.fit import fit_query
 from equidiff.registry.build import Built, build
 from equidiff.registry.manager import Plugins
 from equidiff.registry.specs import Spec

@@ -23,8 +23,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from equidiff.errors import RunFolderError
-from equidiff.folders import read_description, write_atomically, write_image
-from equidiff.numerics.files import write_tensors
+from equidiff.folders.atomic import write_atomically, write_image
+from equidiff.folders.status import read_description
+from equidiff.folders.tensors import write_tensors
 
 SCHEMA_VERSION = 1
 NAME = "attributions.json"

@@ -25,7 +25,8 @@ from equidiff.analysis.evaluation.sample_sets import (
 from equidiff.analysis.evaluation.spectrum import measure_spectrum
 from equidiff.contracts import BuildContext
 from equidiff.errors import UsageError
-from equidiff.folders import timestamp, write_atomically
+from equidiff.folders.atomic import write_atomically
+from equidiff.folders.status import timestamp
 from equidiff.metrics import PerceptualDistance
 from equidiff.metrics.features import FeatureSpace, build_features, default_features
 from equidiff.numerics.random import Stream, prior_latents

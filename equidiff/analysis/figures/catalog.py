@@ -13,7 +13,7 @@ import matplotlib as mpl
 from equidiff.analysis.figures import cutoff, grid, level_curves, logits, spectrum
 from equidiff.analysis.figures.source import TEXT, Source
 from equidiff.errors import RunFolderError, UnsupportedError, UsageError
-from equidiff.folders import write_atomically
+from equidiff.folders.atomic import write_atomically
 from equidiff.run.invariant_set import InvariantSet
 
 if TYPE_CHECKING:

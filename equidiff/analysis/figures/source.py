@@ -10,7 +10,7 @@ from torch import Tensor
 
 from equidiff.analysis.figures.captions import headline
 from equidiff.errors import UnsupportedError
-from equidiff.images.convert import fit_query
+from equidiff.images.fit import fit_query
 from equidiff.run.invariant_set import InvariantSet
 from equidiff.run.session import Session
 

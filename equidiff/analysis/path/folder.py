@@ -12,7 +12,9 @@ from safetensors.torch import save_file
 from equidiff.analysis.figures.contour_plot import Measure
 from equidiff.analysis.path.drawing import animate, draw_path
 from equidiff.analysis.path.search import SetPath, Steps
-from equidiff.folders import timestamp, unwritable, write_atomically
+from equidiff.folders.atomic import write_atomically
+from equidiff.folders.paths import unwritable
+from equidiff.folders.status import timestamp
 from equidiff.images.convert import is_image, save_png
 from equidiff.run.invariant_set import InvariantSet
 from equidiff.search.engine import FAILED, MEMBER, NOT_CONVERGED

@@ -14,7 +14,8 @@ from equidiff.analysis.figures.captions import format_values, shown_value
 from equidiff.analysis.report.data_uris import heat_uri, large_uri, small_maps, thumbnail_uri
 from equidiff.analysis.report.results import Method
 from equidiff.analysis.report.sort_keys import SortKey
-from equidiff.images.convert import fit_query, is_image, to_image
+from equidiff.images.convert import is_image, to_image
+from equidiff.images.fit import fit_query
 from equidiff.metrics.spectral import mean_log_spectrum
 from equidiff.run.invariant_set import InvariantSet
 from equidiff.run.record import Record

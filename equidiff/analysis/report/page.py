@@ -17,7 +17,7 @@ from equidiff.analysis.report.reproduce import reproduction_command
 from equidiff.analysis.report.results import absent, columns, read_methods, read_metrics, realism, tables, warnings
 from equidiff.analysis.report.sort_keys import SortKey, sort_keys
 from equidiff.errors import RunFolderError
-from equidiff.folders import write_atomically
+from equidiff.folders.atomic import write_atomically
 from equidiff.images.convert import is_image
 from equidiff.run.info import RunInfo
 from equidiff.run.invariant_set import InvariantSet

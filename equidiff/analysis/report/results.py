@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from equidiff.errors import RunFolderError
-from equidiff.folders import read_description
+from equidiff.folders.status import read_description
 from equidiff.run.invariant_set import InvariantSet
 
 METRICS = "metrics.json"

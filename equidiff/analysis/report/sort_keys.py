@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from equidiff.analysis.figures.captions import shown_value
-from equidiff.images.convert import fit_query, is_image, quantized
+from equidiff.images.convert import is_image, quantized
+from equidiff.images.fit import fit_query
 from equidiff.run.invariant_set import InvariantSet
 
 REALISM = (

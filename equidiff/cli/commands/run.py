@@ -14,7 +14,8 @@ import typer
 from equidiff.cli.exit_codes import INTERRUPTED, NOT_ALL_MEMBERS
 from equidiff.cli.options import Json, Plain, PluginFiles, State, Traceback
 from equidiff.errors import UsageError
-from equidiff.folders import COMPLETE, check_free
+from equidiff.folders.paths import check_free
+from equidiff.folders.status import COMPLETE
 from equidiff.run.settings import Settings
 
 SETTINGS = [field.name for field in fields(Settings)]
@@ -160,7 +161,7 @@ def _begin(state: State, given: dict[str, Any], out: Path | None, as_json: bool,
 
 def _go_on(state: State, given: dict[str, Any], out: Path | None, path: Path, as_json: bool, verbose: bool) -> int:
     from equidiff.run.info import read_info  # needs pydantic, which `--help` does not
-    from equidiff.run.resume import RESUME, check_named
+    from equidiff.run.own_code import RESUME, check_named
 
     info = read_info(path)
     objective = given.pop("objective", None)

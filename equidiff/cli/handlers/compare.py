@@ -23,7 +23,7 @@ from equidiff.registry.manager import Plugins
 from equidiff.registry.provenance import versions
 from equidiff.registry.specs import Spec, print_list
 from equidiff.run.finished import open_finished
-from equidiff.run.resume import name_again
+from equidiff.run.own_code import name_again
 
 USUAL_MEMBERS = 16
 COMMAND = ("equidiff", "compare")

@@ -11,7 +11,7 @@ from equidiff.cli.console import Terminal
 from equidiff.cli.exit_codes import INTERRUPTED
 from equidiff.devices import is_out_of_memory
 from equidiff.errors import EquiDiffError, first_line
-from equidiff.folders import unwritable
+from equidiff.folders.paths import unwritable
 from equidiff.run.finished import Finished
 
 SAME_AS_L2 = ("l1", "max")  # for a single output

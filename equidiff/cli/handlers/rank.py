@@ -10,7 +10,7 @@ from typing import Any
 from equidiff.cli.console import Terminal
 from equidiff.cli.exit_codes import INTERRUPTED
 from equidiff.errors import UsageError, unknown_name
-from equidiff.folders import COMPLETE
+from equidiff.folders.status import COMPLETE
 from equidiff.rank import Plan, Ranking, Scan, begin, draw_units
 from equidiff.rank import resume as resume_scan
 from equidiff.rank.concepts import Concepts, align, read_concepts

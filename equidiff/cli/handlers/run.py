@@ -17,15 +17,15 @@ from equidiff.cli.handlers.progress import Watch
 from equidiff.cli.options import State
 from equidiff.devices import is_out_of_memory
 from equidiff.errors import EquiDiffError, RunFolderError, first_line
-from equidiff.folders import free_path
+from equidiff.folders.paths import free_path
 from equidiff.registry.manager import Plugins
 from equidiff.run.execute import execute
 from equidiff.run.folder import RunFolder, read_query
 from equidiff.run.info import RunInfo
 from equidiff.run.invariant_set import InvariantSet
+from equidiff.run.own_code import RESUME, name_again
 from equidiff.run.record import Record
 from equidiff.run.reopen import reopen
-from equidiff.run.resume import RESUME, name_again
 from equidiff.run.session import Session, prepare
 from equidiff.run.settings import Settings
 from equidiff.search.engine import MEMBER

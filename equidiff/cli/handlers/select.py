@@ -10,7 +10,9 @@ from equidiff.analysis.figures.contact_sheet import Choice, draw_contact_sheet
 from equidiff.analysis.selection import PRIOR, Selection, select
 from equidiff.cli.console import Terminal
 from equidiff.cli.exit_codes import INTERRUPTED
-from equidiff.folders import timestamp, unwritable, write_atomically, write_image
+from equidiff.folders.atomic import write_atomically, write_image
+from equidiff.folders.paths import unwritable
+from equidiff.folders.status import timestamp
 from equidiff.run.finished import Finished
 
 SUBTITLES = {

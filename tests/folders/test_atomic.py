@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from equidiff.folders import write_atomically, write_image
-from equidiff.numerics.files import write_tensors
+from equidiff.folders.atomic import write_atomically, write_image
+from equidiff.folders.tensors import write_tensors
 
 
 def names(folder):

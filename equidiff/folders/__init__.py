@@ -1,0 +1,1 @@
+"""Output folders of commands: their paths, their status, and files that are written in one move."""
