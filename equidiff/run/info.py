@@ -96,7 +96,7 @@ class Target(Part):
 
 
 class Inversion(Part):
-    """How well the query's latent stands for the query, where a run starts from it.
+    """The fit between the query and its latent, in a run that starts from it.
 
     Attributes:
         round_trip: distance of the latent's sample from the query, root mean square, in standard deviations of the

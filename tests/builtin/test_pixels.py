@@ -100,13 +100,13 @@ def test_a_limit_that_cannot_be_met_leaves_no_member(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (("-o", "neuron:17", "--target", "1"), 2, ["not clear which network", "model=NAME"]),
-        (("-o", "neuron:17,model=fashion", "--query", "3"), 1, ["no queries of its own", "PICTURE.png"]),
+        (("-o", "neuron:17", "--target", "1"), 2, ["No network is named", "model=NAME"]),
+        (("-o", "neuron:17,model=fashion", "--query", "3"), 1, ["no queries of its own", "IMAGE.png"]),
         (("-o", "neuron:17,model=fashion", "--target", "1", "-s", "auto,coarse=2"), 2, ["not be coarser"]),
         (
             ("-o", "neuron:17,model=fashion", "--target", "1", "-r", "tv", "--law", "conditional"),
             2,
-            ["penalty is none"],
+            ["cannot be combined with a penalty"],
         ),
     ],
 )
