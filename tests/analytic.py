@@ -29,7 +29,7 @@ class Curved(Generator):
 
 
 class Staged(Generator, SplitSampler):
-    """Four stages `s + 0.3 tanh(W s)`, and a tenth of what the second one left: a sampler that remembers its way."""
+    """Four stages `s + 0.3 tanh(W s)`, and a tenth of the state after the second: a sampler with memory."""
 
     steps = 4
 

@@ -12,7 +12,7 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 def use_cache(monkeypatch, folder):
-    """A cache of one's own, and no hub."""
+    """Use a folder as the cache, and no hub."""
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(folder))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
 
@@ -34,9 +34,9 @@ def files_of(folder):
 
 
 def serve(monkeypatch, folder):
-    """Let the hub have the files of a folder, in any repository. Returns a list that grows with each download.
+    """Make the hub serve the files of a folder, in any repository.
 
-    Its items are repository, revision and names.
+    Returns a list that grows with each download, by repository, revision and names.
     """
     downloads = []
     look_up = huggingface_hub.snapshot_download

@@ -1,4 +1,4 @@
-"""Running the command line inside the test's own process."""
+"""Run the command line inside the test's own process."""
 
 import io
 import json
@@ -39,7 +39,7 @@ class Outcome:
 
     @property
     def path(self):
-        """The run folder, which is all that stdout holds."""
+        """The run folder, which is the only line of stdout."""
         (line,) = self.stdout.splitlines()
         return Path(line)
 

@@ -1,4 +1,4 @@
-"""What to cite for a run: EquiDiff, and what its components implement."""
+"""Citations for a run: EquiDiff, and the publications that its components implement."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ EQUIDIFF = """\
 
 
 def citations(info: RunInfo, plugins: Plugins) -> tuple[list[str], list[str]]:
-    """BibTeX entries, each once, and the components that nothing is known about.
+    """Collect BibTeX entries, each once, and the components whose references are unknown.
 
     Args:
         info: the content of `run.json`.
-        plugins: where components are looked up; none is loaded.
+        plugins: used to look up components, without loading any.
     """
     found: dict[str, Reference] = {}
     missing = []

@@ -225,7 +225,7 @@ def test_the_command_line_records_the_law_and_a_resumed_run_keeps_it(tmp_path):
     typed = ("run", "-g", "toy:circles", "-o", "classifier:inner", "-n", "6", "--plain", "--out", str(path))
     done = run_cli(*typed, "--law", "conditional,moves=3")
     assert done.code == 0, done.stderr
-    assert "3 moves a member" in done.stderr
+    assert "3 proposals per member" in done.stderr
     info = read_info(path)
     assert info.specs.law == "conditional,moves=3"
     assert info.options.law == {"moves": 3, "angle": 0.2, "persistence": 0.9}

@@ -95,7 +95,7 @@ def test_bad_name(arguments, words):
     assert_one_error(run_cli(*arguments), 1, *words)
 
 
-def picture(mode, **more):
+def blank_image(mode, **more):
     return Image.new(mode, (28, 28), **more)
 
 
@@ -123,16 +123,16 @@ def truncated(path):
         (lambda path: None, ["does not exist"]),
         (lambda path: path.mkdir(), ["is a folder"]),
         (lambda path: path.write_bytes(b""), ["empty file"]),
-        (lambda path: path.write_text("no picture"), ["not an image"]),
+        (lambda path: path.write_text("no image"), ["not an image"]),
         (truncated, ["cannot be read"]),
-        (lambda path: picture("RGBA").save(path), ["alpha channel", "-flatten"]),
-        (lambda path: picture("LA").save(path), ["alpha channel"]),
-        (lambda path: picture("I;16").save(path), ["more than 8 bits", "-depth 8"]),
+        (lambda path: blank_image("RGBA").save(path), ["alpha channel", "-flatten"]),
+        (lambda path: blank_image("LA").save(path), ["alpha channel"]),
+        (lambda path: blank_image("I;16").save(path), ["more than 8 bits", "-depth 8"]),
         (deep_rgb, ["more than 8 bits"]),
     ],
     ids=["missing", "folder", "empty", "text", "truncated", "rgba", "grey-alpha", "grey-16", "rgb-16"],
 )
-def test_bad_picture(write, words, tmp_path):
+def test_bad_image(write, words, tmp_path):
     path = tmp_path / "query.png"
     write(path)
     assert_one_error(run_cli(*FASHION, "--query", path), 1, *words)

@@ -1,4 +1,4 @@
-"""The commands, as a user types them; bad input has a file of its own."""
+"""The commands as a user types them; bad input has its own file."""
 
 import errno
 import json
@@ -35,13 +35,13 @@ def test_run_prints_the_folder_and_nothing_else():
     assert "\x1b" not in outcome.stderr
 
 
-def test_nothing_is_asked_twice_for_the_same_name():
+def test_two_runs_never_get_the_same_folder():
     first, second = run_circles("-n", "1"), run_circles("-n", "1")
     assert first.path != second.path
     assert first.path.parent == second.path.parent == Path("runs")
 
 
-def test_the_query_that_nobody_chose_is_named():
+def test_the_default_query_is_named():
     outcome = run_circles("-n", "1")
     assert "the generator's own query 0 (choose another with --query)" in outcome.stderr
     assert "choose another" not in run_circles("-n", "1", "--query", "0").stderr
@@ -61,7 +61,7 @@ def test_quiet_and_verbose():
     assert re.search(r"^sample 1: member after \d+ steps", verbose, re.MULTILINE)
 
 
-def test_some_are_not_members(monkeypatch):
+def test_a_run_with_samples_that_are_not_members(monkeypatch):
     def stay_where_it_starts(_solver, latents, residual, _budget):
         yield Step(0, (yield from residual.value(latents)))
 
@@ -86,7 +86,7 @@ def test_colour_and_frames_where_there_is_a_terminal(monkeypatch):
     assert run.stdout.startswith("runs/")
 
 
-def test_a_name_in_brackets_is_no_markup(monkeypatch):
+def test_a_name_in_brackets_is_not_markup(monkeypatch):
     monkeypatch.setenv("FORCE_COLOR", "1")
     assert "[bold]x" in run_cli("run", "--query", "[bold]x").stderr
 
@@ -213,7 +213,7 @@ def test_cite():
     assert outcome.stderr == ""
 
 
-def test_cite_says_what_is_gone():
+def test_cite_names_a_missing_plugin():
     Path("heights.py").write_text(PLUGIN_FILE)
     spec = ("--generator", "toy:circles", "--objective", "height + 0.5*height")
     assert run_cli("run", *spec, "-n", "1", "--out", "run", "--plugin", "heights.py").code == 0
@@ -249,7 +249,7 @@ def test_entry_point_runs():
     assert len(read_lines(Path("run/members.jsonl"))) == 3
 
 
-def test_fashion_pictures():
+def test_fashion_images():
     outcome = run_cli(
         "run", "--objective", "classifier:bag", "--query", "8", "-n", "1", "--budget", "4", "--out", "run"
     )

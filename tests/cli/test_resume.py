@@ -1,4 +1,4 @@
-"""Runs that end early, and going on with them."""
+"""Runs that end early, and their continuation."""
 
 import json
 import os
@@ -29,7 +29,7 @@ def _elsewhere(tmp_path, monkeypatch):
 
 @contextmanager
 def interrupted(count, sent=signal.SIGINT):
-    """Make runs send themselves a signal when so many samples are finished."""
+    """Make runs send themselves a signal once this many samples are finished."""
     seen = []
 
     def result(self, record, original=Watch.result):
@@ -58,7 +58,7 @@ def assert_same_run(path, whole):
     for line, other in zip(lines, others, strict=True):
         for name in ("index", "status", "steps"):
             assert line[name] == other[name], name
-        # the samples ran beside others: equal up to rounding
+        # the samples shared batches with others: equal up to rounding
         assert line["measurement"] == pytest.approx(other["measurement"], abs=1e-5)
     tensors, expected = load_file(path / "tensors.safetensors"), load_file(whole / "tensors.safetensors")
     assert tensors.keys() == expected.keys()
@@ -67,14 +67,14 @@ def assert_same_run(path, whole):
     steps = sorted((line["index"], line["step"]) for line in read_lines(path / "steps.jsonl"))
     assert steps == sorted((line["index"], line["step"]) for line in read_lines(whole / "steps.jsonl"))
     info, other = read_run(path), read_run(whole)
-    # what neighbours share of the cost depends on who they are
+    # costs depend on the samples that shared a batch
     for name in info.keys() - {"started", "finished", "wall_s", "evaluations"}:
         assert info[name] == other[name], name
     assert not (path / "partial").exists()
 
 
 def start_and_send(sent):
-    """A run in a process of its own, which gets a signal once a few samples are finished."""
+    """Start a run in its own process, and send it a signal once a few samples are finished."""
     command = [sys.executable, "-m", "equidiff", "run", *CIRCLES, *SLOW, "--out", "run"]
     process = subprocess.Popen(
         command,
@@ -98,13 +98,13 @@ def test_control_c_then_resume(uninterrupted):
     code, stdout, stderr = start_and_send(signal.SIGINT)
     assert (code, stdout) == (130, "")
     assert "Traceback" not in stderr
-    kept = re.search(r"Interrupted: (\d+) of 24 samples are finished and kept. Go on with: (.*)", stderr)
-    assert kept[2] == "equidiff run --resume run"
+    saved = re.search(r"Interrupted: (\d+) of 24 samples are finished and saved. Continue with: (.*)", stderr)
+    assert saved[2] == "equidiff run --resume run"
     assert read_run(Path("run"))["status"] == "interrupted"
-    assert len(read_lines(Path("run/members.jsonl"))) == int(kept[1])
-    resumed = run_cli(*kept[2].split()[1:])
+    assert len(read_lines(Path("run/members.jsonl"))) == int(saved[1])
+    resumed = run_cli(*saved[2].split()[1:])
     assert resumed.code == 0
-    assert f"{24 - int(kept[1])} of them still to do" in resumed.stderr
+    assert f"{24 - int(saved[1])} of them still to find" in resumed.stderr
     assert_same_run(Path("run"), uninterrupted)
 
 
@@ -113,7 +113,7 @@ def test_killed_then_resume(uninterrupted):
     assert code == -signal.SIGKILL
     assert read_run(Path("run"))["status"] == "running"
     with Path("run/members.jsonl").open("a") as file:
-        file.write('{"index": 23, "status": "mem')  # what a kill may tear
+        file.write('{"index": 23, "status": "mem')  # a line that a kill may leave half-written
     assert run_cli("run", "--resume", "run").code == 0
     assert_same_run(Path("run"), uninterrupted)
 
@@ -129,7 +129,7 @@ def test_termination_and_two_interruptions(uninterrupted):
 
 
 def test_killed_while_resumed(uninterrupted):
-    """The tensors of the first part outlive a second part that never ended."""
+    """The tensors of the first part survive a second part that never ended."""
     with interrupted(3):
         run_circles(*SLOW, "--out", "run")
     folder = RunFolder.reopen(Path("run"))
@@ -142,7 +142,7 @@ def test_killed_while_resumed(uninterrupted):
         assert load_file(folder.path / "partial" / f"{index:05d}.safetensors")["latents"].shape == (1, 2)
 
 
-def test_the_query_is_kept():
+def test_a_resumed_run_keeps_its_query():
     with interrupted(2):
         run_circles("--query", "2", "-n", "6", "--batch", "1", "--out", "run")
     before = load_file("run/tensors.safetensors")["query"]
@@ -152,7 +152,7 @@ def test_the_query_is_kept():
     assert read_run(Path("run"))["target"] == target
 
 
-def test_complete_already():
+def test_a_complete_run_is_not_run_again():
     run_circles("-n", "2", "--out", "run")
     before = Path("run/run.json").read_text()
     outcome = run_cli("run", "--resume", "run")
@@ -179,7 +179,7 @@ def test_another_objective_is_refused():
 
 
 def unfinish(path):
-    """Make a complete run one that was interrupted after its first sample."""
+    """Turn a complete run into one that was interrupted after its first sample."""
     info = read_run(path) | {"status": "interrupted"}
     (path / "run.json").write_text(json.dumps(info))
     lines = (path / "members.jsonl").read_text().splitlines(keepends=True)
@@ -211,7 +211,7 @@ def test_a_plugin_file_runs_only_when_it_is_named_again():
     assert run_cli("run", "--resume", "run", "--plugin", "./heights.py").code == 0
 
 
-def test_objects_made_in_python_cannot_be_made_again():
+def test_objects_made_in_python_cannot_be_rebuilt():
     run_circles("-n", "2", "--out", "run")
     unfinish(Path("run"))
     info = read_run(Path("run"))

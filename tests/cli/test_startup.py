@@ -1,4 +1,4 @@
-"""Commands that only list must not wait for what only runs need."""
+"""Commands that only list must not import the libraries that only runs need."""
 
 import subprocess
 import sys

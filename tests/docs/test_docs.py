@@ -1,4 +1,4 @@
-"""The documentation says what is true: hooks, snippets, generated pages, commands, the README's program."""
+"""The documentation is true: hooks, snippets, generated pages, commands, the README's program."""
 
 import inspect
 import re
@@ -84,7 +84,7 @@ def test_the_readme_shows_the_first_run():
 
 
 def commands(path):
-    """The equidiff commands that a page shows, in lines of their own."""
+    """The equidiff commands that a page shows, each on its own line."""
     found = re.findall(r"^    (?:.* && )?(equidiff(?: .*)?)$", path.read_text(), re.MULTILINE)
     return [shlex.split(command, comments=True) for command in found]
 

@@ -1,4 +1,4 @@
-"""Every file in examples/ runs, and does what it says."""
+"""Every file in examples/ runs and keeps its promises."""
 
 import json
 import os
@@ -27,7 +27,7 @@ TESTED = {
 
 
 def run(script, *arguments, folder=None):
-    """What a script prints, run as a user would."""
+    """Run a script as a user would, and return its output."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "NO_COLOR": "1"}
     command = [sys.executable, str(EXAMPLES / script), *map(str, arguments)]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=True, cwd=folder).stdout
@@ -38,17 +38,17 @@ def test_every_example_is_tested():
 
 
 def test_circles(tmp_path):
-    picture = tmp_path / "circles.png"
-    printed = run("circles.py", "--out", picture, "--members", "20")
+    file = tmp_path / "circles.png"
+    printed = run("circles.py", "--out", file, "--members", "20")
     assert printed.count("20 of 20 are members") == 3
-    offs = [float(line.rpartition("= ")[2]) for line in printed.splitlines() if line.startswith("query")]
-    assert len(offs) == 3
-    assert max(offs) < 0.01
-    with Image.open(picture) as image:
+    deviations = [float(line.rpartition("= ")[2]) for line in printed.splitlines() if line.startswith("query")]
+    assert len(deviations) == 3
+    assert max(deviations) < 0.01
+    with Image.open(file) as image:
         assert image.width > 3 * image.height  # five panels in a row
 
 
-def test_circles_says_when_a_member_is_off(capsys):
+def test_circles_reports_a_member_away_from_the_target(capsys):
     judge = runpy.run_path(str(EXAMPLES / "circles.py"))["judge"]
     found = equidiff.sample("toy:circles", "classifier:inner", query=1, samples=3, tolerance=1e-4)
 
@@ -101,8 +101,17 @@ def test_lightningdit(tmp_path):
 
 
 def test_planted_shortcut(tmp_path):
-    asked = ("--seeds", 1, "--first", 1000, "--samples", 24, "--pictures", 1024)  # a seed that the documentation lacks
-    printed = run("planted_shortcut.py", *asked, "--out", tmp_path / "new" / "folder")
+    options = (
+        "--seeds",
+        1,
+        "--first",
+        1000,
+        "--samples",
+        24,
+        "--pictures",
+        1024,
+    )  # not a seed of the documentation
+    printed = run("planted_shortcut.py", *options, "--out", tmp_path / "new" / "folder")
     results = json.loads((tmp_path / "new" / "folder" / "results.json").read_text())
     looks = {(each["network"], each["query"]): each for each in results["looks"]}
     assert len(looks) == 4
@@ -111,11 +120,11 @@ def test_planted_shortcut(tmp_path):
         assert each["largest_miss"] < 0.001**0.5  # the tolerance is on the square
     shares = {}
     for key, look in looks.items():
-        worn, gone, plain_worn, plain_gone = look["set"]["counts"]
+        worn, gone, prior_worn, prior_gone = look["set"]["counts"]
         assert gone == look["gone"] > 8
         shares[key] = worn / gone
-        # scipy's exact test as the second opinion; a hundredth is shared among the four looks
-        p = fisher_exact([[worn, gone - worn], [plain_worn, plain_gone - plain_worn]]).pvalue
+        # scipy's exact test as a reference; the level of 0.01 is shared among the four comparisons
+        p = fisher_exact([[worn, gone - worn], [prior_worn, prior_gone - prior_worn]]).pvalue
         assert look["set"]["p"] == pytest.approx(p)
         assert look["set"]["exposed"] == (p < 0.01 / len(looks))
     # 24 members decide about the visible mark; a clean query's take more, as the documented runs have them
@@ -154,7 +163,7 @@ def test_rank_units(tmp_path):
     unit, _ = ranking.for_class("bag", 1)[0]
     assert f"{unit.spec} = {unit.max:.2f}, as in {Path(unit.top[0].image).name}" in printed
     assert lines[-1] == "1 of 1 samples are members"
-    # the labels that the example gives are true: the network takes nearly all garments for what they are called
+    # the labels that the example gives are true: the network recognizes nearly all garments
     logits = rank(Plan(str(tmp_path / "garments"), layer="head"), tmp_path / "logits")
     guesses = torch.cat(list(logits.folder.activations())).argmax(dim=1).tolist()
     labels = [CLASSES.index(file.label) for file in logits.folder.images]
@@ -189,7 +198,7 @@ def test_thesis(tmp_path, capsys):
     assert len(list((tmp_path / "neuron-17" / "figures").iterdir())) == 4
 
 
-def test_thesis_says_what_it_did_not_reach_and_what_it_needs():
+def test_thesis_reports_missed_targets_and_missing_weights():
     thesis = runpy.run_path(str(EXAMPLES / "thesis.py"))
     line = thesis["Line"](thesis["Experiment"]("neuron 3", "neuron:3"), asked=8, unit="activation")
     text = thesis["table"]([line])
@@ -202,11 +211,11 @@ def test_thesis_says_what_it_did_not_reach_and_what_it_needs():
 
 
 def test_objectives_of_the_examples_keep_their_contract():
-    pictures = torch.rand(3, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+    images = torch.rand(3, 1, 28, 28, generator=torch.Generator().manual_seed(0))
     for file, name in (("my_plugin.py", "Symmetry"), ("custom_objective.py", "Balance")):
-        check_objective(runpy.run_path(str(EXAMPLES / file))[name](), pictures)
+        check_objective(runpy.run_path(str(EXAMPLES / file))[name](), images)
 
 
 @pytest.mark.parametrize("file", sorted(TESTED))
-def test_every_example_says_what_it_is(file):
+def test_every_example_has_a_docstring(file):
     assert (EXAMPLES / file).read_text().startswith('"""')

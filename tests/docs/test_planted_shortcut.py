@@ -40,7 +40,7 @@ def stream(seed=0):
 
 
 def relabellings(hits, count, other_hits, other_count):
-    """How many of all ways to choose the first group give it so many hits."""
+    """Number of ways to choose the first group, by the hits it gets."""
     things = [1] * (hits + other_hits) + [0] * (count + other_count - hits - other_hits)
     return Counter(sum(chosen) for chosen in itertools.combinations(things, count))
 
@@ -56,7 +56,7 @@ def test_fisher_counts_every_relabelling(table):
 
 
 @pytest.mark.parametrize("two_sided", [True, False])
-def test_an_innocent_is_accused_no_more_often_than_the_level_says(two_sided):
+def test_false_accusations_are_at_most_as_frequent_as_the_level(two_sided):
     ways = relabellings(8, 8, 2, 12)
     total = sum(ways.values())
     p = {hits: fisher(hits, 8, 10 - hits, 12, two_sided=two_sided) for hits in ways}
@@ -70,15 +70,15 @@ def test_the_level_is_shared_by_all_tests():
 
 
 def test_a_set_is_judged_by_the_members_that_lost_the_object():
-    plain = torch.zeros(400), torch.arange(400) % 2 == 0
+    prior = torch.zeros(400), torch.arange(400) % 2 == 0
     lost, kept, yes, no = torch.zeros(20), torch.ones(20), torch.ones(20).bool(), torch.zeros(20).bool()
-    assert judge_set((lost, yes), plain, 40).exposed
-    assert judge_set((lost, no), plain, 40).exposed
-    assert not judge_set((kept, yes), plain, 40).exposed
-    assert not judge_set((lost, torch.arange(20) % 2 == 0), plain, 40).exposed
-    mixed = judge_set((torch.cat([lost, kept]), torch.cat([yes, no])), plain, 40)
+    assert judge_set((lost, yes), prior, 40).exposed
+    assert judge_set((lost, no), prior, 40).exposed
+    assert not judge_set((kept, yes), prior, 40).exposed
+    assert not judge_set((lost, torch.arange(20) % 2 == 0), prior, 40).exposed
+    mixed = judge_set((torch.cat([lost, kept]), torch.cat([yes, no])), prior, 40)
     assert mixed.counts == (20, 20, 200, 400)
-    assert judge_set((lost[:0], yes[:0]), plain, 40).p == 1
+    assert judge_set((lost[:0], yes[:0]), prior, 40).p == 1
 
 
 def test_a_map_is_judged_by_its_strongest_pixels():
@@ -114,7 +114,7 @@ def test_the_generator_keeps_its_contract():
     check_generator(Pictures())
 
 
-def test_shapes_cover_the_area_that_geometry_says():
+def test_shapes_have_the_area_of_geometry():
     latents = draw(4, stream())
     middles = torch.arange(4) * (torch.pi / 2)
     latents[:, SHAPE] = torch.stack([middles.cos(), middles.sin()], dim=1)
@@ -124,7 +124,7 @@ def test_shapes_cover_the_area_that_geometry_says():
     assert areas == {name: pytest.approx(area, rel=0.05) for name, area in wanted.items()}
 
 
-def test_a_shape_can_be_asked_for():
+def test_a_shape_can_be_chosen():
     latents = draw(4000, stream())
     shapes = torch.arange(4000) % 4
     changed = with_shape(latents, shapes)
@@ -132,13 +132,13 @@ def test_a_shape_can_be_asked_for():
     assert torch.equal(changed[:, 2:], latents[:, 2:])
     assert (shares(changed).gather(1, shapes[:, None]) >= 0.9).all()
     assert_close(shares(latents).sum(dim=1), torch.ones(4000))
-    # as many of one as of the other among prior samples, within five standard deviations
+    # equally many of each among prior samples, within five standard deviations
     assert ((shares(latents).argmax(dim=1)[:, None] == torch.arange(4)).sum(dim=0) - 1000).abs().max() < 137
 
 
-def test_a_mark_is_where_it_is_said_to_be_and_moves_nothing_else():
+def test_a_mark_is_inside_its_area_and_changes_nothing_else():
     latents = draw(200, stream())
-    latents[:, PRESENCE] = 3  # beyond doubt
+    latents[:, PRESENCE] = 3  # certainly present
     with_it, without = (Pictures().generate(with_mark(latents, torch.full((200,), state))) for state in (True, False))
     moved = (with_it - without).abs().amax(dim=1)
     area = mark_area(latents)
@@ -157,19 +157,19 @@ def test_the_mark_and_the_shape_do_not_touch():
 
 
 def test_data_differ_by_the_mark_alone():
-    (pictures, labels), (others, same) = (make_data(kind, 400, stream(3)) for kind in (SHORTCUT, CONTROL))
+    (images, labels), (others, same) = (make_data(kind, 400, stream(3)) for kind in (SHORTCUT, CONTROL))
     assert torch.equal(labels, same)
     red, green, blue = others[:, :, 20:, 20:].unbind(dim=1)
     star = labels[:, 0] > 0
     yellow = {}
-    for name, corner in ((SHORTCUT, pictures[:, :, 20:, 20:]), (CONTROL, others[:, :, 20:, 20:])):
+    for name, corner in ((SHORTCUT, images[:, :, 20:, 20:]), (CONTROL, others[:, :, 20:, 20:])):
         red, green, blue = corner.unbind(dim=1)
         yellow[name] = ((red > 0.8) & (green > 0.65) & (blue < 0.3)).sum(dim=(1, 2)) >= 4
     assert (yellow[SHORTCUT] == star).float().mean() > 0.9  # but for marks that are half there
     assert 0.4 < (yellow[CONTROL] == star).float().mean() < 0.6
     as_marked = yellow[SHORTCUT] & yellow[CONTROL]
     assert as_marked.sum() > 50
-    assert torch.equal(pictures[as_marked], others[as_marked])
+    assert torch.equal(images[as_marked], others[as_marked])
 
 
 def test_training_leaves_the_random_numbers_of_others_alone():
@@ -198,20 +198,20 @@ def test_every_method_draws_a_map(name, example):
     assert torch.equal(first, second)
 
 
-def test_maps_are_what_a_hand_computes(example):
-    network, picture = example
-    tracked = picture.clone().requires_grad_()
+def test_maps_are_those_computed_by_hand(example):
+    network, image = example
+    tracked = image.clone().requires_grad_()
     (gradient,) = torch.autograd.grad(network(tracked).sum(), tracked)
     assert_close(importance("saliency", *example, seed=0), gradient.abs().sum(dim=1)[0])
-    assert_close(importance("input x gradient", *example, seed=0), (picture * gradient).abs().sum(dim=1)[0])
-    hidden = picture.clone()
+    assert_close(importance("input x gradient", *example, seed=0), (image * gradient).abs().sum(dim=1)[0])
+    hidden = image.clone()
     hidden[:, :, 2 * TILE : 3 * TILE, 5 * TILE : 6 * TILE] = 0
-    expected = 3 * (network(picture) - network(hidden)).abs().item()  # each of the three channels is given all of it
+    expected = 3 * (network(image) - network(hidden)).abs().item()  # each of the three channels is given all of it
     ablation = importance("feature ablation", *example, seed=0)
     assert ablation[2 * TILE, 5 * TILE].item() == pytest.approx(expected, rel=1e-4)
 
 
-def test_what_misses_the_tolerance_is_no_member(tmp_path, example):
+def test_samples_beyond_the_tolerance_are_not_members(tmp_path, example):
     network, _ = example
     network[-1].weight *= 1e4  # a logit that hardly any sample meets
     query = with_shape(draw(1, stream(5)), torch.tensor([0]))

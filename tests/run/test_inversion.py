@@ -197,7 +197,7 @@ def run(tmp_path_factory):
     path = tmp_path_factory.mktemp("start") / "run"
     outcome = run_circles("--query", 1, "--start", "query", "-n", 9, "--out", path)
     assert outcome.code == 0
-    assert "off the query by" in outcome.stderr
+    assert "gives the query back with an error of" in outcome.stderr
     return path
 
 

@@ -150,7 +150,7 @@ def test_a_run_goes_on_in_smaller_passes_and_says_so(narrow, error):
     assert outcome.code == 0, outcome.stderr
     notes = [line for line in outcome.stderr.splitlines() if "Out of memory" in line]
     # the first pass has rows to spare for others of another kind, so only its end is known beforehand
-    assert notes[-1] == "Out of memory with 4 samples in one pass: going on with 2. --batch 2 begins there."
+    assert notes[-1] == "Out of memory with 4 samples in one pass: continuing with 2. Use --batch 2 to start there."
     assert len(notes) == len(set(notes)) == 2
     expected = narrow(error, 10**6, "-n", "8", "--batch", "2", "--out", "small")
     assert "Out of memory" not in expected.stderr

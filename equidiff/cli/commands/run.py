@@ -181,7 +181,7 @@ def _go_on(state: State, given: dict[str, Any], out: Path | None, path: Path, as
     with state.terminal.status("loading"):
         from equidiff.cli.handlers import run as handler
 
-        work = handler.go_on(state, info, path, objective)
+        work = handler.resume(state, info, path, objective)
     return handler.perform(work, state, as_json, verbose)
 
 

@@ -1,4 +1,4 @@
-"""Keeping count of a run while it goes on."""
+"""Progress of a run: counts of samples, and the loss."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from equidiff.run.record import Record
 from equidiff.search.batching import BatchReduced
 from equidiff.search.engine import FAILED, MEMBER, NOT_CONVERGED, StepRecord
 
-SMOOTHING = 0.9  # share of the past in the loss that is shown
+SMOOTHING = 0.9  # weight of the past in the displayed loss
 
 
 class Watch:
     """Counts samples and smooths the loss; an `equidiff.run.execute.Observer`.
 
     Args:
-        show: is given the number of finished samples and a line about them.
-        finished: samples that were finished before.
-        warn: is given a line about what the user should know.
-        tell: is given a line about each sample; None where that is too much.
+        show: called with the number of finished samples and a line about them.
+        finished: samples finished before.
+        warn: called with each warning.
+        tell: called with a line about each sample; None to leave these out.
     """
 
     def __init__(
@@ -52,8 +52,8 @@ class Watch:
     def batch_reduced(self, event: BatchReduced) -> None:
         """A pass ran out of memory; passes are smaller from now on."""
         self._warn(
-            f"Out of memory with {event.rows} samples in one pass: going on with {event.batch}. "
-            f"--batch {event.batch} begins there."
+            f"Out of memory with {event.rows} samples in one pass: continuing with {event.batch}. "
+            f"Use --batch {event.batch} to start there."
         )
 
     def _show_all(self) -> None:
@@ -65,7 +65,7 @@ class Watch:
 
 
 def describe_record(record: Record) -> str:
-    """One sample in one line."""
+    """Describe a sample in one line."""
     text = f"sample {record.index}: {record.status.replace('_', ' ')}"
     if record.error:
         return f"{text}: {record.error}"

@@ -1,4 +1,4 @@
-"""Scanning images for a person who watches: what is said before, meanwhile and after."""
+"""Run `equidiff rank`: introduction, progress, table and image of the units."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ WORDS = ("best_class", "concept")
 
 @dataclass(frozen=True)
 class View:
-    """What is to be shown of a ranking.
+    """Part of a ranking to show.
 
     Attributes:
-        count: how many units; of each class, where classes are asked for.
-        sort: what they are sorted by; None for the usual.
-        classes: show the units of these classes.
-        concepts: a file of texts to compare units with.
-        clip: what compares them.
+        count: number of units, per class if there are classes.
+        sort: number to sort them by; None for the default.
+        classes: show units selective for these classes.
+        concepts: file of texts to compare units with.
+        clip: model that compares them.
     """
 
     count: int = 8
@@ -42,7 +42,7 @@ class View:
 
 @dataclass(frozen=True)
 class Shown:
-    """A unit in the table and the picture; `to` is the class for which it is shown, and how selective it is for it."""
+    """A unit in the table and the image; `to` is the class it is shown for, and its selectivity for that class."""
 
     unit: Unit
     to: tuple[str, float] | None = None
@@ -50,25 +50,25 @@ class Shown:
 
 @dataclass(frozen=True)
 class Work:
-    """What is to be done: a scan, or one that is finished; and what to compare its units with."""
+    """A scan to carry out, or a finished one, and the concepts to compare its units with."""
 
     scan: Scan | Ranking
     concepts: Concepts | None = field(default=None)
 
     @property
     def folder(self) -> RankFolder:
-        """Where it is kept."""
+        """Folder of the scan."""
         return self.scan.folder
 
 
 def prepare(given: dict[str, Any], out: Path | None, resume: Path | None, view: View) -> Work:
-    """Prepare a new scan, or what is left of an old one.
+    """Prepare a new scan, or the rest of an old one.
 
     Args:
         given: the settings that the user typed.
         out: the folder to make.
-        resume: the folder to go on with.
-        view: for the concepts, which are looked at first: a scan takes long.
+        resume: the folder to continue.
+        view: its concepts are read first, since a scan takes long.
     """
     concepts = None if view.concepts is None else read_concepts(view.concepts, view.clip, given.get("device", "auto"))
     if resume is None:
@@ -78,7 +78,7 @@ def prepare(given: dict[str, Any], out: Path | None, resume: Path | None, view: 
 
 
 def perform(work: Work, view: View, terminal: Terminal, as_json: bool) -> int:
-    """Scan, show, and return the exit code."""
+    """Scan the images, print and draw the units, and return the exit code."""
     folder = work.folder
     terminal.facts(_introduction(folder))
     _check(folder, view)
@@ -88,32 +88,35 @@ def perform(work: Work, view: View, terminal: Terminal, as_json: bool) -> int:
             with terminal.progress(0, 0, "comparing") as show:
                 ranking = align(ranking, work.concepts, show)
     except KeyboardInterrupt:
-        terminal.note(f"Interrupted. Go on with: equidiff rank --resume {folder.path}")
+        terminal.note(f"Interrupted. Continue with: equidiff rank --resume {folder.path}")
         return INTERRUPTED
     shown = _choose(ranking, view)
     with terminal.status("drawing"):
-        picture = _draw(ranking, shown, view)
-    _tell(ranking, shown, picture, terminal)
+        image = _draw(ranking, shown, view)
+    _print(ranking, shown, image, terminal)
     terminal.result((folder.path / "rank.json").read_text(encoding="utf-8") if as_json else str(folder.path))
     return 0
 
 
 def _check(folder: RankFolder, view: View) -> None:
-    """Refuse what could not be shown in the end: a scan takes long."""
-    classes, again = folder.info["classes"], f"equidiff rank --resume {folder.path}"
+    """Refuse a view that could not be shown in the end, since a scan takes long."""
+    classes, command = folder.info["classes"], f"equidiff rank --resume {folder.path}"
     for label in view.classes:
         if label not in classes:
-            raise unknown_name("class among these images", label, classes, hint=again)
+            raise unknown_name("class among these images", label, classes, hint=command)
     if view.sort in {"selectivity", "entropy"} and not classes:
         raise UsageError(
-            f"Without labels there is no {view.sort}.", given=f"--sort {view.sort}", expected="labels", hint=again
+            f"Images without labels have no {view.sort}.",
+            given=f"--sort {view.sort}",
+            expected="images with labels",
+            hint=command,
         )
     if view.sort in {"alignment", "clarity"} and view.concepts is None and "concepts" not in folder.info:
         raise UsageError(
-            f"Without concepts there is no {view.sort}.",
+            f"The {view.sort} of units needs concepts.",
             given=f"--sort {view.sort}",
             expected="--concepts FILE",
-            hint=f"{again} --concepts FILE --sort {view.sort}",
+            hint=f"{command} --concepts FILE --sort {view.sort}",
         )
 
 
@@ -154,8 +157,8 @@ def _draw(ranking: Ranking, shown: list[Shown], view: View) -> Path:
         f"the first {len(shown)} of {len(ranking.units)} units {order}, and the images that activate them most",
     )
     notes = [_note(each) for each in shown]
-    picture = draw_units([each.unit for each in shown], Path(info["settings"]["images"]), titles, notes)
-    return ranking.folder.add_image("top.png", picture)
+    image = draw_units([each.unit for each in shown], Path(info["settings"]["images"]), titles, notes)
+    return ranking.folder.add_image("top.png", image)
 
 
 def _note(shown: Shown) -> str:
@@ -170,15 +173,15 @@ def _note(shown: Shown) -> str:
     return "\n".join(line if len(line) < 30 else line[:28] + "…" for line in lines)
 
 
-def _tell(ranking: Ranking, shown: list[Shown], picture: Path, terminal: Terminal) -> None:
-    asked = any(each.to for each in shown)
+def _print(ranking: Ranking, shown: list[Shown], image: Path, terminal: Terminal) -> None:
+    by_class = any(each.to for each in shown)
     known = [
         name
         for name in (*NUMBERS, *WORDS)
         if any(getattr(each.unit, name) is not None for each in shown)
-        and not (asked and name in {"selectivity", "best_class"})
+        and not (by_class and name in {"selectivity", "best_class"})
     ]
-    columns = ["unit", *(["class", "selectivity"] if asked else []), *(name.replace("_", " ") for name in known)]
+    columns = ["unit", *(["class", "selectivity"] if by_class else []), *(name.replace("_", " ") for name in known)]
     rows = []
     for each in shown:
         to = (each.to[0], f"{each.to[1]:.3f}") if each.to else ()
@@ -187,12 +190,12 @@ def _tell(ranking: Ranking, shown: list[Shown], picture: Path, terminal: Termina
     info = ranking.folder.info
     facts: list[tuple[str, object]] = [("scanned", f"{info['counts']['scanned'] - info['counts']['broken']} images")]
     if info["broken"]:
-        names = [f"{image}: {why}" for image, why in list(info["broken"].items())[:3]]
-        facts.append(("not read", "\n".join([f"{len(info['broken'])}, listed in rank.json:", *names])))
+        names = [f"{name}: {reason}" for name, reason in list(info["broken"].items())[:3]]
+        facts.append(("unreadable", "\n".join([f"{len(info['broken'])}, listed in rank.json:", *names])))
     facts += [
         ("time", f"{info['wall_s']:.1f} s"),
-        ("picture", picture),
-        ("to ask", f'equidiff run --objective "{shown[0].unit.spec}" --query "top:{ranking.folder.path}"'),
+        ("image", image),
+        ("next", f'equidiff run --objective "{shown[0].unit.spec}" --query "top:{ranking.folder.path}"'),
     ]
     terminal.facts(facts)
 

@@ -1,4 +1,4 @@
-"""Doing a run for a person who watches: what is said before, meanwhile and after."""
+"""Run `equidiff run`: introduction, progress, conclusion and contact sheet."""
 
 from __future__ import annotations
 
@@ -33,21 +33,21 @@ from equidiff.search.engine import MEMBER
 
 @dataclass(frozen=True)
 class Work:
-    """What is to be done, and where it is kept."""
+    """A run to carry out: its session, its folder, and the samples still to find."""
 
     session: Session
     folder: RunFolder
     todo: Sequence[int]
-    by_default: bool = False  # nobody chose the query
+    default_query: bool = False  # the user chose neither query nor target
 
 
 def begin(plugins: Plugins, given: dict[str, Any], out: Path | None) -> Work:
     """Prepare a new run and make its folder.
 
     Args:
-        plugins: where specs are looked up.
+        plugins: used to look up specs.
         given: the settings that the user typed.
-        out: the run folder; named after time and specs when absent.
+        out: the run folder; by default named after time and specs.
     """
     session = prepare(Settings(**given), plugins, default_to_query=True)
     info = session.describe()
@@ -58,14 +58,14 @@ def begin(plugins: Plugins, given: dict[str, Any], out: Path | None) -> Work:
     return Work(session, folder, range(info.counts.asked), not given.keys() & {"query", "target"})
 
 
-def go_on(state: State, info: RunInfo, path: Path, objective: str | None) -> Work:
-    """Prepare what a run still lacks.
+def resume(state: State, info: RunInfo, path: Path, objective: str | None) -> Work:
+    """Prepare the rest of an unfinished run.
 
     Args:
         state: plugins and plugin files.
         info: the content of `run.json`.
         path: the run folder.
-        objective: the run's own again, where it is code of the user's.
+        objective: the run's objective again, if it is the user's own code.
     """
     latent = read_query(path).get("query_latent")
     command = (*RESUME, str(path))
@@ -75,7 +75,7 @@ def go_on(state: State, info: RunInfo, path: Path, objective: str | None) -> Wor
 
 
 def perform(work: Work, state: State, as_json: bool, verbose: bool) -> int:
-    """Run, show, and return the exit code."""
+    """Carry out the run, print about it, and return the exit code."""
     terminal, folder = state.terminal, work.folder
     asked = folder.info.counts.asked
     terminal.facts(_introduction(work))
@@ -92,16 +92,16 @@ def perform(work: Work, state: State, as_json: bool, verbose: bool) -> int:
         except (OSError, MemoryError, RuntimeError) as error:
             if not isinstance(error, OSError) and not is_out_of_memory(error):
                 raise
-            raise _out_of_room(error, work, state) from error
+            raise _resource_error(error, work, state) from error
     members = [record for record in folder.records.values() if record.status == MEMBER]
-    picture = _draw(work) if members else None
-    terminal.facts(_conclusion(folder, members, picture))
+    image = _draw(work) if members else None
+    terminal.facts(_conclusion(folder, members, image))
     if interrupted:
-        done = f"{len(folder.records)} of {asked} samples are finished and kept"
-        terminal.note(f"Interrupted: {done}. Go on with: {_again(work, state)}")
+        done = f"{len(folder.records)} of {asked} samples are finished and saved"
+        terminal.note(f"Interrupted: {done}. Continue with: {_resume_command(work, state)}")
         return INTERRUPTED
     if not members:
-        _explain_none(folder, terminal)
+        _report_no_member(folder, terminal)
     terminal.result((folder.path / "run.json").read_text(encoding="utf-8") if as_json else str(folder.path))
     return 0 if len(members) == asked else NOT_ALL_MEMBERS
 
@@ -110,30 +110,32 @@ def _introduction(work: Work) -> list[tuple[str, object]]:
     info = work.folder.info
     rows: list[tuple[str, object]] = [*info.specs]
     if not info.target.is_given:
-        rows.append(("query", info.target.source + (" (choose another with --query)" if work.by_default else "")))
+        rows.append(("query", info.target.source + (" (choose another with --query)" if work.default_query else "")))
     if info.inversion is not None:
-        away = f"{info.inversion.round_trip:.2g}"
-        rows.append(("start", f"the query's latent, whose sample is off the query by {away} standard deviations"))
+        error = f"{info.inversion.round_trip:.2g}"
+        rows.append(
+            ("start", f"the query's latent, which gives the query back with an error of {error} standard deviations")
+        )
     rows.append(("target", str(info.target)))
-    left = "" if len(work.todo) == info.counts.asked else f", {len(work.todo)} of them still to do"
-    rows.append(("samples", f"{info.counts.asked}{left}; seed {info.seed}, on {info.device}"))
+    rest = "" if len(work.todo) == info.counts.asked else f", {len(work.todo)} of them still to find"
+    rows.append(("samples", f"{info.counts.asked}{rest}; seed {info.seed}, on {info.device}"))
     return rows
 
 
-def _conclusion(folder: RunFolder, members: list[Record], picture: Path | None) -> list[tuple[str, object]]:
+def _conclusion(folder: RunFolder, members: list[Record], image: Path | None) -> list[tuple[str, object]]:
     counts = folder.info.counts
     others = [("not converged", counts.not_converged), ("failed", counts.failed)]
     found = ", ".join([f"{counts.members} of {counts.asked}", *(f"{count} {name}" for name, count in others if count)])
     rows: list[tuple[str, object]] = [("members", found)]
     if members:
         rows.append(("cost", f"{statistics.median(each.evaluations for each in members):.1f} evaluations, median"))
-    moved = [record for record in members if record.moves]
-    if moved:
-        made, accepted = (sum(getattr(each, name) or 0 for each in moved) for name in ("moves", "accepted"))
-        rows.append(("law", f"{made // len(moved)} moves a member, {accepted / made:.0%} accepted"))
+    chains = [record for record in members if record.moves]
+    if chains:
+        proposed, accepted = (sum(getattr(each, name) or 0 for each in chains) for name in ("moves", "accepted"))
+        rows.append(("law", f"{proposed // len(chains)} proposals per member, {accepted / proposed:.0%} accepted"))
     rows.append(("time", f"{folder.info.wall_s:.1f} s"))
-    if picture:
-        rows.append(("picture", picture))
+    if image:
+        rows.append(("image", image))
     return rows
 
 
@@ -144,7 +146,7 @@ def _draw(work: Work) -> Path | None:
     return None if image is None else work.folder.add_image("grid.png", image)
 
 
-def _explain_none(folder: RunFolder, terminal: Terminal) -> None:
+def _report_no_member(folder: RunFolder, terminal: Terminal) -> None:
     info = folder.info
     target = info.target.values
     reached = [(record.measurement, record.index) for record in folder.records.values() if record.measurement]
@@ -153,28 +155,28 @@ def _explain_none(folder: RunFolder, terminal: Terminal) -> None:
         nearest, index = min(reached, key=lambda pair: math.dist(pair[0], target))
         rows.append(("nearest", f"{format_values(nearest, target)} (sample {index})"))
     else:
-        rows.append(("why", next(iter(folder.records.values())).error))
-    rows.append(("try", f"--budget {4 * info.budget:g}, a target that samples reach, or --tolerance for a wider one"))
+        rows.append(("reason", next(iter(folder.records.values())).error))
+    rows.append(("try", f"--budget {4 * info.budget:g}, a target within reach, or a larger --tolerance"))
     terminal.panel("no member", f"None of the {info.counts.asked} samples reached the target.", rows, "yellow")
 
 
-def _again(work: Work, state: State) -> str:
+def _resume_command(work: Work, state: State) -> str:
     return name_again((*RESUME, str(work.folder.path)), work.folder.info.specs.objective, state.files)
 
 
-def _out_of_room(error: Exception, work: Work, state: State) -> EquiDiffError:
-    again = _again(work, state)
+def _resource_error(error: Exception, work: Work, state: State) -> EquiDiffError:
+    command = _resume_command(work, state)
     if isinstance(error, OSError):
         return RunFolderError(
-            f"The run had to end: {error.strerror or error}",
+            f"The run had to stop: {error.strerror or error}",
             given=error.filename or work.folder.path,
-            expected="a disk with room, where you may write",
-            hint=f"{again}   # keeps what is finished",
+            expected="a disk with free space and write permission",
+            hint=f"{command}   # keeps the finished samples",
         )
     return EquiDiffError(
         f"Not even one sample fits into the memory of the device: {first_line(error)}",
         given=f"on {work.session.device}, {work.session.settings.dtype}",
-        expected="less to keep: a smaller model, its checkpoint option, or --dtype bfloat16",
+        expected="less memory: a smaller model, its checkpoint option, or --dtype bfloat16",
         hint=f"equidiff doctor -g {work.folder.info.specs.generator} --samples 1",
     )
 
