@@ -22,9 +22,9 @@ from typing import Any
 import equidiff
 from equidiff.analysis.citations import citations
 from equidiff.analysis.evaluation import Plan, evaluate
-from equidiff.analysis.evaluation.measure import write_metrics
-from equidiff.analysis.figures.catalog import fitting, write_figure
-from equidiff.analysis.figures.source import Source
+from equidiff.analysis.evaluation.results import write_metrics
+from equidiff.analysis.figures.thesis.catalog import fitting, write_figure
+from equidiff.analysis.figures.thesis.source import Source
 from equidiff.analysis.report import write_report
 from equidiff.errors import EquiDiffError
 from equidiff.folders.atomic import write_atomically

@@ -14,8 +14,8 @@ from PIL import Image
 from running import assert_one_error, read_run, run_circles, run_cli
 from safetensors.torch import load_file, save_file
 
-from equidiff.analysis.figures.catalog import FIGURES, fitting, write_figure
-from equidiff.analysis.figures.source import Source
+from equidiff.analysis.figures.thesis.catalog import FIGURES, fitting, write_figure
+from equidiff.analysis.figures.thesis.source import Source
 from equidiff.builtin.regularizers.lowpass import LowPass
 from equidiff.registry.manager import Plugins
 from equidiff.run.finished import open_finished

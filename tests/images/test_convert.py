@@ -7,7 +7,7 @@ from PIL import Image
 from running import run_cli
 
 from equidiff.analysis.compare.comparison import prepare_subject
-from equidiff.analysis.figures.source import Source
+from equidiff.analysis.figures.thesis.source import Source
 from equidiff.analysis.report.sort_keys import as_shown, sort_keys
 from equidiff.images.convert import image_to_tensor
 from equidiff.images.fit import fit_image, fit_query

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -25,7 +23,6 @@ from equidiff.analysis.evaluation.sample_sets import (
 from equidiff.analysis.evaluation.spectrum import measure_spectrum
 from equidiff.contracts import BuildContext
 from equidiff.errors import UsageError
-from equidiff.folders.atomic import write_atomically
 from equidiff.folders.status import timestamp
 from equidiff.metrics import PerceptualDistance
 from equidiff.metrics.features import FeatureSpace, build_features, default_features
@@ -33,7 +30,6 @@ from equidiff.numerics.random import Stream, prior_latents
 from equidiff.run.finished import Finished
 
 FEW = 50  # members; below it, intervals are wide and numbers computed from pairs are rough
-FILE = "metrics.json"
 
 
 def _unseen(_done: int, _doing: str) -> None:
@@ -65,11 +61,6 @@ def evaluate(finished: Finished, plan: Plan = Plan(), show: Show = _unseen) -> d
     for measure in (measure_fidelity, measure_spectrum, measure_realism, measure_diversity):
         measure(sets, results)
     return results.to_json(_about(sets, plan))
-
-
-def write_metrics(folder: Path, metrics: dict[str, Any]) -> Path:
-    """Write `metrics.json` into a run folder, in one move."""
-    return write_atomically(folder / FILE, json.dumps(metrics, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def count_rows(finished: Finished, plan: Plan) -> int:

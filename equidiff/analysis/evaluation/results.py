@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from equidiff.folders.atomic import write_atomically
 from equidiff.metrics.intervals import Pair, mean_interval, share_interval
 
 SCHEMA_VERSION = 1
+FILE = "metrics.json"
 
 
 @dataclass(frozen=True)
@@ -124,3 +128,8 @@ class Results:
 def curve(values: Tensor) -> list[float]:
     """Numbers along an axis, rounded for the file."""
     return [float(f"{value:.6g}") for value in torch.as_tensor(values).tolist()]
+
+
+def write_metrics(folder: Path, metrics: dict[str, Any]) -> Path:
+    """Write `metrics.json` into a run folder, in one move."""
+    return write_atomically(folder / FILE, json.dumps(metrics, indent=2, ensure_ascii=False, allow_nan=False) + "\n")

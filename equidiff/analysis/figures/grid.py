@@ -1,66 +1,108 @@
-"""Figures 4.2 and 4.3 of the thesis: the query, and members beside it with their values."""
+"""`grid.png`: a contact sheet of the query and the members; points are drawn on a contour plot instead."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-from matplotlib.figure import Figure
+from PIL import Image, ImageDraw
+from torch import Tensor
 
 from equidiff.analysis.figures.captions import footnote, format_values, headline, shown_value
-from equidiff.analysis.figures.contact_sheet import COLUMNS, MOST
-from equidiff.analysis.figures.source import MEMBER, Source
+from equidiff.analysis.figures.contour_plot import Highlight, draw_contour_plot
+from equidiff.images.canvas import ACCENT, CAPTION, CELL, FAINT, GAP, INK, MARGIN, fit, font
 from equidiff.images.convert import is_image, to_image
 from equidiff.run.invariant_set import InvariantSet
+from equidiff.run.record import Record
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from torch import Tensor
-
-CELL = 1.05  # inches
+COLUMNS = 8
+MOST = 64  # members in one image
 
 
-def unsupported(found: InvariantSet) -> str | None:
-    """Reason why this figure cannot be drawn of a run; None if it can."""
-    return None if is_image(found.samples) else "its samples are not images"
+@dataclass(frozen=True)
+class Choice:
+    """Members to show instead of all.
+
+    Attributes:
+        indices: indices of the members, in the order to show them.
+        subtitle: description of the choice.
+    """
+
+    indices: Sequence[int]
+    subtitle: str
 
 
-def rows(found: InvariantSet) -> int:
-    """Number of rows that go through generator or objective."""
-    return 0
+def draw_contact_sheet(
+    found: InvariantSet, measure: Callable[[Tensor], Tensor], choice: Choice | None = None
+) -> Image.Image | None:
+    """Draw the query on the left and members beside it, with their values; for points, draw a contour plot.
+
+    Args:
+        found: the set to show. Samples that are not members are counted, never shown.
+        measure: the objective, from samples to measurements; for the contour plot.
+        choice: show only these members, with their indices; on a contour plot, highlight them.
+
+    Returns:
+        The image; None if there are no members, or if the samples cannot be drawn.
+    """
+    if not found.members:
+        return None
+    if is_image(found.samples):
+        return _draw_images(found, choice)
+    if found.samples.shape[1:] != (2,):
+        return None
+    if choice is None:
+        return draw_contour_plot(found, measure, headline(found), footnote(found, len(found)))
+    rows = {record.index: row for row, record in enumerate(found.members)}
+    highlight = Highlight("selected", found.samples[[rows[index] for index in choice.indices]])
+    return draw_contour_plot(found, measure, (headline(found)[0], choice.subtitle), "", highlight)
 
 
-def draw(source: Source) -> Figure:
-    """Draw the query on the left and members beside it; samples that are not members are only counted."""
-    found = source.found
-    members = found.members[:MOST]
-    lines = math.ceil(len(members) / COLUMNS)
-    across = math.ceil(len(members) / lines)
-    wide = 0 if found.query is None else min(lines, 2)
-    figure = Figure(figsize=(CELL * (across + wide) + 0.6, CELL * 1.22 * lines + 0.8), dpi=150, layout="constrained")
-    layout = figure.add_gridspec(lines, across + wide)
+def _draw_images(found: InvariantSet, choice: Choice | None) -> Image.Image:
+    shown = {record.index: (record, sample) for record, sample in zip(found.members, found.samples, strict=True)}
+    members = [shown[index] for index in (choice.indices if choice else list(shown)[:MOST])]
     title, subtitle = headline(found)
-    figure.suptitle(f"{title}\n{subtitle}", x=0.01, ha="left", fontsize=11)
-    target = found.info.target.values
+    if choice:
+        subtitle = choice.subtitle
+    note = "" if choice else footnote(found, len(members))
+    rows = math.ceil(len(members) / COLUMNS)
+    columns = math.ceil(len(members) / rows)
+    side = CELL * 2 + GAP + CAPTION if rows > 1 else CELL
+    left = 0 if found.query is None else side + 3 * GAP
+    step = CELL + GAP
+    top = MARGIN + 68
+    width = MARGIN + left + columns * step - GAP + MARGIN
+    height = top + rows * (step + CAPTION) + (MARGIN + GAP) * bool(note)
+    width = max(width, 2 * MARGIN + math.ceil(max(font(24).getlength(title), font(15).getlength(subtitle))))
+    canvas = Image.new("RGB", (width, height), "white")
+    draw = ImageDraw.Draw(canvas)
+    draw.text((MARGIN, MARGIN - 4), title, INK, font(24))
+    draw.text((MARGIN, MARGIN + 30), subtitle, FAINT, font(15))
     if found.query is not None:
-        axes = figure.add_subplot(layout[:wide, :wide])
-        _put(axes, found.query[0], "query" + (f": {format_values(target, target)}" if len(target) == 1 else ""))
-        for spine in axes.spines.values():
-            spine.set(visible=True, color=MEMBER, linewidth=2)
-    for position, (record, sample) in enumerate(zip(members, found.samples, strict=False)):
-        line, column = divmod(position, across)
-        caption = format_values(shown_value(record), target) if shown_value(record) else ""
-        _put(figure.add_subplot(layout[line, wide + column]), sample, caption)
-    note = footnote(found, len(members))
-    if note:
-        figure.supxlabel(note, x=0.01, ha="left", fontsize=9)
-    return figure
+        _put_query(canvas, found.query[0], found.info.target.values, (MARGIN, top), side)
+    for position, (record, sample) in enumerate(members):
+        row, column = divmod(position, columns)
+        corner = (MARGIN + left + column * step, top + row * (step + CAPTION))
+        _put(canvas, fit(to_image(sample), CELL), corner, CELL, _caption(record, found, choice), INK)
+    draw.text((MARGIN, height - MARGIN - 6), note, FAINT, font(13))
+    return canvas
 
 
-def _put(axes: Axes, sample: Tensor, caption: str) -> None:
-    image = to_image(sample)
-    axes.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest" if max(image.size) < 128 else "auto")
-    axes.set(xticks=[], yticks=[])
-    axes.set_xlabel(caption, fontsize=9)
-    for spine in axes.spines.values():
-        spine.set_visible(False)
+def _put_query(canvas: Image.Image, query: Tensor, target: Sequence[float], corner: tuple[int, int], side: int) -> None:
+    caption = f"query: {format_values(target, target)}" if len(target) == 1 else "query"
+    _put(canvas, fit(to_image(query), side), corner, side, caption, ACCENT)
+    x, y = corner
+    ImageDraw.Draw(canvas).rectangle((x - 4, y - 4, x + side + 3, y + side + 3), outline=ACCENT, width=3)
+
+
+def _put(canvas: Image.Image, image: Image.Image, corner: tuple[int, int], side: int, caption: str, ink: str) -> None:
+    """Put an image in the middle of its square, and its caption beneath."""
+    x, y = corner
+    canvas.paste(image, (x + (side - image.width) // 2, y + (side - image.height) // 2))
+    ImageDraw.Draw(canvas).text((x + side // 2, y + side + 6), caption, ink, font(15), anchor="ma")
+
+
+def _caption(record: Record, found: InvariantSet, choice: Choice | None) -> str:
+    value = format_values(shown_value(record), found.info.target.values)
+    return f"{record.index}: {value}" if choice else value

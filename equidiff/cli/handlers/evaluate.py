@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from equidiff.analysis.evaluation import Plan, evaluate
-from equidiff.analysis.evaluation.measure import FILE, count_rows, write_metrics
+from equidiff.analysis.evaluation.measure import count_rows
+from equidiff.analysis.evaluation.results import FILE, write_metrics
 from equidiff.cli.console import Terminal
 from equidiff.cli.exit_codes import INTERRUPTED
 from equidiff.devices import is_out_of_memory

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from equidiff.analysis.figures.catalog import FIGURES, check_fits, check_suffix, fitting, write_figure
-from equidiff.analysis.figures.source import Source
+from equidiff.analysis.figures.thesis.catalog import FIGURES, check_fits, check_suffix, fitting, write_figure
+from equidiff.analysis.figures.thesis.source import Source
 from equidiff.cli.exit_codes import INTERRUPTED
 from equidiff.cli.options import State
 from equidiff.errors import UsageError, unknown_name

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from equidiff.analysis.figures.captions import format_values
-from equidiff.analysis.figures.contact_sheet import draw_contact_sheet
+from equidiff.analysis.figures.grid import draw_contact_sheet
 from equidiff.cli.console import Terminal
 from equidiff.cli.exit_codes import INTERRUPTED, NOT_ALL_MEMBERS
 from equidiff.cli.handlers.progress import Watch

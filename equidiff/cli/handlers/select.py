@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from equidiff.analysis.figures.contact_sheet import Choice, draw_contact_sheet
+from equidiff.analysis.figures.grid import Choice, draw_contact_sheet
 from equidiff.analysis.selection import PRIOR, Selection, select
 from equidiff.cli.console import Terminal
 from equidiff.cli.exit_codes import INTERRUPTED

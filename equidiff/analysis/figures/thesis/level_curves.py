@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from equidiff.analysis.figures.captions import footnote, headline
 from equidiff.analysis.figures.contour_plot import plot_contours
-from equidiff.analysis.figures.source import Source
+from equidiff.analysis.figures.thesis.source import Source
 from equidiff.run.invariant_set import InvariantSet
 
 if TYPE_CHECKING:

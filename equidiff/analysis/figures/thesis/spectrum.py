@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 
-from equidiff.analysis.figures.source import MEMBER, PRIOR, QUERY, Source
+from equidiff.analysis.figures.thesis.source import MEMBER, PRIOR, QUERY, Source
 from equidiff.images.convert import is_image
 from equidiff.metrics.spectral import ROUNDING, mean_log_spectrum, radial_frequencies, radial_spectrum
 from equidiff.numerics.random import Stream, prior_latents

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from equidiff.analysis.figures.source import MEMBER, QUERY, TARGET, Source, unit_label
+from equidiff.analysis.figures.thesis.source import MEMBER, QUERY, TARGET, Source, unit_label
 from equidiff.builtin.regularizers.lowpass import LowPass
 from equidiff.images.convert import is_image
 from equidiff.metrics.spectral import CUTOFFS, cutoff_curve

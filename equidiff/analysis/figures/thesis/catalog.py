@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import matplotlib as mpl
 
-from equidiff.analysis.figures import cutoff, grid, level_curves, logits, spectrum
-from equidiff.analysis.figures.source import TEXT, Source
+from equidiff.analysis.figures.thesis import cutoff, grid, level_curves, logits, spectrum
+from equidiff.analysis.figures.thesis.source import TEXT, Source
 from equidiff.errors import RunFolderError, UnsupportedError, UsageError
 from equidiff.folders.atomic import write_atomically
 from equidiff.run.invariant_set import InvariantSet

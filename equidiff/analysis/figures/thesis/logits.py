@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from equidiff.analysis.figures.captions import tolerated_deviation
-from equidiff.analysis.figures.source import MEMBER, QUERY, TARGET, Source, unit_label
+from equidiff.analysis.figures.thesis.source import MEMBER, QUERY, TARGET, Source, unit_label
 from equidiff.run.invariant_set import InvariantSet
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from made_runs import made_info
 from PIL import Image
 
 from equidiff.analysis.figures.captions import footnote, format_values, headline
-from equidiff.analysis.figures.contact_sheet import draw_contact_sheet
+from equidiff.analysis.figures.grid import draw_contact_sheet
 from equidiff.images.canvas import ACCENT, CELL, fit
 from equidiff.run.invariant_set import InvariantSet
 from equidiff.run.record import Record
