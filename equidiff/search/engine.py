@@ -28,7 +28,7 @@ from equidiff.contracts import (
 )
 from equidiff.numerics.random import Stream
 from equidiff.search.batching import BatchReduced, Passes
-from equidiff.search.candidates import CandidatePool
+from equidiff.search.candidate_pool import CandidatePool
 from equidiff.search.problem import Problem
 from equidiff.search.starts import Start
 
