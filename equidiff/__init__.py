@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from equidiff.contracts import Solver as Solver
     from equidiff.errors import EquiDiffError as EquiDiffError
     from equidiff.run.invariant_set import InvariantSet as InvariantSet
+    from equidiff.run.invariant_set import load as load
     from equidiff.run.invariant_set import sample as sample
 
 # imported on first use: torch takes seconds to import, which the command line must not wait for
@@ -33,6 +34,7 @@ _MODULES = {
     "Objective": "equidiff.contracts",
     "Regularizer": "equidiff.contracts",
     "Solver": "equidiff.contracts",
+    "load": "equidiff.run.invariant_set",
     "sample": "equidiff.run.invariant_set",
 }
 
@@ -46,6 +48,7 @@ __all__ = [
     "Regularizer",
     "ScalarTarget",
     "Solver",
+    "load",
     "sample",
 ]
 __version__ = "0.1.0"

@@ -23,8 +23,10 @@ from equidiff.run.session import Session, prepare
 from equidiff.run.settings import Settings
 from equidiff.search.engine import FAILED, MEMBER, StepRecord
 
+LONGEST_SPEC = 60  # characters of a spec in a repr
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False, repr=False)
 class InvariantSet:
     """Samples that a network cannot tell from the query.
 
@@ -72,6 +74,12 @@ class InvariantSet:
     def __len__(self) -> int:
         return len(self.members)
 
+    def __repr__(self) -> str:
+        specs = self.info.specs
+        objective, generator = (_shortened(spec) for spec in (specs.objective, specs.generator))
+        counts = f"{len(self)} of {self.info.counts.asked} samples are members"
+        return f"<InvariantSet of {objective} in {generator}: {counts}, {self.info.target}>"
+
     def contains(self, samples: Tensor) -> Tensor:
         """Test samples for membership: the loss of each is below the tolerance.
 
@@ -96,11 +104,17 @@ class InvariantSet:
     def save(self, path: str | Path) -> Path:
         """Write the set as a run folder, as `equidiff run` would.
 
+        Args:
+            path: where nothing is yet; a leading `~` is the user's home.
+
+        Returns:
+            The path of the folder.
+
         Raises:
             RunFolderError: something is there already, or it cannot be written.
         """
         info = self.info.model_copy(update={"counts": Counts(asked=len(self.records))})
-        folder = RunFolder.create(Path(path), info, self.query, self.query_latent)
+        folder = RunFolder.create(Path(path).expanduser(), info, self.query, self.query_latent)
         for step in self._steps:
             folder.add_step(step)
         for position, record in enumerate(self.records):
@@ -111,20 +125,33 @@ class InvariantSet:
 
     @classmethod
     def load(cls, path: str | Path) -> InvariantSet:
-        """Read a run folder. Loads no component and runs no code.
-
-        Raises:
-            RunFolderError: it is no run folder, or damaged.
-        """
-        tensors = read_tensors(Path(path))
+        """Read a run folder, as `equidiff.load` does."""
+        folder = Path(path).expanduser()
+        info, tensors = read_info(folder), read_tensors(folder)
         query, latent = (tensors.pop(name, None) for name in OF_QUERY)
-        return cls(read_info(Path(path)), tuple(read_records(Path(path))), tensors, query, query_latent=latent)
+        return cls(info, tuple(read_records(folder)), tensors, query, query_latent=latent)
 
     def _rows_of_members(self, name: str) -> Tensor:
         if not self.rows:
             return torch.empty(0)
         chosen = [position for position, record in enumerate(self.records) if record.status == MEMBER]
         return self.rows[name][chosen]
+
+
+def _shortened(spec: str) -> str:
+    return spec if len(spec) <= LONGEST_SPEC else spec[: LONGEST_SPEC - 1] + "…"
+
+
+def load(path: str | Path) -> InvariantSet:
+    """Read a run folder. Loads no component and runs no code.
+
+    Args:
+        path: the folder that `equidiff run` or `InvariantSet.save` wrote; a leading `~` is the user's home.
+
+    Raises:
+        RunFolderError: it is no run folder, or damaged.
+    """
+    return InvariantSet.load(path)
 
 
 class _Memory:

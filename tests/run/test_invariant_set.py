@@ -1,3 +1,4 @@
+from dataclasses import replace
 from importlib.resources import files
 
 import pytest
@@ -49,6 +50,25 @@ def test_save_and_load(found, tmp_path):
     assert loaded.contains(found.samples).all()
     with pytest.raises(RunFolderError, match="exists already"):
         found.save(path)
+
+
+def test_the_repr_is_one_short_line(found, tmp_path):
+    loaded = equidiff.load(found.save(tmp_path / "set"))
+    target = f"inner = {float(found.target):.6g} (probability)"
+    for each in (found, loaded):
+        assert (
+            repr(each) == f"<InvariantSet of classifier:inner in toy:circles: 12 of 12 samples are members, {target}>"
+        )
+    specs = found.info.specs.model_copy(update={"objective": "0.5*neuron:17+" * 50 + "neuron:17"})
+    assert len(repr(replace(found, info=found.info.model_copy(update={"specs": specs})))) < 200
+
+
+def test_a_leading_tilde_is_the_home(found, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert found.save("~/set") == tmp_path / "set"
+    assert equidiff.load("~/set").records == found.records
+    with pytest.raises(RunFolderError, match="not a run folder"):
+        equidiff.load("~/nothing")
 
 
 def test_a_loaded_set_of_objects_does_not_pretend_to_measure(tmp_path):
