@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from equidiff.errors import EquiDiffError as EquiDiffError
     from equidiff.run.invariant_set import InvariantSet as InvariantSet
     from equidiff.run.invariant_set import load as load
-    from equidiff.run.invariant_set import sample as sample
+    from equidiff.run.member import Member as Member
+    from equidiff.run.sampling import sample as sample
 
 # imported on first use: torch takes seconds to import, which the command line must not wait for
 _MODULES = {
@@ -30,12 +31,13 @@ _MODULES = {
     "ScalarTarget": "equidiff.contracts",
     "Generator": "equidiff.contracts",
     "InvariantSet": "equidiff.run.invariant_set",
+    "Member": "equidiff.run.member",
     "Law": "equidiff.contracts",
     "Objective": "equidiff.contracts",
     "Regularizer": "equidiff.contracts",
     "Solver": "equidiff.contracts",
     "load": "equidiff.run.invariant_set",
-    "sample": "equidiff.run.invariant_set",
+    "sample": "equidiff.run.sampling",
 }
 
 __all__ = [
@@ -44,6 +46,7 @@ __all__ = [
     "Generator",
     "InvariantSet",
     "Law",
+    "Member",
     "Objective",
     "Regularizer",
     "ScalarTarget",

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import torch
+from PIL import Image
 from torch import Tensor
 
-from equidiff.contracts import Generator, Law, Objective, Regularizer, Solver
-from equidiff.folders.status import RUNNING
+from equidiff.errors import PluginError, RunFolderError
 from equidiff.registry.manager import Plugins
-from equidiff.run.execute import Observer, execute
-from equidiff.run.folder import OF_QUERY, ROWS, RunFolder, read_records, read_tensors, summarize
+from equidiff.run.folder import OF_QUERY, ROWS, RunFolder, read_records, read_tensors
 from equidiff.run.info import Counts, RunInfo, read_info
+from equidiff.run.member import Member
 from equidiff.run.record import Record
 from equidiff.run.reopen import reopen
-from equidiff.run.session import Session, prepare
-from equidiff.run.settings import Settings
+from equidiff.run.session import Session
 from equidiff.search.engine import FAILED, MEMBER, StepRecord
 
 LONGEST_SPEC = 60  # characters of a spec in a repr
@@ -29,6 +28,9 @@ LONGEST_SPEC = 60  # characters of a spec in a repr
 @dataclass(frozen=True, eq=False, repr=False)
 class InvariantSet:
     """Samples that a network cannot tell from the query.
+
+    It is a sequence of its members: `len(found)`, `found[3]`, `found[:4]` and `for member in found` have them in index
+    order.
 
     Attributes:
         info: the content of `run.json`: specs, target, seed, counts, versions.
@@ -67,12 +69,32 @@ class InvariantSet:
         return self._rows_of_members("measurements")
 
     @property
+    def images(self) -> list[Image.Image]:
+        """The members as 8-bit images, as `equidiff run` saves them.
+
+        Raises:
+            UnsupportedError: the samples are not images.
+        """
+        return [member.image for member in self]
+
+    @property
     def target(self) -> Tensor:
         """The target y*, `[m]`."""
         return torch.tensor(self.info.target.values)
 
     def __len__(self) -> int:
         return len(self.members)
+
+    def __iter__(self) -> Iterator[Member]:
+        return map(self._member, self._positions())
+
+    @overload
+    def __getitem__(self, position: int) -> Member: ...
+    @overload
+    def __getitem__(self, position: slice) -> tuple[Member, ...]: ...
+    def __getitem__(self, position: int | slice) -> Member | tuple[Member, ...]:
+        chosen = self._positions()[position]
+        return self._member(chosen) if isinstance(chosen, int) else tuple(map(self._member, chosen))
 
     def __repr__(self) -> str:
         specs = self.info.specs
@@ -131,11 +153,46 @@ class InvariantSet:
         query, latent = (tensors.pop(name, None) for name in OF_QUERY)
         return cls(info, tuple(read_records(folder)), tensors, query, query_latent=latent)
 
+    def to_pandas(self) -> Any:
+        """Make a `pandas.DataFrame` of all records, members or not: a row for each sample, by its index in the run.
+
+        Its columns are the attributes of `Record`. The measurements of an objective with one output are numbers; those
+        of one with several are lists, and `measurements` has them as a matrix.
+
+        Raises:
+            PluginError: pandas is not installed.
+        """
+        try:
+            pandas = import_module("pandas")
+        except ImportError as error:
+            raise PluginError(
+                f"A DataFrame needs a package that is missing: {error}", expected="pandas", hint="pip install pandas"
+            ) from error
+        records = [dict(vars(record)) for record in self.records]
+        if len(self.info.target.values) == 1:
+            for record in records:
+                record |= {name: record[name][0] for name in ("measurement", "measurement_saved") if record[name]}
+        names = [field.name for field in fields(Record)]
+        return pandas.DataFrame(records, columns=names).set_index("index")
+
+    def _positions(self) -> list[int]:
+        """Positions of the members among the records."""
+        return [position for position, record in enumerate(self.records) if record.status == MEMBER]
+
+    def _member(self, position: int) -> Member:
+        record = self.records[position]
+        if len(self.rows.get("samples", ())) != len(self.records):
+            raise RunFolderError(
+                "This set has records without samples.",
+                given=f"status {self.info.status}",
+                expected="a run that has ended",
+                hint="equidiff run --resume RUN",
+            )
+        sample, measurement, latent = (self.rows[name][position] for name in ("samples", "measurements", "latents"))
+        return Member(record, sample, measurement, latent)
+
     def _rows_of_members(self, name: str) -> Tensor:
-        if not self.rows:
-            return torch.empty(0)
-        chosen = [position for position, record in enumerate(self.records) if record.status == MEMBER]
-        return self.rows[name][chosen]
+        return self.rows[name][self._positions()] if self.rows else torch.empty(0)
 
 
 def _shortened(spec: str) -> str:
@@ -152,90 +209,3 @@ def load(path: str | Path) -> InvariantSet:
         RunFolderError: it is no run folder, or damaged.
     """
     return InvariantSet.load(path)
-
-
-class _Memory:
-    """Keeps a run in memory."""
-
-    def __init__(self) -> None:
-        self.steps: list[StepRecord] = []
-        self.kept: dict[int, tuple[Record, Mapping[str, Tensor] | None]] = {}
-        self.status, self.wall_s = RUNNING, 0.0
-
-    def add_step(self, step: StepRecord) -> None:
-        self.steps.append(step)
-
-    def add_result(self, record: Record, rows: Mapping[str, Tensor] | None) -> None:
-        self.kept[record.index] = (record, rows)
-
-    def finish(self, status: str, wall_s: float, error: str | None = None) -> None:
-        self.status, self.wall_s = status, wall_s
-
-
-def sample(
-    generator: str | Generator = "toy",
-    objective: str | Objective = "neuron:17",
-    regularizer: str | Regularizer | None = None,
-    solver: str | Solver = "auto",
-    *,
-    query: Any = None,
-    target: Any = None,
-    samples: int = 16,
-    budget: float | None = None,
-    tolerance: float | None = None,
-    batch: int = 16,
-    seed: int = 0,
-    device: str = "auto",
-    dtype: str = "float32",
-    start: str = "prior",
-    law: str | Law = "solve",
-    plugins: Plugins | None = None,
-    observer: Observer | None = None,
-) -> InvariantSet:
-    """Sample the invariant set of a query.
-
-    Args:
-        generator: a spec string such as "toy:fashion", or a Generator.
-        objective: a spec string such as "neuron:block3.17", or an Objective.
-        regularizer: a spec string or a Regularizer; "lowpass" for images and "none" for points when None.
-        solver: a spec string or a Solver.
-        query: an index into the generator's own queries, an image or its path, or one sample as a tensor.
-        target: the measurement to reach, in place of a query: a number, several, or text with commas.
-        samples: how many to try for.
-        budget: evaluations a sample may cost; the solver's own when None.
-        tolerance: loss below which a sample is a member; the solver's own when None.
-        batch: samples in one pass through generator and objective.
-        seed: sample i depends on `(seed, i)` alone.
-        device: a torch device, or "auto".
-        dtype: "float32", or "bfloat16" for autocast inside generators that have it.
-        start: "prior", or "query": from the query's own latent, samples near it and far from it alike. Needs a
-            generator that inverts samples.
-        law: "solve" for members as the solver finds them, "conditional" for the prior given that they are members; a
-            spec string or a Law. What its moves cost is not held against the budget.
-        plugins: where spec strings are looked up; the installed plugins when None.
-        observer: is told of each step and each finished sample.
-
-    Returns:
-        The set; samples that did not converge are among its records, never among its members.
-
-    Raises:
-        EquiDiffError: a spec, an option, the query or the target cannot be used.
-    """
-    settings = Settings(
-        generator, objective, regularizer, solver, query, target,
-        samples, budget, tolerance, batch, seed, device, dtype, start, law,
-    )  # fmt: skip
-    session = prepare(settings, plugins or Plugins())
-    if session.inversion is not None and session.inversion.warning is not None:
-        warnings.warn(session.inversion.warning, stacklevel=2)
-    memory = _Memory()
-    execute(session, memory, range(samples), observer)
-    kept = [memory.kept[index] for index in sorted(memory.kept)]
-    records = tuple(record for record, _ in kept)
-    info = session.describe().began().ended(memory.status, memory.wall_s, *summarize(records, samples))
-    done = [rows for _, rows in kept if rows is not None]
-    blank = {name: torch.full_like(done[0][name], torch.nan) for name in ROWS} if done else {}
-    rows = {name: torch.cat([(each or blank)[name] for _, each in kept]) for name in ROWS} if done else {}
-    query_sample = None if session.query is None else session.query.sample
-    latent = None if session.start is None else session.start.latent
-    return InvariantSet(info, records, rows, query_sample, session, tuple(memory.steps), latent)

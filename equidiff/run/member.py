@@ -1,0 +1,60 @@
+"""One member of an invariant set, as users of Python see it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from PIL import Image
+from torch import Tensor
+
+from equidiff.errors import UnsupportedError
+from equidiff.images.convert import is_image, to_image
+from equidiff.run.record import Record
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Member:
+    """One member of an invariant set: `found[3]` is the fourth.
+
+    Attributes:
+        record: its status, cost and loss.
+        sample: `[*sample_shape]`; an image is nominally in [0, 1], not clamped.
+        measurement: `[m]`, in `found.info.target.unit`.
+        latent: `[*latent_shape]`.
+    """
+
+    record: Record
+    sample: Tensor
+    measurement: Tensor
+    latent: Tensor
+
+    @property
+    def index(self) -> int:
+        """Its index in the run, where samples that are not members count too."""
+        return self.record.index
+
+    @property
+    def image(self) -> Image.Image:
+        """The sample as an 8-bit image.
+
+        Raises:
+            UnsupportedError: the sample is not an image.
+        """
+        if not is_image(self.sample[None]):
+            raise not_images(self.sample)
+        return to_image(self.sample)
+
+    def __repr__(self) -> str:
+        measured = self.measurement.tolist()
+        value = f"{measured[0]:.6g}" if len(measured) == 1 else f"{len(measured)} values"
+        return f"<Member of index {self.index}: measurement {value}, sample {tuple(self.sample.shape)}>"
+
+
+def not_images(sample: Tensor) -> UnsupportedError:
+    """The error for an image of a sample that cannot be drawn as one."""
+    return UnsupportedError(
+        "These samples are not images.",
+        given=f"samples of shape {tuple(sample.shape)}",
+        expected="1 or 3 channels, height and width",
+        hint="found.samples, which has their numbers",
+    )

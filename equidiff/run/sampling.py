@@ -1,0 +1,108 @@
+"""`equidiff.sample`: a run in Python, kept in memory."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from equidiff.contracts import Generator, Law, Objective, Regularizer, Solver
+from equidiff.folders.status import RUNNING
+from equidiff.registry.manager import Plugins
+from equidiff.run.execute import Observer, execute
+from equidiff.run.folder import ROWS, summarize
+from equidiff.run.invariant_set import InvariantSet
+from equidiff.run.record import Record
+from equidiff.run.session import prepare
+from equidiff.run.settings import Settings
+from equidiff.search.engine import StepRecord
+
+
+class _Memory:
+    """Keeps a run in memory."""
+
+    def __init__(self) -> None:
+        self.steps: list[StepRecord] = []
+        self.kept: dict[int, tuple[Record, Mapping[str, Tensor] | None]] = {}
+        self.status, self.wall_s = RUNNING, 0.0
+
+    def add_step(self, step: StepRecord) -> None:
+        self.steps.append(step)
+
+    def add_result(self, record: Record, rows: Mapping[str, Tensor] | None) -> None:
+        self.kept[record.index] = (record, rows)
+
+    def finish(self, status: str, wall_s: float, error: str | None = None) -> None:
+        self.status, self.wall_s = status, wall_s
+
+
+def sample(
+    generator: str | Generator = "toy",
+    objective: str | Objective = "neuron:17",
+    regularizer: str | Regularizer | None = None,
+    solver: str | Solver = "auto",
+    *,
+    query: Any = None,
+    target: Any = None,
+    samples: int = 16,
+    budget: float | None = None,
+    tolerance: float | None = None,
+    batch: int = 16,
+    seed: int = 0,
+    device: str = "auto",
+    dtype: str = "float32",
+    start: str = "prior",
+    law: str | Law = "solve",
+    plugins: Plugins | None = None,
+    observer: Observer | None = None,
+) -> InvariantSet:
+    """Sample the invariant set of a query.
+
+    Args:
+        generator: a spec string such as "toy:fashion", or a Generator.
+        objective: a spec string such as "neuron:block3.17", or an Objective.
+        regularizer: a spec string or a Regularizer; "lowpass" for images and "none" for points when None.
+        solver: a spec string or a Solver.
+        query: an index into the generator's own queries, an image or its path, or one sample as a tensor.
+        target: the measurement to reach, in place of a query: a number, several, or text with commas.
+        samples: how many to try for.
+        budget: evaluations a sample may cost; the solver's own when None.
+        tolerance: loss below which a sample is a member; the solver's own when None.
+        batch: samples in one pass through generator and objective.
+        seed: sample i depends on `(seed, i)` alone.
+        device: a torch device, or "auto".
+        dtype: "float32", or "bfloat16" for autocast inside generators that have it.
+        start: "prior", or "query": from the query's own latent, samples near it and far from it alike. Needs a
+            generator that inverts samples.
+        law: "solve" for members as the solver finds them, "conditional" for the prior given that they are members; a
+            spec string or a Law. What its moves cost is not held against the budget.
+        plugins: where spec strings are looked up; the installed plugins when None.
+        observer: is told of each step and each finished sample.
+
+    Returns:
+        The set; samples that did not converge are among its records, never among its members.
+
+    Raises:
+        EquiDiffError: a spec, an option, the query or the target cannot be used.
+    """
+    settings = Settings(
+        generator, objective, regularizer, solver, query, target,
+        samples, budget, tolerance, batch, seed, device, dtype, start, law,
+    )  # fmt: skip
+    session = prepare(settings, plugins or Plugins())
+    if session.inversion is not None and session.inversion.warning is not None:
+        warnings.warn(session.inversion.warning, stacklevel=2)
+    memory = _Memory()
+    execute(session, memory, range(samples), observer)
+    kept = [memory.kept[index] for index in sorted(memory.kept)]
+    records = tuple(record for record, _ in kept)
+    info = session.describe().began().ended(memory.status, memory.wall_s, *summarize(records, samples))
+    done = [rows for _, rows in kept if rows is not None]
+    blank = {name: torch.full_like(done[0][name], torch.nan) for name in ROWS} if done else {}
+    rows = {name: torch.cat([(each or blank)[name] for _, each in kept]) for name in ROWS} if done else {}
+    query_sample = None if session.query is None else session.query.sample
+    latent = None if session.start is None else session.start.latent
+    return InvariantSet(info, records, rows, query_sample, session, tuple(memory.steps), latent)
