@@ -35,7 +35,7 @@ OUTER, INNER, MEMBER, INK = "#4c78a8", "#e377a2", "#f28e2b", "#222222"
 
 
 def main(out: Path, members: int) -> int:
-    """Sample, draw and judge; return the exit code."""
+    """Sample three sets, draw and judge them; return the exit code."""
     network = load_network("circles", None, BuildContext()).module
 
     def probability(points: torch.Tensor) -> torch.Tensor:
@@ -57,19 +57,19 @@ def judge(sets: list[equidiff.InvariantSet], probability: Probability) -> int:
     """Print the members' distance from their level curve; return 0 if all are close enough."""
     good = True
     for query, found in enumerate(sets):
-        off = (probability(found.samples) - found.target).abs().max().item()
+        error = (probability(found.samples) - found.target).abs().max().item()
         print(
             f"query {query}: p* = {found.target.item():.3f}, {len(found)} of {len(found.records)} are members, ", end=""
         )
-        print(f"largest |p - p*| = {off:.4f}")
-        good &= off < ALLOWED and len(found) == len(found.records)
+        print(f"largest |p - p*| = {error:.4f}")
+        good &= error < ALLOWED and len(found) == len(found.records)
     if not good:
-        print(f"A sample is no member, or further than {ALLOWED} from its level curve.", file=sys.stderr)
+        print(f"A sample is not a member, or is further than {ALLOWED} from its level curve.", file=sys.stderr)
     return 0 if good else 1
 
 
 def draw(out: Path, sets: list[equidiff.InvariantSet], probability: Probability) -> None:
-    """Write the five panels."""
+    """Draw the five panels and write the figure."""
     points = sample_points(POINTS, torch.Generator().manual_seed(7))
     inside = points.norm(dim=1) < 1
     accuracy = ((probability(points) > 0.5) == inside).float().mean().item()
@@ -90,7 +90,7 @@ def draw(out: Path, sets: list[equidiff.InvariantSet], probability: Probability)
 
 
 def draw_data(panel: Axes, points: torch.Tensor, inside: torch.Tensor) -> None:
-    """Panel (a): the points and the unit circle that labels them."""
+    """Draw panel (a): the points, and the unit circle that labels them."""
     prepare(panel)
     for name, colour, chosen in (("outer", OUTER, ~inside), ("inner", INNER, inside)):
         panel.scatter(*points[chosen].T, s=7, color=colour, linewidths=0, alpha=0.75, label=name)
@@ -103,7 +103,7 @@ def draw_data(panel: Axes, points: torch.Tensor, inside: torch.Tensor) -> None:
 def draw_probability(
     panel: Axes, probability: Probability, levels: tuple[float, ...] = (0.5,), alpha: float = 1.0
 ) -> AxesImage:
-    """The network's probability as colours, and some of its level curves."""
+    """Draw the network's probability in colour, with some of its level curves."""
     prepare(panel)
     axis = torch.linspace(-LIMIT, LIMIT, 301)
     y, x = torch.meshgrid(axis, axis, indexing="ij")
@@ -115,14 +115,14 @@ def draw_probability(
 
 
 def draw_set(panel: Axes, found: equidiff.InvariantSet, probability: Probability) -> None:
-    """Panels (c) to (e): the members over their level curve."""
+    """Draw a panel of (c) to (e): the members on their level curve."""
     draw_probability(panel, probability, (found.target.item(),), alpha=0.3)
     panel.scatter(*found.samples.T, s=20, color=MEMBER, edgecolors="white", linewidths=0.4, zorder=3)
     panel.scatter(*found.query[0], s=300, marker="*", color=INK, edgecolors="white", linewidths=1, zorder=5)
 
 
 def prepare(panel: Axes) -> None:
-    """A square window on the plane."""
+    """Set a panel's window to a square of the plane."""
     panel.set(
         xlim=(-LIMIT, LIMIT), ylim=(-LIMIT, LIMIT), aspect="equal", xticks=[-2, -1, 0, 1, 2], yticks=[-2, -1, 0, 1, 2]
     )
@@ -130,8 +130,8 @@ def prepare(panel: Axes) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="Draw the invariant sets of three points of the plane.")
+    parser = argparse.ArgumentParser(description="Draw the invariant sets of three points in the plane.")
     parser.add_argument("--out", type=Path, default=Path("circles.png"), help="file to write the figure to")
-    parser.add_argument("--members", type=int, default=150, help="members a query")
+    parser.add_argument("--members", type=int, default=150, help="members per query")
     arguments = parser.parse_args()
     raise SystemExit(main(arguments.out, arguments.members))

@@ -24,9 +24,9 @@ def draw(samples: Tensor, path: Path) -> None:
 
 
 def main() -> None:
-    """Sample bags that the classifier finds as bag-like as query image 3."""
+    """Sample bags to which the classifier gives the same probability as to query image 3."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=Path("bags.png"), help="file to draw them to")
+    parser.add_argument("--out", type=Path, default=Path("bags.png"), help="file to write the image to")
     arguments = parser.parse_args()
     found = equidiff.sample(f"lightningdit:fashion,class={BAG},steps=8", "classifier:bag", query=3, samples=4)
     print(f"target: {found.target.item():.3f} {found.info.target.unit}")

@@ -14,7 +14,7 @@ class Symmetry(Objective):
     unit = "per cent"
 
     def measure(self, samples: Tensor) -> Tensor:
-        """The asymmetry of images `[batch, channels, height, width]`, as `[batch, 1]`."""
+        """Asymmetry of images `[batch, channels, height, width]`, as `[batch, 1]`."""
         return 100 * (samples - samples.flip(-1)).square().mean(dim=(1, 2, 3))[:, None]
 
 

@@ -1,8 +1,9 @@
-"""Does an invariant set expose a shortcut? Planted in ten networks, absent from ten others, looked for in every way.
+"""Does an invariant set expose a shortcut? Plant one in ten networks, leave ten others without, and try each method.
 
     python examples/planted_shortcut.py --seeds 10 --out shortcut
 
-Writes `results.json`, `shortcut.png` and its tables into the folder. The story: docs/tutorials/planted-shortcut.md.
+Writes `results.json`, `shortcut.png` and the tables into the folder. For the story, see
+docs/tutorials/planted-shortcut.md.
 """
 
 from __future__ import annotations
@@ -13,25 +14,25 @@ import sys
 import time
 from pathlib import Path
 
-from shortcut.drawing import draw_looks
-from shortcut.experiment import Look, Plan, look_at_seed
+from shortcut.drawing import draw_decisions
+from shortcut.experiment import Decision, Plan, examine_seed
 from shortcut.tables import tables, totals
 
 
 def main(out: Path, plan: Plan, first: int) -> None:
-    """Run, print and write."""
+    """Run the experiment, print its tables and write its files."""
     started = time.monotonic()
     out.mkdir(parents=True, exist_ok=True)
 
     def say(text: str) -> None:
         print(f"[{time.monotonic() - started:4.0f} s] {text}", file=sys.stderr)
 
-    looks: list[Look] = []
+    decisions: list[Decision] = []
     for seed in range(first, first + plan.seeds):
-        looks += look_at_seed(seed, plan, say)
+        decisions += examine_seed(seed, plan, say)
         if seed == first:
-            draw_looks(out / "shortcut.png", looks)
-    summaries = [look.summary() for look in looks]
+            draw_decisions(out / "shortcut.png", decisions)
+    summaries = [decision.summary() for decision in decisions]
     for name, text in tables(summaries).items():
         (out / f"{name}.txt").write_text(text + "\n")
         print(text, end="\n\n")
@@ -42,7 +43,7 @@ def main(out: Path, plan: Plan, first: int) -> None:
 
 
 def count(text: str) -> int:
-    """A whole number of at least 1, as typed."""
+    """Parse a whole number of at least 1."""
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text} is not at least 1")
@@ -51,10 +52,10 @@ def count(text: str) -> int:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=count, default=10, help="how many seeds, two networks each")
+    parser.add_argument("--seeds", type=count, default=10, help="number of seeds, two networks each")
     parser.add_argument("--first", type=int, default=0, help="the first seed")
-    parser.add_argument("--samples", type=count, default=32, help="members asked for, a set")
-    parser.add_argument("--pictures", type=count, default=4096, help="training pictures, a network")
+    parser.add_argument("--samples", type=count, default=32, help="members to search for, per set")
+    parser.add_argument("--pictures", type=count, default=4096, help="training images per network")
     parser.add_argument("--out", type=Path, default=Path("shortcut"), help="folder to write into")
     given = parser.parse_args()
     main(given.out, Plan(given.seeds, given.samples, pictures=given.pictures), given.first)

@@ -1,4 +1,4 @@
-"""Rank the units of the shipped network by their response to twenty garments, and sample the set of the first.
+"""Rank the units of the shipped network by their response to twenty garments, and sample the set of one of them.
 
 The same on the command line, with a folder of images for GARMENTS:
 
@@ -13,7 +13,7 @@ from pathlib import Path
 import equidiff
 from equidiff.rank import Plan, rank
 
-CLASSES = (1, 2, 3, 8, 4, 5, 6, 7, 0, 9)  # what the first ten query images show; the next ten show the same again
+CLASSES = (1, 2, 3, 8, 4, 5, 6, 7, 0, 9)  # the classes of the first ten query images; the next ten repeat them
 
 
 def write_garments(folder: Path) -> None:
@@ -25,9 +25,9 @@ def write_garments(folder: Path) -> None:
 
 
 def main() -> None:
-    """Print the most selective units, those for bags, and a run about the first of these."""
+    """Print the most selective units and those for bags, and sample the invariant set of the first of these."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--folder", type=Path, default=Path("rank-example"), help="where to write")
+    parser.add_argument("--folder", type=Path, default=Path("rank-example"), help="folder to write to")
     folder = parser.parse_args().folder
     write_garments(folder / "garments")
     ranking = rank(Plan(images=str(folder / "garments"), model="fashion", top=4), folder / "ranking")
@@ -36,9 +36,9 @@ def main() -> None:
         print(f"unit {unit.index}: {unit.best_class}, selectivity {unit.selectivity:.2f} ({strongest})")
     for unit, value in ranking.for_class("bag", 2):
         print(f"for bags, unit {unit.index}: {value:.2f}")
-    asked, _ = ranking.for_class("bag", 1)[0]
-    found = equidiff.sample("toy", asked.spec, "none", query=f"top:{folder / 'ranking'}", samples=1)
-    print(f"{asked.spec} = {found.target.item():.2f}, as in {Path(found.info.target.source).name}")
+    unit, _ = ranking.for_class("bag", 1)[0]
+    found = equidiff.sample("toy", unit.spec, "none", query=f"top:{folder / 'ranking'}", samples=1)
+    print(f"{unit.spec} = {found.target.item():.2f}, as in {Path(found.info.target.source).name}")
     print(f"{len(found)} of 1 samples are members")
 
 

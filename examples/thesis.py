@@ -5,7 +5,7 @@
 
 The small scale runs offline on garments, in minutes. The full scale repeats the experiments of the thesis with
 LightningDiT, ResNet-50 and an SAE of CLIP from the hub; it needs a GPU and a folder of photographs to choose the
-queries from. Experiments that miss their target are reported as such.
+queries from. Experiments that miss their target are reported too.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from equidiff.folders.atomic import write_atomically
 from equidiff.registry.manager import Plugins
 from equidiff.run.finished import Finished, open_finished
 
-TOLERANCE = 0.01  # the thesis's, on the squared deviations of the picture and of its low-passed view together
+TOLERANCE = 0.01  # as in the thesis, for the squared deviations of the image and of its low-pass view together
 NEEDS = """\
 --scale full needs a GPU (equidiff doctor -g lightningdit --samples 16 predicts the memory), and
   pip install ./plugins/equidiff-lightningdit ./plugins/equidiff-sae
   from the hub, or in its cache: hustvl/lightningdit-xl-imagenet256-800ep, hustvl/vavae-imagenet256-f16d32-dinov2,
     timm's resnet50, CLIP ViT-B/32 and Prisma's SAE of its layer 9
-  --images FOLDER: photographs; the query of each unit is the one that activates it most
+  --images FOLDER: photographs; the one that activates a unit most is its query
 """
 
 
@@ -112,7 +112,7 @@ def main(scale: Scale, images: Path, out: Path) -> int:
         query = queries.get(experiment.query_of or "", f"top:{images}")
         try:
             lines.append(perform(experiment, scale, query, out, queries))
-        except EquiDiffError as error:  # one that cannot be done does not keep the others from it
+        except EquiDiffError as error:  # a failed experiment does not stop the others
             lines.append(Line(experiment, problem=error.problem))
     text = table(lines)
     out.mkdir(parents=True, exist_ok=True)
@@ -122,7 +122,7 @@ def main(scale: Scale, images: Path, out: Path) -> int:
 
 
 def perform(experiment: Experiment, scale: Scale, query: str, out: Path, queries: dict[str, str]) -> Line:
-    """One experiment: a run folder with its metrics, figures and report, and a line of the table."""
+    """Perform an experiment: write its run folder with metrics, figures and report; return its line of the table."""
     found = equidiff.sample(
         scale.generator,
         experiment.objective,
@@ -146,7 +146,7 @@ def perform(experiment: Experiment, scale: Scale, query: str, out: Path, queries
 
 
 def draw(finished: Finished) -> None:
-    """All figures that fit the run, and its report."""
+    """Draw all figures that fit the run, and write its report."""
     source = Source(finished.found, finished.session)
     for name in fitting(finished.found):
         write_figure(name, source, finished.path / "figures" / f"{name}.png")
@@ -155,9 +155,9 @@ def draw(finished: Finished) -> None:
 
 
 def table(lines: Sequence[Line]) -> str:
-    """As table 4.1 of the thesis, with intervals of 95 %, beside prior samples."""
+    """Table 4.1 of the thesis, with 95 % intervals and the values of prior samples."""
     head = (
-        "asked about",
+        "experiment",
         "members",
         "L2 deviation",
         "prior samples",
@@ -176,7 +176,7 @@ def table(lines: Sequence[Line]) -> str:
         "distance to the nearest prior sample, in pixels; at 50, members are as realistic as prior samples. KID is "
         "computed on pixels, against other prior samples.",
         "The thesis reports FID. With so few samples, FID is mostly bias, so it is left out here.",
-        *(f"{line.experiment.title}: not done. {line.problem}" for line in lines if line.problem),
+        *(f"{line.experiment.title} failed: {line.problem}" for line in lines if line.problem),
         *(
             f"{line.experiment.title}: no sample reached the target within its budget."
             for line in lines
@@ -187,38 +187,38 @@ def table(lines: Sequence[Line]) -> str:
 
 
 def cells(line: Line) -> tuple[str, ...]:
-    """One row; what was not measured is empty."""
+    """Cells of a row, empty where nothing was measured."""
     fidelity, realism = (line.metrics.get(group, {}) for group in ("fidelity", "realism"))
     deviation, kid = fidelity.get("l2"), realism.get("kid")
     return (
         line.experiment.title,
         f"{line.members} of {line.asked}" if line.asked else "none",
         shown(deviation),
-        plain(deviation),
+        prior(deviation),
         line.unit,
         shown(fidelity.get("kl")),
         shown(realism.get("percentile")),
         shown(kid),
-        plain(kid),
+        prior(kid),
         "" if line.evaluations is None else f"{line.evaluations:.1f}",
     )
 
 
 def shown(metric: dict[str, Any] | None) -> str:
-    """A number and its interval."""
+    """Text of a number and its interval."""
     if metric is None:
         return ""
     interval = metric.get("interval")
     return f"{metric['value']:.3g}" + (f" ({interval[0]:.3g} to {interval[1]:.3g})" if interval else "")
 
 
-def plain(metric: dict[str, Any] | None) -> str:
-    """The same of prior samples."""
+def prior(metric: dict[str, Any] | None) -> str:
+    """Text of the value of prior samples."""
     return "" if metric is None or metric.get("plain") is None else f"{metric['plain']:.3g}"
 
 
 def write_garments(folder: Path) -> Path:
-    """The query images that ship with EquiDiff, as files to choose from."""
+    """Write the query images that ship with EquiDiff to a folder, to choose queries from."""
     folder.mkdir(parents=True, exist_ok=True)
     for image in (files("equidiff") / "queries" / "fashion").iterdir():
         (folder / image.name).write_bytes(image.read_bytes())
@@ -227,10 +227,10 @@ def write_garments(folder: Path) -> Path:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--scale", choices=("small", "full"), default="small", help="garments, or photographs")
+    parser.add_argument("--scale", choices=("small", "full"), default="small", help="garments or photographs")
     parser.add_argument("--images", type=Path, help="photographs to choose queries from, for --scale full")
     parser.add_argument("--out", type=Path, default=Path("thesis"), help="folder to write to")
-    parser.add_argument("--samples", type=int, help="of each experiment (default: 8 for small, 32 for full)")
+    parser.add_argument("--samples", type=int, help="samples per experiment (default: 8 for small, 32 for full)")
     given = parser.parse_args()
     if given.scale == "full" and given.images is None:
         parser.exit(2, NEEDS)

@@ -1,4 +1,4 @@
-"""Reads Fashion-MNIST from the Debian package `dataset-fashion-mnist` (MIT licence)."""
+"""Read Fashion-MNIST from the Debian package `dataset-fashion-mnist` (MIT licence)."""
 
 import gzip
 from pathlib import Path

@@ -1,12 +1,12 @@
-"""Judges a generator of garments by a classifier that it was not trained with.
+"""Judge a generator of garments with a classifier that is independent of it.
 
     python training/train_classifier.py --seed 1 --width 40 --epochs 5 --out build/judge.safetensors
     python training/judge.py
     python training/judge.py --generator lightningdit:fashion
 
-Half of the test images are the reference. The same figures are printed for the other half, for the other half under
-30 % noise, and for generated images: as many of each. `--autoencoder` names one of equidiff-lightningdit's: what comes
-back when it encodes and decodes the other half is the best that a generator with it can hope for.
+Half of the test images are the reference. The same figures are printed for the other half, for the other half with
+30 % noise, and for equally many generated images. With `--autoencoder`, an autoencoder of equidiff-lightningdit encodes
+and decodes the other half: the result is the best that a generator built on it can achieve.
 
 References:
     Heusel et al. (2017), Frechet distance of normal fits to features. https://arxiv.org/abs/1706.08500
@@ -32,7 +32,7 @@ SURE = 0.9
 
 @torch.no_grad()
 def main() -> None:
-    """Print a line of figures for each set of images; write 100 generated ones as a picture."""
+    """Print a line of figures for each set of images; write 100 generated images to a file."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--generator", default="toy", help="spec, such as lightningdit:fashion,class=8")
     parser.add_argument("--judge", type=Path, default=Path("build/judge.safetensors"))
@@ -63,12 +63,12 @@ def main() -> None:
 
 
 def generate(generator: Generator, latents: Tensor, steps: int | None) -> Tensor:
-    """Images of all latents, as they would be read back from PNG files."""
+    """Generated images of all latents, rounded to 8 bits as in PNG files."""
     return quantized(torch.cat([generator.generate(chunk, steps=steps) for chunk in latents.split(100)]))
 
 
 def reconstruct(path: Path, images: Tensor) -> Tensor:
-    """Images encoded and decoded, as they would be read back from PNG files."""
+    """Images encoded and decoded, rounded to 8 bits as in PNG files."""
     from equidiff_lightningdit import load_autoencoder
 
     autoencoder = load_autoencoder(path)
@@ -84,7 +84,7 @@ def draw(images: Tensor, path: Path) -> None:
 
 
 def load_judge(path: Path) -> FashionNet:
-    """The judging classifier; its width is read off the weights."""
+    """The judging classifier; its width follows from the weights."""
     weights = load_file(path)
     judge = FashionNet(width=len(weights["block1.0.0.weight"])).eval()
     judge.load_state_dict(weights)
@@ -99,14 +99,14 @@ def accuracy(judge: FashionNet) -> float:
 
 
 def report(name: str, images: Tensor, reference: Tensor, judge: FashionNet) -> None:
-    """Print one line."""
-    features, ours = features_of(judge, reference), features_of(judge, images)
+    """Print the line of a set of images."""
+    theirs, ours = features_of(judge, reference), features_of(judge, images)
     probabilities = judge.head(ours.float()).softmax(1)
     share = torch.bincount(probabilities.argmax(1), minlength=10) / len(images)
     sure = (probabilities.amax(1) > SURE).double().mean()
     print(
         f"{name:24} {sure:8.1%} {share.min():12.1%} {share.max():12.1%} "
-        f"{frechet(ours, features):9.3f} {1000 * kernel(ours, features):14.3f}",
+        f"{frechet(ours, theirs):9.3f} {1000 * kernel(ours, theirs):14.3f}",
         flush=True,
     )
 

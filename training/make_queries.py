@@ -1,4 +1,4 @@
-"""Writes the twenty query images: the first two test images of each class, in the order below, twice over.
+"""Write the twenty query images: the first two test images of each class, in the order below, twice over.
 
 python training/make_queries.py
 """
@@ -15,7 +15,7 @@ OUT = Path(__file__).parents[1] / "equidiff" / "queries" / "fashion"
 
 
 def query_positions() -> list[int]:
-    """Positions of the queries in the test split, in the order of their file names."""
+    """Indices of the queries in the test split, in the order of their file names."""
     labels = fashion_mnist.load("test")[1]
     firsts = [(labels == label).nonzero()[:2, 0].tolist() for label in ORDER]
     return [first[copy] for copy in range(2) for first in firsts]

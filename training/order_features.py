@@ -1,9 +1,9 @@
-"""Puts the features of the shipped autoencoder that are worth a look first, in the order of its features.json.
+"""Move the features that features.json lists to the front of the shipped autoencoder, in its order.
 
     python training/order_features.py
 
-Run it once after having looked at `training/draw_features.py` and written features.json: a line for each, with the
-number it has so far.
+Run this once, after choosing the features with `training/draw_features.py` and listing them in features.json with
+their current indices.
 """
 
 import json
@@ -15,7 +15,7 @@ from train_sae import OUT
 
 
 def main() -> None:
-    """Reorder the weights, renumber the lines."""
+    """Reorder the weights and renumber features.json."""
     facts = json.loads((OUT / "features.json").read_text(encoding="utf-8"))
     first = [each["index"] for each in facts["features"]]
     order = torch.tensor(first + [index for index in range(facts["d_sae"]) if index not in set(first)])

@@ -1,10 +1,10 @@
-"""Trains the small autoencoder of `lightningdit:fashion`: Fashion-MNIST to 7x7 places of 4 channels, and back.
+"""Train the small autoencoder of `lightningdit:fashion`: from Fashion-MNIST to 7x7 positions with 4 channels, and back.
 
     python training/train_autoencoder.py --minutes 15
 
-The architecture is the VA-VAE's, narrow and with two halvings. The loss is the squared and the absolute error of the
-picture, and a small pull of the latents towards the standard normal. The learning rate falls to zero over the
-time given.
+The architecture is that of VA-VAE, narrower and with two downsamplings. The loss is the squared and the absolute error
+of the image, and a small KL term that pulls the latents towards the standard normal. The learning rate falls to zero
+over the time given.
 
 References:
     Rombach et al. (2022), "High-resolution image synthesis with latent diffusion models".

@@ -1,4 +1,4 @@
-"""Trains the shipped classifier of the plane: is a point inside the unit circle?
+"""Train the shipped classifier of points in the plane: is a point inside the unit circle?
 
 python training/train_circles.py
 """

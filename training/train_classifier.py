@@ -1,4 +1,4 @@
-"""Trains the shipped classifier of Fashion-MNIST, and the independent one that judges the generator.
+"""Train the shipped classifier of Fashion-MNIST, or the independent one that judges the generator.
 
 python training/train_classifier.py
 python training/train_classifier.py --seed 1 --width 40 --out build/judge.safetensors
@@ -37,7 +37,7 @@ def main() -> None:
 
 
 def train(network: FashionNet, epochs: int) -> None:
-    """One-cycle AdamW with flips, shifts and smoothed labels."""
+    """Train with AdamW and a one-cycle schedule, on flipped and shifted images with smoothed labels."""
     images, labels = fashion_mnist.load("train")
     steps = len(images) // BATCH
     optimizer = torch.optim.AdamW(network.parameters(), weight_decay=0.05)

@@ -1,9 +1,9 @@
-"""Trains the generator `toy:fashion`: flow matching on Fashion-MNIST.
+"""Train the generator `toy:fashion`: flow matching on Fashion-MNIST.
 
     python training/train_flow.py --minutes 90
 
 The network predicts the clean image; the loss is the squared error of the velocity that follows from it. Noise is
-paired with images by optimal transport within each draw, which straightens the paths, so that few steps suffice.
+paired with images by optimal transport within each draw, which straightens the paths so that few steps suffice.
 The learning rate falls to zero over the time given.
 
 References:
@@ -29,7 +29,7 @@ from equidiff.builtin.generators.unet import UNet
 OUT = Path(__file__).parents[1] / "equidiff" / "weights" / "fashion_flow.safetensors"
 BATCH = 64
 DRAW = 4 * BATCH  # pairs are matched within one draw
-SMALLEST_GAP = 0.05  # 1 - t is bounded below, else the loss of late times would swamp the rest
+SMALLEST_GAP = 0.05  # lower bound on 1 - t; without it, the loss of late times would dominate
 
 
 def main() -> None:
@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def save(network: UNet, path: Path) -> None:
-    """Write the weights in half precision: half the size, and no difference that an eye could see."""
+    """Write the weights in half precision: half the size, and no visible difference."""
     path.parent.mkdir(parents=True, exist_ok=True)
     save_file({name: value.half().contiguous() for name, value in network.state_dict().items()}, path)
 

@@ -1,10 +1,10 @@
-"""Trains the transformer of `lightningdit:fashion`: a small LightningDiT on the latents of Fashion-MNIST.
+"""Train the transformer of `lightningdit:fashion`: a small LightningDiT on the latents of Fashion-MNIST.
 
     python training/train_autoencoder.py --minutes 20
     python training/train_lightningdit.py --minutes 70
 
-Flags, initialisation and loss are the published ones: the squared error of the velocity, and one minus its cosine over
-channels; times are logit-normal; one label in ten is dropped. The learning rate falls to zero over the time given.
+Options, initialisation and loss are the published ones: the squared error of the velocity, and one minus its cosine
+over channels; times are logit-normal; one label in ten is dropped. The learning rate falls to zero over the time given.
 
 References:
     Yao, Yang, Wang (2025), "Reconstruction vs. generation". https://arxiv.org/abs/2501.01423

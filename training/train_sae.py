@@ -1,11 +1,11 @@
-"""Trains the sparse autoencoder that `sae:INDEX` means where the generator is `toy:fashion`.
+"""Train the sparse autoencoder that `sae:INDEX` uses with the generator `toy:fashion`.
 
     python training/train_sae.py --minutes 10
 
-Its place is the residual stream after the third of four blocks of the transformer from `training/train_vit.py`; it sees
-the patches of the training images. Reconstruction and an L1 penalty, decoder rows of length one; features that stay off
-are set to what is reconstructed worst. Written in Prisma's layout, its features in the order of how much their mean
-over an image's patches differs from image to image: that is what `sae:INDEX` measures.
+Its inputs are the patches of the training images in the residual stream after the third of four blocks of the
+transformer from `training/train_vit.py`. The loss is the reconstruction error and an L1 penalty, with decoder rows of
+length one; dead features are reset to tokens that are reconstructed badly. The weights are written in Prisma's layout.
+Features are sorted by how much their mean over the patches, which `sae:INDEX` measures, varies from image to image.
 
 References:
     Bricken et al. (2023), "Towards Monosemanticity". https://transformer-circuits.pub/2023/monosemantic-features
@@ -30,12 +30,12 @@ LAYER, SITE = 2, "hook_resid_post"
 EXPANSION = 16
 BATCH = 2048
 IMAGES = 20_000  # of the training split: 980,000 patches
-RESAMPLED = (0.2, 0.35, 0.5)  # when features that stay off are set anew
+RESAMPLED = (0.2, 0.35, 0.5)  # shares of the time at which dead features are reset
 EPSILON = 1e-5
 
 
 def main() -> None:
-    """Train, write, and print what the written autoencoder does on the test images."""
+    """Train and write the autoencoder, and print its figures on the test images."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--l1", type=float, default=2.5, help="weight of the penalty")
@@ -61,13 +61,13 @@ def collect(vision: Vision, images: Tensor) -> Tensor:
 
 
 def normalised(tokens: Tensor) -> Tensor:
-    """Prisma's "layer_norm": each token less its mean, over its standard deviation."""
+    """Tokens after Prisma's "layer_norm": less their mean, divided by their standard deviation."""
     centred = tokens - tokens.mean(dim=-1, keepdim=True)
     return centred / (centred.std(dim=-1, keepdim=True) + EPSILON)
 
 
 class Weights(nn.Module):
-    """The four tensors of a standard autoencoder, by Prisma's names."""
+    """Four tensors of a standard autoencoder, under Prisma's names."""
 
     def __init__(self, tokens: Tensor, features: int) -> None:
         super().__init__()
@@ -84,7 +84,7 @@ class Weights(nn.Module):
 
 
 def train(tokens: Tensor, seconds: float, penalty: float) -> Weights:
-    """Adam; the penalty rises at first, the learning rate falls towards the end of the time given."""
+    """Train with Adam; the penalty rises at first, the learning rate falls towards the end of the time given."""
     weights = Weights(tokens, EXPANSION * tokens.shape[1])
     optimizer = torch.optim.Adam(weights.parameters(), lr=2e-3, betas=(0.9, 0.999))
     fired = torch.zeros(len(weights.b_enc))
@@ -95,9 +95,9 @@ def train(tokens: Tensor, seconds: float, penalty: float) -> Weights:
             if done >= 1:
                 break
             optimizer.param_groups[0]["lr"] = 2e-3 * min(1.0, 5 * (1 - done) + 1e-2)
-            wanted = tokens[batch]
-            features = weights.encode(wanted)
-            error = (features @ weights.W_dec + weights.b_dec - wanted).square().sum(dim=1)
+            target = tokens[batch]
+            features = weights.encode(target)
+            error = (features @ weights.W_dec + weights.b_dec - target).square().sum(dim=1)
             sparsity = features.sum(dim=1).mean()
             loss = error.mean() + penalty * min(1.0, 10 * done) * sparsity
             optimizer.zero_grad()
@@ -107,11 +107,11 @@ def train(tokens: Tensor, seconds: float, penalty: float) -> Weights:
                 weights.W_dec.copy_(nn.functional.normalize(weights.W_dec, dim=1))
                 fired += (features > 0).float().sum(dim=0)
                 if step % 200 == 0:
-                    explained = 1 - error.mean() / (wanted - wanted.mean(dim=0)).square().sum(dim=1).mean()
-                    l0, off = (features > 0).sum(dim=1).float().mean(), (fired == 0).sum()
-                    print(f"{done:5.0%}  step {step}  EV {explained:.3f}  L0 {l0:.1f}  off {off}", flush=True)
+                    explained = 1 - error.mean() / (target - target.mean(dim=0)).square().sum(dim=1).mean()
+                    l0, dead = (features > 0).sum(dim=1).float().mean(), (fired == 0).sum()
+                    print(f"{done:5.0%}  step {step}  EV {explained:.3f}  L0 {l0:.1f}  dead {dead}", flush=True)
                 if resampled < len(RESAMPLED) and done > RESAMPLED[resampled]:
-                    resample(weights, optimizer, fired, wanted, error)
+                    resample(weights, optimizer, fired, target, error)
                     resampled += 1
                     fired.zero_()
             step += 1
@@ -119,22 +119,22 @@ def train(tokens: Tensor, seconds: float, penalty: float) -> Weights:
 
 
 def resample(weights: Weights, optimizer: torch.optim.Adam, fired: Tensor, tokens: Tensor, error: Tensor) -> None:
-    """Point features that never fired at tokens that are reconstructed badly, and forget their momentum."""
-    off = (fired == 0).nonzero()[:, 0]
-    if len(off) == 0:
+    """Reset features that never fired to tokens that are reconstructed badly, and clear their momentum."""
+    dead = (fired == 0).nonzero()[:, 0]
+    if len(dead) == 0:
         return
-    chosen = torch.multinomial(error, len(off), replacement=True)
+    chosen = torch.multinomial(error, len(dead), replacement=True)
     directions = nn.functional.normalize(tokens[chosen] - weights.b_dec, dim=1)
     length = weights.W_enc.norm(dim=0)[fired > 0].mean()
-    weights.W_dec[off], weights.W_enc[:, off], weights.b_enc[off] = directions, 0.2 * length * directions.T, 0.0
-    for name, rows in (("W_dec", (off,)), ("W_enc", (slice(None), off)), ("b_enc", (off,))):
+    weights.W_dec[dead], weights.W_enc[:, dead], weights.b_enc[dead] = directions, 0.2 * length * directions.T, 0.0
+    for name, rows in (("W_dec", (dead,)), ("W_enc", (slice(None), dead)), ("b_enc", (dead,))):
         for moment in ("exp_avg", "exp_avg_sq"):
             optimizer.state[getattr(weights, name)][moment][rows] = 0
 
 
 @torch.no_grad()
 def save(weights: Weights, arguments: argparse.Namespace, test: Tensor) -> None:
-    """Write weights.pt and config.json, the features in order."""
+    """Write weights.pt, with the features in order, and config.json."""
     spread = torch.cat([weights.encode(normalised(images)).mean(dim=1) for images in test.split(100)]).std(dim=0)
     order = spread.argsort(descending=True)
     tensors = OrderedDict(
@@ -159,20 +159,20 @@ def save(weights: Weights, arguments: argparse.Namespace, test: Tensor) -> None:
 
 @torch.no_grad()
 def report(folder: Path, test: Tensor) -> None:
-    """Print what the autoencoder on disk does on test images, and keep it beside the weights."""
+    """Print the figures of the written autoencoder on test images, and write them beside the weights."""
     autoencoder = load_sae(folder)
-    error, on, firings = 0.0, 0.0, torch.zeros(autoencoder.config.d_sae)
+    error, firings = 0.0, torch.zeros(autoencoder.config.d_sae)
     for images in test.split(100):
         features = autoencoder.encode(images)
         error += (autoencoder.decode(features, images) - images).double().square().sum().item()
         firings += (features > 0).flatten(0, 1).float().sum(dim=0)
     flat = test.flatten(0, 1)
     explained = 1 - error / (flat - flat.mean(dim=0)).double().square().sum().item()
-    on = firings.sum().item() / len(flat)
+    l0 = firings.sum().item() / len(flat)
     dead = int((firings == 0).sum())
-    print(f"explained variance {explained:.4f}  L0 {on:.2f}  dead {dead} of {len(firings)}")
+    print(f"explained variance {explained:.4f}  L0 {l0:.2f}  dead {dead} of {len(firings)}")
     facts = {"hook": autoencoder.config.hook, "tokens": autoencoder.config.tokens, "d_sae": len(firings)}
-    facts |= {"explained_variance": round(explained, 4), "l0": round(on, 2), "dead": dead, "features": []}
+    facts |= {"explained_variance": round(explained, 4), "l0": round(l0, 2), "dead": dead, "features": []}
     (folder / "features.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
 
 

@@ -1,4 +1,4 @@
-"""Trains the small Vision Transformer that `sae:INDEX` looks into where the generator is `toy:fashion`.
+"""Train the small Vision Transformer that `sae:INDEX` reads with the generator `toy:fashion`.
 
 python training/train_vit.py --minutes 32
 """
@@ -31,7 +31,7 @@ ARGUMENTS = {
 
 
 def main() -> None:
-    """Train for the time given, print the test accuracy, write the weights in float16 as timm's own folder layout."""
+    """Train for the time given, print the test accuracy, write the weights in float16 in timm's folder layout."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=32)
     parser.add_argument("--threads", type=int, default=1)
@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def train(network: nn.Module, seconds: float) -> None:
-    """AdamW with flips, shifts and smoothed labels; the learning rate rises, then falls over the time given."""
+    """Train with AdamW, on flipped and shifted images with smoothed labels, for the time given."""
     images, labels = fashion_mnist.load("train")
     decayed = [value for value in network.parameters() if value.ndim == 2]
     others = [value for value in network.parameters() if value.ndim != 2]
@@ -81,7 +81,7 @@ def augment(images: Tensor) -> Tensor:
 
 
 def normalised(images: Tensor) -> Tensor:
-    """Images as the network wants them."""
+    """Images with the mean and spread that the network expects."""
     return (images - MEAN) / STD
 
 
@@ -95,7 +95,7 @@ def accuracy(network: nn.Module) -> float:
 
 
 def save(network: nn.Module, folder: Path) -> None:
-    """Write weights in half precision, and what timm needs to build the network again."""
+    """Write weights in half precision, and the configuration that timm needs to build the network again."""
     folder.mkdir(parents=True, exist_ok=True)
     save_file({name: value.half() for name, value in network.state_dict().items()}, folder / "model.safetensors")
     pretrained = {"input_size": [1, 28, 28], "mean": [MEAN], "std": [STD], "crop_pct": 1.0, "interpolation": "bicubic",

@@ -1,1 +1,1 @@
-"""The parts of `examples/planted_shortcut.py`: pictures with a mark, networks, the criterion, maps, drawing."""
+"""The parts of `examples/planted_shortcut.py`: images with a mark, networks, criterion, maps and figure."""

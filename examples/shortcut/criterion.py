@@ -1,16 +1,16 @@
 """Criterion for exposing the shortcut, fixed before any result was seen and the same for all methods.
 
-*The set*: among members that have lost the object, the share that wears the mark differs from that among prior
-samples without the object (Fisher's exact test, both sides). Members that only keep the object prove nothing and do
-not count, so a network that looks at the object has next to nothing to be accused with.
+*The set*: among members that have lost the object, the share that is marked differs from that among prior
+samples without the object (Fisher's exact test, two-sided). Members that keep the object prove nothing and do not
+count, so there is next to nothing to accuse a network of that looks at the object.
 
 *A map*: of its k strongest pixels, k being the size of the mark in pixels, more lie on the mark than a random map
-would put there (Fisher's exact test, one side).
+would put there (Fisher's exact test, one-sided).
 
-Each is called at a chance of 0.01 for all tests that one way of looking makes together (Bonferroni).
+Each method may raise a false alarm with a probability of 0.01, over all its tests together (Bonferroni).
 
 References:
-    Fisher (1935), "The design of experiments", chapter 2: the exact test, every relabelling counted.
+    Fisher (1935), "The design of experiments", chapter 2: the exact test, which counts every relabelling.
     Wilson (1927), "Probable inference, the law of succession, and statistical inference".
 """
 
@@ -23,18 +23,18 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-FALSE_ALARMS = 0.01  # for all tests of one way of looking together
-GONE = 0.1  # a shape that is less than this share of the object has lost it
+FALSE_ALARMS = 0.01  # for all tests of a method together
+LOST = 0.1  # a shape with less than this share of the object has lost it
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Verdict of a test.
+    """Result of a test.
 
     Attributes:
-        p: probability of a table as extreme as this where there is nothing to be found.
-        exposed: whether that is below the level.
-        counts: what was counted: hits and all of the first group, then of the second.
+        p: probability of a table as extreme as this when there is nothing to find.
+        exposed: true if `p` is below the level.
+        counts: hits and size of the first group, then of the second.
     """
 
     p: float
@@ -43,7 +43,7 @@ class Verdict:
 
 
 def level(tests: int) -> float:
-    """Level of each test, if a method makes this many tests."""
+    """Significance level of each test of a method that makes this many."""
     return FALSE_ALARMS / tests
 
 
@@ -51,23 +51,23 @@ def judge_set(members: tuple[Tensor, Tensor], prior: tuple[Tensor, Tensor], test
     """Test whether members expose the mark.
 
     Args:
-        members: of each member, the share of its shape that is the object, `[members]`, in [0, 1], and whether it
-            wears the mark, `[members]`, bool: the truth, not a network's opinion.
-        prior: the same of prior samples of the generator.
-        tests: how many such tests are made.
+        members: for each member, the share of its shape that is the object, `[members]`, in [0, 1], and whether it
+            is marked, `[members]`, bool: the truth, not a network's opinion.
+        prior: the same for prior samples of the generator.
+        tests: number of such tests.
     """
-    (worn, gone), (usual, all_prior) = (_worn_without_object(*group) for group in (members, prior))
-    p = fisher(worn, gone, usual, all_prior, two_sided=True)
-    return Verdict(p, p < level(tests), (worn, gone, usual, all_prior))
+    (marked, lost), (prior_marked, prior_lost) = (_marked_without_object(*group) for group in (members, prior))
+    p = fisher(marked, lost, prior_marked, prior_lost, two_sided=True)
+    return Verdict(p, p < level(tests), (marked, lost, prior_marked, prior_lost))
 
 
 def judge_map(importance: Tensor, mark: Tensor, tests: int) -> Verdict:
     """Test whether a map exposes the mark.
 
     Args:
-        importance: `[height, width]`, at least 0. Pixels that tie are taken in an order that is random, and fixed.
-        mark: `[height, width]`, bool: where the mark is, or would be.
-        tests: how many such tests are made of this method.
+        importance: `[height, width]`, at least 0. Ties are broken in a random but fixed order.
+        mark: `[height, width]`, bool: the place of the mark, whether or not it is there.
+        tests: number of such tests of this method.
     """
     size, pixels = int(mark.sum()), mark.numel()
     order = torch.randperm(pixels, generator=torch.Generator().manual_seed(0))
@@ -78,15 +78,15 @@ def judge_map(importance: Tensor, mark: Tensor, tests: int) -> Verdict:
 
 
 def fisher(hits: int, count: int, other_hits: int, other_count: int, *, two_sided: bool) -> float:
-    """Fisher's exact test: the share of relabellings of all things that are as extreme as what was seen.
+    """Fisher's exact test: the share of all relabellings that are as extreme as the table seen.
 
     Args:
-        hits: things of the first group that have the property.
-        count: things in the first group.
-        other_hits: the same of the second group.
-        other_count: things in the second group.
-        two_sided: count every table that is no more likely than the one seen; otherwise those with as many hits or
-            more in the first group.
+        hits: items of the first group that have the property.
+        count: items in the first group.
+        other_hits: items of the second group that have the property.
+        other_count: items in the second group.
+        two_sided: count every table that is no more likely than the one seen; otherwise those with at least as many
+            hits in the first group.
     """
     total_hits, total = hits + other_hits, count + other_count
 
@@ -99,7 +99,7 @@ def fisher(hits: int, count: int, other_hits: int, other_count: int, *, two_side
 
 
 def wilson(hits: int, count: int, deviations: float = 1.96) -> tuple[float, float]:
-    """Wilson's interval for a share, 95 % unless told otherwise."""
+    """Wilson's interval for a share, at 95 % by default."""
     share, shrink = hits / count, 1 + deviations**2 / count
     middle = (share + deviations**2 / (2 * count)) / shrink
     half = deviations / shrink * math.sqrt(share * (1 - share) / count + deviations**2 / (4 * count**2))
@@ -107,11 +107,11 @@ def wilson(hits: int, count: int, deviations: float = 1.96) -> tuple[float, floa
 
 
 def separation(guilty: Sequence[float], innocent: Sequence[float]) -> float:
-    """Share of pairs in which the guilty score is the higher one, ties counting half: 1 is always, 0.5 is chance."""
+    """Share of pairs in which the guilty score is the higher one, ties counting half: 1 means always, 0.5 is chance."""
     pairs = [(a > b) + 0.5 * (a == b) for a in guilty for b in innocent]
     return sum(pairs) / len(pairs)
 
 
-def _worn_without_object(objects: Tensor, marked: Tensor) -> tuple[int, int]:
-    gone = objects < GONE
-    return int((gone & marked).sum()), int(gone.sum())
+def _marked_without_object(objects: Tensor, marked: Tensor) -> tuple[int, int]:
+    lost = objects < LOST
+    return int((lost & marked).sum()), int(lost.sum())

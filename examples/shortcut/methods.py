@@ -1,4 +1,4 @@
-"""Attribution maps of the same decision, by Captum with its own defaults."""
+"""Attribution maps of the same decisions, by Captum with its defaults."""
 
 from __future__ import annotations
 
@@ -26,31 +26,31 @@ from captum.attr import (
 )
 from torch import Tensor, nn
 
-from shortcut.pictures import SIDE, Pictures, draw
+from shortcut.images import SIDE, ShapeImages, draw
 
 Method = Callable[[nn.Sequential, Tensor], Tensor]
-TILE = 4  # pixels a side of what is hidden together, where a method hides parts
+TILE = 4  # side in pixels of the squares that some methods hide
 
 
-def importance(name: str, network: nn.Sequential, picture: Tensor, seed: int) -> Tensor:
+def importance(name: str, network: nn.Sequential, image: Tensor, seed: int) -> Tensor:
     """Importance of each pixel for the logit, `[32, 32]`, at least 0: absolute values, summed over channels.
 
     Args:
-        name: one of `METHODS`.
-        network: what to explain.
-        picture: `[1, 3, 32, 32]`.
-        seed: for the methods that draw at random.
+        name: a key of `METHODS`.
+        network: the network to explain.
+        image: `[1, 3, 32, 32]`.
+        seed: for the methods that use random numbers.
     """
     with torch.random.fork_rng(devices=[]), _numpy_seed(seed), warnings.catch_warnings():
         torch.manual_seed(seed)
         warnings.filterwarnings("ignore", message="Setting (forward, backward|backward) hooks")  # what they are for
-        values = METHODS[name](network, picture.clone().requires_grad_())
+        values = METHODS[name](network, image.clone().requires_grad_())
     return values.detach().abs().sum(dim=1)[0]
 
 
 @contextmanager
 def _numpy_seed(seed: int) -> Iterator[None]:
-    """Seed numpy's global stream, which captum's gradient SHAP draws from, and put it back."""
+    """Seed numpy's global stream, which Captum's gradient SHAP draws from, and restore it afterwards."""
     before = np.random.get_state()
     np.random.seed(seed)
     try:
@@ -59,19 +59,19 @@ def _numpy_seed(seed: int) -> Iterator[None]:
         np.random.set_state(before)
 
 
-def _grad_cam(network: nn.Sequential, picture: Tensor) -> Tensor:
-    coarse = LayerGradCam(network, _last_convolution(network)).attribute(picture, target=0, relu_attributions=True)
+def _grad_cam(network: nn.Sequential, image: Tensor) -> Tensor:
+    coarse = LayerGradCam(network, _last_convolution(network)).attribute(image, target=0, relu_attributions=True)
     assert isinstance(coarse, Tensor)  # one layer, one tensor
     return LayerAttribution.interpolate(coarse, (SIDE, SIDE), "bilinear")
 
 
-def _gradient_shap(network: nn.Sequential, picture: Tensor) -> Tensor:
-    baselines = Pictures().generate(draw(16, torch.Generator().manual_seed(0)))
-    return GradientShap(network).attribute(picture, baselines, n_samples=32, target=0)
+def _gradient_shap(network: nn.Sequential, image: Tensor) -> Tensor:
+    baselines = ShapeImages().generate(draw(16, torch.Generator().manual_seed(0)))
+    return GradientShap(network).attribute(image, baselines, n_samples=32, target=0)
 
 
-def _occlusion(network: nn.Sequential, picture: Tensor) -> Tensor:
-    return Occlusion(network).attribute(picture, (3, TILE, TILE), (3, TILE // 2, TILE // 2), target=0)
+def _occlusion(network: nn.Sequential, image: Tensor) -> Tensor:
+    return Occlusion(network).attribute(image, (3, TILE, TILE), (3, TILE // 2, TILE // 2), target=0)
 
 
 def _last_convolution(network: nn.Sequential) -> nn.Module:
@@ -85,26 +85,26 @@ def _tiles() -> Tensor:
 
 
 METHODS: dict[str, Method] = {
-    "random map": lambda _, picture: torch.rand_like(picture[:, :1]),
-    "saliency": lambda network, picture: Saliency(network).attribute(picture, target=0),
-    "smoothed saliency": lambda network, picture: NoiseTunnel(Saliency(network)).attribute(
-        picture, nt_samples=32, stdevs=0.1, target=0
+    "random map": lambda _, image: torch.rand_like(image[:, :1]),
+    "saliency": lambda network, image: Saliency(network).attribute(image, target=0),
+    "smoothed saliency": lambda network, image: NoiseTunnel(Saliency(network)).attribute(
+        image, nt_samples=32, stdevs=0.1, target=0
     ),
-    "input x gradient": lambda network, picture: InputXGradient(network).attribute(picture, target=0),
-    "integrated gradients": lambda network, picture: IntegratedGradients(network).attribute(picture, target=0),
-    "DeepLift": lambda network, picture: DeepLift(network).attribute(picture, target=0),
+    "input x gradient": lambda network, image: InputXGradient(network).attribute(image, target=0),
+    "integrated gradients": lambda network, image: IntegratedGradients(network).attribute(image, target=0),
+    "DeepLift": lambda network, image: DeepLift(network).attribute(image, target=0),
     "gradient SHAP": _gradient_shap,
-    "guided backprop": lambda network, picture: GuidedBackprop(network).attribute(picture, target=0),
-    "deconvolution": lambda network, picture: Deconvolution(network).attribute(picture, target=0),
+    "guided backprop": lambda network, image: GuidedBackprop(network).attribute(image, target=0),
+    "deconvolution": lambda network, image: Deconvolution(network).attribute(image, target=0),
     "Grad-CAM": _grad_cam,
-    "guided Grad-CAM": lambda network, picture: GuidedGradCam(network, _last_convolution(network)).attribute(
-        picture, target=0
+    "guided Grad-CAM": lambda network, image: GuidedGradCam(network, _last_convolution(network)).attribute(
+        image, target=0
     ),
     "occlusion": _occlusion,
-    "feature ablation": lambda network, picture: FeatureAblation(network).attribute(
-        picture, target=0, feature_mask=_tiles()
+    "feature ablation": lambda network, image: FeatureAblation(network).attribute(
+        image, target=0, feature_mask=_tiles()
     ),
-    "Shapley sampling": lambda network, picture: ShapleyValueSampling(network).attribute(
-        picture, target=0, feature_mask=_tiles(), n_samples=10
+    "Shapley sampling": lambda network, image: ShapleyValueSampling(network).attribute(
+        image, target=0, feature_mask=_tiles(), n_samples=10
     ),
 }

@@ -13,16 +13,16 @@ SET = "invariant set"
 
 
 def tables(summaries: list[Summary]) -> dict[str, str]:
-    """All tables of these looks, by name; the numbers of a look are as `Look.summary` gives them."""
+    """All tables, by name; each summary is that of a decision (`Decision.summary`)."""
     return {
         "called": calls_table(summaries),
-        "looks": f"{looks_table(summaries)}\n\n{methods_key(summaries)}",
+        "looks": f"{decisions_table(summaries)}\n\n{methods_key(summaries)}",
         "totals": totals_table(summaries),
     }
 
 
 def calls_table(summaries: list[Summary]) -> str:
-    """Share of fresh images that each kind of network calls stars: mean over seeds, lowest and highest."""
+    """Share of new images that each kind of network calls stars: mean, minimum and maximum over seeds."""
     groups = list(summaries[0]["called_stars"])
     lines = ["called a star   " + "".join(f"{group:>22}" for group in groups)]
     for kind in (SHORTCUT, CONTROL):
@@ -34,35 +34,35 @@ def calls_table(summaries: list[Summary]) -> str:
     return "\n".join(lines)
 
 
-def looks_table(summaries: list[Summary]) -> str:
-    """A line for each decision: the set in numbers; for each method x (exposes) or . (does not)."""
+def decisions_table(summaries: list[Summary]) -> str:
+    """A line for each decision: the numbers of its set, and for each method x (exposed) or . (not exposed)."""
     lines = [
         f"{'seed':4}  {'network':8}  {'query':6}  | {'logit':>6}  {'members':>8}  {'evaluations':>11}  {'no star':>7}  "
         f"{'marked of these':>15}  {'p':>7}  {'rivals':>6} | set  {_letters(summaries)}"
     ]
     for each in summaries:
-        worn, gone, *_ = each["set"]["counts"]
+        marked, lost, *_ = each["set"]["counts"]
         crosses = "".join(_cross(verdict["exposed"]) for verdict in each["maps"].values())
         members = f"{each['members']} of {each['asked']}"
         lines.append(
             f"{each['seed']:4}  {each['network']:8}  {each['query']:6}  | {each['target']:6.2f}  {members:>8}  "
-            f"{each['evaluations']:11.0f}  {gone:7}  {worn:15}  {each['set']['p']:7.0e}  {each['rivals']:6} | "
+            f"{each['evaluations']:11.0f}  {lost:7}  {marked:15}  {each['set']['p']:7.0e}  {each['rivals']:6} | "
             f"{_cross(each['set']['exposed']):>3}  {crosses}"
         )
     return "\n".join(lines)
 
 
 def methods_key(summaries: list[Summary]) -> str:
-    """Key from letters to methods."""
+    """Key that explains the letters of the methods."""
     names = [f"{letter} = {name}" for letter, name in zip(_letters(summaries), summaries[0]["maps"], strict=True)]
     return "\n".join("".join(f"{name:26}" for name in names[k : k + 4]).rstrip() for k in range(0, len(names), 4))
 
 
 def totals(summaries: list[Summary]) -> dict[str, dict[str, dict[str, Any]]]:
-    """For each query and each way of looking: how often each network is exposed, and how far apart the scores are.
+    """Frequency of exposure and separation of scores, for each query and method.
 
-    A set's score is the share of its members that have lost the object and are as the query is, marked or clean; a
-    map's is the share of its strongest pixels that lie on the mark.
+    The score of a set is the share of its members that have lost the object and agree with the query in having or
+    lacking the mark; that of a map is the share of its strongest pixels that lie on the mark.
     """
     found = {}
     for query in dict.fromkeys(each["query"] for each in summaries):
@@ -117,15 +117,15 @@ def _score(summary: Summary, way: str) -> float:
     if way != SET:
         hits, size, *_ = summary["maps"][way]["counts"]
         return hits / size
-    worn, gone, *_ = summary["set"]["counts"]
-    return (worn if summary["query"] == "marked" else gone - worn) / max(summary["members"], 1)
+    marked, lost, *_ = summary["set"]["counts"]
+    return (marked if summary["query"] == "marked" else lost - marked) / max(summary["members"], 1)
 
 
 def _without_object(summaries: list[Summary], query: str, kind: str) -> str:
     chosen = [each for each in summaries if (each["query"], each["network"]) == (query, kind)]
-    worn, gone = (sum(each["set"]["counts"][k] for each in chosen) for k in (0, 1))
+    marked, lost = (sum(each["set"]["counts"][k] for each in chosen) for k in (0, 1))
     members = sum(each["members"] for each in chosen)
-    return f"{kind} network: {gone} of {members} members are no star, {worn} of these are marked"
+    return f"{kind} network: {lost} of {members} members are no star, {marked} of these are marked"
 
 
 def _largest(summaries: list[Summary]) -> float:

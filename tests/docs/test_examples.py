@@ -182,7 +182,7 @@ def test_thesis(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert printed == (tmp_path / "table.md").read_text() + "\n"
     head, _, *rows = [row.strip("| ").split(" | ") for row in printed.splitlines() if row.startswith("|")]
-    assert head[:3] == ["asked about", "members", "L2 deviation"]
+    assert head[:3] == ["experiment", "members", "L2 deviation"]
     neuron, classes = (json.loads((tmp_path / name / "run.json").read_text()) for name in ("neuron-17", "all-classes"))
     assert neuron["counts"]["members"] == 2
     assert rows[0][1] == "2 of 2"
@@ -190,7 +190,7 @@ def test_thesis(tmp_path, capsys):
     assert rows[2][1] == "none"
     assert classes["target"]["source"] == neuron["target"]["source"]
     assert code == 3
-    assert "no: not done. There is no objective named 'nil'." in printed
+    assert "no failed: There is no objective named 'nil'." in printed
     found = equidiff.InvariantSet.load(tmp_path / "neuron-17")
     assert rows[0][2].startswith(f"{(found.measurements - found.target).abs().mean().item():.3g} (")
     made = {path.name for path in (tmp_path / "neuron-17").iterdir()}

@@ -9,16 +9,14 @@ from pathlib import Path
 import pytest
 import torch
 from shortcut.criterion import fisher, judge_map, judge_set, level, separation, wilson
-from shortcut.drawing import draw_looks
-from shortcut.experiment import Plan, Trained, look
-from shortcut.methods import METHODS, TILE, importance
-from shortcut.networks import CONTROL, SHORTCUT, make_data, make_network, train
-from shortcut.pictures import (
+from shortcut.drawing import draw_decisions
+from shortcut.experiment import Plan, Trained, examine
+from shortcut.images import (
     PRESENCE,
     SHAPE,
     SHAPES,
     SIZE,
-    Pictures,
+    ShapeImages,
     draw,
     mark_area,
     marked,
@@ -26,7 +24,9 @@ from shortcut.pictures import (
     with_mark,
     with_shape,
 )
-from shortcut.question import StarLogit
+from shortcut.methods import METHODS, TILE, importance
+from shortcut.networks import CONTROL, SHORTCUT, make_data, make_network, train
+from shortcut.objective import StarLogit
 from shortcut.tables import tables, totals, totals_table
 from torch.testing import assert_close
 
@@ -111,7 +111,7 @@ def test_separation_is_the_area_under_the_curve():
 
 
 def test_the_generator_keeps_its_contract():
-    check_generator(Pictures())
+    check_generator(ShapeImages())
 
 
 def test_shapes_have_the_area_of_geometry():
@@ -119,7 +119,7 @@ def test_shapes_have_the_area_of_geometry():
     middles = torch.arange(4) * (torch.pi / 2)
     latents[:, SHAPE] = torch.stack([middles.cos(), middles.sin()], dim=1)
     latents[:, SIZE] = 0  # half-way between 7 and 10
-    areas = dict(zip(SHAPES, Pictures()._shape(latents).sum(dim=(1, 2, 3)) / 8.5**2, strict=True))
+    areas = dict(zip(SHAPES, ShapeImages()._shape(latents).sum(dim=(1, 2, 3)) / 8.5**2, strict=True))
     wanted = {"star": 0.72 * math.pi, "disc": 0.85**2 * math.pi, "square": 2, "triangle": 0.75 * math.sqrt(3)}
     assert areas == {name: pytest.approx(area, rel=0.05) for name, area in wanted.items()}
 
@@ -139,7 +139,9 @@ def test_a_shape_can_be_chosen():
 def test_a_mark_is_inside_its_area_and_changes_nothing_else():
     latents = draw(200, stream())
     latents[:, PRESENCE] = 3  # certainly present
-    with_it, without = (Pictures().generate(with_mark(latents, torch.full((200,), state))) for state in (True, False))
+    with_it, without = (
+        ShapeImages().generate(with_mark(latents, torch.full((200,), state))) for state in (True, False)
+    )
     moved = (with_it - without).abs().amax(dim=1)
     area = mark_area(latents)
     assert set(area.sum(dim=(1, 2)).tolist()) <= set(range(9, 26))
@@ -152,7 +154,7 @@ def test_a_mark_is_inside_its_area_and_changes_nothing_else():
 
 def test_the_mark_and_the_shape_do_not_touch():
     latents = draw(300, stream())
-    overlap = (Pictures()._shape(latents)[:, 0] > 0.5) & mark_area(latents)
+    overlap = (ShapeImages()._shape(latents)[:, 0] > 0.5) & mark_area(latents)
     assert overlap.sum() == 0
 
 
@@ -174,19 +176,19 @@ def test_data_differ_by_the_mark_alone():
 
 def test_training_leaves_the_random_numbers_of_others_alone():
     before = torch.get_rng_state()
-    first, second = (train(SHORTCUT, 1, pictures=64, epochs=1) for _ in range(2))
+    first, second = (train(SHORTCUT, 1, images=64, epochs=1) for _ in range(2))
     assert torch.equal(torch.get_rng_state(), before)
     assert torch.equal(first[-1].weight, second[-1].weight)
 
 
 def test_the_objective_keeps_its_contract():
-    check_objective(StarLogit(make_network().eval()), Pictures().generate(draw(4, stream())))
+    check_objective(StarLogit(make_network().eval()), ShapeImages().generate(draw(4, stream())))
 
 
 @pytest.fixture
 def example():
     torch.manual_seed(0)
-    return make_network().eval().requires_grad_(False), Pictures().generate(draw(1, stream(1)))
+    return make_network().eval().requires_grad_(False), ShapeImages().generate(draw(1, stream(1)))
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -217,14 +219,14 @@ def test_samples_beyond_the_tolerance_are_not_members(tmp_path, example):
     query = with_shape(draw(1, stream(5)), torch.tensor([0]))
     trained = Trained(SHORTCUT, network, {"marked star": 1.0})
     plan = Plan(seeds=1, samples=8, budget=3)
-    looked = look(0, trained, "marked", query, draw(50, stream(6)), plan)
+    looked = examine(0, trained, "marked", query, draw(50, stream(6)), plan)
     assert len(looked.found.records) == 8
     assert len(looked.found) < 8
     assert len(looked.objects) == len(looked.marked) == len(looked.found)
     assert looked.found.contains(looked.found.samples).all()
     assert looked.by_set.counts[1] <= len(looked.found)
     assert not looked.by_set.exposed
-    draw_looks(tmp_path / "few.png", [looked])
+    draw_decisions(tmp_path / "few.png", [looked])
     assert (tmp_path / "few.png").stat().st_size > 10_000
 
 

@@ -1,7 +1,7 @@
-"""A generator with known factors: a shape on a textured ground and, in half of the samples, a small mark.
+"""A generator with known factors: a shape on a textured background and, in half of the samples, a small mark.
 
-It is exact: its samples *are* the data, so every finding is due to the network, not to a flaw of the generator. It
-takes a fraction of a millisecond.
+It is exact: its samples *are* the data, so every finding is due to the network, not to a flaw of the generator. An
+image takes a fraction of a millisecond.
 """
 
 from __future__ import annotations
@@ -18,39 +18,40 @@ import equidiff
 SHAPES = ("star", "disc", "square", "triangle")  # the first is the object
 SIDE = 32  # pixels
 SHAPE, PRESENCE, MARK_PLACE, PLACE = slice(0, 2), 2, slice(3, 5), slice(5, 7)
-SIZE, TURN, COLOUR, GROUND, TEXTURE = 7, 8, slice(9, 12), slice(12, 15), slice(15, 79)
-SHARPNESS = 12.0  # how soon one shape gives way to the next
-CLEAR = 0.65  # radians from the middle of a shape's sector within which it is at least 0.9 of the shape
-ONSET = 0.1  # of the mark, in standard deviations of its latent
+SIZE, ROTATION, COLOUR, GROUND, TEXTURE = 7, 8, slice(9, 12), slice(12, 15), slice(15, 79)
+SHARPNESS = 12.0  # sharpness of the transition from one shape to the next
+CLEAR = 0.65  # radians from the middle of a shape's sector within which its share is at least 0.9
+ONSET = 0.1  # width of the mark's onset, in standard deviations of its latent
 YELLOW = (1.0, 0.85, 0.1)
 
 
 @final
-class Pictures(equidiff.Generator):
-    """Maps 79 standard normal numbers to a picture.
+class ShapeImages(equidiff.Generator):
+    """Map from 79 standard normal numbers to an image.
 
-    Two say by their angle which shape (in-between angles give in-between shapes), one whether there is a mark, two
-    where, six the shape's place, size, turn and colour, three the ground's colour, sixty-four its texture.
+    The angle of the first two determines the shape (angles in between give shapes in between). One decides whether
+    there is a mark, two determine its position, seven the shape's position, size, rotation and colour, three the
+    background's colour, and 64 its texture.
     """
 
     latent_shape = (79,)
     sample_shape = (3, SIDE, SIDE)
 
     def generate(self, latents: Tensor, steps: int | None = None) -> Tensor:
-        """Draw; see `equidiff.Generator`. There are no sampler steps."""
+        """Draw images of latents; `steps` is ignored, as there is no sampler."""
         grid = latents[:, TEXTURE].reshape(-1, 1, 8, 8)
         texture = 0.06 * F.interpolate(grid, size=(SIDE, SIDE), mode="bicubic", align_corners=False)
         ground, colour = 0.1 + 0.3 * _uniform(latents[:, GROUND]), 0.5 + 0.4 * _uniform(latents[:, COLOUR])
-        picture = _blend(ground[:, :, None, None] + texture, colour[:, :, None, None] + texture, self._shape(latents))
+        image = _blend(ground[:, :, None, None] + texture, colour[:, :, None, None] + texture, self._shape(latents))
         presence = torch.sigmoid(latents[:, PRESENCE] / ONSET)
         yellow = latents.new_tensor(YELLOW)[None, :, None, None]
-        return _blend(picture, yellow, presence[:, None, None, None] * _mark(latents))
+        return _blend(image, yellow, presence[:, None, None, None] * _mark(latents))
 
     def _shape(self, latents: Tensor) -> Tensor:
-        """Share of each pixel that the shape covers, `[batch, 1, 32, 32]`."""
+        """Share of each pixel that is covered by the shape, `[batch, 1, 32, 32]`."""
         down, right = _offsets(latents, SIDE / 2 + 3 * (2 * _uniform(latents[:, PLACE]) - 1))
         size = 7 + 3 * _uniform(latents[:, SIZE, None, None])
-        angle = torch.atan2(down, right) + 2 * torch.pi * _uniform(latents[:, TURN, None, None])
+        angle = torch.atan2(down, right) + 2 * torch.pi * _uniform(latents[:, ROTATION, None, None])
         outlines = torch.stack([_star(angle), torch.full_like(angle, 0.85), _polygon(angle, 4), _polygon(angle, 3)])
         outline = (shares(latents).T[:, :, None, None] * outlines).sum(dim=0)
         return torch.sigmoid(2.5 * (size * outline - (down.square() + right.square()).sqrt()))[:, None]
@@ -77,11 +78,11 @@ def mark_area(latents: Tensor) -> Tensor:
 
 def draw(count: int, stream: torch.Generator) -> Tensor:
     """Latents from the prior, `[count, 79]`."""
-    return torch.randn(count, *Pictures.latent_shape, generator=stream)
+    return torch.randn(count, *ShapeImages.latent_shape, generator=stream)
 
 
 def with_shape(latents: Tensor, shapes: Tensor) -> Tensor:
-    """The same pictures with these shapes, `[batch]` of indices into `SHAPES`; none of them in-between."""
+    """Latents of the same images with these shapes, `[batch]` of indices into `SHAPES`, none of them in between."""
     pair = latents[:, SHAPE]
     within = torch.atan2(pair[:, 1], pair[:, 0]).remainder(torch.pi / 2) / (torch.pi / 2)  # uniform in [0, 1)
     angle = shapes * (torch.pi / 2) + CLEAR * (2 * within - 1)
@@ -91,9 +92,9 @@ def with_shape(latents: Tensor, shapes: Tensor) -> Tensor:
 
 
 def with_mark(latents: Tensor, where: Tensor) -> Tensor:
-    """The same pictures, marked `where` (`[batch]`, bool) says so.
+    """Latents of the same images, with the mark where `where` is true (`[batch]`, bool) and without it elsewhere.
 
-    A normal is as likely as its negative, so this draws from the prior, given that there is a mark or none.
+    A normal number is as likely as its negative, so the result is a draw from the prior given the mark's presence.
     """
     changed = latents.clone()
     changed[:, PRESENCE] = latents[:, PRESENCE].abs() * torch.where(where, 1.0, -1.0)
@@ -126,7 +127,7 @@ def _polygon(angle: Tensor, corners: int) -> Tensor:
 
 
 def _uniform(normal: Tensor) -> Tensor:
-    """Standard normal numbers to uniform ones in [0, 1]."""
+    """Map standard normal numbers to uniform ones in [0, 1]."""
     return torch.special.ndtr(normal)
 
 
