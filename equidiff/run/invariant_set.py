@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from copy import deepcopy
+from dataclasses import dataclass, fields, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any, overload
@@ -31,6 +32,9 @@ class InvariantSet:
 
     It is a sequence of its members: `len(found)`, `found[3]`, `found[:4]` and `for member in found` have them in index
     order.
+
+    It pickles, without the components that made it: what is unpickled is like a set that was loaded from a folder, and
+    `contains` builds them again. Copies share the components.
 
     Attributes:
         info: the content of `run.json`: specs, target, seed, counts, versions.
@@ -102,6 +106,16 @@ class InvariantSet:
         counts = f"{len(self)} of {self.info.counts.asked} samples are members"
         return f"<InvariantSet of {objective} in {generator}: {counts}, {self.info.target}>"
 
+    def __getstate__(self) -> dict[str, Any]:
+        # the session has networks and code of the user's own, which may not pickle; contains() builds it again
+        return {**vars(self), "_session": None}
+
+    def __copy__(self) -> InvariantSet:
+        return replace(self)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> InvariantSet:
+        return replace(self, **deepcopy(self.__getstate__(), memo) | {"_session": self._session})
+
     def contains(self, samples: Tensor) -> Tensor:
         """Test samples for membership: the loss of each is below the tolerance.
 
@@ -114,8 +128,8 @@ class InvariantSet:
             `[batch]`, bool.
 
         Raises:
-            RunFolderError: the set was loaded, and its weights have changed since; or it was made with objects, or with
-                code of your own: `open_finished` reads such a run where that code is named again.
+            RunFolderError: the set was loaded or unpickled, and its weights have changed since; or it was made with
+                objects, or with code of your own: `open_finished` reads such a run where that code is named again.
         """
         session = self._session or reopen(self.info, self.query_latent, Plugins(), device="cpu")
         problem = session.problem
@@ -135,7 +149,7 @@ class InvariantSet:
         Raises:
             RunFolderError: something is there already, or it cannot be written.
         """
-        info = self.info.model_copy(update={"counts": Counts(asked=len(self.records))})
+        info = self.info.model_copy(update={"counts": Counts(asked=self.info.counts.asked)})
         folder = RunFolder.create(Path(path).expanduser(), info, self.query, self.query_latent)
         for step in self._steps:
             folder.add_step(step)
