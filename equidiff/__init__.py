@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from equidiff.run.invariant_set import InvariantSet as InvariantSet
     from equidiff.run.invariant_set import load as load
     from equidiff.run.member import Member as Member
+    from equidiff.run.sampling import SamplingError as SamplingError
     from equidiff.run.sampling import sample as sample
 
 # imported on first use: torch takes seconds to import, which the command line must not wait for
@@ -35,6 +36,7 @@ _MODULES = {
     "Law": "equidiff.contracts",
     "Objective": "equidiff.contracts",
     "Regularizer": "equidiff.contracts",
+    "SamplingError": "equidiff.run.sampling",
     "Solver": "equidiff.contracts",
     "load": "equidiff.run.invariant_set",
     "sample": "equidiff.run.sampling",
@@ -49,6 +51,7 @@ __all__ = [
     "Member",
     "Objective",
     "Regularizer",
+    "SamplingError",
     "ScalarTarget",
     "Solver",
     "load",

@@ -10,15 +10,33 @@ import torch
 from torch import Tensor
 
 from equidiff.contracts import Generator, Law, Objective, Regularizer, Solver
+from equidiff.errors import EquiDiffError, first_line
 from equidiff.folders.status import RUNNING
 from equidiff.registry.manager import Plugins
 from equidiff.run.execute import Observer, execute
 from equidiff.run.folder import ROWS, summarize
 from equidiff.run.invariant_set import InvariantSet
 from equidiff.run.record import Record
-from equidiff.run.session import prepare
+from equidiff.run.session import Session, prepare
 from equidiff.run.settings import Settings
 from equidiff.search.engine import StepRecord
+
+
+class SamplingError(EquiDiffError):
+    """A component or an observer raised an error after samples were finished. Its `__cause__` is that error.
+
+    In a notebook, `sys.last_value.found` has the samples of the last cell that failed.
+
+    Attributes:
+        found: the set of the finished samples; its `info.status` is "failed".
+    """
+
+    def __init__(self, problem: str, found: InvariantSet) -> None:
+        super().__init__(problem, given=_finished(found), hint="error.found, which has the finished samples")
+        self.found = found
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.problem, self.found)
 
 
 class _Memory:
@@ -28,6 +46,7 @@ class _Memory:
         self.steps: list[StepRecord] = []
         self.kept: dict[int, tuple[Record, Mapping[str, Tensor] | None]] = {}
         self.status, self.wall_s = RUNNING, 0.0
+        self.error: str | None = None
 
     def add_step(self, step: StepRecord) -> None:
         self.steps.append(step)
@@ -36,7 +55,20 @@ class _Memory:
         self.kept[record.index] = (record, rows)
 
     def finish(self, status: str, wall_s: float, error: str | None = None) -> None:
-        self.status, self.wall_s = status, wall_s
+        self.status, self.wall_s, self.error = status, wall_s, error
+
+    def found(self, session: Session) -> InvariantSet:
+        """The set of the samples that were kept."""
+        kept = [self.kept[index] for index in sorted(self.kept)]
+        records = tuple(record for record, _ in kept)
+        totals = summarize(records, session.settings.samples)
+        info = session.describe().began().ended(self.status, self.wall_s, *totals, self.error)
+        done = [rows for _, rows in kept if rows is not None]
+        blank = {name: torch.full_like(done[0][name], torch.nan) for name in ROWS} if done else {}
+        rows = {name: torch.cat([(each or blank)[name] for _, each in kept]) for name in ROWS} if done else {}
+        query = None if session.query is None else session.query.sample
+        latent = None if session.start is None else session.start.latent
+        return InvariantSet(info, records, rows, query, session, tuple(self.steps), latent)
 
 
 def sample(
@@ -83,10 +115,13 @@ def sample(
         observer: is told of each step and each finished sample.
 
     Returns:
-        The set; samples that did not converge are among its records, never among its members.
+        The set; samples that did not converge are among its records, never among its members. Where Ctrl-C interrupts
+        the run, the finished samples, with a warning; its `info.status` is "interrupted".
 
     Raises:
         EquiDiffError: a spec, an option, the query or the target cannot be used.
+        SamplingError: a component or the observer raised an error when samples were finished; `error.found` has them.
+        Exception: such an error, or Ctrl-C, when none was finished, as it was raised.
     """
     settings = Settings(
         generator, objective, regularizer, solver, query, target,
@@ -96,13 +131,21 @@ def sample(
     if session.inversion is not None and session.inversion.warning is not None:
         warnings.warn(session.inversion.warning, stacklevel=2)
     memory = _Memory()
-    execute(session, memory, range(samples), observer)
-    kept = [memory.kept[index] for index in sorted(memory.kept)]
-    records = tuple(record for record, _ in kept)
-    info = session.describe().began().ended(memory.status, memory.wall_s, *summarize(records, samples))
-    done = [rows for _, rows in kept if rows is not None]
-    blank = {name: torch.full_like(done[0][name], torch.nan) for name in ROWS} if done else {}
-    rows = {name: torch.cat([(each or blank)[name] for _, each in kept]) for name in ROWS} if done else {}
-    query_sample = None if session.query is None else session.query.sample
-    latent = None if session.start is None else session.start.latent
-    return InvariantSet(info, records, rows, query_sample, session, tuple(memory.steps), latent)
+    try:
+        execute(session, memory, range(samples), observer)
+    except KeyboardInterrupt:
+        if not memory.kept:
+            raise
+        found = memory.found(session)
+        warnings.warn(f"Interrupted: {_finished(found)}, and the set has these.", stacklevel=2)
+        return found
+    except Exception as error:
+        if not memory.kept:
+            raise
+        problem = f"Sampling ended early: {type(error).__name__}: {first_line(error)}"
+        raise SamplingError(problem, memory.found(session)) from error
+    return memory.found(session)
+
+
+def _finished(found: InvariantSet) -> str:
+    return f"{len(found.records)} of {found.info.counts.asked} samples are finished"
