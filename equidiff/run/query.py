@@ -7,7 +7,9 @@ import math
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
@@ -36,12 +38,13 @@ class Query:
     image: Image.Image | None
 
 
-def load_query(query: str | int | Path | Image.Image | Tensor, generator: Generator) -> Query:
+def load_query(query: str | int | Path | Image.Image | Tensor | np.ndarray[Any, Any], generator: Generator) -> Query:
     """Find and read a query.
 
     Args:
         query: an index into the generator's own queries, the path of an image (or a shell pattern that matches one
-            file), an image, or one sample as a tensor.
+            file), an image, or one sample as a tensor or an array. An array of uint8 is an image, H x W or H x W x 3;
+            one of floats is in [0, 1] in these layouts, or C x H x W like a tensor.
         generator: for its own queries and the shape of its samples.
 
     Raises:
@@ -49,10 +52,18 @@ def load_query(query: str | int | Path | Image.Image | Tensor, generator: Genera
     """
     if isinstance(query, Tensor):
         return _from_tensor(query, generator)
+    if isinstance(query, np.ndarray):
+        return _from_array(query, generator)
     if isinstance(query, Image.Image):
         _require_images(generator, "an image")
         image = to_grey_or_rgb(query, "the image given")
         return Query("a picture given in Python", image_to_tensor(image), image)
+    if isinstance(query, bool) or not isinstance(query, int | np.integer | str | Path):
+        raise QueryError(
+            "A query cannot be of this type.",
+            given=type(query).__name__,
+            expected="an index, an image or its path, a tensor, or a numpy array",
+        )
     if isinstance(query, int) or str(query).lstrip("-").isdecimal():
         return _own(int(str(query)), generator)
     _require_images(generator, str(query))
@@ -129,7 +140,7 @@ def parse_target(text: str, outputs: int) -> Tensor:
     return torch.tensor(values)
 
 
-def _from_tensor(sample: Tensor, generator: Generator) -> Query:
+def _from_tensor(sample: Tensor, generator: Generator, kind: str = "tensor") -> Query:
     shape = tuple(generator.sample_shape)
     if sample.ndim == len(shape):
         sample = sample[None]
@@ -137,11 +148,44 @@ def _from_tensor(sample: Tensor, generator: Generator) -> Query:
     fits = tuple(sample.shape) == (1, *shape) if points else sample.ndim == 4 and sample.shape[:2] in {(1, 1), (1, 3)}
     if not fits or not sample.isfinite().all():
         raise QueryError(
-            "This tensor is not a query.",
+            f"This {kind} is not a query.",
             given=f"shape {tuple(sample.shape)}",
             expected="one finite sample: " + (f"a point of shape {shape}" if points else "1 or 3 channels, any size"),
         )
-    return Query("a tensor given in Python", sample.detach().float(), None)
+    return Query(f"{'an' if kind == 'array' else 'a'} {kind} given in Python", sample.detach().float(), None)
+
+
+def _from_array(array: np.ndarray[Any, Any], generator: Generator) -> Query:
+    if len(generator.sample_shape) == 3:
+        return _from_image_array(array, generator)
+    if array.dtype.kind not in "fiu":
+        raise _no_query(f"{array.dtype} of shape {array.shape}", f"numbers of shape {tuple(generator.sample_shape)}")
+    return _from_tensor(_to_float(array), generator, "array")
+
+
+def _from_image_array(array: np.ndarray[Any, Any], generator: Generator) -> Query:
+    expected = "an image, H x W or H x W x 3, as uint8 or as floats in [0, 1]; or a sample, C x H x W, as floats"
+    channels_last = array.ndim == 2 or (array.ndim == 3 and array.shape[2] in {1, 3})
+    if array.dtype == np.uint8 and channels_last and array.size:
+        image = Image.fromarray(np.ascontiguousarray(array[:, :, 0] if array.shape[2:] == (1,) else array))
+        return Query("an array given in Python", image_to_tensor(image), image)
+    if array.dtype.kind != "f" or not array.size:
+        raise _no_query(f"{array.dtype} of shape {array.shape}", expected)
+    sample = _to_float(array)
+    if array.ndim == 2 or (channels_last and array.shape[0] not in {1, 3}):
+        if not 0 <= float(sample.min()) <= float(sample.max()) <= 1:
+            raise _no_query(f"values from {sample.min():.4g} to {sample.max():.4g}", expected)
+        sample = sample[None] if array.ndim == 2 else sample.permute(2, 0, 1)
+    return _from_tensor(sample, generator, "array")
+
+
+def _to_float(array: np.ndarray[Any, Any]) -> Tensor:
+    with np.errstate(over="ignore"):  # what overflows is refused later, as not finite
+        return torch.tensor(array.astype(np.float32))
+
+
+def _no_query(given: str, expected: str) -> QueryError:
+    return QueryError("This array is not a query.", given=given, expected=expected)
 
 
 def _own(index: int, generator: Generator) -> Query:

@@ -1,9 +1,11 @@
 from dataclasses import replace
 from importlib.resources import files
 
+import numpy as np
 import pytest
 import torch
 from analytic import Curved, Linear
+from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch.testing import assert_close
 
@@ -141,3 +143,12 @@ def test_bad_arguments_say_what_was_expected(change, error, words):
     arguments = {"generator": "toy:circles", "objective": "classifier:inner", "query": 0, "samples": 1} | change
     with pytest.raises(error, match=words):
         equidiff.sample(**arguments)
+
+
+def test_an_array_is_a_query():
+    array = np.zeros((28, 28, 3), dtype=np.uint8)
+    array[4:24, 8:20] = 200
+    found = equidiff.sample("toy", "neuron:17", query=array, samples=1, budget=1)
+    assert found.info.target.source == found.info.options.query == "an array given in Python"
+    same = equidiff.sample("toy", "neuron:17", query=Image.fromarray(array), samples=1, budget=1)
+    assert_close(found.target, same.target)

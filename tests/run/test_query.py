@@ -1,5 +1,6 @@
 """Finding, reading and measuring what the user asks about."""
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -75,6 +76,81 @@ def test_tensor():
     for wrong in (torch.rand(2, 1, 4, 4), torch.rand(1, 2, 4, 4), torch.full((1, 4, 4), torch.nan)):
         with pytest.raises(QueryError, match="not a query"):
             load_query(wrong, Pictures())
+
+
+GREY = np.arange(63, dtype=np.uint8).reshape(9, 7)
+RGB = np.stack([GREY, GREY + 64, GREY + 128], axis=2)
+
+
+@pytest.mark.parametrize("array", [GREY, RGB, GREY[:, :, None], RGB[:, ::-1], RGB.astype(np.uint8, order="F")])
+def test_an_array_of_bytes_is_an_image(array):
+    found = load_query(array, Pictures())
+    assert found.source == "an array given in Python"
+    assert np.array_equal(np.asarray(found.image), array.squeeze())
+    assert torch.equal(
+        found.sample, load_query(Image.fromarray(np.ascontiguousarray(array.squeeze())), Pictures()).sample
+    )
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, ">f4"])
+@pytest.mark.parametrize("layout", ["H W C", "C H W", "1 C H W"])
+def test_an_array_of_floats_is_a_sample(layout, dtype):
+    array = (RGB / 255).astype(dtype)
+    expected = torch.tensor(array.astype(np.float32)).permute(2, 0, 1)[None]
+    arrays = {"H W C": array, "C H W": array.transpose(2, 0, 1), "1 C H W": array.transpose(2, 0, 1)[None]}
+    found = load_query(arrays[layout], Pictures())
+    assert found.image is None
+    assert torch.equal(found.sample, expected)
+
+
+def test_other_arrays_that_are_queries():
+    read_only = GREY / 255
+    read_only.flags.writeable = False
+    assert load_query(read_only, Pictures()).sample.shape == (1, 1, 9, 7)
+    assert torch.equal(load_query(np.array([1, -2]), Circles()).sample, torch.tensor([[1.0, -2.0]]))
+    assert load_query(np.full((1, 9, 7), 1.01), Pictures()).sample.max() > 1  # a sample is not clamped
+    assert load_query(np.int64(2), Pictures(4)).source == "the generator's own query 2"
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        RGB.transpose(2, 0, 1),
+        np.dstack([RGB, GREY]),
+        GREY.astype(np.int64),
+        GREY > 3,
+        GREY.astype(float),
+        GREY / 255 - 0.1,
+        np.full((9, 7), np.nan),
+        np.full((3, 9, 7), 1e300),
+        np.ones((2, 3, 9, 7)),
+        np.ones((9, 7, 4)),
+        np.ones(63),
+        np.array(3),
+        np.array(0.5),
+        np.array([["a"]]),
+        np.array([[None]]),
+        1j * GREY,
+        GREY[:0],
+        GREY[:0] / 255,
+    ],
+    ids=str,
+)
+def test_arrays_that_are_no_queries(array):
+    with pytest.raises(QueryError, match="array is not a query"):
+        load_query(array, Pictures())
+
+
+@pytest.mark.parametrize("array", [np.ones(3), GREY, GREY / 255, np.array(["a", "b"])])
+def test_arrays_that_are_no_points(array):
+    with pytest.raises(QueryError, match="array is not a query"):
+        load_query(array, Circles())
+
+
+@pytest.mark.parametrize("query", [True, 3.0, [0.1, 0.2], {"query": 3}, b"image.png", object()])
+def test_things_that_are_no_queries(query):
+    with pytest.raises(QueryError, match="cannot be of this type"):
+        load_query(query, Pictures(4))
 
 
 def test_target():
