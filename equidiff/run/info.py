@@ -116,8 +116,8 @@ class Inversion(Part):
         if self.round_trip < FAITHFUL:
             return None
         return (
-            f"What the query's latent gives is off the query by {self.round_trip:.2g} of its standard deviation: "
-            "samples near that latent are not near the query."
+            f"The query's latent gives a sample that differs from the query by {self.round_trip:.2g} of its standard "
+            "deviation: samples near that latent are not near the query."
         )
 
 

@@ -1,4 +1,4 @@
-"""What a run leaves on disk, schema version 1."""
+"""The run folder, schema version 1: files, counts and what a resumed run keeps."""
 
 import json
 from pathlib import Path

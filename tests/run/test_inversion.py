@@ -159,7 +159,7 @@ def test_a_latent_that_is_not_typical_is_brought_to_the_nearest_length_that_is_a
     assert found.latent_norm == pytest.approx(3, rel=0.1)
     off = (query.sample - start.latent).square().mean().sqrt() / query.sample.std(correction=0)
     assert found.round_trip == pytest.approx(off.item(), rel=1e-5)
-    assert "off the query by" in found.warning
+    assert "differs from the query by" in found.warning
 
 
 def test_a_poor_inverse_is_warned_of():
