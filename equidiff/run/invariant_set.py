@@ -14,10 +14,12 @@ from PIL import Image
 from torch import Tensor
 
 from equidiff.errors import PluginError, RunFolderError
+from equidiff.images.convert import is_image, to_image
 from equidiff.registry.manager import Plugins
+from equidiff.run.card import MOST, describe, draw_sheet, write_html
 from equidiff.run.folder import OF_QUERY, ROWS, RunFolder, read_records, read_tensors
 from equidiff.run.info import Counts, RunInfo, read_info
-from equidiff.run.member import Member
+from equidiff.run.member import Member, not_images
 from equidiff.run.record import Record
 from equidiff.run.reopen import reopen
 from equidiff.run.session import Session
@@ -32,6 +34,8 @@ class InvariantSet:
 
     It is a sequence of its members: `len(found)`, `found[3]`, `found[:4]` and `for member in found` have them in index
     order.
+
+    In a notebook it shows a card with the query and the members.
 
     It pickles, without the components that made it: what is unpickled is like a set that was loaded from a folder, and
     `contains` builds them again. Copies share the components.
@@ -105,6 +109,25 @@ class InvariantSet:
         objective, generator = (_shortened(spec) for spec in (specs.objective, specs.generator))
         counts = f"{len(self)} of {self.info.counts.asked} samples are members"
         return f"<InvariantSet of {objective} in {generator}: {counts}, {self.info.target}>"
+
+    def show(self) -> None:
+        """Show the query and up to 32 members, in the notebook or in the system's image viewer.
+
+        Raises:
+            UnsupportedError: the samples are not images.
+        """
+        if not is_image(self.samples):
+            raise not_images(self.samples)
+        self._sheet().show()
+
+    def _sheet(self) -> Image.Image:
+        query = None if self.query is None or not is_image(self.query) else to_image(self.query[0])
+        return draw_sheet(query, [member.image for member in self[:MOST]])
+
+    def _repr_html_(self) -> str:
+        sentence = describe(self.info, len(self), self.measurements)
+        drawable = len(self) > 0 and is_image(self.samples)
+        return write_html(self.info, sentence, self._sheet() if drawable else None)
 
     def __getstate__(self) -> dict[str, Any]:
         # the session has networks and code of the user's own, which may not pickle; contains() builds it again

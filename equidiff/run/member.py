@@ -41,7 +41,7 @@ class Member:
             UnsupportedError: the sample is not an image.
         """
         if not is_image(self.sample[None]):
-            raise not_images(self.sample)
+            raise not_images(self.sample[None])
         return to_image(self.sample)
 
     def __repr__(self) -> str:
@@ -50,11 +50,11 @@ class Member:
         return f"<Member of index {self.index}: measurement {value}, sample {tuple(self.sample.shape)}>"
 
 
-def not_images(sample: Tensor) -> UnsupportedError:
-    """The error for an image of a sample that cannot be drawn as one."""
+def not_images(samples: Tensor) -> UnsupportedError:
+    """The error for samples `[batch, ...]` that cannot be drawn as images."""
     return UnsupportedError(
         "These samples are not images.",
-        given=f"samples of shape {tuple(sample.shape)}",
+        given=f"samples of shape {tuple(samples.shape[1:])}",
         expected="1 or 3 channels, height and width",
         hint="found.samples, which has their numbers",
     )
