@@ -16,11 +16,13 @@ from equidiff.cli.commands import (
     doctor,
     evaluate,
     figure,
+    measure,
     path,
     plugins,
     rank,
     report,
     run,
+    samples,
     select,
     show,
 )
@@ -43,6 +45,8 @@ app.command()(figure.figure)
 app.command()(select.select)
 app.command()(path.path)
 app.command()(rank.rank)
+app.command()(samples.samples)
+app.command()(measure.measure)
 app.command()(plugins.plugins)
 app.command()(show.show)
 app.command()(cite.cite)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -20,6 +21,7 @@ from equidiff.errors import EquiDiffError
 Show = Callable[[int, str], None]
 Rows = Sequence[tuple[str, object]]
 PLAIN_INTERVAL_S = 5.0
+PROGRESS_DELAY_S = 2.0  # of commands that mostly finish sooner
 
 
 class Terminal:
@@ -108,22 +110,29 @@ class Terminal:
         table = Table(*columns, box=SIMPLE_HEAD, pad_edge=False)
         for position, row in enumerate(rows):
             red = position < len(bad) and bad[position]
-            table.add_row(*(Text(str(cell)) for cell in row), style="red" if red else "")
+            table.add_row(*(Text(str(cell), overflow="fold") for cell in row), style="red" if red else "")
         console.print(table)
 
     @contextmanager
-    def progress(self, total: int, done: int, doing: str = "sampling") -> Iterator[Show]:
-        """Yield a function to call with the number of finished samples or images and a line about them."""
+    def progress(self, total: int, done: int, doing: str = "sampling", delay: float = 0.0) -> Iterator[Show]:
+        """Yield a function to call with the number of finished samples or images and a line about them.
+
+        Args:
+            total: number of samples or images.
+            done: number that are finished already.
+            doing: verb before the bar.
+            delay: seconds before the bar appears.
+        """
         if self.quiet:
             yield lambda _done, _state: None
         elif self.plain:
             yield _PlainProgress(self, total, done)
         else:
-            with self._bar(total, done, doing) as show:
+            with self._bar(total, done, doing, delay) as show:
                 yield show
 
     @contextmanager
-    def _bar(self, total: int, done: int, doing: str) -> Iterator[Show]:
+    def _bar(self, total: int, done: int, doing: str, delay: float) -> Iterator[Show]:
         bar = Progress(
             TextColumn(doing),
             BarColumn(),
@@ -141,8 +150,16 @@ class Terminal:
             state.plain = text
 
         # transient: the table that follows says more than a full bar
-        with Live(Group(bar, state), console=self._err, transient=True):
+        live = Live(Group(bar, state), console=self._err, transient=True)
+        timer = threading.Timer(delay, live.start)  # even if the first batch is not finished by then
+        timer.daemon = True
+        timer.start()
+        try:
             yield show
+        finally:
+            timer.cancel()
+            timer.join()
+            live.stop()
 
 
 class _PlainProgress:

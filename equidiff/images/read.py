@@ -25,6 +25,8 @@ def read_image(path: Path) -> Image.Image:
             # Pillow reads 16-bit colour as 8-bit without a word
             deep = any(";16" in str(tile.args) for tile in getattr(image, "tile", []))
             image.load()
+    except FileNotFoundError:
+        raise QueryError("The image does not exist.", given=path, expected=EXPECTED) from None
     except UnidentifiedImageError:
         raise QueryError("This is not an image.", given=path, expected=EXPECTED) from None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombWarning, Image.DecompressionBombError) as error:

@@ -49,6 +49,9 @@ class Stream(Enum):
     SELECTION = (1, (0, 0, 4))
     """Prior samples that typicality and novelty are measured by; counts by the prior sample's index."""
 
+    SHOWN = (1, (0, 0, 5))
+    """Prior samples that `equidiff samples` writes; counts by the prior sample's index."""
+
     def key(self, seed: int, *numbers: int) -> tuple[int, ...]:
         """The key of one stream.
 

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-from PIL import Image
-
 from equidiff.builtin.objectives.descriptors import NeuronOptions
 from equidiff.contracts import Weights
 from equidiff.errors import QueryError
-from equidiff.images.folder import find_images, read_ahead
+from equidiff.images.folder import find_images
 from equidiff.rank.folder import RankFolder
 from equidiff.registry.build import Built
 from equidiff.registry.specs import Spec
+from equidiff.run.measure import measure_files
 
 PREFIX = "top:"
 HINT = "--query top:PHOTOGRAPHS"
@@ -55,20 +52,16 @@ def resolve_top(query: Any, objective: Built, weights: Sequence[Weights]) -> Any
     return str(_measure(folder, objective))
 
 
-@torch.inference_mode()
 def _measure(folder: Path, objective: Built) -> Path:
     best: tuple[float, Path] | None = None
     problem = ""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        for file, image in read_ahead(folder, find_images(folder), lambda image: image):
-            if isinstance(image, QueryError):
-                problem = problem or f"{file.path}: {image.problem}"
-                continue
-            value = float(objective.component.measure_image(image).mean())
-            # not a number is never above
-            if best is None or value > best[0]:
-                best = (value, folder / file.path)
+    for path, measured in measure_files(folder, find_images(folder), objective.component):
+        if isinstance(measured, QueryError):
+            problem = problem or f"{path.relative_to(folder).as_posix()}: {measured.problem}"
+            continue
+        value = float(measured.mean())
+        if best is None or value > best[0]:
+            best = (value, path)
     if best is None:
         raise QueryError("None of these images can be read.", given=problem, expected="8-bit grey or RGB images")
     return best[1]

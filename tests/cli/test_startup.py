@@ -20,7 +20,8 @@ finally:
 @pytest.mark.parametrize(
     "arguments",
     [["--help"], ["plugins"], ["show", "solver", "auto"], ["run", "--help"],
-     ["run", "--resume", "nowhere"], ["cite", "run"]],
+     ["run", "--resume", "nowhere"], ["cite", "run"],
+     ["samples", "--help"], ["measure", "--help"], ["samples", "--out", "."]],
     ids=" ".join,
 )  # fmt: skip
 def test_nothing_heavy_is_imported(arguments, tmp_path):

@@ -52,6 +52,7 @@ def test_without_candidates_two_purposes_would_coincide():
         (Stream.CONTROL, (5,), (7, 5, 0, 0, 2)),
         (Stream.REFERENCE, (5,), (7, 5, 0, 0, 3)),
         (Stream.SELECTION, (5,), (7, 5, 0, 0, 4)),
+        (Stream.SHOWN, (5,), (7, 5, 0, 0, 5)),
     ],
 )
 def test_keys_stay_as_they_are(purpose, numbers, key):

@@ -84,19 +84,21 @@ def _draw_images(found: InvariantSet, choice: Choice | None) -> Image.Image:
     for position, (record, sample) in enumerate(members):
         row, column = divmod(position, columns)
         corner = (MARGIN + left + column * step, top + row * (step + CAPTION))
-        _put(canvas, fit(to_image(sample), CELL), corner, CELL, _caption(record, found, choice), INK)
+        put_image(canvas, fit(to_image(sample), CELL), corner, CELL, _caption(record, found, choice), INK)
     draw.text((MARGIN, height - MARGIN - 6), note, FAINT, font(13))
     return canvas
 
 
 def _put_query(canvas: Image.Image, query: Tensor, target: Sequence[float], corner: tuple[int, int], side: int) -> None:
     caption = f"query: {format_values(target, target)}" if len(target) == 1 else "query"
-    _put(canvas, fit(to_image(query), side), corner, side, caption, ACCENT)
+    put_image(canvas, fit(to_image(query), side), corner, side, caption, ACCENT)
     x, y = corner
     ImageDraw.Draw(canvas).rectangle((x - 4, y - 4, x + side + 3, y + side + 3), outline=ACCENT, width=3)
 
 
-def _put(canvas: Image.Image, image: Image.Image, corner: tuple[int, int], side: int, caption: str, ink: str) -> None:
+def put_image(
+    canvas: Image.Image, image: Image.Image, corner: tuple[int, int], side: int, caption: str, ink: str
+) -> None:
     """Put an image in the middle of its square, and its caption beneath."""
     x, y = corner
     canvas.paste(image, (x + (side - image.width) // 2, y + (side - image.height) // 2))

@@ -1,0 +1,68 @@
+"""The `equidiff samples` command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from equidiff.cli.options import Device, Plain, PluginFiles, State, Traceback
+from equidiff.errors import UsageError
+from equidiff.folders.paths import check_free
+
+Generator = Annotated[str, typer.Option("--generator", "-g", metavar="SPEC", help="Generator to draw samples from.")]
+Count = Annotated[
+    int | None,
+    typer.Option("--count", "-n", metavar="COUNT", min=1, help="Number of samples (default: 16; with --queries, all)."),
+]
+Seed = Annotated[
+    int | None,
+    typer.Option(
+        metavar="NUMBER",
+        min=0,
+        help="Random seed; sample i depends only on the generator, the seed and i (default: 0).",
+    ),
+]
+Queries = Annotated[
+    bool, typer.Option("--queries", metavar="", help="Write the generator's own queries instead, named by their index.")
+]
+Out = Annotated[Path | None, typer.Option(metavar="FOLDER", help="Folder to create (default: samples/TIME-GENERATOR).")]
+
+
+def samples(
+    context: typer.Context,
+    generator: Generator = "toy",
+    count: Count = None,
+    seed: Seed = None,
+    queries: Queries = False,
+    out: Out = None,
+    batch: Annotated[int, typer.Option(metavar="COUNT", min=1, help="Samples per pass.")] = 16,
+    device: Device = "auto",
+    dtype: Annotated[
+        str, typer.Option(metavar="NAME", help="Precision: float32, or bfloat16 for autocast.")
+    ] = "float32",
+    plugin: PluginFiles = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", metavar="", help="Print nothing but the result.")] = False,
+    plain: Plain = False,
+    traceback: Traceback = False,
+) -> int:
+    """Draw prior samples of a generator, or write out its own queries.
+
+    Prints the folder's path: images, a contact sheet (grid.png), and tensors.safetensors. Points have tensors only.
+    Exit code: 0 done, 1 error, 2 usage, 130 interrupted (nothing is written).
+    """
+    state: State = context.obj
+    state.terminal.quiet = quiet
+    if queries and seed is not None:
+        raise UsageError(
+            "A generator's own queries are not random.", given=f"--seed {seed}", expected="--queries without --seed"
+        )
+    if out is not None:
+        check_free(out)
+    with state.terminal.status("loading"):
+        from equidiff.cli.handlers.samples import perform, prepare
+
+        given = {"samples": 16 if count is None else count, "seed": seed or 0, "batch": batch, "dtype": dtype}
+        work = prepare(state.plugins(plugin), {"generator": generator, "device": device, **given}, out, queries)
+    return perform(work, None if queries and count is None else given["samples"], state.terminal)
