@@ -13,24 +13,41 @@ class EquiDiffError(Exception):
         problem: one sentence, without a full stop if it ends in a value.
         given: the value given.
         expected: a description of a correct value.
+        similar: correct values that resemble the one given, closest first.
         hint: the command or option to try next.
     """
 
     exit_code = 1
 
-    def __init__(self, problem: str, *, given: object = None, expected: object = None, hint: str | None = None) -> None:
+    def __init__(
+        self,
+        problem: str,
+        *,
+        given: object = None,
+        expected: object = None,
+        similar: Iterable[str] = (),
+        hint: str | None = None,
+    ) -> None:
         super().__init__(problem)
         self.problem = problem
         self.given = given
         self.expected = expected
+        self.similar = tuple(similar)
         self.hint = hint
 
+    @property
+    def rows(self) -> list[tuple[str, str]]:
+        """The lines below the problem: a label and a text each."""
+        rows = (
+            ("given", self.given),
+            ("expected", self.expected),
+            ("did you mean", " or ".join(self.similar) + "?" if self.similar else None),
+            ("try", self.hint),
+        )
+        return [(label, str(text)) for label, text in rows if text is not None]
+
     def __str__(self) -> str:
-        lines = [self.problem]
-        for label, text in (("given", self.given), ("expected", self.expected), ("try", self.hint)):
-            if text is not None:
-                lines.append(f"{label}: {text}")
-        return "\n".join(lines)
+        return "\n".join([self.problem, *(f"{label}: {text}" for label, text in self.rows)])
 
 
 class UsageError(EquiDiffError):
@@ -71,13 +88,19 @@ def unknown_name(what: str, given: str, known: Iterable[str], hint: str | None =
     """Make the error for a name that is not among `known`; it shows the nearest ones."""
     names = list(known)
     near = nearest(given, names)
-    if near:
-        expected = "did you mean " + " or ".join(near) + "?"
-    elif len(names) <= 12:
-        expected = "one of " + ", ".join(names)
-    else:
+    expected = None
+    if len(names) <= 12:
+        expected = one_of(names)
+    elif not near:
         expected = f"one of {len(names)}, such as " + ", ".join(names[:6])
-    return UnknownNameError(f"There is no {what} named {given!r}.", given=given, expected=expected, hint=hint)
+    problem = f"There is no {what} named {given!r}."
+    return UnknownNameError(problem, given=given, expected=expected, similar=near, hint=hint)
+
+
+def one_of(names: Iterable[str]) -> str:
+    """Text that lists the allowed names: "prior or query"; for three or more, "one of sgd, adam, shampoo"."""
+    listed = list(names)
+    return " or ".join(listed) if len(listed) <= 2 else "one of " + ", ".join(listed)
 
 
 def nearest(given: str, known: Iterable[str]) -> list[str]:

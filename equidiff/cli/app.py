@@ -84,6 +84,8 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     try:
         code = app(args=words, prog_name="equidiff", standalone_mode=False, obj=State(terminal))
     except Exception as error:  # whatever it is, the user gets one panel
+        if type(error).__name__ == "NoArgsIsHelpError":  # no command: the help has been printed
+            sys.exit(UsageError.exit_code)
         if "--traceback" in words:
             traceback.print_exc()
             sys.exit(_as_equidiff_error(error).exit_code)

@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group
 from rich.live import Live
+from rich.measure import Measurement
 from rich.panel import Panel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
@@ -75,9 +76,8 @@ class Terminal:
             console.print(_grid(rows, "bold"), soft_wrap=True)
 
     def error(self, error: EquiDiffError) -> None:
-        """Print one panel with the problem, the value given, the value expected and a hint."""
-        rows = (("given", error.given), ("expected", error.expected), ("try", error.hint))
-        self.panel("error", error.problem, [(name, value) for name, value in rows if value is not None], "red")
+        """Print one panel with the problem, the value given, the values expected and similar, and a hint."""
+        self.panel("error", error.problem, error.rows, "red")
 
     def panel(self, title: str, text: str, rows: Rows, style: str) -> None:
         """Print a framed text with a few facts below it on stderr, even if `quiet`."""
@@ -107,11 +107,11 @@ class Terminal:
                 cells = [str(cell).ljust(width) for cell, width in zip(row, widths, strict=True)]
                 console.file.write("  ".join(cells).rstrip() + "\n")
             return
-        table = Table(*columns, box=SIMPLE_HEAD, pad_edge=False)
-        for position, row in enumerate(rows):
-            red = position < len(bad) and bad[position]
-            table.add_row(*(Text(str(cell), overflow="fold") for cell in row), style="red" if red else "")
-        console.print(table)
+        styles = ["red" if position < len(bad) and bad[position] else "" for position in range(len(rows))]
+        table = _table(columns, rows, styles)
+        unbounded = console.options.update(width=10_000)
+        fits = Measurement.get(console, unbounded, table).minimum <= console.width
+        console.print(table if fits else _stacked(columns, rows, styles))
 
     @contextmanager
     def progress(self, total: int, done: int, doing: str = "sampling", delay: float = 0.0) -> Iterator[Show]:
@@ -192,3 +192,24 @@ def _grid(rows: Rows, style: str) -> Table:
     for name, value in rows:
         grid.add_row(Text(name, style), Text(str(value), overflow="fold"))
     return grid
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[object]], styles: Sequence[str]) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for position, column in enumerate(columns):
+        table.add_column(column, no_wrap=position == 0)  # a name can be copied only if it is whole
+    for row, style in zip(rows, styles, strict=True):
+        table.add_row(*(Text(str(cell), overflow="fold") for cell in row), style=style)
+    return table
+
+
+def _stacked(columns: Sequence[str], rows: Sequence[Sequence[object]], styles: Sequence[str]) -> Group:
+    """Rows of a table that is too wide: the first cell on a line of its own, the others below it with their names."""
+    parts: list[Text | Table] = []
+    for row, style in zip(rows, styles, strict=True):
+        cells = [(column, cell) for column, cell in zip(columns, row, strict=True) if str(cell)]
+        parts.append(Text(str(row[0]), style or "bold", overflow="fold"))
+        grid = _grid([(f"  {column}", cell) for column, cell in cells[1:]], "dim")
+        grid.style = style
+        parts.append(grid)
+    return Group(*parts)

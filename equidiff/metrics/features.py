@@ -20,8 +20,8 @@ from equidiff.images.convert import quantized
 from equidiff.networks import Units, load_network
 from equidiff.networks.checkpoints import hash_weights, read_weights
 from equidiff.networks.images import to_channels
-from equidiff.registry.build import read_options
 from equidiff.registry.descriptors import Descriptor
+from equidiff.registry.options import read_options
 from equidiff.registry.specs import Spec
 from equidiff.types import Samples
 

@@ -10,8 +10,8 @@ from equidiff.builtin.objectives.descriptors import NetworkOptions
 from equidiff.contracts import BuildContext
 from equidiff.errors import SpecError
 from equidiff.networks import Units, load_network
-from equidiff.registry.build import read_options
 from equidiff.registry.descriptors import Descriptor, Options
+from equidiff.registry.options import read_options
 from equidiff.registry.specs import Spec
 
 AnyOptions = TypeVar("AnyOptions", bound=Options)
@@ -79,5 +79,6 @@ def parse_named(what: str, text: str, options: type[AnyOptions]) -> tuple[str, d
             error.problem,
             given=f"--{what} {text}",
             expected=error.expected,
+            similar=error.similar,
             hint=error.hint and f"--{what} {error.hint.removeprefix(f'{what}:')}",
         ) from None

@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import ValidationError
-
 from equidiff.contracts import Attribution, BuildContext, Generator, Law, Objective, Regularizer, Solver
-from equidiff.errors import EquiDiffError, PluginError, SpecError, nearest
-from equidiff.registry.descriptors import Descriptor, Options
+from equidiff.errors import EquiDiffError, PluginError
 from equidiff.registry.manager import Offer, Plugins
+from equidiff.registry.options import check_argument, read_options
 from equidiff.registry.specs import Spec, parse_sum, print_sum
 
 CONTRACTS: dict[str, type] = {
@@ -73,7 +71,7 @@ def _build_sum(plugins: Plugins, terms: list[tuple[float, Spec]], context: Build
 
 def _build_one(plugins: Plugins, kind: str, spec: Spec, context: BuildContext) -> Built:
     offer = plugins.find(kind, spec.name)
-    _check_argument(offer, spec)
+    check_argument(kind, offer.descriptor, spec)
     options = read_options(offer.descriptor, spec)
     factory = plugins.factory(offer)
     try:
@@ -99,53 +97,6 @@ def _build_one(plugins: Plugins, kind: str, spec: Spec, context: BuildContext) -
             expected=f"an instance of equidiff.{CONTRACTS[kind].__name__}",
         )
     return Built(component, str(spec), options.model_dump(by_alias=True), (offer,))
-
-
-def _check_argument(offer: Offer, spec: Spec) -> None:
-    descriptor = offer.descriptor
-    if spec.argument is not None and not descriptor.argument:
-        raise SpecError(
-            f"The {offer.kind} {descriptor.name!r} takes no argument.",
-            given=spec,
-            expected=" or ".join(descriptor.examples or (descriptor.name,)),
-            hint=f"equidiff show {offer.kind} {descriptor.name}",
-        )
-
-
-def read_options(descriptor: Descriptor, spec: Spec) -> Options:
-    """Check the options of a spec against the model in its descriptor.
-
-    Raises:
-        SpecError: an option does not exist (the message names the nearest ones), or its value is invalid.
-    """
-    fields = {field.alias or name: field for name, field in descriptor.options.model_fields.items()}
-    known = list(fields)
-    for key in spec.options:
-        if key not in known:
-            near = nearest(key, known)
-            raise SpecError(
-                f"{descriptor.name!r} has no option {key!r}.",
-                given=spec,
-                expected="did you mean " + " or ".join(near) + "?"
-                if near
-                else "one of " + (", ".join(known) or "none"),
-                hint=str(_renamed(spec, key, near[0])) if near else None,
-            )
-    try:
-        return descriptor.options.model_validate(dict(spec.options))
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = str(first["loc"][0])
-        raise SpecError(
-            f"The option {field!r} of {descriptor.name!r} has an invalid value: {first['msg']}.",
-            given=f"{field}={spec.options.get(field)}",
-            expected=fields[field].description,
-        ) from None
-
-
-def _renamed(spec: Spec, key: str, name: str) -> Spec:
-    options = {name if each == key else each: value for each, value in spec.options.items()}
-    return Spec(spec.name, spec.argument, options)
 
 
 def _article(kind: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pydantic import BaseModel, ConfigDict
@@ -10,9 +11,12 @@ KINDS = ("generator", "objective", "regularizer", "solver", "law", "attribution"
 
 
 class Options(BaseModel):
-    """Base class for the options of a component: each field is set by `,key=value`, and an unknown key is an error."""
+    """Base class for the options of a component: each field is set by `,key=value`, and an unknown key is an error.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    Numbers are finite, unless a field is declared with `allow_inf_nan=True`.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,9 @@ class Descriptor:
         examples: specs that work exactly as written.
         listing: import string of a function without arguments that returns the column names and rows of a table of
             the available choices, which `equidiff show` prints.
+        synonyms: names under which users may look for an option or for the argument, e.g. in other libraries. They are
+            not accepted: the error says what to write instead, either the name of an option ("lr") or, after a colon,
+            the argument (":{value}", or ":[{argument}.]{value}", whose part in brackets needs an argument).
     """
 
     name: str
@@ -62,3 +69,4 @@ class Descriptor:
     needs: tuple[str, ...] = ()
     examples: tuple[str, ...] = field(default=())
     listing: str = ""
+    synonyms: Mapping[str, str] = field(default_factory=dict[str, str], hash=False)

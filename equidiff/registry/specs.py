@@ -18,6 +18,7 @@ from urllib.parse import quote, unquote
 from equidiff.errors import SpecError
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+ASSIGNED = re.compile(rf"\s*{NAME.pattern}=[^:=,]+(,|$)")  # lowpass=0.5, for lowpass:0.5
 WEIGHT = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE]-?\d+)?)\s*\*(.*)", re.DOTALL)
 GRAMMAR = "name[:argument][,key=value...], e.g. neuron:pool.17 or sae:6547,layer=9"
 
@@ -40,7 +41,9 @@ class Spec:
         head, *pairs = text.strip().split(",")
         name, colon, argument = head.partition(":")
         if not NAME.fullmatch(name):
-            raise SpecError("This is not the name of a component.", given=repr(name or text), expected=GRAMMAR)
+            hint = text.strip().replace("=", ":", 1) if ASSIGNED.match(text) else None
+            problem = "This is not the name of a component."
+            raise SpecError(problem, given=repr(name or text), expected=GRAMMAR, hint=hint)
         if colon and not argument:
             raise SpecError("The argument after the colon is empty.", given=repr(text), expected=GRAMMAR)
         options: dict[str, str] = {}

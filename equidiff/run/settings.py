@@ -6,13 +6,14 @@ import math
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from equidiff.errors import UsageError, nearest
+from equidiff.errors import UsageError, nearest, one_of
 
 if TYPE_CHECKING:
     from equidiff.contracts import Generator, Law, Objective, Regularizer, Solver
     from equidiff.run.info import RunInfo
 
 STARTS = ("prior", "query")
+DTYPES = ("float32", "bfloat16")
 
 
 @dataclass(frozen=True)
@@ -42,11 +43,11 @@ class Settings:
             ("seed", self.seed >= 0, "an integer of at least 0"),
             ("budget", self.budget is None or 0 < self.budget < math.inf, "a number above 0"),
             ("tolerance", self.tolerance is None or 0 < self.tolerance < math.inf, "a number above 0"),
-            ("dtype", self.dtype in {"float32", "bfloat16"}, "float32 or bfloat16"),
-            ("start", self.start in STARTS, " or ".join(nearest(self.start, STARTS) or STARTS)),
         ):
             if not good:
                 raise UsageError(f"The value of {name} cannot be used.", given=getattr(self, name), expected=expected)
+        _check_one_of("dtype", self.dtype, DTYPES)
+        _check_one_of("start", self.start, STARTS)
 
     @classmethod
     def of(cls, info: RunInfo) -> Settings:
@@ -54,3 +55,13 @@ class Settings:
         names = {field.name for field in fields(cls)} - {"query", "start"}
         recorded: dict[str, Any] = {name: value for name, value in info.settings.items() if name in names}
         return cls(**recorded | {"target": info.target.values, "samples": info.counts.asked})
+
+
+def _check_one_of(name: str, given: str, allowed: tuple[str, ...]) -> None:
+    if given not in allowed:
+        raise UsageError(
+            f"The value of {name} cannot be used.",
+            given=given,
+            expected=one_of(allowed),
+            similar=nearest(given, allowed),
+        )

@@ -15,9 +15,9 @@ from pydantic import ValidationError
 
 from equidiff.contracts import BuildContext
 from equidiff.errors import EquiDiffError
-from equidiff.registry.build import read_options
 from equidiff.registry.descriptors import Options, Reference
 from equidiff.registry.manager import GROUP, Offer, Plugins
+from equidiff.registry.options import read_options
 from equidiff.registry.specs import NAME, Spec, parse_sum
 from equidiff.testing.failure import ContractError, require
 
@@ -123,6 +123,14 @@ def _check_options(offer: Offer) -> None:
     for name, field in options.model_fields.items():
         require(bool(field.description), f"{what}: {name} has no description", "Field(default, description=...)")
         require(bool(NAME.fullmatch(name)), f"{what}: {name} cannot be typed", "letters, digits and _")
+    names = {field.alias or name for name, field in options.model_fields.items()}
+    for synonym, written in offer.descriptor.synonyms.items():
+        require(
+            synonym not in names
+            and (written in names or (written.startswith(":") and bool(offer.descriptor.argument))),
+            f"{what}: the synonym {synonym!r} stands for {written!r}",
+            "the name of no option, which stands for that of an option, or for an argument that the component takes",
+        )
     try:
         options()
     except ValidationError as error:

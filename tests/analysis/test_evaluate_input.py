@@ -117,7 +117,7 @@ def test_features_of_the_users_own_and_those_of_the_network_under_test(garments)
 @pytest.mark.parametrize(
     ("more", "code", "words"),
     [
-        (("--features", "pixel"), 1, ("pixel", "did you mean pixels?")),
+        (("--features", "pixel"), 1, ("pixel", "did you mean  pixels?")),
         (("--features", "module:./nowhere.py:f"), 2, ("does not exist",)),
         (("--features", "pixels,,"), 2, ("key=value",)),
         (("--reference", "./nowhere"), 1, ("does not exist", "nowhere")),

@@ -161,7 +161,7 @@ def test_in_python():
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (("--by", "novelti"), 1, ["criterion named 'novelti'", "did you mean novelty?"]),
+        (("--by", "novelti"), 1, ["criterion named 'novelti'", "did you mean  novelty?"]),
         (("--count", "13"), 2, ["--count 13", "from 1 to 12", "--count 12"]),
         (("--count", "0"), 2, ["--count 0", "--count 1"]),
         (("--features", "pixels"), 1, ["makes points"]),

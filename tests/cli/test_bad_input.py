@@ -13,12 +13,12 @@ FASHION = ("run", "--objective", "neuron:0")
 BAD = [
     (("--generator", "toi"), 1, ["generator named 'toi'", "toy"]),
     (("--generator", "toy:circls"), 1, ["circles"]),
-    (("--objective", "nuron:17"), 1, ["objective named 'nuron'", "did you mean neuron?"]),
+    (("--objective", "nuron:17"), 1, ["objective named 'nuron'", "did you mean  neuron?"]),
     (("--objective", "neuron:act3.1"), 1, ["layer of circles", "act2"]),
     (("--objective", "neuron:act1.999"), 1, ["unit 999", "0 to 31"]),
     (("--objective", "neuron:act1"), 2, ["neuron:act1.0"]),
     (("--objective", "classifier:iner"), 1, ["class named 'iner'", "inner"]),
-    (("--objective", "neuron:3,modle=circles"), 2, ["no option 'modle'", "did you mean model?"]),
+    (("--objective", "neuron:3,modle=circles"), 2, ["no option 'modle'", "did you mean  model?"]),
     (("--objective", "neuron:3,positions=median"), 2, ["'positions'", "positions=median"]),
     (("--objective", "neuron:3,model=resnet5"), 1, ["resnet50"]),
     (("--objective", "neuron:"), 2, ["argument after the colon"]),
@@ -34,7 +34,12 @@ BAD = [
     (("--generator", "pixels:28x"), 2, ["cannot read this size", "28x", "HEIGHTxWIDTHxCHANNELS"]),
     (("--generator", "pixels:28x28x2"), 2, ["cannot read this size", "1 or 3 channels"]),
     (("--generator", "pixels:28,contrast=0"), 2, ["'contrast'", "contrast=0"]),
-    (("--solver", "atuo"), 1, ["did you mean auto?"]),
+    (("--objective", "neuron:17,layer=act2"), 2, ["after the colon: LAYER.INDEX", "neuron:act2.17"]),
+    (("--objective", "neuron:act2:17"), 2, ["try       neuron:act2.17"]),
+    (("--objective", "classifier:class=inner"), 2, ["try       classifier:inner"]),
+    (("--start", "quary"), 2, ["expected      prior or query", "did you mean  query?"]),
+    (("--solver", "auto,budget=100"), 2, ["--budget 100"]),
+    (("--solver", "atuo"), 1, ["did you mean  auto?"]),
     (("--solver", "auto,pool=0"), 2, ["'pool'", "pool=0"]),
     (("--solver", "auto,coarse=4"), 2, ["not be coarser", "coarse=4", "--solver auto"]),
     (("--samples", "0"), 2, ["samples", "at least 1"]),
@@ -85,7 +90,8 @@ def test_bad_usage(arguments, words):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["show", "solvr"], ["kind of component", "solver"]),
+        (["show", "solvr"], ["kind of component", "did you mean  solver?", "generator, objective, regularizer"]),
+        (["show", "solver", "nme"], ["one of auto, infinite, lbfgs"]),
         (["show", "solver", "atuo"], ["auto"]),
         (["cite", "nowhere"], ["not a run folder"]),
         (["run", "--resume", "nowhere"], ["not a run folder"]),
@@ -93,6 +99,13 @@ def test_bad_usage(arguments, words):
 )
 def test_bad_name(arguments, words):
     assert_one_error(run_cli(*arguments), 1, *words)
+
+
+def test_without_a_command_there_is_help_and_no_error():
+    outcome = run_cli()
+    assert outcome.code == 2
+    assert "Usage: equidiff" in outcome.stdout
+    assert outcome.stderr == ""
 
 
 def blank_image(mode, **more):

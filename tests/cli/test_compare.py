@@ -127,7 +127,7 @@ def test_a_method_that_does_not_fit_gives_a_reason_and_the_others_go_on(run):
     outcome = compare(run, "gradcam,layer=blok2,occlusion,window=99,saliency", "--members", 2)
     assert outcome.code == 3
     assert "gradcam,layer=blok2 does not fit: There is no layer named 'blok2'" in outcome.stderr
-    assert "did you mean block2" in outcome.stderr
+    assert "did you mean: block2" in outcome.stderr
     assert "occlusion,window=99 does not fit: The window is larger" in outcome.stderr
     status = {entry["spec"]: entry["status"] for entry in read(run)["methods"]}
     assert status == {"random": "complete", "gradcam,layer=blok2": "does_not_fit",

@@ -108,7 +108,7 @@ def test_no_image_can_be_read():
     [
         (("-o", "neuron:17"), 2, ("IMAGE",)),
         (("garments",), 2, ("--objective",)),
-        (("-o", "nueron:17", "garments/images"), 1, ("did you mean neuron?",)),
+        (("-o", "nueron:17", "garments/images"), 1, ("did you mean  neuron?",)),
         (("-o", "neuron:17", "empty"), 1, ("The folder is empty",)),
         (("-o", "neuron:17", "-g", "toy:circles", "garments/images"), 1, ("makes points",)),
         (("-o", "neuron:17", "-g", "pixels:8", "garments/images"), 2, ("No network is named",)),

@@ -69,7 +69,7 @@ def test_queries_have_their_index_as_name():
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (("-g", "toi"), 1, ("toi", "did you mean toy?")),
+        (("-g", "toi"), 1, ("toi", "did you mean  toy?")),
         (("-n", "0"), 2, ("--count",)),
         (("--batch", "0"), 2, ("--batch",)),
         (("--dtype", "int8"), 2, ("int8", "bfloat16")),

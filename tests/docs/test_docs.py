@@ -10,8 +10,8 @@ import pytest
 
 import equidiff
 from equidiff.registry import hookspecs
-from equidiff.registry.build import read_options
 from equidiff.registry.descriptors import KINDS
+from equidiff.registry.options import read_options
 from equidiff.registry.specs import Spec, parse_sum
 from equidiff.testing import load_plugins
 

@@ -15,7 +15,7 @@ from equidiff.contracts import BuildContext
 from equidiff.errors import UnknownNameError, UsageError, WeightsError
 from equidiff.images.convert import image_to_tensor
 from equidiff.networks import find_class, load_network
-from equidiff.registry.build import read_options
+from equidiff.registry.options import read_options
 from equidiff.registry.specs import Spec
 from equidiff.testing import load_plugins
 

@@ -192,5 +192,5 @@ def _control(subject: Subject, done: Done) -> tuple[dict[str, Any], Tensor]:
 def _message(error: Exception) -> str:
     if not isinstance(error, EquiDiffError):
         return f"{type(error).__name__}: {(str(error).splitlines() or ['no message'])[0]}"
-    parts = (("given", error.given), ("expected", error.expected))
-    return " ".join([error.problem, *(f"({name}: {text})" for name, text in parts if text is not None)])
+    rows = [f"({label}: {text})" for label, text in error.rows if label != "try"]
+    return " ".join(" ".join([error.problem, *rows]).split())

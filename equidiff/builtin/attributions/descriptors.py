@@ -21,6 +21,27 @@ from equidiff.builtin.references import (
 from equidiff.plugin import Descriptor, Options, Reference
 
 HOME = "equidiff.builtin.attributions"
+# Captum's names first
+SYNONYMS = {
+    "baselines": "baseline",
+    "baseline": "baselines",
+    "n_steps": "steps",
+    "n_samples": "samples",
+    "nt_samples": "samples",
+    "n_baselines": "baselines",
+    "nt_type": "type",
+    "stdevs": "stdev",
+    "std": "stdev",
+    "sigma": "stdev",
+    "noise": "stdev",
+    "sliding_window_shapes": "window",
+    "size": "window",
+    "patch": "window",
+    "strides": "stride",
+    "feature_mask": "cells",
+    "grid": "cells",
+    "target_layer": "layer",
+}
 BASELINE = "value that replaces a pixel, from 0 (black) to 1 (white)"
 
 
@@ -116,8 +137,16 @@ def _method(
     examples: tuple[str, ...] = (),
     module: str = "",
 ) -> Descriptor:
+    synonyms = {synonym: option for synonym, option in SYNONYMS.items() if option in options.model_fields}
     return Descriptor(
-        name, f"{HOME}.{module or name}:build", summary, argument, options, references, examples=(*examples, name)
+        name,
+        f"{HOME}.{module or name}:build",
+        summary,
+        argument,
+        options,
+        references,
+        examples=(*examples, name),
+        synonyms=synonyms | ({"method": ":{value}"} if argument else {}),
     )
 
 

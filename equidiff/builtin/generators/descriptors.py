@@ -32,6 +32,7 @@ GENERATORS = [
         options=ToyOptions,
         references=(LIPMAN, XIAO),
         examples=("toy", "toy:fashion,steps=20", "toy:circles"),
+        synonyms={name: ":{value}" for name in ("name", "kind", "type", "model", "dataset")},
     ),
     Descriptor(
         "pixels",
@@ -41,5 +42,6 @@ GENERATORS = [
         options=PixelsOptions,
         references=(MAHENDRAN,),
         examples=("pixels:28", "pixels:224x224x3", "pixels:28,contrast=0.2"),
+        synonyms={"size": ":{value}", "shape": ":{value}", "std": "contrast", "sigma": "contrast"},
     ),
 ]

@@ -33,5 +33,10 @@ LAWS = [
         options=ConditionalOptions,
         references=(GRAHAM, ZAPPA, LELIEVRE),
         examples=("conditional", "conditional,moves=200"),
+        synonyms={
+            **dict.fromkeys(("steps", "transitions", "iterations", "n"), "moves"),
+            **dict.fromkeys(("step", "step_size", "stepsize", "epsilon"), "angle"),
+            **dict.fromkeys(("momentum", "friction"), "persistence"),
+        },
     ),
 ]

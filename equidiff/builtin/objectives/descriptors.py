@@ -8,6 +8,11 @@ from pydantic import Field
 
 from equidiff.plugin import Descriptor, Options
 
+NETWORK_SYNONYMS = {
+    **dict.fromkeys(("network", "net", "arch", "architecture", "backbone", "model_name"), "model"),
+    **dict.fromkeys(("weights", "ckpt", "path", "file", "checkpoint_path", "pretrained"), "checkpoint"),
+    "padding": "pad",
+}
 THESIS_UNITS = (1656, 1052, 421)  # in ResNet-50: zebra stripes, honeycomb, gyromitra, each at all 49 positions
 
 
@@ -64,6 +69,16 @@ OBJECTIVES = [
             "neuron:blocks.5.2.17,model=mobilenetv2_100",
             *(f"neuron:layer4.{index},model=resnet50,positions=all" for index in THESIS_UNITS),
         ),
+        # the unit before the layer, for a spec that has both
+        synonyms={
+            **dict.fromkeys(
+                ("unit", "index", "neuron", "channel", "feature", "target", "neuron_index"), ":[{argument}.]{value}"
+            ),
+            **dict.fromkeys(("layer", "module", "block"), ":{value}.{argument}"),
+            **dict.fromkeys(("position", "spatial", "reduce", "reduction"), "positions"),
+            "token": "tokens",
+            **NETWORK_SYNONYMS,
+        },
     ),
     Descriptor(
         "classifier",
@@ -78,6 +93,11 @@ OBJECTIVES = [
             "classifier:zebra,model=mobilenetv2_100",
             "classifier:n02391049,model=resnet50",
         ),
+        synonyms={
+            **dict.fromkeys(("class", "target", "label", "index", "name", "unit", "synset"), ":{value}"),
+            **dict.fromkeys(("outputs", "kind", "type"), "output"),
+            **NETWORK_SYNONYMS,
+        },
     ),
     Descriptor(
         "custom",
@@ -85,5 +105,6 @@ OBJECTIVES = [
         "Your own function, which maps each sample to a number or a vector.",
         argument="module:function, or ./file.py:function (the file is executed)",
         examples=("custom:my_module:my_function", "custom:./probe.py:score"),
+        synonyms={name: ":{value}" for name in ("function", "func", "callable", "path", "file")},
     ),
 ]

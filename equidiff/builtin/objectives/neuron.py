@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import product
 from typing import final
 
@@ -15,6 +16,8 @@ from equidiff.errors import UnknownNameError, UsageError
 from equidiff.networks import Units, load_network
 from equidiff.types import Measurements, Samples
 
+# conv1:17, conv1/17, conv1[17], conv1#17, 17.conv1
+OTHER_WAYS = re.compile(r"(?P<layer>[\w.]+?)\.?[:/#\[](?P<index>\d+)\]?|(?P<first>\d+)[.:/#](?P<last>[A-Za-z_][\w.]*)")
 EXPECTED = "LAYER.INDEX such as block3.17, or INDEX alone for the layer before the classifier's head"
 
 
@@ -72,9 +75,17 @@ def _parse(argument: str | None) -> tuple[str | None, int]:
             "neuron needs a layer and the index of one of its units.",
             given=argument,
             expected=EXPECTED,
-            hint=f"neuron:{argument}.0" if argument and not dot else "neuron:17",
+            hint=f"neuron:{_likely(argument)}",
         )
     return layer or None, int(index)
+
+
+def _likely(argument: str | None) -> str:
+    """The argument that is probably meant, from other ways to write a layer and an index."""
+    found = OTHER_WAYS.fullmatch(argument or "")
+    if found:
+        return f"{found['layer'] or found['last']}.{found['index'] or found['first']}"
+    return f"{argument.strip('.')}.0" if argument and argument.strip(".") else "17"
 
 
 def _names(units: Units, index: int) -> tuple[str, ...]:

@@ -27,6 +27,10 @@ REGULARIZERS = [
         argument="cut-off as a fraction of the Nyquist frequency, above 0, at most 1 (default 0.5)",
         options=LowPassOptions,
         examples=("lowpass", "lowpass:0.3", "lowpass:0.5,edge=smooth"),
+        synonyms={
+            **dict.fromkeys(("cutoff", "cut-off", "cut_off", "frequency", "fraction", "radius"), ":{value}"),
+            **dict.fromkeys(("kind", "type", "filter", "window"), "edge"),
+        },
     ),
     Descriptor(
         "tv",
@@ -35,6 +39,7 @@ REGULARIZERS = [
         argument="the limit, above 0, for pixels in [0, 1] (default 0.15, the median of Fashion-MNIST)",
         references=(MAHENDRAN,),
         examples=("tv", "tv:0.08"),
+        synonyms={name: ":{value}" for name in ("limit", "threshold", "max", "bound")},
     ),
     Descriptor("none", "equidiff.builtin.regularizers.none:build", "No views and no penalty.", examples=("none",)),
 ]

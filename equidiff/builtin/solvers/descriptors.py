@@ -47,6 +47,11 @@ SOLVERS = [
         options=AutoOptions,
         references=(BEN_HAMU,),
         examples=("auto", "auto,pool=16", "auto,coarse=10"),
+        synonyms={
+            **dict.fromkeys(("starts", "restarts", "candidates", "tries"), "pool"),
+            **dict.fromkeys(("step", "step_size", "trust", "max_step"), "radius"),
+            "steps": "coarse",
+        },
     ),
     Descriptor(
         "infinite",
@@ -55,6 +60,11 @@ SOLVERS = [
         options=InfiniteOptions,
         references=(AUGUSTIN, GUPTA),
         examples=("infinite", "infinite,lr=1", "infinite,optimizer=adam,lr=0.05"),
+        synonyms={
+            **dict.fromkeys(("learning_rate", "rate", "step", "step_size", "eta"), "lr"),
+            **dict.fromkeys(("opt", "method"), "optimizer"),
+            **dict.fromkeys(("lambda", "lam"), "weight"),
+        },
     ),
     Descriptor(
         "lbfgs",
@@ -63,6 +73,7 @@ SOLVERS = [
         options=LbfgsOptions,
         references=(BEN_HAMU,),
         examples=("lbfgs", "lbfgs,history=50"),
+        synonyms=dict.fromkeys(("history_size", "memory", "m"), "history"),
     ),
     Descriptor(
         "imagespace",

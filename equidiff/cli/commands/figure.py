@@ -12,7 +12,7 @@ from equidiff.cli.options import Device, Plain, PluginFiles, RunObjective, State
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")]
 Name = Annotated[
     str,
-    typer.Option(metavar="NAME", help="Figure: grid, logits, spectrum, cutoff, level-curves, or all that fit the run."),
+    typer.Option(metavar="NAME", help="Figure: grid, logits, spectrum, cutoff, level-curves, or all that fit."),
 ]
 Out = Annotated[
     Path | None,
@@ -27,7 +27,7 @@ Out = Annotated[
 def figure(
     context: typer.Context,
     run: Run,
-    name: Name,
+    name: Name = "all",
     out: Out = None,
     device: Device = "auto",
     objective: RunObjective = None,
@@ -36,7 +36,7 @@ def figure(
     plain: Plain = False,
     traceback: Traceback = False,
 ) -> int:
-    """Draw one of the thesis's figures of a run, or all that fit it. Prints the path of each."""
+    """Draw the thesis's figures of a run, all that fit it or one of them. Prints the path of each."""
     state: State = context.obj
     state.files += plugin or []
     state.terminal.quiet = quiet

@@ -96,7 +96,7 @@ def test_where_the_target_is_off_all_that_are_off_are_members():
         ("sae:17,sae=./nowhere", 1, ["does not exist"]),
         ("sae:17,sae=DINO", 1, ["12 published autoencoders"]),
         ("sae:17,reduce=sum", 2, ["invalid value"]),
-        ("sae:17,tokns=cls", 2, ["did you mean tokens"]),
+        ("sae:17,tokns=cls", 2, ["did you mean  tokens"]),
         ("sae:6547,sae=CLS_9", 1, ["cannot be fetched from the hub", "config.json"]),
     ],
 )

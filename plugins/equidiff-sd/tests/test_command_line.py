@@ -87,7 +87,7 @@ def test_a_folder_without_a_tiny_autoencoder(text, tmp_path):
 
 
 def test_an_unknown_name():
-    assert_one_error(run("sd:1.6"), 1, "no model or folder", "did you mean 1.5", "sd:ORG/REPO")
+    assert_one_error(run("sd:1.6"), 1, "no model or folder", "did you mean  1.5", "sd:ORG/REPO")
     assert_one_error(run("sd:./nowhere"), 1, "no model or folder", "sd:./FOLDER")
 
 

@@ -37,5 +37,6 @@ def equidiff_regularizers() -> list[Descriptor]:
             summary="The measurement must also hold for the image under a Gaussian blur.",
             argument="standard deviation in pixels, above 0 (default 1)",
             examples=("blur", "blur:2.5"),
+            synonyms={"sigma": ":{value}"},
         )
     ]

@@ -140,7 +140,8 @@ def _named(argument: str, records: list[Weights]) -> dict[str, _File]:
     raise UnknownNameError(
         "There is neither a LightningDiT of this name nor a file or folder.",
         given=argument,
-        expected="did you mean " + " or ".join(near) + "?" if near else ", ".join(names) + ", or a path",
+        expected=", ".join(names) + ", or a path",
+        similar=near,
         hint=f"--generator lightningdit:{near[0] if near else FASHION}",
     )
 

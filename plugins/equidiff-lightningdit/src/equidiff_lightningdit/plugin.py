@@ -85,5 +85,14 @@ def equidiff_generators() -> list[Descriptor]:
                 "lightningdit:./my-checkpoints,steps=25",
                 "lightningdit:fashion",
             ),
+            synonyms={
+                **dict.fromkeys(("model", "name", "path", "weights", "ckpt"), ":{value}"),
+                **dict.fromkeys(("label", "class_label", "y"), "class"),
+                **dict.fromkeys(("guidance_scale", "cfg", "cfg_scale"), "guidance"),
+                **dict.fromkeys(("num_steps", "num_inference_steps", "nfe"), "steps"),
+                **dict.fromkeys(("sampler", "solver", "integrator"), "method"),
+                **dict.fromkeys(("timestep_shift",), "shift"),
+                **dict.fromkeys(("vae", "vavae"), "autoencoder"),
+            },
         )
     ]

@@ -68,10 +68,17 @@ def equidiff_objectives() -> list[Descriptor]:
             name="sae",
             factory="equidiff_sae.objective:build",
             summary="A feature of a sparse autoencoder on a Vision Transformer.",
-            argument=f"index of the feature; in fashion-sae, these are worth a look:\n{worthwhile}",
+            argument=f"index of the feature\nworth a look in fashion-sae:\n{worthwhile}",
             options=SaeOptions,
             references=(JOSEPH, BRICKEN),
             listing="equidiff_sae.catalog:listing",
             examples=("sae:17", "sae:17,reduce=max", "sae:6547,layer=9", "sae:6547,sae=CLS_9,tokens=cls"),
+            synonyms={
+                **dict.fromkeys(("feature", "index", "unit", "latent", "neuron"), ":{value}"),
+                **dict.fromkeys(("autoencoder", "release", "sae_id", "repo"), "sae"),
+                **dict.fromkeys(("block", "hook_layer"), "layer"),
+                **dict.fromkeys(("hook", "hook_point"), "site"),
+                **dict.fromkeys(("positions", "reduction"), "reduce"),
+            },
         )
     ]

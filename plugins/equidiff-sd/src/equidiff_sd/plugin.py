@@ -97,5 +97,13 @@ def equidiff_generators() -> list[Descriptor]:
                 "sd:2.1,prompt=zebra,guidance=7.5",
                 "sd:google/ddpm-cifar10-32",
             ),
+            synonyms={
+                **dict.fromkeys(("version", "model", "model_id", "repo", "name", "path"), ":{value}"),
+                **dict.fromkeys(("guidance_scale", "cfg"), "guidance"),
+                **dict.fromkeys(("num_inference_steps", "n_steps"), "steps"),
+                **dict.fromkeys(("sampler", "method"), "scheduler"),
+                **dict.fromkeys(("height", "width", "resolution"), "size"),
+                **dict.fromkeys(("text", "caption", "class"), "prompt"),
+            },
         )
     ]
