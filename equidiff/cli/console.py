@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
 from rich.console import Console, Group
 from rich.live import Live
-from rich.measure import Measurement
 from rich.panel import Panel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
@@ -22,6 +22,7 @@ from equidiff.errors import EquiDiffError
 Show = Callable[[int, str], None]
 Rows = Sequence[tuple[str, object]]
 PLAIN_INTERVAL_S = 5.0
+COLUMN_GAP = 3
 PROGRESS_DELAY_S = 2.0  # of commands that mostly finish sooner
 
 
@@ -108,10 +109,8 @@ class Terminal:
                 console.file.write("  ".join(cells).rstrip() + "\n")
             return
         styles = ["red" if position < len(bad) and bad[position] else "" for position in range(len(rows))]
-        table = _table(columns, rows, styles)
-        unbounded = console.options.update(width=10_000)
-        fits = Measurement.get(console, unbounded, table).minimum <= console.width
-        console.print(table if fits else _stacked(columns, rows, styles))
+        widths = _widths(columns, rows, console.width)
+        console.print(_table(columns, rows, styles, widths) if widths else _stacked(columns, rows, styles))
 
     @contextmanager
     def progress(self, total: int, done: int, doing: str = "sampling", delay: float = 0.0) -> Iterator[Show]:
@@ -194,10 +193,33 @@ def _grid(rows: Rows, style: str) -> Table:
     return grid
 
 
-def _table(columns: Sequence[str], rows: Sequence[Sequence[object]], styles: Sequence[str]) -> Table:
+def _widths(columns: Sequence[str], rows: Sequence[Sequence[object]], width: int) -> list[int] | None:
+    """Widths of columns that break no word and, in the first column, no line; None where they do not fit.
+
+    Rich would narrow the widest column first, through its words.
+    """
+    texts = [[str(row[i]) for row in (columns, *rows)] for i in range(len(columns))]
+    wanted = [max(cell_len(line) for text in column for line in text.splitlines() or [""]) for column in texts]
+    words = [max((cell_len(word) for text in column for word in text.split()), default=0) for column in texts]
+    widths = [wanted[0], *words[1:]]
+    room = width - sum(widths) - COLUMN_GAP * (len(columns) - 1) - 2  # for the edges
+    if room < 0:
+        return None
+    # those that need least first, so that the others share what is left
+    order = sorted(range(len(columns)), key=lambda i: wanted[i] - widths[i])
+    for left, i in zip(range(len(columns), 0, -1), order, strict=True):
+        more = min(wanted[i] - widths[i], room // left)
+        widths[i] += more
+        room -= more
+    return widths
+
+
+def _table(
+    columns: Sequence[str], rows: Sequence[Sequence[object]], styles: Sequence[str], widths: Sequence[int]
+) -> Table:
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for position, column in enumerate(columns):
-        table.add_column(column, no_wrap=position == 0)  # a name can be copied only if it is whole
+    for column, width in zip(columns, widths, strict=True):
+        table.add_column(column, width=width)
     for row, style in zip(rows, styles, strict=True):
         table.add_row(*(Text(str(cell), overflow="fold") for cell in row), style=style)
     return table
@@ -205,7 +227,7 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[object]], styles: Seq
 
 def _stacked(columns: Sequence[str], rows: Sequence[Sequence[object]], styles: Sequence[str]) -> Group:
     """Rows of a table that is too wide: the first cell on a line of its own, the others below it with their names."""
-    parts: list[Text | Table] = []
+    parts: list[Text | Table] = [Text(columns[0], "underline")]
     for row, style in zip(rows, styles, strict=True):
         cells = [(column, cell) for column, cell in zip(columns, row, strict=True) if str(cell)]
         parts.append(Text(str(row[0]), style or "bold", overflow="fold"))

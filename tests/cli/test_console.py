@@ -41,4 +41,24 @@ def test_the_first_column_stays_whole_beside_long_texts(draw, width):
 
 def test_a_table_that_does_not_fit_is_stacked(draw):
     lines = draw(("autoencoder", "layer", "site"), [(NAME, 5, "resid_post")], 80).splitlines()
-    assert [line.split() for line in lines] == [[NAME], ["layer", "5"], ["site", "resid_post"]]
+    assert [line.split() for line in lines] == [["autoencoder"], [NAME], ["layer", "5"], ["site", "resid_post"]]
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_no_word_and_no_number_is_broken(draw, width):
+    columns = ("diversity", "members", "95 % interval", "prior", "unit")
+    rows = [
+        ("correlation of neighbouring numbers", "-0.836", "-2.03 to 0.589", "-0.389", "sd of white noise"),
+        ("  over prior samples", "0.679", "0.312 to 1.11", "1", "feature units"),
+    ]
+    drawn = draw(columns, rows, width)
+    assert max(map(len, drawn.splitlines())) <= width
+    for row in rows:
+        assert row[0] in drawn
+    for word in " ".join(" ".join(row) for row in (columns, *rows)).split():
+        assert word in drawn.split()
+
+
+def test_a_long_text_gets_the_room_that_short_ones_leave(draw):
+    lines = draw(("name", "count", "summary"), [("one", "2", "word " * 30)], 80).splitlines()
+    assert max(line.count("word") for line in lines) >= 11
