@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +13,7 @@ from equidiff.cli.console import Terminal
 
 if TYPE_CHECKING:
     from equidiff.registry.manager import Plugins
+    from equidiff.run.finished import Finished
 
 PluginFiles = Annotated[
     list[Path] | None,
@@ -48,3 +50,20 @@ class State:
 
         self.files += files or []
         return Plugins(files=self.files)
+
+    def open_run(
+        self, path: Path, command: Sequence[str], objective: str | None, device: str, files: list[Path] | None = None
+    ) -> Finished:
+        """Open a finished run with its components, for the commands that compute with them.
+
+        Args:
+            path: the run folder.
+            command: words that were typed before it, for the errors.
+            objective: the run's, repeated by the user.
+            device: to compute on.
+            files: one-file plugins named after the command.
+        """
+        from equidiff.run.finished import open_finished
+
+        plugins = self.plugins(files)
+        return open_finished(path, plugins, command, objective=objective, files=self.files, device=device)

@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -177,12 +177,8 @@ class RunFolder:
     def _gather(self, records: list[Record]) -> dict[str, Tensor]:
         """One row for each line of `members.jsonl`; not-a-number where a sample failed."""
         tensors = load_file(self._partial_query) if self._partial_query.exists() else {}
-        parts = {each.index: load_file(self._partial(each.index)) for each in records if each.status != FAILED}
-        if parts:
-            blank = {name: torch.full_like(value, torch.nan) for name, value in next(iter(parts.values())).items()}
-            rows = {name: torch.cat([parts.get(each.index, blank)[name] for each in records]) for name in ROWS}
-            tensors |= rows
-        return tensors
+        parts = [None if each.status == FAILED else load_file(self._partial(each.index)) for each in records]
+        return tensors | stack_rows(parts)
 
     @property
     def _partial_query(self) -> Path:
@@ -190,6 +186,15 @@ class RunFolder:
 
     def _partial(self, index: int) -> Path:
         return self.path / "partial" / f"{index:05d}.safetensors"
+
+
+def stack_rows(parts: Sequence[Mapping[str, Tensor] | None]) -> dict[str, Tensor]:
+    """Stack the tensors of samples, one row each; not-a-number where a sample has none. Empty where none has any."""
+    done = [part for part in parts if part is not None]
+    if not done:
+        return {}
+    blank = {name: torch.full_like(done[0][name], torch.nan) for name in ROWS}
+    return {name: torch.cat([(part or blank)[name] for part in parts]) for name in ROWS}
 
 
 def summarize(records: Collection[Record], asked: int) -> tuple[Counts, float]:

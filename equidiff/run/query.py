@@ -55,7 +55,7 @@ def load_query(query: str | int | Path | Image.Image | Tensor | np.ndarray[Any, 
     if isinstance(query, np.ndarray):
         return _from_array(query, generator)
     if isinstance(query, Image.Image):
-        require_images(generator, "an image")
+        _require_images(generator, "an image")
         image = to_grey_or_rgb(query, "the image given")
         return Query("a picture given in Python", image_to_tensor(image), image)
     if isinstance(query, bool) or not isinstance(query, int | np.integer | str | Path):
@@ -66,7 +66,7 @@ def load_query(query: str | int | Path | Image.Image | Tensor | np.ndarray[Any, 
         )
     if isinstance(query, int) or str(query).lstrip("-").isdecimal():
         return _own(int(str(query)), generator)
-    require_images(generator, str(query))
+    _require_images(generator, str(query))
     path = _one_file(str(query))
     if path.is_dir():
         raise QueryError("The query is a folder.", given=path, expected=EXPECTED, hint=f"--query top:{path}")
@@ -205,7 +205,7 @@ def _own(index: int, generator: Generator) -> Query:
     return Query(source, image_to_tensor(image), image)
 
 
-def require_images(generator: Generator, given: str) -> None:
+def _require_images(generator: Generator, given: str) -> None:
     """Refuse an image where the generator makes points.
 
     Raises:

@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from equidiff.contracts import Generator, Law, Objective, Regularizer, Solver
@@ -14,7 +13,7 @@ from equidiff.errors import EquiDiffError, first_line
 from equidiff.folders.status import RUNNING
 from equidiff.registry.manager import Plugins
 from equidiff.run.execute import Observer, execute
-from equidiff.run.folder import ROWS, summarize
+from equidiff.run.folder import stack_rows, summarize
 from equidiff.run.invariant_set import InvariantSet
 from equidiff.run.record import Record
 from equidiff.run.session import Session, prepare
@@ -63,9 +62,7 @@ class _Memory:
         records = tuple(record for record, _ in kept)
         totals = summarize(records, session.settings.samples)
         info = session.describe().began().ended(self.status, self.wall_s, *totals, self.error)
-        done = [rows for _, rows in kept if rows is not None]
-        blank = {name: torch.full_like(done[0][name], torch.nan) for name in ROWS} if done else {}
-        rows = {name: torch.cat([(each or blank)[name] for _, each in kept]) for name in ROWS} if done else {}
+        rows = stack_rows([rows for _, rows in kept])
         query = None if session.query is None else session.query.sample
         latent = None if session.start is None else session.start.latent
         return InvariantSet(info, records, rows, query, session, tuple(self.steps), latent)

@@ -68,9 +68,6 @@ def evaluate(
     with state.terminal.status("loading"):
         from equidiff.analysis.evaluation import Plan
         from equidiff.cli.handlers.evaluate import perform
-        from equidiff.run.finished import open_finished
 
-        plugins = state.plugins(plugin)
-        command = ("equidiff", "evaluate")
-        finished = open_finished(run, plugins, command, objective=objective, files=state.files, device=device)
+        finished = state.open_run(run, ("equidiff", "evaluate"), objective, device, plugin)
     return perform(finished, Plan(features, reference, members, batch, seed, lpips), state.terminal, as_json)

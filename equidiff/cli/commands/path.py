@@ -40,10 +40,7 @@ def path(
     state.terminal.quiet = quiet
     with state.terminal.status("loading"):
         from equidiff.cli.handlers.path import check_gif, perform
-        from equidiff.run.finished import open_finished
 
-        plugins = state.plugins(plugin)
-        command = ("equidiff", "path")
-        finished = open_finished(run, plugins, command, objective=objective, files=state.files, device=device)
+        finished = state.open_run(run, ("equidiff", "path"), objective, device, plugin)
         check_gif(finished, gif)
     return perform(finished, (first, second), frames, gif, state.terminal, as_json)

@@ -53,9 +53,6 @@ def select(
     state.terminal.quiet = quiet
     with state.terminal.status("loading"):
         from equidiff.cli.handlers.select import perform
-        from equidiff.run.finished import open_finished
 
-        plugins = state.plugins(plugin)
-        command = ("equidiff", "select")
-        finished = open_finished(run, plugins, command, objective=objective, files=state.files, device=device)
+        finished = state.open_run(run, ("equidiff", "select"), objective, device, plugin)
     return perform(finished, count, by, features, state.terminal, as_json)

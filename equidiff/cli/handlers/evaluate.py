@@ -10,8 +10,7 @@ from equidiff.analysis.evaluation.measure import count_rows
 from equidiff.analysis.evaluation.results import FILE, write_metrics
 from equidiff.cli.console import Terminal
 from equidiff.cli.exit_codes import INTERRUPTED
-from equidiff.devices import is_out_of_memory
-from equidiff.errors import EquiDiffError, first_line
+from equidiff.cli.handlers.memory import explain_out_of_memory
 from equidiff.folders.paths import unwritable
 from equidiff.run.finished import Finished
 
@@ -20,21 +19,17 @@ SAME_AS_L2 = ("l1", "max")  # for a single output
 
 def perform(finished: Finished, plan: Plan, terminal: Terminal, as_json: bool) -> int:
     """Evaluate the run, write `metrics.json`, print the tables, and return the exit code."""
+    batch = plan.batch or finished.session.settings.batch
+    expected, hint = "a smaller batch, or fewer members", f"equidiff evaluate {finished.path} --batch 1"
     try:
-        with terminal.progress(count_rows(finished, plan), 0, "evaluating") as show:
+        with (
+            explain_out_of_memory(batch, expected, hint),
+            terminal.progress(count_rows(finished, plan), 0, "evaluating") as show,
+        ):
             metrics = evaluate(finished, plan, show)
     except KeyboardInterrupt:
         terminal.note("Interrupted: nothing was written.")
         return INTERRUPTED
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-        raise EquiDiffError(
-            f"This does not fit into memory: {first_line(error)}",
-            given=f"{plan.batch or finished.session.settings.batch} samples in one pass",
-            expected="a smaller batch, or fewer members",
-            hint=f"equidiff evaluate {finished.path} --batch 1",
-        ) from error
     try:
         path = write_metrics(finished.path, metrics)
     except OSError as error:

@@ -11,7 +11,7 @@ from equidiff.analysis.figures.thesis.source import Source
 from equidiff.cli.exit_codes import INTERRUPTED
 from equidiff.cli.options import State
 from equidiff.errors import UsageError, unknown_name
-from equidiff.run.finished import load_members, open_finished
+from equidiff.run.finished import load_members
 from equidiff.run.invariant_set import InvariantSet
 from equidiff.run.session import Session
 
@@ -78,15 +78,7 @@ def _session(arguments: Arguments, state: State, names: Sequence[str]) -> Sessio
     if not any(FIGURES[name].parts for name in names):
         return None
     command = ("equidiff", "figure", "--name", arguments.name)
-    opened = open_finished(
-        arguments.run,
-        state.plugins(),
-        command,
-        objective=arguments.objective,
-        files=state.files,
-        device=arguments.device,
-    )
-    return opened.session
+    return state.open_run(arguments.run, command, arguments.objective, arguments.device).session
 
 
 def _draw(

@@ -20,7 +20,6 @@ from equidiff.images.folder import ImageFile, find_images
 from equidiff.registry.build import build
 from equidiff.registry.manager import Plugins
 from equidiff.run.measure import measure_files
-from equidiff.run.query import require_images
 
 TOP = 5  # outputs in the table
 MOST_REASONS = 10  # images named on the terminal that could not be measured
@@ -59,7 +58,13 @@ def prepare(plugins: Plugins, given: Sequence[Path], objective: str, generator: 
     images = list(dict.fromkeys(path for each in given for path in _images(each)))
     device = choose_device(device)
     made = build(plugins, "generator", generator, BuildContext(device)).component
-    require_images(made, str(images[0]))
+    if len(made.sample_shape) != 3:
+        raise QueryError(
+            "This generator makes points, and its network does not measure images.",
+            given=generator,
+            expected="a generator of images",
+            hint="equidiff measure -g toy",
+        )
     built = build(plugins, "objective", objective, BuildContext(device, generator=made))
     return Work(built.component, built.spec, images)
 

@@ -10,9 +10,9 @@ from equidiff.analysis.evaluation.sample_sets import BatchRunner
 from equidiff.analysis.sample_folder import Shown, check_queries, draw_samples, read_queries, write_samples
 from equidiff.cli.console import PROGRESS_DELAY_S, Show, Terminal
 from equidiff.cli.exit_codes import INTERRUPTED
+from equidiff.cli.handlers.memory import explain_out_of_memory
 from equidiff.contracts import BuildContext, Generator
-from equidiff.devices import choose_device, is_out_of_memory
-from equidiff.errors import EquiDiffError, first_line
+from equidiff.devices import choose_device
 from equidiff.folders.paths import free_path
 from equidiff.registry.build import build
 from equidiff.registry.manager import Plugins
@@ -52,21 +52,17 @@ def prepare(plugins: Plugins, given: dict[str, Any], out: Path | None, queries: 
 def perform(work: Work, count: int | None, terminal: Terminal) -> int:
     """Draw or read, write, print the folder, and return the exit code; a count of None means all queries."""
     total = len(work.generator.queries()) if count is None else count
+    doing, batch = "reading" if work.queries else "drawing", work.settings.batch
+    hint = f"equidiff samples -g {work.spec} --batch {max(1, batch // 2)}"
     try:
-        with terminal.progress(total, 0, "reading" if work.queries else "drawing", PROGRESS_DELAY_S) as show:
+        with (
+            explain_out_of_memory(batch, "a smaller batch", hint),
+            terminal.progress(total, 0, doing, PROGRESS_DELAY_S) as show,
+        ):
             shown = write_samples(work.path, lambda: _make(work, count, total, show))
     except KeyboardInterrupt:
         terminal.note("Interrupted: nothing was written.")
         return INTERRUPTED
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-        raise EquiDiffError(
-            f"This does not fit into memory: {first_line(error)}",
-            given=f"{work.settings.batch} samples in one pass",
-            expected="a smaller batch",
-            hint=f"equidiff samples -g {work.spec} --batch {max(1, work.settings.batch // 2)}",
-        ) from error
     _conclude(work, shown, terminal)
     terminal.result(str(work.path))
     return 0
