@@ -11,6 +11,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from equidiff.builtin.objectives.in_memory import classifier as classifier
+    from equidiff.builtin.objectives.in_memory import layer as layer
+    from equidiff.builtin.objectives.in_memory import neuron as neuron
     from equidiff.contracts import Attribution as Attribution
     from equidiff.contracts import Generator as Generator
     from equidiff.contracts import Law as Law
@@ -38,7 +41,10 @@ _MODULES = {
     "Regularizer": "equidiff.contracts",
     "SamplingError": "equidiff.run.sampling",
     "Solver": "equidiff.contracts",
+    "classifier": "equidiff.builtin.objectives.in_memory",
+    "layer": "equidiff.builtin.objectives.in_memory",
     "load": "equidiff.run.invariant_set",
+    "neuron": "equidiff.builtin.objectives.in_memory",
     "sample": "equidiff.run.sampling",
 }
 
@@ -54,7 +60,10 @@ __all__ = [
     "SamplingError",
     "ScalarTarget",
     "Solver",
+    "classifier",
+    "layer",
     "load",
+    "neuron",
     "sample",
 ]
 __version__ = "0.1.0"

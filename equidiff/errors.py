@@ -97,6 +97,27 @@ def unknown_name(what: str, given: str, known: Iterable[str], hint: str | None =
     return UnknownNameError(problem, given=given, expected=expected, similar=near, hint=hint)
 
 
+def check_one_of(name: str, given: object, allowed: Iterable[str]) -> None:
+    """Refuse a value that is not among those allowed.
+
+    Args:
+        name: of the setting.
+        given: its value.
+        allowed: the values that it may have.
+
+    Raises:
+        UsageError: it has another.
+    """
+    names = list(allowed)
+    if given not in names:
+        raise UsageError(
+            f"The value of {name} cannot be used.",
+            given=given,
+            expected=one_of(names),
+            similar=nearest(str(given), names),
+        )
+
+
 def one_of(names: Iterable[str]) -> str:
     """Text that lists the allowed names: "prior or query"; for three or more, "one of sgd, adam, shampoo"."""
     listed = list(names)

@@ -18,6 +18,7 @@ from equidiff.contracts.equation import Equation
 from equidiff.contracts.generator import Generator
 from equidiff.contracts.law import Law, Transitions
 from equidiff.contracts.objective import Objective
+from equidiff.contracts.objective_factory import ObjectiveFactory
 from equidiff.contracts.regularizer import Regularizer
 from equidiff.contracts.requests import (
     Candidates,
@@ -37,8 +38,8 @@ from equidiff.contracts.split_sampler import SplitSampler
 
 __all__ = [
     "Answer", "Attribution", "BuildContext", "Candidates", "Coroutine", "Equation", "Finding", "Generator",
-    "Gradient", "GradientAnswer", "Jacobian", "JacobianAnswer", "Law", "Objective", "PassRequest", "Reencode",
-    "Regularizer", "Request", "ResidualFunction", "SampleJacobian", "SampleJacobianAnswer", "SamplerRequest",
-    "ScalarTarget", "Solver", "Split", "SplitAnswer", "SplitSampler", "Step", "TailResidual", "Transitions", "Value",
-    "Weights",
+    "Gradient", "GradientAnswer", "Jacobian", "JacobianAnswer", "Law", "Objective", "ObjectiveFactory", "PassRequest",
+    "Reencode", "Regularizer", "Request", "ResidualFunction", "SampleJacobian", "SampleJacobianAnswer",
+    "SamplerRequest", "ScalarTarget", "Solver", "Split", "SplitAnswer", "SplitSampler", "Step", "TailResidual",
+    "Transitions", "Value", "Weights",
 ]  # fmt: skip

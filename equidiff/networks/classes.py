@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
-from equidiff.errors import UnknownNameError, unknown_name
+from equidiff.errors import UnknownNameError, UsageError, unknown_name
 from equidiff.networks.network import Network
 
 
-def find_class(network: Network, text: str, count: int) -> int:
+def find_class(network: Network, label: str | int, count: int) -> int:
     """Find the index of a class.
 
     Args:
         network: the network that has the class.
-        text: an index, or a name in any case, with blanks, hyphens or underscores between words.
+        label: an index, or a name in any case, with blanks, hyphens or underscores between words. Digits are an index
+            unless a class has that name.
         count: number of classes.
 
     Raises:
         UnknownNameError: no class has that name, or several have.
     """
-    if text.isdecimal():
-        if int(text) >= count:
+    text, wanted = str(label), fold(str(label))
+    named = isinstance(label, str) and any(wanted in names for names in network.names or ())
+    if not named and text.removeprefix("-").isdecimal():
+        if not 0 <= int(text) < count:
             raise UnknownNameError(
                 f"{network.name} has no class {text}.", given=text, expected=f"an index from 0 to {count - 1}"
             )
@@ -31,7 +36,6 @@ def find_class(network: Network, text: str, count: int) -> int:
             given=text,
             expected=f"an index from 0 to {count - 1}",
         )
-    wanted = fold(text)
     hits = [index for index, names in enumerate(network.names) if wanted in names]
     if not hits:
         raise unknown_name("class", text, (name for names in network.names for name in names))
@@ -44,6 +48,36 @@ def find_class(network: Network, text: str, count: int) -> int:
 def fold(name: str) -> str:
     """Convert a name to the form that is compared and shown: lower case, with hyphens between words."""
     return "-".join(name.casefold().replace("_", " ").replace("-", " ").split())
+
+
+def class_names(classes: Sequence[str] | Mapping[int, str]) -> tuple[tuple[str, ...], ...]:
+    """Names of each class by which `find_class` finds it, from one text each.
+
+    The first is the text itself, with the index where several classes have the same. A text with commas, as in
+    ImageNet's "tench, Tinca tinca", is several names.
+
+    Args:
+        classes: in order, or by index.
+
+    Raises:
+        UsageError: these are not names.
+    """
+    named = isinstance(classes, Mapping)
+    texts: list[str] = []
+    with suppress(KeyError, TypeError):
+        texts = [classes[index] for index in range(len(classes))]
+    if isinstance(classes, str) or not texts or not all(isinstance(text, str) and text.strip() for text in texts):
+        raise UsageError(
+            "These are not the names of classes.",
+            given=f"{type(classes).__name__}: {str(classes)[:40]}",
+            expected=f"a text for each class{', by its index from 0' if named else ', in the order of the outputs'}",
+        )
+    counts = Counter(texts)
+    shown = [text if counts[text] == 1 else f"{text} ({index})" for index, text in enumerate(texts)]
+    return tuple(
+        tuple(dict.fromkeys((first, fold(text), *map(fold, text.split(",")))))
+        for first, text in zip(shown, texts, strict=True)
+    )
 
 
 def imagenet_names(subset: str) -> tuple[tuple[str, ...], ...]:

@@ -38,6 +38,20 @@ def to_channels(
     )
 
 
+def cover(
+    samples: Float[Tensor, "batch channels height width"], size: tuple[int, int]
+) -> Float[Tensor, "batch channels new_height new_width"]:
+    """Resize images until they cover this height and width, then crop them at the centre; differentiable."""
+    height, width = samples.shape[-2:]
+    if (height, width) == size:
+        return samples
+    scale = max(size[0] / height, size[1] / width)
+    resized = (max(round(height * scale), size[0]), max(round(width * scale), size[1]))
+    samples = F.interpolate(samples, resized, mode="bicubic", antialias=True)
+    top, left = (resized[0] - size[0]) // 2, (resized[1] - size[1]) // 2
+    return samples[:, :, top : top + size[0], left : left + size[1]]
+
+
 def prepare_grey(
     samples: Float[Tensor, "batch channels height width"], size: int
 ) -> Float[Tensor, "batch 1 size size"]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import final
+from typing import Any, final
 
 import torch
 from PIL.Image import Image
@@ -21,7 +21,7 @@ class Network:
     Attributes:
         module: maps prepared inputs to logits `[batch, outputs]`; one output is one logit, for the last class. Its
             parameters do not require gradients.
-        name: "fashion", "circles", or timm's name.
+        name: "fashion", "circles", timm's name, or that of the module's class.
         device: device of the module and of prepared images.
         sample_shape: shape of a sample at the network's own size, e.g. `(3, 224, 224)`.
         prepare: maps samples `[batch, channels, height, width]` of any size, nominally in [0, 1] (or points
@@ -46,6 +46,12 @@ class Network:
     def classes(self) -> tuple[str, ...] | None:
         """One name for each class, as shown in results; None if the classes have no known names."""
         return None if self.names is None else tuple(names[0] for names in self.names)
+
+    def logits(self, inputs: Tensor) -> Any:
+        """The module's output for prepared inputs; of an output with several parts, the one named `logits`."""
+        output = self.module(inputs)
+        part = output.get("logits") if isinstance(output, Mapping) else getattr(output, "logits", None)
+        return output if part is None else part
 
     def probe(self, count: int) -> Tensor:
         """Prepare `count` grey samples, to find out shapes."""

@@ -63,6 +63,13 @@ class Units:
             return positions.amax(dim=1, keepdim=True)
         return positions[:, :1] if self.reduction == "cls" else positions
 
+    def read_all(self, inputs: Tensor) -> Tensor:
+        """Read every unit for prepared inputs: `[batch, units]`, or `[batch, units * positions]` if all are kept."""
+        if self.reduction == "all":
+            output = self.tap.read(inputs)
+            return output.movedim(self.axis, 1).flatten(1)
+        return self.read_every(inputs)
+
     def read_every(self, inputs: Tensor) -> Tensor:
         """Read every unit for prepared inputs: `[batch, units]`.
 

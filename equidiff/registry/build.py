@@ -5,7 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from equidiff.contracts import Attribution, BuildContext, Generator, Law, Objective, Regularizer, Solver
+from equidiff.contracts import (
+    Attribution,
+    BuildContext,
+    Generator,
+    Law,
+    Objective,
+    ObjectiveFactory,
+    Regularizer,
+    Solver,
+)
 from equidiff.errors import EquiDiffError, PluginError
 from equidiff.registry.manager import Offer, Plugins
 from equidiff.registry.options import check_argument, read_options
@@ -27,7 +36,8 @@ class Built:
 
     Attributes:
         component: the component itself.
-        spec: its spec in canonical form; for an object given in Python, its type's name in angle brackets.
+        spec: its spec in canonical form; for an object given in Python, its type or its factory's spec, in angle
+            brackets.
         options: every option with its value, defaults included.
         offers: the offers of plugins that it was built from.
     """
@@ -44,6 +54,8 @@ def build(plugins: Plugins, kind: str, what: str | Any, context: BuildContext) -
     Raises:
         EquiDiffError: the spec is malformed or names no known component, or the factory refuses it.
     """
+    if kind == "objective" and isinstance(what, ObjectiveFactory):
+        return Built(what.build(context), what.spec, dict(what.options))
     if isinstance(what, CONTRACTS[kind]):
         return Built(what, f"<{type(what).__module__}.{type(what).__qualname__}>", {})
     if not isinstance(what, str):

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from equidiff.contracts import Generator, Law, Objective, Regularizer, Solver
+from equidiff.contracts import Generator, Law, Objective, ObjectiveFactory, Regularizer, Solver
 from equidiff.errors import EquiDiffError, first_line
 from equidiff.folders.status import RUNNING
 from equidiff.registry.manager import Plugins
@@ -70,7 +70,7 @@ class _Memory:
 
 def sample(
     generator: str | Generator = "toy",
-    objective: str | Objective = "neuron:17",
+    objective: str | Objective | ObjectiveFactory = "neuron:17",
     regularizer: str | Regularizer | None = None,
     solver: str | Solver = "auto",
     *,
@@ -92,7 +92,8 @@ def sample(
 
     Args:
         generator: a spec string such as "toy:fashion", or a Generator.
-        objective: a spec string such as "neuron:block3.17", or an Objective.
+        objective: a spec string such as "neuron:block3.17"; a network in memory, as in `equidiff.classifier(module,
+            "zebra", ...)`; or an Objective.
         regularizer: a spec string or a Regularizer; "lowpass" for images and "none" for points when None.
         solver: a spec string or a Solver.
         query: an index into the generator's own queries, an image or its path, or one sample as a tensor or a numpy

@@ -6,10 +6,10 @@ import math
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from equidiff.errors import UsageError, nearest, one_of
+from equidiff.errors import UsageError, check_one_of
 
 if TYPE_CHECKING:
-    from equidiff.contracts import Generator, Law, Objective, Regularizer, Solver
+    from equidiff.contracts import Generator, Law, Objective, ObjectiveFactory, Regularizer, Solver
     from equidiff.run.info import RunInfo
 
 STARTS = ("prior", "query")
@@ -21,7 +21,7 @@ class Settings:
     """The settings of a run; `equidiff.sample` describes each field."""
 
     generator: str | Generator = "toy"
-    objective: str | Objective = "neuron:17"
+    objective: str | Objective | ObjectiveFactory = "neuron:17"
     regularizer: str | Regularizer | None = None
     solver: str | Solver = "auto"
     query: Any = None
@@ -46,8 +46,8 @@ class Settings:
         ):
             if not good:
                 raise UsageError(f"The value of {name} cannot be used.", given=getattr(self, name), expected=expected)
-        _check_one_of("dtype", self.dtype, DTYPES)
-        _check_one_of("start", self.start, STARTS)
+        check_one_of("dtype", self.dtype, DTYPES)
+        check_one_of("start", self.start, STARTS)
 
     @classmethod
     def of(cls, info: RunInfo) -> Settings:
@@ -55,13 +55,3 @@ class Settings:
         names = {field.name for field in fields(cls)} - {"query", "start"}
         recorded: dict[str, Any] = {name: value for name, value in info.settings.items() if name in names}
         return cls(**recorded | {"target": info.target.values, "samples": info.counts.asked})
-
-
-def _check_one_of(name: str, given: str, allowed: tuple[str, ...]) -> None:
-    if given not in allowed:
-        raise UsageError(
-            f"The value of {name} cannot be used.",
-            given=given,
-            expected=one_of(allowed),
-            similar=nearest(given, allowed),
-        )

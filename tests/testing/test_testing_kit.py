@@ -259,8 +259,12 @@ def test_builtin_objectives_of_the_plane_keep_their_contract(spec):
 
 
 @pytest.mark.parametrize(
-    "spec", ["neuron:17", "neuron:block2.5,positions=all", "classifier:bag", "classifier", "neuron:3 + 0.5*neuron:5"]
-)
+    "spec",
+    [
+        "neuron:17", "neuron:block2.5,positions=all", "layer:head", "layer:block1,positions=max", "classifier:bag",
+        "classifier", "neuron:3 + 0.5*neuron:5",
+    ],
+)  # fmt: skip
 def test_builtin_objectives_of_garments_keep_their_contract(spec):
     source = built("generator", "toy:fashion", "toy:fashion")
     with torch.no_grad():

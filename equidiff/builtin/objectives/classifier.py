@@ -35,10 +35,22 @@ def build(argument: str | None, options: ClassifierOptions, context: BuildContex
     network = load_network(
         options.model, options.checkpoint, context, mean=options.mean, std=options.std, pad=options.pad
     )
-    outputs = _outputs(network)
-    count = max(outputs, 2)  # a single logit distinguishes two classes
-    chosen = None if argument is None else find_class(network, argument, count)
-    output = options.output or ("logit" if chosen is None else "probability")
+    outputs = count_logits(network)
+    chosen = None if argument is None else find_class(network, argument, count_classes(outputs))
+    return classify(network, outputs, chosen, options.output)
+
+
+def classify(network: Network, outputs: int, chosen: int | None, output: str | None) -> Classifier | Distribution:
+    """Make the objective of one class, or of all.
+
+    Args:
+        network: the classifier.
+        outputs: number of its logits.
+        chosen: index of the class; all classes when None.
+        output: "probability" (default for one class), "logit" (default for all) or, for all, "distribution".
+    """
+    count = count_classes(outputs)
+    output = output or ("logit" if chosen is None else "probability")
     unit = "logit" if output == "logit" else "probability"
     names = network.classes or tuple(map(str, range(count)))
     if chosen is not None:
@@ -79,7 +91,7 @@ class Classifier(Objective):
         return [self._network.module]
 
     def _read(self, inputs: Tensor) -> Measurements:
-        logits = self._network.module(inputs)
+        logits = self._network.logits(inputs)
         binary = logits.shape[1] == 1
         if self.unit == "probability":
             values = torch.cat([-logits, logits], dim=1).sigmoid() if binary else logits.softmax(dim=1)
@@ -90,9 +102,19 @@ class Classifier(Objective):
         return values if self._chosen is None else values[:, self._chosen : self._chosen + 1]
 
 
+def count_classes(outputs: int) -> int:
+    """Number of classes that this many logits distinguish: a single logit distinguishes two."""
+    return max(outputs, 2)
+
+
 @torch.no_grad()
-def _outputs(network: Network) -> int:
-    output = network.module(network.probe(1))
+def count_logits(network: Network) -> int:
+    """Number of a classifier's logits, by a pass of a grey sample.
+
+    Raises:
+        UnsupportedError: the network is not a classifier.
+    """
+    output = network.logits(network.probe(1))
     # timm's feature extractors have 0 classes
     if getattr(network.module, "num_classes", None) == 0 or not isinstance(output, Tensor) or output.ndim != 2:
         shape = f"shape {tuple(output.shape)}" if isinstance(output, Tensor) else type(output).__name__

@@ -81,6 +81,20 @@ OBJECTIVES = [
         },
     ),
     Descriptor(
+        "layer",
+        "equidiff.builtin.objectives.layer:build",
+        "All units of a layer at once: its features, or the channels of its feature map or token sequence.",
+        argument="LAYER, e.g. block3",
+        options=NeuronOptions,
+        examples=("layer:pool", "layer:block1,positions=max", "layer:fc,model=resnet50"),
+        synonyms={
+            **dict.fromkeys(("layer", "module", "block", "name", "target"), ":{value}"),
+            **dict.fromkeys(("position", "spatial", "reduce", "reduction"), "positions"),
+            "token": "tokens",
+            **NETWORK_SYNONYMS,
+        },
+    ),
+    Descriptor(
         "classifier",
         "equidiff.builtin.objectives.classifier:build",
         "The probability or logit of a class; without a class, all logits or the distribution over all classes.",

@@ -35,11 +35,20 @@ def build(argument: str | None, options: NeuronOptions, context: BuildContext) -
     )
     given = {name: getattr(options, name) for name in ("positions", "tokens") if name in options.model_fields_set}
     units = Units.at(network, layer, **given)
+    check_index(units, index)
+    return Neuron(units, index)
+
+
+def check_index(units: Units, index: int) -> None:
+    """Refuse the index of a unit that a layer does not have.
+
+    Raises:
+        UnknownNameError: the layer does not have it.
+    """
     if not 0 <= index < units.count:
         raise UnknownNameError(
-            f"{units.tap.name} has no unit {index}.", given=argument, expected=f"an index from 0 to {units.count - 1}"
+            f"{units.tap.name} has no unit {index}.", given=index, expected=f"an index from 0 to {units.count - 1}"
         )
-    return Neuron(units, index)
 
 
 @final
@@ -56,7 +65,7 @@ class Neuron(Objective):
     def __init__(self, units: Units, index: int) -> None:
         self._units = units
         self._index = index
-        self.names = _names(units, index)
+        self.names = name_unit(units, index)
 
     def measure(self, samples: Samples) -> Measurements:
         return self._units.read_one(self._units.tap.network.prepare(samples), self._index)
@@ -88,7 +97,8 @@ def _likely(argument: str | None) -> str:
     return f"{argument.strip('.')}.0" if argument and argument.strip(".") else "17"
 
 
-def _names(units: Units, index: int) -> tuple[str, ...]:
+def name_unit(units: Units, index: int) -> tuple[str, ...]:
+    """Names of a unit's outputs: its own, or one for each position that is kept."""
     name = f"{units.tap.name}.{index}"
     if units.reduction != "all" or not units.position_shape:
         return (name,)
