@@ -15,6 +15,7 @@ from equidiff.registry.manager import Plugins
 from equidiff.run.execute import Observer, execute
 from equidiff.run.folder import stack_rows, summarize
 from equidiff.run.invariant_set import InvariantSet
+from equidiff.run.progress import ProgressBar, is_watched
 from equidiff.run.record import Record
 from equidiff.run.session import Session, prepare
 from equidiff.run.settings import Settings
@@ -87,6 +88,7 @@ def sample(
     law: str | Law = "solve",
     plugins: Plugins | None = None,
     observer: Observer | None = None,
+    progress: bool | None = None,
 ) -> InvariantSet:
     """Sample the invariant set of a query.
 
@@ -113,6 +115,7 @@ def sample(
             spec string or a Law. What its moves cost is not held against the budget.
         plugins: where spec strings are looked up; the installed plugins when None.
         observer: is told of each step and each finished sample.
+        progress: show a bar; by default where stderr is a terminal, and in notebooks.
 
     Returns:
         The set; samples that did not converge are among its records, never among its members. Where Ctrl-C interrupts
@@ -132,7 +135,7 @@ def sample(
         warnings.warn(session.inversion.warning, stacklevel=2)
     memory = _Memory()
     try:
-        execute(session, memory, range(samples), observer)
+        _execute(session, memory, observer, is_watched() if progress is None else progress)
     except KeyboardInterrupt:
         if not memory.kept:
             raise
@@ -145,6 +148,15 @@ def sample(
         problem = f"Sampling ended early: {type(error).__name__}: {first_line(error)}"
         raise SamplingError(problem, memory.found(session)) from error
     return memory.found(session)
+
+
+def _execute(session: Session, memory: _Memory, observer: Observer | None, progress: bool) -> None:
+    samples = session.settings.samples
+    if not progress:
+        execute(session, memory, range(samples), observer)
+        return
+    with ProgressBar(samples, session.tolerance, observer) as bar:
+        execute(session, memory, range(samples), bar)
 
 
 def _finished(found: InvariantSet) -> str:
