@@ -76,8 +76,25 @@ def test_members_lie_on_the_level_curve(plane):
     axes = figure.axes[0]
     members = next(each for each in axes.collections if each.get_label() == "members").get_offsets()
     np.testing.assert_allclose(members, opened(plane).found.samples, atol=1e-6)
-    assert axes.get_xlabel().startswith("first coordinate")
+    assert axes.get_xlabel() == "first coordinate"
     assert figure.axes[1].get_ylabel() == "probability"
+
+
+def test_the_contour_plot_shows_the_tolerance(plane):
+    source = opened(plane)
+    target, tolerance = float(source.found.target), source.found.info.tolerance
+    assert tolerance > 0
+    exact, allowed = [
+        each for each in FIGURES["level-curves"].draw(source).axes[0].collections if "Contour" in str(each)
+    ]
+    reach = [target - tolerance**0.5, target + tolerance**0.5]
+    for curve, levels in ((exact, [target]), (allowed, reach)):
+        np.testing.assert_allclose(curve.levels, levels)
+        for path, level in zip(curve.get_paths(), levels, strict=True):
+            points = torch.tensor(path.vertices, dtype=torch.float32)
+            if len(points):
+                measured = source.parts.problem.objective.measure(points)[:, 0]
+                np.testing.assert_allclose(measured, level, atol=1e-3)
 
 
 def test_one_output_is_a_distribution_about_the_target():
@@ -119,7 +136,7 @@ def test_the_grid_shows_members_alone():
     for shown, sample in zip(members, found.samples, strict=True):
         np.testing.assert_array_equal(shown, (sample[0] * 255).round())
     assert [axes.get_xlabel() for axes in figure.axes][:3] == ["query: 0.500", "0.500", "0.510"]
-    assert figure.get_supxlabel() == "Not shown: 3 that did not reach the target."
+    assert figure.texts[-1].get_text() == "Not shown: 3 that did not reach the target."
 
 
 def log_power(image):

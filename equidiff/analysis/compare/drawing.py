@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image
 from torch import Tensor
 
 from equidiff.analysis.compare.freedom import LATENT
+from equidiff.analysis.figures.colours import Scale
+from equidiff.analysis.figures.layout import EDGE, Sheet, fold, lines_height, text_width
 from equidiff.images.convert import to_image
 
 if TYPE_CHECKING:
@@ -22,13 +22,17 @@ if TYPE_CHECKING:
     from equidiff.analysis.compare.freedom import Freedom
 
 MEMBERS = 6  # shown in a row
-COLUMNS = 6  # of freedom.png
-CELL = 1.25  # inches
-SIGNED, UNSIGNED = "PuOr_r", "cividis"
-EXTREME = 99.5  # the percentile of a row's values that has the strongest colour
+COLUMNS = 4  # of freedom.png
+MAP, PIXELS = 1.25, 1.6  # inches: the longer side of a panel of compare.png and of freedom.png
+GAP = 0.14
+LABEL = 1.4  # inches for the name of a method
+BAR = 0.85  # inches for a colour bar and its numbers
+NARROWEST = 4.6
+TITLE, SMALL, TICKS = 10, 8.5, 7.5  # points
+DPI = 120
 
 
-def draw_maps(subject: Subject, maps: Mapping[str, Mapping[str, Tensor]], scalar: Mapping[str, Any]) -> Image.Image:
+def plot_maps(subject: Subject, maps: Mapping[str, Mapping[str, Tensor]], scalar: Mapping[str, Any]) -> Figure:
     """Draw the query and some members, and a row of maps for each method.
 
     Args:
@@ -41,114 +45,125 @@ def draw_maps(subject: Subject, maps: Mapping[str, Mapping[str, Tensor]], scalar
     values = [scalar["members"][place] for place in shown]
     if subject.query:
         titles, values = ["query", *titles], [scalar["query"], *values]
-    figure, axes = _panels(len(maps) + 1, len(titles), CELL * len(titles) + 3.2)
-    title = f"Attribution of {scalar['name']} ({scalar['unit']})"
-    _title(figure, title, "each row has its own scale; the numbers are the measurement")
-    for axis, label, value, sample in zip(axes[0], titles, values, subject.samples, strict=False):
-        _show_sample(axis, sample)
-        axis.set_title(f"{label}\n{value:.3g}", fontsize=9)
-    for row, (spec, own) in zip(axes[1:], maps.items(), strict=True):
-        images = [*own.get("query", ()), *(own["members"][place] for place in shown)]
-        _row(figure, row, spec, [image.numpy() for image in images])
-    return _render(figure)
+    size = _panel(subject.samples, MAP)
+    labels = {spec: fold(spec, LABEL, SMALL) for spec in maps}
+    left = 2 * EDGE + max(text_width(label, SMALL) for label in labels.values())
+    width = max(left + len(titles) * (size[0] + GAP) + BAR, NARROWEST)
+    rows = {spec: [*own.get("query", ()), *(own["members"][place] for place in shown)] for spec, own in maps.items()}
+    scales = {spec: Scale.of([image.numpy() for image in images]) for spec, images in rows.items()}
+    title = fold(f"Attribution of {scalar['name']} ({scalar['unit']})", width - 2 * EDGE, TITLE)
+    note = fold(_legend(scales.values()), width - 2 * EDGE, SMALL)
+    top = 2 * EDGE + lines_height(title, TITLE) + lines_height(note, SMALL) + lines_height("\n", SMALL) + EDGE
+    sheet = Sheet(width, top + (len(maps) + 1) * (size[1] + GAP), DPI)
+    _write_title(sheet, title, note)
+    for axes, name, value, sample in zip(
+        sheet.row(left, top, len(titles), size, GAP), titles, values, subject.samples, strict=False
+    ):
+        _show_sample(axes, sample)
+        axes.set_title(f"{name}\n{value:.3g}", fontsize=SMALL, pad=3)
+    for place, (spec, images) in enumerate(rows.items(), start=1):
+        here = top + place * (size[1] + GAP)
+        panels = sheet.row(left, here, len(images), size, GAP)
+        shades = [_show_map(axes, each.numpy(), scales[spec]) for axes, each in zip(panels, images, strict=True)]
+        bar = sheet.axes(left + len(images) * (size[0] + GAP), here + 0.05 * size[1], 0.1, 0.9 * size[1])
+        _draw_bar(sheet, bar, shades[-1], "vertical")
+        panels[0].set_ylabel(labels[spec], fontsize=SMALL, rotation=0, ha="right", va="center", labelpad=6)
+    return sheet.figure
 
 
-def draw_freedom(
+def plot_freedom(
     subject: Subject,
     freedom: Freedom,
     maps: Mapping[str, Mapping[str, Tensor]],
     scores: Mapping[str, float | None],
-) -> Image.Image:
+) -> Figure:
     """Draw the freedom of each pixel near the query, beside its importance to each method.
 
     Args:
         subject: the measurement and the samples; has a query.
         freedom: freedom of the pixels near the query.
-        maps: as for `draw_maps`.
+        maps: as for `plot_maps`.
         scores: by spec, the area under the ROC curve.
     """
-    columns = min(COLUMNS, max(4, len(maps)))
-    figure, axes = _panels(1 + math.ceil(len(maps) / columns), columns, 1.7 * columns + 0.4, 2.1)
+    size = _panel(subject.samples, PIXELS)
+    width = 2 * EDGE + COLUMNS * (size[0] + 2 * GAP) - 2 * GAP + 0.2
+    names = {spec: fold(spec, size[0], SMALL) for spec in maps}
     how = "started near the query" if freedom.measure == LATENT else "that happen to be nearest by pixels"
-    _title(
-        figure,
-        "Pixels the set leaves free, and pixels that methods call important",
-        f"distance from the query (root mean square, pixels go from 0 to 1) of {len(freedom.members)} members {how}\n"
-        "AUC: where prior samples differ, importance ranks the pixels that the set leaves as they are; 0.5 is chance",
+    title = fold("Pixels the set leaves free, and pixels that methods call important", width - 2 * EDGE, TITLE)
+    note = fold(
+        f"Freedom: distance from the query (root mean square, pixels go from 0 to 1) of {len(freedom.members)} members "
+        f"{how}; relative: over that of prior samples, where those differ.\n"
+        "Below, brighter: more important to the method. AUC: where prior samples differ, importance ranks the pixels "
+        "that the set leaves as they are; 0.5 is chance.",
+        width - 2 * EDGE,
+        SMALL,
     )
-    _show_sample(axes[0, 0], subject.samples[0])
-    axes[0, 0].set_title("query", fontsize=9)
-    seen = np.where(freedom.seen.numpy(), freedom.relative.numpy(), np.nan)
-    for axis, title, image in (
-        (axes[0, 1], "freedom", freedom.freedom.numpy()),
-        (axes[0, 2], "prior samples", freedom.prior.numpy()),
-        (axes[0, 3], "freedom, relative", seen),
-    ):
-        axis.set_title(title, fontsize=9)
-        shades = axis.imshow(image, cmap=UNSIGNED, vmin=0, vmax=np.nanpercentile(image, EXTREME))
-        # below the panel: beside it, it would push the columns apart
-        bar = figure.colorbar(shades, cax=axis.inset_axes((0, -0.09, 1, 0.05)), orientation="horizontal")
-        bar.ax.tick_params(labelsize=7)
-        bar.ax.locator_params(nbins=4)
-    for axis, (spec, own) in zip(axes[1:].flat, maps.items(), strict=False):
+    name_room = [lines_height(name, SMALL) for name in names.values()]
+    method_top = max(name_room) + lines_height("AUC", SMALL) + EDGE
+    first = 2 * EDGE + lines_height(title, TITLE) + lines_height(note, SMALL) + EDGE + lines_height("query", SMALL)
+    second = first + size[1] + 0.5 + method_top  # below the colour bars
+    step = size[1] + method_top + 2 * GAP
+    sheet = Sheet(width, second + math.ceil(len(maps) / COLUMNS) * step - method_top, DPI)
+    _write_title(sheet, title, note)
+    _draw_measured(sheet, first, size, subject.samples[0], freedom)
+    for place, (spec, own) in enumerate(maps.items()):
+        row, column = divmod(place, COLUMNS)
+        (axes,) = sheet.row(EDGE + column * (size[0] + 2 * GAP), second + row * step, 1, size, 0)
         image = own["query"][0].abs().numpy()
-        axis.imshow(image, cmap=UNSIGNED, vmin=0, vmax=_extreme([image]))
+        _show_map(axes, image, Scale.of([image], signed=False))
         score = scores[spec]
-        axis.set_title(f"{_wrapped(spec, 20)}\n" + ("no AUC" if score is None else f"AUC {score:.2f}"), fontsize=8)
-    for axis in axes.flat:
-        axis.set_axis_off()
-    return _render(figure)
+        found = "no AUC" if score is None else f"AUC {score:.2f}"
+        axes.set_title(f"{names[spec]}\n{found}", fontsize=SMALL, pad=3)
+    return sheet.figure
 
 
-def _panels(rows: int, columns: int, width: float, height: float = CELL * 1.06) -> tuple[Figure, np.ndarray]:
-    # the object API: pyplot would keep state and may want a display
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, rows * height + 0.9), dpi=120, layout="constrained")
-    return figure, figure.subplots(rows, columns, squeeze=False)
-
-
-def _title(figure: Figure, title: str, subtitle: str) -> None:
-    figure.suptitle(f"{title}\n{subtitle}", fontsize=9, x=0.01, ha="left")
-
-
-def _show_sample(axis: Axes, sample: Tensor) -> None:
-    axis.imshow(np.asarray(to_image(sample)), cmap="gray", vmin=0, vmax=255)
-    axis.set(xticks=[], yticks=[])
+def _draw_measured(sheet: Sheet, top: float, size: tuple[float, float], query: Tensor, freedom: Freedom) -> None:
+    """Draw the query, and the distances from it with their colour bars."""
+    panels = sheet.row(EDGE, top, COLUMNS, size, 2 * GAP)
+    _show_sample(panels[0], query)
+    panels[0].set_title("query", fontsize=SMALL, pad=3)
+    seen = np.where(freedom.seen.numpy(), freedom.relative.numpy(), np.nan)
+    images = {"freedom": freedom.freedom.numpy(), "prior samples": freedom.prior.numpy(), "freedom, relative": seen}
+    for place, (axes, (name, image)) in enumerate(zip(panels[1:], images.items(), strict=True), start=1):
+        shades = _show_map(axes, image, Scale.of([image], signed=False))
+        axes.set_title(name, fontsize=SMALL, pad=3)
+        below = sheet.axes(EDGE + place * (size[0] + 2 * GAP), top + size[1] + 0.08, size[0], 0.08)
+        _draw_bar(sheet, below, shades, "horizontal")
 
 
-def _row(figure: Figure, axes: Sequence[Axes], spec: str, images: Sequence[np.ndarray]) -> None:
-    """Draw one method's maps: violet to orange through white if they have both signs, else dark to bright."""
-    extreme = _extreme(images)
-    signed = any(image.min() < 0 for image in images)
-    style: dict[str, Any] = {"cmap": SIGNED if signed else UNSIGNED, "vmin": -extreme if signed else 0, "vmax": extreme}
-    shades = [axis.imshow(image, **style) for axis, image in zip(axes, images, strict=True)]
-    for axis in axes:
-        axis.set(xticks=[], yticks=[])
-    axes[0].set_ylabel(_wrapped(spec, 18), fontsize=8, rotation=0, ha="right", va="center")
-    # outside the last panel, which it must not push aside
-    bar = figure.colorbar(shades[-1], cax=axes[-1].inset_axes((1.06, 0.06, 0.07, 0.88)))
-    bar.ax.tick_params(labelsize=7)
-    bar.ax.locator_params(nbins=4)
+def _legend(scales: Iterable[Scale]) -> str:
+    meanings = sorted({scale.legend for scale in scales}, reverse=True)
+    return " ".join([*meanings, "Each row has a scale of its own. The numbers are the measurement."])
 
 
-def _extreme(images: Sequence[np.ndarray]) -> float:
-    return float(np.percentile(np.abs(np.stack(images)), EXTREME)) or 1.0
+def _panel(samples: Tensor, side: float) -> tuple[float, float]:
+    """Width and height of a panel in the shape of the samples."""
+    height, width = samples.shape[2:]
+    return side * width / max(height, width), side * height / max(height, width)
 
 
-def _wrapped(text: str, width: int) -> str:
-    """Break a spec into lines after commas, colons and underscores."""
-    lines = [""]
-    for part in re.findall(r"[^,:_]*[,:_]?", text):
-        if lines[-1] and len(lines[-1]) + len(part) > width:
-            lines.append("")
-        lines[-1] += part
-    return "\n".join(lines)
+def _write_title(sheet: Sheet, title: str, note: str) -> None:
+    sheet.text(EDGE, EDGE, title, TITLE)
+    sheet.text(EDGE, EDGE + lines_height(title, TITLE), note, SMALL, "dimgrey")
 
 
-def _render(figure: Figure) -> Image.Image:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
+def _show_sample(axes: Axes, sample: Tensor) -> None:
+    axes.imshow(np.asarray(to_image(sample)), cmap="gray", vmin=0, vmax=255)
+    axes.set(xticks=[], yticks=[])
 
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+
+def _show_map(axes: Axes, image: np.ndarray, scale: Scale) -> Any:
+    axes.set(xticks=[], yticks=[])
+    return axes.imshow(image, cmap=scale.colours, vmin=scale.low, vmax=scale.high)
+
+
+def _draw_bar(sheet: Sheet, axes: Axes, shades: Any, orientation: str) -> None:
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+    wide = axes.get_window_extent().width > PIXELS * DPI / 2
+    bar = sheet.figure.colorbar(shades, cax=axes, orientation=orientation)
+    bar.locator = MaxNLocator(4 if wide or orientation == "vertical" else 2)
+    # matplotlib would write a common factor, such as 1e-5, over the maps
+    bar.formatter = FuncFormatter(lambda value, _: f"{value:.3g}")
+    bar.update_ticks()
+    bar.ax.tick_params(labelsize=TICKS)

@@ -11,13 +11,22 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from equidiff.analysis.figures.captions import tolerated_deviation
+from equidiff.analysis.figures.colours import UNSIGNED
+from equidiff.analysis.figures.layout import EDGE, Sheet, fold, lines_height, render
+from equidiff.images.canvas import ACCENT
+
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from equidiff.run.invariant_set import InvariantSet
 
 RESOLUTION = 240
 CHUNK = 4096
+PLOT, LEFT, RIGHT = 4.7, 0.85, 1.0  # inches: the plane, and room on both sides
+LABELS, LEGEND = 0.55, 0.6  # inches below the plane
+TITLE, SMALL = 13, 10  # points
 Measure = Callable[[Tensor], Tensor]
 
 
@@ -40,11 +49,7 @@ def draw_contour_plot(
     found: InvariantSet, measure: Measure, titles: tuple[str, str], note: str, highlight: Highlight | None = None
 ) -> Image.Image:
     """Draw the contour plot as an image; see `plot_contours`."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    canvas = FigureCanvasAgg(plot_contours(found, measure, titles, note, highlight))
-    canvas.draw()
-    return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+    return render(plot_contours(found, measure, titles, note, highlight))
 
 
 def plot_contours(
@@ -63,30 +68,61 @@ def plot_contours(
         note: a note below it.
         highlight: points that stand out.
     """
-    # the object API: pyplot would keep state and may want a display
-    from matplotlib.figure import Figure
-
     x, y, values = _evaluate_plane(found, measure)
-    figure = Figure(figsize=(6.4, 5.8), dpi=150, layout="constrained")
-    axes = figure.add_subplot(xlabel=note, aspect="equal")
-    axes.set_title(titles[0], fontsize=13, loc="left", pad=22)
-    axes.text(0, 1.02, titles[1], fontsize=10, color="dimgrey", transform=axes.transAxes)
+    width = LEFT + PLOT + RIGHT
+    title, subtitle, note = (
+        fold(text, width - 2 * EDGE, points)
+        for text, points in zip((*titles, note), (TITLE, SMALL, SMALL), strict=True)
+    )
+    below = EDGE + lines_height(title, TITLE)
+    top = below + lines_height(subtitle, SMALL) + EDGE
+    bottom = top + PLOT + LABELS
+    legend = bottom + lines_height(note, SMALL) + EDGE * bool(note)
+    sheet = Sheet(width, legend + LEGEND, dpi=150)
+    figure = sheet.figure
+    sheet.text(EDGE, EDGE, title, TITLE)
+    sheet.text(EDGE, below, subtitle, SMALL, "dimgrey")
+    sheet.text(EDGE, bottom, note, SMALL, "dimgrey")
+    axes = sheet.axes(LEFT, top, PLOT, PLOT)
+    axes.set(xlabel="first coordinate", ylabel="second coordinate")
+    axes.locator_params(nbins=7)
     target = found.info.target
     single = len(target.values) == 1
-    shades = axes.pcolormesh(x, y, values, cmap="cividis", rasterized=True)
-    figure.colorbar(shades, label=target.unit if single else f"distance to the target ({target.unit})", shrink=0.8)
+    shades = axes.pcolormesh(x, y, values, cmap=UNSIGNED, rasterized=True)
+    bar = sheet.axes(LEFT + PLOT + 0.2, top + 0.1 * PLOT, 0.18, 0.8 * PLOT)
+    figure.colorbar(shades, cax=bar, label=target.unit if single else f"distance to the target ({target.unit})")
     if single and values.min() < target.values[0] < values.max():
-        axes.contour(x, y, values, levels=target.values, colors="white", linewidths=1.2)
+        _draw_curves(axes, (x, y, values), target.values[0], tolerated_deviation(found))
     members = found.samples.numpy()
-    axes.scatter(members[:, 0], members[:, 1], s=26, c="#c2410c", edgecolors="white", linewidths=0.7, label="members")
+    axes.scatter(members[:, 0], members[:, 1], s=26, c=ACCENT, edgecolors="white", linewidths=0.7, label="members")
     if highlight is not None:
         style = {"color": "#56b4e9", "marker": "o", "ms": 5.5, "mec": "black", "mew": 0.7, "lw": 1.6 * highlight.joined}
         axes.plot(*highlight.points.T.numpy(), **style, label=highlight.name, zorder=3)
     if found.query is not None:
         style = {"marker": "*", "s": 230, "c": "white", "edgecolors": "black", "linewidths": 0.9}
         axes.scatter(*found.query[0].tolist(), **style, label="query", zorder=3)
-    axes.legend(loc="upper right", fontsize=9)
+    # below the plot: inside, it would hide members sooner or later
+    place = (EDGE / width, 1 - legend / sheet.height)
+    style = {"ncols": 3, "fontsize": SMALL, "frameon": False, "borderaxespad": 0, "borderpad": 0}
+    figure.legend(loc="upper left", bbox_to_anchor=place, **style)
     return figure
+
+
+def _draw_curves(
+    axes: Axes, plane: tuple[np.ndarray, np.ndarray, np.ndarray], target: float, reach: float | None
+) -> None:
+    """Draw the level curve of the target and, dotted, those of the values that the tolerance just allows."""
+    from matplotlib.patheffects import withStroke
+
+    # black around white is seen on every colour of the map
+    lines = [("-", 1.4, [target], "level curve of the target")]
+    if reach is not None:
+        lines.append((":", 1.2, [target - reach, target + reach], "as far as the tolerance allows"))
+    for style, width, levels, label in lines:
+        curve = axes.contour(*plane, levels=levels, colors="white", linewidths=width, linestyles=style)
+        curve.set_path_effects([withStroke(linewidth=width + 1.2, foreground="black")])
+        effects = [withStroke(linewidth=width + 1.2, foreground="black")]
+        axes.plot([], [], color="white", lw=width, ls=style, label=label, path_effects=effects)
 
 
 @torch.no_grad()

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from equidiff.analysis.figures.captions import format_values, shown_value
+from equidiff.analysis.figures.colours import Scale, is_signed
 from equidiff.analysis.report.data_uris import heat_uri, large_uri, small_maps, thumbnail_uri
 from equidiff.analysis.report.results import Method
 from equidiff.analysis.report.sort_keys import SortKey
@@ -21,7 +22,6 @@ from equidiff.run.invariant_set import InvariantSet
 from equidiff.run.record import Record
 
 SPECTRUM_COLOURS = "viridis"
-SIGNED, UNSIGNED = "PuOr", "magma"
 PIXELATED = 128  # smaller images are enlarged without smoothing
 MOST_OUTPUTS = 12  # outputs shown of a measurement
 
@@ -108,6 +108,16 @@ class CardRenderer:
             show(min(position + 1, len(self.found)), "spectra")
 
     @cached_property
+    def _signed(self) -> dict[str, bool]:
+        """By method, True if any of its maps has a negative value: its maps then share one meaning of colours."""
+        return {
+            method.spec: is_signed(
+                [each.float().numpy() for each in (*method.members.values(), *_existing(method.query))]
+            )
+            for method in self.methods
+        }
+
+    @cached_property
     def _range(self) -> tuple[float, float]:
         """Range of log power over all spectra, so that they can be compared."""
         return min(float(each.min()) for each in self._spectra), max(float(each.max()) for each in self._spectra)
@@ -137,18 +147,20 @@ class CardRenderer:
             {"method": method.spec, "picture": image, "about": about}
             for method, values in zip(self.methods, maps, strict=True)
             if values is not None
-            for image, about in [_attribution(values)]
+            for image, about in [_attribution(values, self._signed[method.spec])]
         ]
         return {"spectrum": heat_uri(self._spectra[position], *self._range, SPECTRUM_COLOURS), "maps": drawn}
 
 
-def _attribution(values: Tensor) -> tuple[str, str]:
+def _existing(maps: Tensor | None) -> list[Tensor]:
+    return [] if maps is None else [maps]
+
+
+def _attribution(values: Tensor, signed: bool) -> tuple[str, str]:
     """Draw a map in colours, with an explanation of them."""
     values = small_maps(values.float().reshape(1, *values.shape[-2:]))[0].nan_to_num()
-    most = float(values.abs().max())
-    if values.min() < 0:
-        return heat_uri(values, -most, most, SIGNED), "Purple is above zero, brown below; each map has its own scale."
-    return heat_uri(values, 0, most, UNSIGNED), "Brighter pixels are more important; each map has its own scale."
+    scale = Scale.of([values.numpy()], signed)
+    return heat_uri(values, scale.low, scale.high, scale.colours), f"{scale.legend} Each map has its own scale."
 
 
 def _facts(record: Record, found: InvariantSet) -> list[tuple[str, str]]:

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from equidiff.analysis.compare.comparison import CONTROL, Subject, build_methods, compare_method, prepare_subject
-from equidiff.analysis.compare.drawing import draw_freedom, draw_maps
+from equidiff.analysis.compare.drawing import plot_freedom, plot_maps
 from equidiff.analysis.compare.folder import COMPLETE, DOES_NOT_FIT, NAME, AttributionFolder
 from equidiff.analysis.compare.freedom import LATENT, Freedom
+from equidiff.analysis.figures.layout import render
 from equidiff.cli.console import Terminal
 from equidiff.cli.exit_codes import INTERRUPTED, NOT_ALL_MEMBERS
 from equidiff.cli.options import State
@@ -180,12 +181,13 @@ def _conclude(work: Work, terminal: Terminal) -> None:
     terminal.table(("method", *(COLUMNS[key] for key in known), "seconds"), rows, result=False)
     with terminal.status("drawing"):
         maps = {entry["spec"]: folder.load(entry["file"]) for entry in entries}
-        images = [folder.add_image("compare.png", draw_maps(subject, maps, folder.info["explained"]))]
+        images = [folder.add_image("compare.png", render(plot_maps(subject, maps, folder.info["explained"])))]
         if isinstance(subject.freedom, Freedom):
             free = {"freedom": subject.freedom.freedom[None], "plain": subject.freedom.prior[None]}
             folder.save("freedom.safetensors", free)
             scores = {entry["spec"]: entry["numbers"].get("freedom_auc_seen") for entry in entries}
-            images.append(folder.add_image("freedom.png", draw_freedom(subject, subject.freedom, maps, scores)))
+            drawn = render(plot_freedom(subject, subject.freedom, maps, scores))
+            images.append(folder.add_image("freedom.png", drawn))
     terminal.facts([("images", "\n".join(map(str, images)))])
 
 

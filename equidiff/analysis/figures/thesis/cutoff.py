@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
+from equidiff.analysis.figures.layout import fold
 from equidiff.analysis.figures.thesis.source import MEMBER, QUERY, TARGET, Source, unit_label
 from equidiff.builtin.regularizers.lowpass import LowPass
 from equidiff.images.convert import is_image
@@ -16,6 +17,9 @@ from equidiff.run.invariant_set import InvariantSet
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+WIDTH = 6.8  # inches
+TITLE = 11  # points
 
 
 def unsupported(found: InvariantSet) -> str | None:
@@ -38,7 +42,7 @@ def draw(source: Source) -> Figure:
     curves = source.apply(lambda rows: cutoff_curve(problem, rows), samples, "filtering", axis=1)
     values, level, label = _plotted(curves, found)
     query, members = (None, values) if source.query is None else (values[:, 0], values[:, 1:])
-    figure = Figure(figsize=(7.6, 4.2), dpi=150, layout="constrained")
+    figure = Figure(figsize=(WIDTH, 4.8), dpi=150, layout="constrained")
     axes = figure.add_subplot(xlabel="cut-off of the low-pass filter / Nyquist frequency", ylabel=label)
     axes.plot([], [], color=MEMBER, alpha=0.4, lw=0.8, label="each member")
     for curve in members.T:
@@ -53,8 +57,8 @@ def draw(source: Source) -> Figure:
     if isinstance(problem.regularizer, LowPass):
         axes.axvline(problem.regularizer.cutoff, color=TARGET, lw=0.9, label="cut-off of the run's own filter")
     axes.set_xticks(CUTOFFS)
-    axes.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
-    axes.set_title(f"{source.title}, without high frequencies")
+    figure.legend(loc="outside lower left", ncols=2, frameon=False)
+    axes.set_title(fold(f"{source.title}, without high frequencies", WIDTH - 1, TITLE))
     return figure
 
 

@@ -5,19 +5,21 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from matplotlib.figure import Figure
-
 from equidiff.analysis.figures.captions import footnote, format_values, headline, shown_value
 from equidiff.analysis.figures.grid import COLUMNS, MOST
+from equidiff.analysis.figures.layout import EDGE, Sheet, fold, lines_height, text_width
 from equidiff.analysis.figures.thesis.source import MEMBER, Source
 from equidiff.images.convert import is_image, to_image
 from equidiff.run.invariant_set import InvariantSet
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from torch import Tensor
 
-CELL = 1.05  # inches
+CELL, GAP, CAPTION = 1.05, 0.08, 0.28  # inches: the longer side of a member, between members, and below each
+NARROWEST = 4.0  # inches
+TITLE, SMALL = 11, 9  # points
 
 
 def unsupported(found: InvariantSet) -> str | None:
@@ -36,31 +38,44 @@ def draw(source: Source) -> Figure:
     members = found.members[:MOST]
     lines = math.ceil(len(members) / COLUMNS)
     across = math.ceil(len(members) / lines)
-    wide = 0 if found.query is None else min(lines, 2)
-    figure = Figure(figsize=(CELL * (across + wide) + 0.6, CELL * 1.22 * lines + 0.8), dpi=150, layout="constrained")
-    layout = figure.add_gridspec(lines, across + wide)
-    title, subtitle = headline(found)
-    figure.suptitle(f"{title}\n{subtitle}", x=0.01, ha="left", fontsize=11)
-    target = found.info.target.values
+    titles, note, target = headline(found), footnote(found, len(members)), found.info.target.values
+    height, width = found.samples.shape[2:]
+    size = CELL * width / max(height, width), CELL * height / max(height, width)
+    captions = [format_values(shown_value(each), target) if shown_value(each) else "" for each in members]
+    own = "query" + (f": {format_values(target, target)}" if len(target) == 1 else "")
+    side = 0 if found.query is None else min(lines, 2)  # of the query, in members
+    # a caption may be wider than a narrow image
+    captioned = max(text_width(each, SMALL) + GAP for each in (*captions, own if side == 1 else ""))
+    step = max(size[0], captioned) + GAP, size[1] + CAPTION
+    large = max(side * step[0] - GAP, text_width(own, SMALL) + GAP), size[1] + (side - 1) * step[1]
+    left = EDGE + (large[0] + GAP if side else 0)
+    whole = max(left + across * step[0] - GAP + EDGE, NARROWEST)
+    title, subtitle = (
+        fold(each, whole - 2 * EDGE, points) for each, points in zip(titles, (TITLE, SMALL), strict=True)
+    )
+    note = fold(note, whole - 2 * EDGE, SMALL)
+    below = EDGE + lines_height(title, TITLE)
+    top = below + lines_height(subtitle, SMALL) + 2 * EDGE
+    sheet = Sheet(whole, top + lines * step[1] + lines_height(note, SMALL) + EDGE, dpi=150)
+    sheet.text(EDGE, EDGE, title, TITLE)
+    sheet.text(EDGE, below, subtitle, SMALL, "dimgrey")
+    sheet.text(EDGE, top + lines * step[1], note, SMALL, "dimgrey")
     if found.query is not None:
-        axes = figure.add_subplot(layout[:wide, :wide])
-        _put(axes, found.query[0], "query" + (f": {format_values(target, target)}" if len(target) == 1 else ""))
+        axes = sheet.axes(EDGE, top, *large)
+        axes.set_anchor("N")  # level with the first row
+        _put(axes, found.query[0], own)
         for spine in axes.spines.values():
             spine.set(visible=True, color=MEMBER, linewidth=2)
-    for position, (record, sample) in enumerate(zip(members, found.samples, strict=False)):
+    for position, (caption, sample) in enumerate(zip(captions, found.samples, strict=False)):
         line, column = divmod(position, across)
-        caption = format_values(shown_value(record), target) if shown_value(record) else ""
-        _put(figure.add_subplot(layout[line, wide + column]), sample, caption)
-    note = footnote(found, len(members))
-    if note:
-        figure.supxlabel(note, x=0.01, ha="left", fontsize=9)
-    return figure
+        _put(sheet.axes(left + column * step[0], top + line * step[1], step[0] - GAP, size[1]), sample, caption)
+    return sheet.figure
 
 
 def _put(axes: Axes, sample: Tensor, caption: str) -> None:
     image = to_image(sample)
     axes.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest" if max(image.size) < 128 else "auto")
     axes.set(xticks=[], yticks=[])
-    axes.set_xlabel(caption, fontsize=9)
+    axes.set_xlabel(caption, fontsize=SMALL, labelpad=3)
     for spine in axes.spines.values():
         spine.set_visible(False)

@@ -26,9 +26,6 @@ def rows(found: InvariantSet) -> int:
 def draw(source: Source) -> Figure:
     """Draw the objective's values as colours, the level curve of the target, and the members."""
     found = source.found
-    figure = plot_contours(
-        found, lambda points: source.parts.problem.objective.measure(points.to(source.parts.device)), headline(found)
-    )
+    measure = source.parts.problem.objective.measure
     note = footnote(found, len(found))
-    figure.axes[0].set(xlabel="first coordinate" + f"\n{note}" * bool(note), ylabel="second coordinate")
-    return figure
+    return plot_contours(found, lambda points: measure(points.to(source.parts.device)), headline(found), note)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from equidiff.analysis.figures.captions import tolerated_deviation
+from equidiff.analysis.figures.layout import EDGE, fold
 from equidiff.analysis.figures.thesis.source import MEMBER, QUERY, TARGET, Source, unit_label
 from equidiff.run.invariant_set import InvariantSet
 
@@ -16,10 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from matplotlib.axes import Axes
+    from matplotlib.figure import FigureBase
 
 NAMED = 24  # outputs; up to this many, all are shown by name
 STRONGEST = 10  # outputs shown by name if there are more
 LONGEST = 28  # letters of a name
+WIDTH = 6.4  # inches
+TITLE = 11  # points
 
 
 def unsupported(found: InvariantSet) -> str | None:
@@ -40,72 +45,75 @@ def draw(source: Source) -> Figure:
         return _distribution(source)
     named = list(range(outputs))
     if outputs <= NAMED:
-        figure = Figure(figsize=(6.4, 1.4 + 0.28 * outputs), dpi=150, layout="constrained")
-        _named(figure.add_subplot(), source, named)
+        figure = Figure(figsize=(WIDTH, 1.7 + 0.28 * outputs), dpi=150, layout="constrained")
+        _draw_named(figure, source, named)
     else:
-        figure = Figure(figsize=(11, 4.2), dpi=150, layout="constrained")
-        left, right = figure.subplots(1, 2, width_ratios=(3, 2))
-        _lines(left, source)
+        figure = Figure(figsize=(11, 4.8), dpi=150, layout="constrained")
+        ((left, right),) = figure.subfigures(1, 2, squeeze=False, width_ratios=(4, 3))
+        _draw_lines(left, source)
         named.sort(key=lambda output: -float(found.target[output]))
-        _named(right, source, named[:STRONGEST])
-        right.set_title(f"the {STRONGEST} highest of the {source.target_name}")
-    figure.suptitle(f"{source.title}: {len(found)} members", x=0.01, ha="left", fontsize=11)
+        axes = _draw_named(right, source, named[:STRONGEST])
+        axes.set_title(f"the {STRONGEST} highest of the {source.target_name}")
+    title = fold(f"{source.title}: {len(found)} members", figure.get_figwidth() - 2 * EDGE, TITLE)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=TITLE)
     return figure
 
 
 def _distribution(source: Source) -> Figure:
     found = source.found
-    figure = Figure(figsize=(6.4, 3.8), dpi=150, layout="constrained")
+    figure = Figure(figsize=(WIDTH, 4.2), dpi=150, layout="constrained")
     axes = figure.add_subplot(xlabel=unit_label(found), ylabel="members")
     values, target, reach = found.measurements[:, 0].numpy(), float(found.target[0]), tolerated_deviation(found)
     if reach is not None:
         axes.axvspan(target - reach, target + reach, color=TARGET, alpha=0.15, lw=0, label="allowed by the tolerance")
-    bins = min(max(math.ceil(2 * math.sqrt(len(values))), 6), 24)
-    axes.hist(values, bins=bins, color=MEMBER, edgecolor="white", linewidth=0.6, label="members")
+    axes.hist(values, bins=_bins(values), color=MEMBER, edgecolor="white", linewidth=0.6, label="members")
     axes.axvline(target, color=QUERY, linestyle="--", label=source.target_name)
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.ticklabel_format(axis="x", useOffset=False)
-    # beside the plot: inside, it would hide a bar sooner or later
-    axes.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
-    axes.set_title(f"{source.title}: {len(found)} members")
+    # below the plot: inside, it would hide a bar sooner or later
+    figure.legend(loc="outside lower left", ncols=3, frameon=False)
+    axes.set_title(fold(f"{source.title}: {len(found)} members", WIDTH - 1, TITLE))
     return figure
 
 
-def _named(axes: Axes, source: Source, outputs: Sequence[int]) -> None:
+def _bins(values: np.ndarray) -> list[float]:
+    """Edges of bins of equal width; float32 may not tell the values of large outputs apart."""
+    low, high = float(values.min()), float(values.max())
+    spare = max(1e-6 * max(abs(low), abs(high)) - (high - low), 1e-12 * (high == low))
+    count = min(max(math.ceil(2 * math.sqrt(len(values))), 6), 24)
+    return np.linspace(low - max(spare, 0) / 2, high + max(spare, 0) / 2, count + 1).tolist()
+
+
+def _draw_named(part: FigureBase, source: Source, outputs: Sequence[int]) -> Axes:
     """Draw a line for each output, from the top: the query's value, and every member's."""
     found = source.found
     names = [_short(found.info.target.names[output]) for output in outputs]
     places = list(range(len(outputs)))
     values, target = found.measurements[:, list(outputs)].numpy(), found.target[list(outputs)].numpy()
+    axes = part.add_subplot(yticks=places, yticklabels=names, xlabel=unit_label(found))
+    style = {"color": MEMBER, "markersize": 5, "mew": 0}
     for row in values:
-        axes.plot(row, places, "o", color=MEMBER, alpha=max(0.15, 1 / math.sqrt(len(values))), markersize=5, mew=0)
-    axes.plot([], [], "o", color=MEMBER, label="members", markersize=5, mew=0)
-    axes.plot(target, places, "|", color=QUERY, markersize=15, mew=2, label=source.target_name)
-    axes.set(yticks=places, yticklabels=names, xlabel=unit_label(found))
+        axes.plot(row, places, "o", alpha=max(0.15, 1 / math.sqrt(len(values))), zorder=3, **style)
+    axes.plot([], [], "o", label="members", **style)
+    axes.plot(target, places, "|", color=QUERY, markersize=17, mew=1.5, label=source.target_name)
     axes.set_ylim(len(outputs) - 0.4, -0.6)
     axes.grid(axis="y", color="0.9")
     axes.set_axisbelow(True)
-    axes.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
+    part.legend(loc="outside lower left", ncols=2, frameon=False)
+    return axes
 
 
-def _lines(axes: Axes, source: Source) -> None:
+def _draw_lines(part: FigureBase, source: Source) -> None:
     """Draw all outputs along an axis: the query's, the members' mean, and their range."""
     found = source.found
     values, places = found.measurements.numpy(), list(range(len(found.target)))
-    axes.fill_between(
-        places,
-        values.min(axis=0),
-        values.max(axis=0),
-        color=MEMBER,
-        alpha=0.3,
-        lw=0,
-        label="members, lowest to highest",
-    )
+    axes = part.add_subplot(xlabel="output", ylabel=unit_label(found), title="all outputs")
+    low, high = values.min(axis=0), values.max(axis=0)
+    axes.fill_between(places, low, high, color=MEMBER, alpha=0.3, lw=0, label="members, lowest to highest")
     axes.plot(places, values.mean(axis=0), color=MEMBER, lw=1, label="members, mean")
     axes.plot(places, found.target.numpy(), color=QUERY, lw=1, ls="--", label=source.target_name)
-    axes.set(xlabel="output", ylabel=unit_label(found), title="all outputs")
     axes.margins(x=0.01)
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3, frameon=False)
+    part.legend(loc="outside lower left", ncols=3, frameon=False)
 
 
 def _short(name: str) -> str:
