@@ -135,12 +135,11 @@ def check_preparation(prepare: Callable[[Tensor], Any], shape: tuple[int, ...], 
     except EquiDiffError:
         raise
     except Exception as error:
-        no_tensors = "PIL" in str(error) or "ndarray" in str(error)
         raise PluginError(
             f"The preprocessing raises {type(error).__name__}: {first_line(error)}",
             given=f"samples of shape {tuple(noise.shape)}, float32 in [0, 1]",
             expected="a function of tensors",
-            hint="leave ToTensor and conversions of PIL images out: samples are tensors" if no_tensors else None,
+            hint=_likely_cause(error, shape),
         ) from error
     is_tensor = isinstance(inputs, Tensor)
     if not is_tensor or not inputs.is_floating_point() or inputs.shape[:1] != (PROBES,):
@@ -149,6 +148,14 @@ def check_preparation(prepare: Callable[[Tensor], Any], shape: tuple[int, ...], 
     if not inputs.isfinite().all():
         raise _wrong("is not finite", "NaN or infinity", "finite numbers for samples of noise")
     _check_gradient(inputs, noise)
+
+
+def _likely_cause(error: Exception, shape: tuple[int, ...]) -> str | None:
+    if "PIL" in str(error) or "ndarray" in str(error):
+        return "leave ToTensor and conversions of PIL images out: samples are tensors"
+    if len(shape) == 3 and shape[0] == 1:
+        return "preprocess=lambda samples: FUNCTION(samples.expand(-1, 3, -1, -1)), if it takes colour images"
+    return None
 
 
 def _check_gradient(inputs: Tensor, noise: Tensor) -> None:

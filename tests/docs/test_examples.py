@@ -13,6 +13,8 @@ from PIL import Image
 from scipy.stats import fisher_exact
 
 import equidiff
+from equidiff.builtin.generators.fashion import load_queries
+from equidiff.images.convert import image_to_tensor
 from equidiff.networks.fashion import CLASSES
 from equidiff.rank import Plan, Ranking, rank
 from equidiff.registry.manager import Plugins
@@ -22,7 +24,8 @@ ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
 TESTED = {
     "circles.py", "custom_objective.py", "evaluate_run.py", "first_run.py", "lightningdit.py",
-    "my_plugin.py", "planted_shortcut.py", "probe.py", "rank_units.py", "thesis.py",
+    "my_plugin.py", "own_classes.py", "own_preprocess.py", "own_unit.py",
+    "planted_shortcut.py", "probe.py", "rank_units.py", "thesis.py",
 }  # fmt: skip
 
 
@@ -98,6 +101,32 @@ def test_lightningdit(tmp_path):
     assert max(abs(value - target) for value in members) < 0.05
     with Image.open(tmp_path / "bags.png") as image:
         assert image.size == (4 * 28 * 4, 28 * 4)
+
+
+def test_own_unit():
+    found, mode = run("own_unit.py").splitlines()
+    assert "<neuron:layer3.42 of torchvision.models.resnet.ResNet> in toy: 2 of 2 samples are members" in found
+    assert mode == "training goes on: True"
+
+
+def test_own_classes():
+    queries, found = run("own_classes.py").splitlines()
+    logits = json.loads(queries.partition(": ")[2])
+    # the network has learnt its twenty images: sandal, sneaker and ankle boot are shoes
+    assert [index for index, logit in enumerate(logits) if logit > 0] == [5, 7, 9]
+    assert "<classifier:shoes of torch.nn.modules.container.Sequential> in toy: 4 of 4 samples are members" in found
+
+
+def test_own_preprocess():
+    found, target = run("own_preprocess.py").splitlines()
+    assert "in toy: 2 of 2 samples are members, 8 values (activation)" in found
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(torch.nn.Conv2d(3, 16, 5, stride=3), torch.nn.ReLU(), torch.nn.Flatten())
+    network.append(torch.nn.Linear(16 * 64, 8))
+    query = image_to_tensor(load_queries()[3])
+    with torch.no_grad():
+        expected = network(255 - 255 * query.repeat(1, 3, 1, 1))[0]
+    torch.testing.assert_close(torch.tensor(json.loads(target)), expected)
 
 
 def test_planted_shortcut(tmp_path):

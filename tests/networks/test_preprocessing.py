@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+import timm
 import torch
+import torchvision
 from PIL import Image
 from torch.nn.functional import interpolate
 from torchvision.transforms import v2
@@ -106,6 +108,20 @@ def test_sound_functions_pass():
     for function in (torch.nn.Identity(), standardize, v2.Normalize(MEAN, STD), v2.Resize(5, antialias=True)):
         check_preparation(function, (3, 8, 8), "cpu")
     check_preparation(of(16, MEAN, STD).prepare, (1, 8, 8), "cpu")
+
+
+@pytest.mark.parametrize(
+    "transform",
+    [
+        torchvision.models.ResNet18_Weights.DEFAULT.transforms(),
+        timm.data.create_transform((3, 64, 64), is_training=False),
+    ],
+)
+def test_transforms_of_libraries_are_for_colour(transform):
+    check_preparation(transform, (3, 40, 40), "cpu")
+    with pytest.raises(PluginError, match=r"samples\.expand\(-1, 3, -1, -1\)"):
+        check_preparation(transform, (1, 40, 40), "cpu")
+    check_preparation(lambda samples: transform(samples.expand(-1, 3, -1, -1)), (1, 40, 40), "cpu")
 
 
 def test_the_classic_transform_says_what_to_leave_out():
