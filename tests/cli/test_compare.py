@@ -9,9 +9,8 @@ from PIL import Image
 from running import CIRCLES, assert_one_error, run_cli
 from safetensors.torch import load_file, save_file
 
-from equidiff.analysis.compare import freedom
+from equidiff.analysis.compare import freedom, work
 from equidiff.analysis.compare.comparison import DRAWS
-from equidiff.cli.handlers import compare as handler
 from equidiff.registry.manager import Plugins
 from equidiff.run.finished import open_finished
 
@@ -188,14 +187,14 @@ def test_a_plugin_of_the_users_own(run, tmp_path):
 
 
 def test_an_interrupted_comparison_keeps_finished_methods(run, monkeypatch):
-    real = handler.compare_method
+    real = work.compare_method
 
     def interrupted(built, subject, done):
         if built.spec == "occlusion,window=7":
             raise KeyboardInterrupt
         return real(built, subject, done)
 
-    monkeypatch.setattr(handler, "compare_method", interrupted)
+    monkeypatch.setattr(work, "compare_method", interrupted)
     outcome = compare(run, "saliency,occlusion,window=7,gradcam", "--members", 2)
     assert outcome.code == 130
     assert outcome.stdout == ""

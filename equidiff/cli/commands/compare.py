@@ -7,11 +7,10 @@ from typing import Annotated
 
 import typer
 
+from equidiff.analysis.compare.defaults import METHODS
 from equidiff.cli.exit_codes import INTERRUPTED
 from equidiff.cli.options import Device, Json, Plain, PluginFiles, RunObjective, State, Traceback
 from equidiff.registry.specs import parse_list
-
-DEFAULT_METHODS = "saliency,input_x_gradient,integrated_gradients,guided_backprop,occlusion,gradcam"
 
 
 def compare(
@@ -24,7 +23,7 @@ def compare(
             help="Attribution methods, separated by commas, e.g. saliency,occlusion,window=7,gradcam; or all. "
             "`equidiff show attribution` lists them.",
         ),
-    ] = DEFAULT_METHODS,
+    ] = METHODS,
     members: Annotated[
         int | None,
         typer.Option(metavar="COUNT", min=1, help="Explain the first COUNT members (default: 16)."),

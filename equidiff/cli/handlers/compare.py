@@ -3,30 +3,22 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from importlib.metadata import version
-from itertools import count
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from equidiff.analysis.compare.comparison import CONTROL, Subject, build_methods, compare_method, prepare_subject
-from equidiff.analysis.compare.drawing import plot_freedom, plot_maps
+from equidiff.analysis.compare import work as comparison
+from equidiff.analysis.compare.comparison import CONTROL
 from equidiff.analysis.compare.folder import COMPLETE, DOES_NOT_FIT, NAME, AttributionFolder
-from equidiff.analysis.compare.freedom import LATENT, Freedom
-from equidiff.analysis.figures.layout import render
+from equidiff.analysis.compare.freedom import LATENT
+from equidiff.analysis.compare.work import Work, complete_entries, draw_images, run_methods
 from equidiff.cli.console import Terminal
 from equidiff.cli.exit_codes import INTERRUPTED, NOT_ALL_MEMBERS
 from equidiff.cli.options import State
-from equidiff.errors import UsageError
-from equidiff.registry.build import Built
-from equidiff.registry.manager import Plugins
-from equidiff.registry.provenance import versions
 from equidiff.registry.specs import Spec, print_list
 from equidiff.run.finished import open_finished
 from equidiff.run.own_code import name_again
 
-USUAL_MEMBERS = 16
 COMMAND = ("equidiff", "compare")
 PIXELS_ONLY = " by their pixels; to start members there, run with --start query"
 COLUMNS = {
@@ -39,17 +31,6 @@ COLUMNS = {
     "infidelity": "infidelity",
     "max_sensitivity": "sensitivity",
 }
-
-
-@dataclass(frozen=True)
-class Work:
-    """One comparison: the methods to run on a subject, the control first unless it is done, and the folder for them."""
-
-    run: Path
-    subject: Subject
-    methods: list[Built]
-    folder: AttributionFolder
-    objective: str
 
 
 def prepare(
@@ -67,32 +48,14 @@ def prepare(
         state: plugins and terminal.
         run: the run folder.
         specs: the methods; None for all.
-        most: members to explain; by default as many as before, or `USUAL_MEMBERS`.
+        most: members to explain; by default as many as before, or 16.
         objective: the run's objective again, if it is the user's own code.
         batch: samples in one pass.
         device: to compute on.
     """
     plugins = state.plugins()
     finished = open_finished(run, plugins, COMMAND, objective=objective, files=state.files, device=device)
-    before = AttributionFolder.read(run)
-    subject = prepare_subject(finished, most or (len(before.info["members"]) if before else USUAL_MEMBERS), batch)
-    if before and before.info["members"] != subject.members:
-        raise UsageError(
-            "The existing maps of this run are of other members, and cannot be compared with new ones.",
-            given=f"--members {most}",
-            expected=f"--members {len(before.info['members'])}, or no --members",
-            hint=f"mv {before.path} {before.path}-{len(before.info['members'])}   # to start afresh",
-        )
-    methods = build_methods(plugins, _methods_to_run(plugins, specs, before), finished)
-    folder = before or AttributionFolder(run / "attributions", {"methods": []})
-    folder.info |= {
-        "seed": finished.session.settings.seed,
-        "versions": folder.info.get("versions", {})
-        | versions([*finished.session.built.values(), *methods])
-        | {"captum": version("captum")},
-        **subject.describe(),
-    }
-    return Work(run, subject, methods, folder, finished.found.info.specs.objective)
+    return comparison.prepare(finished, plugins, specs, most, batch)
 
 
 def perform(work: Work, state: State, as_json: bool) -> int:
@@ -102,10 +65,11 @@ def perform(work: Work, state: State, as_json: bool) -> int:
     asked = [built.spec for built in work.methods]
     left = list(asked)
     try:
-        for entry in _compare(work, terminal):
-            left.remove(entry["spec"])
-            work.folder.write(command=_resume_command(work, state, _specs(work.folder)))
-            _warn(entry, terminal)
+        with terminal.progress(work.effort, 0, "comparing") as show:
+            for entry in run_methods(work, show):
+                left.remove(entry["spec"])
+                work.folder.write(command=_resume_command(work, state, _specs(work.folder)))
+                _warn(entry, terminal)
     except KeyboardInterrupt:
         _conclude(work, terminal)
         kept = f"{len(asked) - len(left)} of {len(asked)} methods are finished and saved"
@@ -116,32 +80,6 @@ def perform(work: Work, state: State, as_json: bool) -> int:
     terminal.result((folder.path / NAME).read_text(encoding="utf-8") if as_json else str(folder.path))
     done = [entry["status"] == COMPLETE for entry in folder.info["methods"] if entry["spec"] in asked]
     return 0 if all(done) else NOT_ALL_MEMBERS
-
-
-def _methods_to_run(plugins: Plugins, specs: Sequence[Spec] | None, before: AttributionFolder | None) -> list[Spec]:
-    """List each method once, the control first unless it is done: without it, the numbers mean little."""
-    if specs is None:
-        specs = [Spec(offer.descriptor.name) for offer in plugins.offers("attribution")]
-    there = before is not None and any(entry["spec"] == CONTROL for entry in _complete(before))
-    wanted = [spec for spec in dict.fromkeys(specs) if str(spec) != CONTROL]
-    return wanted if there else [Spec(CONTROL), *wanted]
-
-
-def _compare(work: Work, terminal: Terminal) -> Iterator[dict[str, Any]]:
-    """Yield the entry of each method once it is on disk."""
-    efforts = [work.subject.effort(built.spec) for built in work.methods]
-    with terminal.progress(sum(efforts), 0, "comparing") as show:
-        for number, built in enumerate(work.methods):
-            steps = count(sum(efforts[:number]) + 1)
-            place = f"{built.spec} ({number + 1} of {len(work.methods)})"
-            show(sum(efforts[:number]), place)
-
-            def done(more: int, steps: Iterator[int] = steps, place: str = place) -> None:
-                show([next(steps) for _ in range(more)][-1], place)
-
-            entry, maps = compare_method(built, work.subject, done)
-            work.folder.add(entry, maps)
-            yield entry
 
 
 def _introduction(work: Work) -> list[tuple[str, object]]:
@@ -169,8 +107,7 @@ def _warn(entry: dict[str, Any], terminal: Terminal) -> None:
 
 def _conclude(work: Work, terminal: Terminal) -> None:
     """Print the table of all finished methods, and draw the images."""
-    folder, subject = work.folder, work.subject
-    entries = _complete(folder)
+    entries = complete_entries(work.folder)
     if not entries:
         return
     known = [key for key in COLUMNS if any(key in entry["numbers"] for entry in entries)]
@@ -180,21 +117,8 @@ def _conclude(work: Work, terminal: Terminal) -> None:
     ]
     terminal.table(("method", *(COLUMNS[key] for key in known), "seconds"), rows, result=False)
     with terminal.status("drawing"):
-        maps = {entry["spec"]: folder.load(entry["file"]) for entry in entries}
-        images = [folder.add_image("compare.png", render(plot_maps(subject, maps, folder.info["explained"])))]
-        if isinstance(subject.freedom, Freedom):
-            free = {"freedom": subject.freedom.freedom[None], "plain": subject.freedom.prior[None]}
-            folder.save("freedom.safetensors", free)
-            scores = {entry["spec"]: entry["numbers"].get("freedom_auc_seen") for entry in entries}
-            drawn = render(plot_freedom(subject, subject.freedom, maps, scores))
-            images.append(folder.add_image("freedom.png", drawn))
+        images = draw_images(work)
     terminal.facts([("images", "\n".join(map(str, images)))])
-
-
-def _complete(folder: AttributionFolder) -> list[dict[str, Any]]:
-    """Entries of the methods that have maps, the control last."""
-    entries = [entry for entry in folder.info["methods"] if entry["status"] == COMPLETE]
-    return sorted(entries, key=lambda entry: entry["spec"] == CONTROL)
 
 
 def _cell(value: float | None) -> str:
