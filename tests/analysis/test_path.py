@@ -19,8 +19,10 @@ from torch import Tensor
 from torch.testing import assert_close
 
 import equidiff
-from equidiff.analysis.path.search import Steps, find_path, indices_in_words, levels
-from equidiff.contracts import Objective
+from equidiff.analysis.path.frames import FrameSearch, levels, spread
+from equidiff.analysis.path.search import find_path, indices_in_words, smoothest_pair, straight_path
+from equidiff.analysis.path.steps import JUMP, Steps
+from equidiff.contracts import Generator, Objective
 from equidiff.numerics.gaussian import angle_between, slerp
 
 
@@ -80,6 +82,36 @@ def test_steps_are_those_of_the_formulas():
         assert steps.angles[number] == pytest.approx(math.acos(cosine), abs=1e-5)
         mean = ((samples[before] - samples[after]) ** 2).mean().item()
         assert steps.images[number] == pytest.approx(mean**0.5, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("images", "ratio", "jumps"),
+    [
+        ([1.0], 1, []),
+        ([1.0, 1.5], 1.5, []),
+        ([1.0, 2.5], 2.5, [1]),
+        ([1.0, 1.0, 2.0, 4.0], 4, [3]),  # the median of 1, 1 and 2
+        ([3.0, 1.0, 1.0, 1.0, 5.0], 5, [0, 4]),
+        ([0.0, 0.0, 0.0], 1, []),
+    ],
+)
+def test_a_jump_is_longer_than_the_median_of_the_others(images, ratio, jumps):
+    steps = Steps([0.0] * len(images), images)
+    assert steps.ratio == pytest.approx(ratio)
+    assert steps.jumps == jumps
+
+
+@given(st.lists(st.floats(0, 5), min_size=2, max_size=40), st.data())
+def test_spread_points_begin_and_end_with_the_chain(lengths, data):
+    count = data.draw(st.integers(2, len(lengths) + 1))
+    chosen = spread(lengths, count)
+    assert (len(chosen), chosen[0], chosen[-1]) == (count, 0, len(lengths))
+    assert all(before < after for before, after in itertools.pairwise(chosen))
+
+
+def test_spread_points_lie_at_even_distances():
+    assert spread([1] * 12, 5) == [0, 3, 6, 9, 12]
+    assert spread([1, 1, 1, 1, 4, 4], 4) == [0, 4, 5, 6]
 
 
 class Length(Objective):
@@ -160,6 +192,95 @@ def test_a_set_in_two_pieces_is_crossed_by_a_visible_jump():
     right = next(record.index for record, x in zip(found.members, found.samples, strict=True) if x > 0)
     path = find_path(found._session, found, left, right, frames=5)
     assert max(path.steps.images) == pytest.approx(2, abs=1e-3)
+    assert len(path.jumps) == 1
+    assert path.steps.ratio > 100
+
+
+class Steep(Generator):
+    """x = z, with a first coordinate that changes fast around 0.3: even latents are uneven samples."""
+
+    latent_shape = sample_shape = (4,)
+
+    def generate(self, latents, steps=None):
+        fast = 3 * torch.tanh(12 * (latents[:, :1] - 0.3))
+        return torch.cat([fast, latents[:, 1:]], dim=1)
+
+
+class Last(Objective):
+    """y = x_3, which the fast coordinate does not change."""
+
+    names = ("last",)
+    unit = "coordinate"
+
+    def measure(self, samples: Tensor) -> Tensor:
+        return samples[:, 3:]
+
+
+def sides(found):
+    """Indices of a member on each side of the steep place."""
+    ordered = sorted(zip(found.members, found.latents, strict=True), key=lambda pair: pair[1][0].item())
+    return ordered[0][0].index, ordered[-1][0].index
+
+
+def test_frames_are_spread_where_the_generator_changes_fast(monkeypatch):
+    found = equidiff.sample(Steep(), Last(), "none", target=0.2, samples=8, tolerance=1e-6)
+    ends = sides(found)
+    path = find_path(found._session, found, *ends, frames=9)
+    assert path.members == list(range(9))
+    assert found.contains(path.rows["samples"]).all()
+    assert [record.index for record in path.records] == list(range(9))
+    assert path.jumps == []
+    assert path.steps.ratio < JUMP
+    monkeypatch.setattr(FrameSearch, "refine", lambda self: None)
+    plain = find_path(found._session, found, *ends, frames=9)
+    assert plain.steps.ratio > 3
+    assert len(plain.jumps) > 0
+    assert path.evaluations > plain.evaluations == pytest.approx(sum(each.evaluations for each in plain.records))
+
+
+def test_another_pair_has_a_smoother_great_circle():
+    found = equidiff.sample(Steep(), Last(), "none", target=0.2, samples=8, tolerance=1e-6)
+    first, second = sides(found)
+    proposed = smoothest_pair(found._session, found, first, second, 9)
+    assert proposed not in {first, second}
+    ratios = {}
+    for record, latents in zip(found.members, found.latents, strict=True):
+        if record.index not in {first, second}:
+            pair = torch.stack([found.latents[first], latents])
+            ratios[record.index] = straight_path(found._session.problem, pair, 4, 9)[1].ratio
+    assert ratios[proposed] == min(ratios.values())
+    assert ratios[proposed] < max(ratios.values())
+
+
+def test_a_run_of_two_members_has_no_other_pair():
+    found = equidiff.sample(Steep(), Last(), "none", target=0.2, samples=2, tolerance=1e-6)
+    assert smoothest_pair(found._session, found, 0, 1, 9) is None
+
+
+def test_the_command_says_that_a_path_jumps(tmp_path):
+    """The set of y = x_0^2 is two lines, and no path leads from one to the other."""
+    probe = tmp_path / "probe.py"
+    probe.write_text("def square(points):\n    return points[:, 0] ** 2\n")
+    spec = ("-o", f"custom:{probe}:square")
+    run = run_cli("run", "-g", "toy:circles", *spec, "--target", 0.25, "-n", 12, "--out", tmp_path / "run").path
+    found = equidiff.InvariantSet.load(run)
+    places = {record.index: x.item() for record, x in zip(found.members, found.samples[:, 0], strict=True)}
+    left, right = min(places, key=places.get), max(places, key=places.get)
+    outcome = run_cli("path", run, left, right, *spec)
+    assert outcome.code == 0
+    written = json.loads((outcome.path / "path.json").read_text())
+    samples = load_file(outcome.path / "tensors.safetensors")["samples"]
+    crossing = [place for place in range(8) if samples[place, 0] * samples[place + 1, 0] < 0]
+    assert written["jumps"] == [{"from": crossing[0], "to": crossing[0] + 1}]
+    assert written["jump_ratio"] == JUMP
+    assert written["steps"]["largest_ratio"] > JUMP
+    assert f"The path jumps from frame {crossing[0]} to frame {crossing[0] + 1}." in outcome.stderr
+    assert f"{written['steps']['largest_ratio']:.1f} times the median of the others" in outcome.stderr
+    assert f"equidiff path {run} {left} {right} --frames 17" in outcome.stderr
+    same_side = [index for index, place in places.items() if place < 0 and index != left]
+    within = run_cli("path", run, left, same_side[0], *spec)
+    assert "jumps" not in within.stderr
+    assert json.loads((within.path / "path.json").read_text())["jumps"] == []
 
 
 @pytest.fixture(scope="module")

@@ -48,7 +48,9 @@ def animate(path: SetPath, side: int = ZOOM * CELL) -> list[Image.Image]:
 
 def _subtitle(path: SetPath) -> str:
     first, second = path.ends
-    return f"member {first} to member {second}: {len(path.members)} of {len(path.records)} frames are members"
+    places = " and ".join(f"from frame {before} to frame {after}" for before, after in path.jumps)
+    members = f"member {first} to member {second}: {len(path.members)} of {len(path.records)} frames are members"
+    return members + (f"; it jumps {places}" if places else "")
 
 
 def _draw_filmstrip(path: SetPath, found: InvariantSet, titles: tuple[str, str]) -> Image.Image:
@@ -73,7 +75,16 @@ def _draw_filmstrip(path: SetPath, found: InvariantSet, titles: tuple[str, str])
             _put(canvas, sample, corner, caption, ACCENT if ends else INK)
         else:
             _put(canvas, None, corner, "not a member", FAINT)
+    for _, after in path.jumps:
+        row, column = divmod(after, columns)
+        _mark_jump(draw, (MARGIN + column * step, top + row * (step + CAPTION)))
     return canvas
+
+
+def _mark_jump(draw: ImageDraw.ImageDraw, corner: tuple[int, int]) -> None:
+    """Draw a bar before the frame that the path jumps to."""
+    x, y = corner
+    draw.rectangle((x - GAP // 2 - 2, y, x - GAP // 2 + 1, y + CELL - 1), fill=ACCENT)
 
 
 def _put(canvas: Image.Image, sample: Tensor | None, corner: tuple[int, int], caption: str, ink: str) -> None:

@@ -11,7 +11,8 @@ from safetensors.torch import save_file
 
 from equidiff.analysis.figures.contour_plot import Measure
 from equidiff.analysis.path.drawing import animate, draw_path
-from equidiff.analysis.path.search import SetPath, Steps
+from equidiff.analysis.path.search import SetPath
+from equidiff.analysis.path.steps import JUMP, Steps
 from equidiff.folders.atomic import write_atomically
 from equidiff.folders.paths import unwritable
 from equidiff.folders.status import timestamp
@@ -40,8 +41,10 @@ def describe_path(path: SetPath, found: InvariantSet) -> dict[str, Any]:
         "target": found.info.target.model_dump(),
         "counts": {"frames": len(path.records), "members": len(path.members)}
         | {status: sum(each.status == status for each in path.records) for status in (NOT_CONVERGED, FAILED)},
-        "evaluations": round(sum(record.evaluations for record in path.records), 3),
+        "evaluations": round(path.evaluations, 3),
         "steps": _describe_steps(path.steps),
+        "jumps": [{"from": before, "to": after} for before, after in path.jumps],
+        "jump_ratio": JUMP,
         "straight": {
             "losses": [loss if math.isfinite(loss) else None for loss in losses],
             "inside": sum(loss < tolerance for loss in losses),
@@ -100,4 +103,5 @@ def _describe_steps(steps: Steps) -> dict[str, Any]:
         "images": steps.images,
         "largest_angle": max(steps.angles),
         "largest_image": max(steps.images),
+        "largest_ratio": steps.ratio,
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from equidiff.analysis.path.folder import write_path
-from equidiff.analysis.path.search import SetPath, find_path
+from equidiff.analysis.path.search import SetPath, find_path, smoothest_pair
 from equidiff.cli.console import Show, Terminal
 from equidiff.cli.exit_codes import INTERRUPTED, NOT_ALL_MEMBERS
 from equidiff.errors import UnsupportedError
@@ -17,8 +17,8 @@ from equidiff.search.engine import MEMBER, StepRecord
 class _Watch:
     """Counts frames that are members; an `equidiff.run.execute.Observer`."""
 
-    def __init__(self, terminal: Terminal, show: Show) -> None:
-        self._terminal, self._show = terminal, show
+    def __init__(self, terminal: Terminal, show: Show, last: int) -> None:
+        self._terminal, self._show, self._last = terminal, show, last
         self._members: set[int] = set()
 
     def step(self, step: StepRecord) -> None:
@@ -26,9 +26,13 @@ class _Watch:
 
     def result(self, record: Record) -> None:
         """A frame is finished, or will be tried again."""
+        status = record.status.replace("_", " ")
+        if record.index > self._last:
+            self._show(len(self._members), f"between frames that differ much: {status}")
+            return
         if record.status == MEMBER:
             self._members.add(record.index)
-        self._show(len(self._members), f"frame {record.index}: {record.status.replace('_', ' ')}")
+        self._show(len(self._members), f"frame {record.index}: {status}")
 
     def batch_reduced(self, event: BatchReduced) -> None:
         """A pass ran out of memory; passes are smaller from now on."""
@@ -58,7 +62,7 @@ def perform(
     """Find the path, write it, print a summary, and return the exit code."""
     try:
         with terminal.progress(frames - 2, 0, "searching") as show:
-            watch = _Watch(terminal, show)
+            watch = _Watch(terminal, show, frames - 1)
             path = find_path(finished.session, finished.found, *ends, frames, watch)
         problem = finished.session.problem
         folder = write_path(
@@ -68,6 +72,9 @@ def perform(
         terminal.note("Interrupted: no path was written.")
         return INTERRUPTED
     terminal.facts(_conclusion(path, finished))
+    if path.jumps:
+        terminal.note(_warning(path), "yellow")
+        terminal.facts([("try", "\n".join(_proposals(path, finished)))])
     if (folder / "path.png").exists():
         terminal.facts([("image", folder / "path.png")])
     terminal.result((folder / "path.json").read_text(encoding="utf-8") if as_json else str(folder))
@@ -79,17 +86,37 @@ def _conclusion(path: SetPath, finished: Finished) -> list[tuple[str, object]]:
     losses, straight = path.straight
     missing = [str(record.index) for record in path.records if record.status != MEMBER]
     others = f"; not {', '.join(missing)}" if missing else ""
-    cost = sum(record.evaluations for record in path.records)
     return [
         ("path", f"from member {path.ends[0]} to member {path.ends[1]}"),
         ("frames", f"{len(path.members)} of {count} are members{others}"),
         (
             "largest step",
-            f"{max(path.steps.angles):.2f} rad between latents, {max(path.steps.images):.2f} between samples",
+            f"{max(path.steps.images):.2f} between samples, {path.steps.ratio:.1f} times the median of the others; "
+            f"{max(path.steps.angles):.2f} rad between latents",
         ),
         (
             "great circle",
-            f"{max(straight.angles):.2f} rad, {max(straight.images):.2f}; {inside} of {len(losses)} frames are members",
+            f"{max(straight.images):.2f}, {straight.ratio:.1f} times; {max(straight.angles):.2f} rad; "
+            f"{inside} of {len(losses)} frames are members",
         ),
-        ("cost", f"{cost:.1f} evaluations"),
+        ("cost", f"{path.evaluations:.1f} evaluations"),
     ]
+
+
+def _warning(path: SetPath) -> str:
+    places = " and ".join(f"from frame {before} to frame {after}" for before, after in path.jumps)
+    why = (
+        "the members found between lie close to one of the two, so the set may have a gap"
+        if len(path.members) == len(path.records)
+        else "frames that are not members lie between, or beside it"
+    )
+    return f"The path jumps {places}. It is not continuous there: {why}."
+
+
+def _proposals(path: SetPath, finished: Finished) -> list[str]:
+    """Commands that may find a path without jumps."""
+    first, second = path.ends
+    count = len(path.records)
+    other = smoothest_pair(finished.session, finished.found, first, second, count)
+    pairs = [] if other is None else [f"equidiff path {finished.path} {first} {other}"]
+    return [*pairs, f"equidiff path {finished.path} {first} {second} --frames {2 * count - 1}"]
