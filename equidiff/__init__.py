@@ -11,6 +11,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from equidiff.api.invariant_set import InvariantSet as InvariantSet
+    from equidiff.api.invariant_set import load as load
+    from equidiff.api.sampling import SamplingError as SamplingError
+    from equidiff.api.sampling import sample as sample
     from equidiff.builtin.objectives.in_memory import classifier as classifier
     from equidiff.builtin.objectives.in_memory import layer as layer
     from equidiff.builtin.objectives.in_memory import neuron as neuron
@@ -22,11 +26,7 @@ if TYPE_CHECKING:
     from equidiff.contracts import ScalarTarget as ScalarTarget
     from equidiff.contracts import Solver as Solver
     from equidiff.errors import EquiDiffError as EquiDiffError
-    from equidiff.run.invariant_set import InvariantSet as InvariantSet
-    from equidiff.run.invariant_set import load as load
     from equidiff.run.member import Member as Member
-    from equidiff.run.sampling import SamplingError as SamplingError
-    from equidiff.run.sampling import sample as sample
 
 # imported on first use: torch takes seconds to import, which the command line must not wait for
 _MODULES = {
@@ -34,18 +34,18 @@ _MODULES = {
     "EquiDiffError": "equidiff.errors",
     "ScalarTarget": "equidiff.contracts",
     "Generator": "equidiff.contracts",
-    "InvariantSet": "equidiff.run.invariant_set",
+    "InvariantSet": "equidiff.api.invariant_set",
     "Member": "equidiff.run.member",
     "Law": "equidiff.contracts",
     "Objective": "equidiff.contracts",
     "Regularizer": "equidiff.contracts",
-    "SamplingError": "equidiff.run.sampling",
+    "SamplingError": "equidiff.api.sampling",
     "Solver": "equidiff.contracts",
     "classifier": "equidiff.builtin.objectives.in_memory",
     "layer": "equidiff.builtin.objectives.in_memory",
-    "load": "equidiff.run.invariant_set",
+    "load": "equidiff.api.invariant_set",
     "neuron": "equidiff.builtin.objectives.in_memory",
-    "sample": "equidiff.run.sampling",
+    "sample": "equidiff.api.sampling",
 }
 
 __all__ = [

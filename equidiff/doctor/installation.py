@@ -10,7 +10,6 @@ from importlib.metadata import PackageNotFoundError, version
 
 import torch
 
-import equidiff
 from equidiff.contracts import BuildContext, Finding
 from equidiff.devices import device_memory
 from equidiff.doctor.components import GIB
@@ -25,7 +24,7 @@ SHIPPED = (("toy:fashion", "classifier"), ("toy:circles", "classifier"))
 def examine(plugins: Plugins) -> list[Finding]:
     """Report versions, devices, memory, plugins and their requirements, and the weights that ship with EquiDiff."""
     return [
-        Finding("equidiff", equidiff.__version__),
+        Finding("equidiff", version("equidiff")),
         Finding("python", f"{platform.python_version()} on {platform.platform(terse=True)}"),
         *(_library(name) for name in LIBRARIES),
         *_devices(),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, fields, replace
-from importlib import import_module
 from pathlib import Path
 from typing import Any, overload
 
@@ -13,11 +12,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from equidiff.errors import PluginError, RunFolderError
+from equidiff.errors import RunFolderError
 from equidiff.images.convert import is_image, to_image
 from equidiff.registry.manager import Plugins
 from equidiff.run.card import MOST, describe, draw_sheet, write_html
 from equidiff.run.folder import OF_QUERY, ROWS, RunFolder, read_records, read_tensors
+from equidiff.run.frames import import_pandas
 from equidiff.run.info import Counts, RunInfo, read_info
 from equidiff.run.member import Member, not_images
 from equidiff.run.record import Record
@@ -199,12 +199,7 @@ class InvariantSet:
         Raises:
             PluginError: pandas is not installed.
         """
-        try:
-            pandas = import_module("pandas")
-        except ImportError as error:
-            raise PluginError(
-                f"A DataFrame needs a package that is missing: {error}", expected="pandas", hint="pip install pandas"
-            ) from error
+        pandas = import_pandas()
         records = [dict(vars(record)) for record in self.records]
         if len(self.info.target.values) == 1:
             for record in records:
@@ -234,15 +229,3 @@ class InvariantSet:
 
 def _shortened(spec: str) -> str:
     return spec if len(spec) <= LONGEST_SPEC else spec[: LONGEST_SPEC - 1] + "…"
-
-
-def load(path: str | Path) -> InvariantSet:
-    """Read a run folder. Loads no component and runs no code.
-
-    Args:
-        path: the folder that `equidiff run` or `InvariantSet.save` wrote; a leading `~` is the user's home.
-
-    Raises:
-        RunFolderError: it is no run folder, or damaged.
-    """
-    return InvariantSet.load(path)

@@ -30,7 +30,7 @@ def draw_path(path: SetPath, found: InvariantSet, measure: Measure) -> Image.Ima
     Returns:
         The image; None if the samples cannot be drawn.
     """
-    titles = headline(found)[0], _subtitle(path)
+    titles = headline(found)[0], describe_frames(path)
     if is_image(found.samples):
         return _draw_filmstrip(path, found, titles)
     if found.samples.shape[1:] != (2,):
@@ -46,7 +46,8 @@ def animate(path: SetPath, side: int = ZOOM * CELL) -> list[Image.Image]:
     return [*images, *images[-2:0:-1]]
 
 
-def _subtitle(path: SetPath) -> str:
+def describe_frames(path: SetPath) -> str:
+    """One line: the ends, the number of frames that are members, and the jumps."""
     first, second = path.ends
     places = " and ".join(f"from frame {before} to frame {after}" for before, after in path.jumps)
     members = f"member {first} to member {second}: {len(path.members)} of {len(path.records)} frames are members"

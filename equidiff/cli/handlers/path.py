@@ -4,41 +4,13 @@ from __future__ import annotations
 
 from equidiff.analysis.path.folder import write_path
 from equidiff.analysis.path.search import SetPath, find_path, smoothest_pair
-from equidiff.cli.console import Show, Terminal
+from equidiff.analysis.path.watch import FrameCounter
+from equidiff.cli.console import Terminal
 from equidiff.cli.exit_codes import INTERRUPTED, NOT_ALL_MEMBERS
 from equidiff.errors import UnsupportedError
 from equidiff.images.convert import is_image
 from equidiff.run.finished import Finished
-from equidiff.run.record import Record
-from equidiff.search.batching import BatchReduced
-from equidiff.search.engine import MEMBER, StepRecord
-
-
-class _Watch:
-    """Counts frames that are members; an `equidiff.run.execute.Observer`."""
-
-    def __init__(self, terminal: Terminal, show: Show, last: int) -> None:
-        self._terminal, self._show, self._last = terminal, show, last
-        self._members: set[int] = set()
-
-    def step(self, step: StepRecord) -> None:
-        """A frame made a step."""
-
-    def result(self, record: Record) -> None:
-        """A frame is finished, or will be tried again."""
-        status = record.status.replace("_", " ")
-        if record.index > self._last:
-            self._show(len(self._members), f"between frames that differ much: {status}")
-            return
-        if record.status == MEMBER:
-            self._members.add(record.index)
-        self._show(len(self._members), f"frame {record.index}: {status}")
-
-    def batch_reduced(self, event: BatchReduced) -> None:
-        """A pass ran out of memory; passes are smaller from now on."""
-        self._terminal.note(
-            f"Out of memory with {event.rows} frames in one pass: continuing with {event.batch}.", "yellow"
-        )
+from equidiff.search.engine import MEMBER
 
 
 def check_gif(finished: Finished, gif: bool) -> None:
@@ -62,8 +34,8 @@ def perform(
     """Find the path, write it, print a summary, and return the exit code."""
     try:
         with terminal.progress(frames - 2, 0, "searching") as show:
-            watch = _Watch(terminal, show, frames - 1)
-            path = find_path(finished.session, finished.found, *ends, frames, watch)
+            counter = FrameCounter(show, lambda text: terminal.note(text, "yellow"), frames - 1)
+            path = find_path(finished.session, finished.found, *ends, frames, counter)
         problem = finished.session.problem
         folder = write_path(
             finished.path, path, finished.found, lambda x: problem.objective.measure(x.to(problem.target.device)), gif

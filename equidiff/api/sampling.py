@@ -8,14 +8,14 @@ from typing import Any
 
 from torch import Tensor
 
+from equidiff.api.invariant_set import InvariantSet
+from equidiff.api.progress import ProgressBar, is_watched
 from equidiff.contracts import Generator, Law, Objective, ObjectiveFactory, Regularizer, Solver
 from equidiff.errors import EquiDiffError, first_line
 from equidiff.folders.status import RUNNING
 from equidiff.registry.manager import Plugins
 from equidiff.run.execute import Observer, execute
 from equidiff.run.folder import stack_rows, summarize
-from equidiff.run.invariant_set import InvariantSet
-from equidiff.run.progress import ProgressBar, is_watched
 from equidiff.run.record import Record
 from equidiff.run.session import Session, prepare
 from equidiff.run.settings import Settings

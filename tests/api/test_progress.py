@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import equidiff
-from equidiff.run.progress import is_watched
+from equidiff.api.progress import is_watched
 
 
 class Terminal(io.StringIO):
@@ -71,7 +71,7 @@ def test_a_terminal_gets_a_bar_unless_it_is_refused(monkeypatch):
 
 def test_the_loss_is_beside_the_tolerance(monkeypatch):
     terminal = watch(monkeypatch)
-    monkeypatch.setattr("equidiff.run.progress.EVERY", 0)
+    monkeypatch.setattr("equidiff.api.progress.EVERY", 0)
     sample(tolerance=1e-4)
     assert "-> 0.0001" in terminal.getvalue()
 

@@ -6,12 +6,18 @@ import statistics
 import sys
 import time
 import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
+from typing import TYPE_CHECKING, NoReturn
 
 from equidiff.run.execute import Observer
 from equidiff.run.record import Record
 from equidiff.search.batching import BatchReduced
 from equidiff.search.engine import MEMBER, StepRecord
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 FORMAT = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"  # 80 columns are enough
 EVERY = 0.2  # seconds between two states of the bar
@@ -29,10 +35,7 @@ class ProgressBar:
     """
 
     def __init__(self, samples: int, tolerance: float, observer: Observer | None = None) -> None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that ipywidgets is missing: the bar is text then
-            from tqdm.auto import tqdm
-        self._bar = tqdm(total=samples, bar_format=FORMAT)
+        self._bar = make_bar(samples)
         self._tolerance, self._observer = tolerance, observer
         self._losses: dict[int, float] = {}  # of samples that are being searched
         self._members, self._shown = 0, time.monotonic()
@@ -73,6 +76,37 @@ class ProgressBar:
         if self._losses:
             text += f", loss {statistics.median(self._losses.values()):.2g} -> {self._tolerance:.2g}"
         self._bar.set_postfix_str(text)
+
+
+@contextmanager
+def show_progress(total: int, progress: bool | None) -> Iterator[Callable[[int, str], None]]:
+    """A function that shows how many steps are done, and a text beside them.
+
+    Args:
+        total: steps in all.
+        progress: show it; None where somebody watches.
+    """
+    if not (is_watched() if progress is None else progress):
+        yield lambda _done, _text: None
+        return
+    bar = make_bar(total)
+
+    def show(done: int, text: str) -> None:
+        bar.set_postfix_str(text, refresh=False)
+        bar.update(done - bar.n)
+
+    try:
+        yield show
+    finally:
+        bar.close()
+
+
+def make_bar(total: int) -> tqdm[NoReturn]:
+    """A bar of so many steps, as text or as a widget."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that ipywidgets is missing: the bar is text then
+        from tqdm.auto import tqdm
+    return tqdm(total=total, bar_format=FORMAT)
 
 
 def is_watched() -> bool:
