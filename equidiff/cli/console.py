@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 import threading
 import time
@@ -9,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from rich.box import SIMPLE_HEAD
-from rich.cells import cell_len
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console, Group
 from rich.live import Live
 from rich.panel import Panel
@@ -23,6 +24,9 @@ Show = Callable[[int, str], None]
 Rows = Sequence[tuple[str, object]]
 PLAIN_INTERVAL_S = 5.0
 COLUMN_GAP = 3
+LONGEST_WORD = 28  # letters that are never broken
+FEWEST_BESIDE = 2  # columns beside the first one, in a table that is split
+MOST_SPLIT = 24  # rows of such a table
 PROGRESS_DELAY_S = 2.0  # of commands that mostly finish sooner
 
 
@@ -61,7 +65,8 @@ class Terminal:
         if self.plain:
             sys.stderr.write(text + "\n")
         else:
-            self._err.print(Text(text, style), soft_wrap=True)
+            # a command stays in one piece, to be copied
+            self._err.print(Text(text, style), soft_wrap="equidiff " in text)
 
     def facts(self, rows: Rows, result: bool = False) -> None:
         """Print lines of a name and a value, on stderr; on stdout where they are the result."""
@@ -109,8 +114,12 @@ class Terminal:
                 console.file.write("  ".join(cells).rstrip() + "\n")
             return
         styles = ["red" if position < len(bad) and bad[position] else "" for position in range(len(rows))]
-        widths = _widths(columns, rows, console.width)
-        console.print(_table(columns, rows, styles, widths) if widths else _stacked(columns, rows, styles))
+        parts = _split(columns, rows, console.width)
+        if not parts:
+            console.print(_stacked(columns, rows, styles, console.width))
+        for part in parts:
+            named, cells = [columns[i] for i in part], [[row[i] for i in part] for row in rows]
+            console.print(_table(named, cells, styles, _widths(named, cells, console.width) or ()))
 
     @contextmanager
     def progress(self, total: int, done: int, doing: str = "sampling", delay: float = 0.0) -> Iterator[Show]:
@@ -194,13 +203,14 @@ def _grid(rows: Rows, style: str) -> Table:
 
 
 def _widths(columns: Sequence[str], rows: Sequence[Sequence[object]], width: int) -> list[int] | None:
-    """Widths of columns that break no word and, in the first column, no line; None where they do not fit.
+    """Widths of columns that break no line of the first and no word of the others; None where they do not fit.
 
-    Rich would narrow the widest column first, through its words.
+    Only very long words, such as paths, may be broken. Rich would narrow the widest column first, through its words.
     """
     texts = [[str(row[i]) for row in (columns, *rows)] for i in range(len(columns))]
     wanted = [max(cell_len(line) for text in column for line in text.splitlines() or [""]) for column in texts]
     words = [max((cell_len(word) for text in column for word in text.split()), default=0) for column in texts]
+    words = [min(word, LONGEST_WORD) for word in words]
     widths = [wanted[0], *words[1:]]
     room = width - sum(widths) - COLUMN_GAP * (len(columns) - 1) - 2  # for the edges
     if room < 0:
@@ -214,6 +224,18 @@ def _widths(columns: Sequence[str], rows: Sequence[Sequence[object]], width: int
     return widths
 
 
+def _split(columns: Sequence[str], rows: Sequence[Sequence[object]], width: int) -> list[list[int]]:
+    """Columns of the fewest tables that fit, each with the first column; none if that makes them hard to read."""
+    count = len(columns) - 1
+    most = max(count // FEWEST_BESIDE, 1) if len(rows) <= MOST_SPLIT else 1
+    for parts in range(1, most + 1):
+        edges = [1 + part * count // parts for part in range(parts + 1)]
+        split = [[0, *range(*pair)] for pair in itertools.pairwise(edges)]
+        if all(_widths([columns[i] for i in part], [[row[i] for i in part] for row in rows], width) for part in split):
+            return split
+    return []
+
+
 def _table(
     columns: Sequence[str], rows: Sequence[Sequence[object]], styles: Sequence[str], widths: Sequence[int]
 ) -> Table:
@@ -225,8 +247,19 @@ def _table(
     return table
 
 
-def _stacked(columns: Sequence[str], rows: Sequence[Sequence[object]], styles: Sequence[str]) -> Group:
-    """Rows of a table that is too wide: the first cell on a line of its own, the others below it with their names."""
+def _stacked(columns: Sequence[str], rows: Sequence[Sequence[object]], styles: Sequence[str], width: int) -> Group:
+    """Rows of a table that is too wide: the first cell on a line of its own, the others below it with their names.
+
+    If all others fit on one line, their names stand above the first row only.
+    """
+    texts = [[str(cell) for cell in row] for row in (columns, *rows)]
+    widths = [max(cell_len(row[i]) for row in texts) for i in range(1, len(columns))]
+    if sum(widths) + COLUMN_GAP * len(widths) <= width and not any("\n" in cell for row in texts for cell in row[1:]):
+        lines = [(" " * COLUMN_GAP).join(["", *map(set_cell_size, row[1:], widths)]).rstrip() for row in texts]
+        header, *below = (Text(line, "dim") for line in lines)
+        named = (Text(row[0], style or "bold", overflow="fold") for row, style in zip(texts[1:], styles, strict=True))
+        pairs = itertools.chain.from_iterable(zip(named, below, strict=True))
+        return Group(Text(columns[0], "underline"), header, *pairs)
     parts: list[Text | Table] = [Text(columns[0], "underline")]
     for row, style in zip(rows, styles, strict=True):
         cells = [(column, cell) for column, cell in zip(columns, row, strict=True) if str(cell)]

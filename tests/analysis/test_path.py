@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+import re
 import shutil
 from dataclasses import replace
 
@@ -20,7 +21,7 @@ from torch.testing import assert_close
 
 import equidiff
 from equidiff.analysis.path.frames import FrameSearch, levels, spread
-from equidiff.analysis.path.search import find_path, indices_in_words, smoothest_pair, straight_path
+from equidiff.analysis.path.search import find_path, indices_in_words, likely_end
 from equidiff.analysis.path.steps import JUMP, Steps
 from equidiff.contracts import Generator, Objective
 from equidiff.numerics.gaussian import angle_between, slerp
@@ -238,23 +239,22 @@ def test_frames_are_spread_where_the_generator_changes_fast(monkeypatch):
     assert path.evaluations > plain.evaluations == pytest.approx(sum(each.evaluations for each in plain.records))
 
 
-def test_another_pair_has_a_smoother_great_circle():
-    found = equidiff.sample(Steep(), Last(), "none", target=0.2, samples=8, tolerance=1e-6)
-    first, second = sides(found)
-    proposed = smoothest_pair(found._session, found, first, second, 9)
-    assert proposed not in {first, second}
-    ratios = {}
-    for record, latents in zip(found.members, found.latents, strict=True):
-        if record.index not in {first, second}:
-            pair = torch.stack([found.latents[first], latents])
-            ratios[record.index] = straight_path(found._session.problem, pair, 4, 9)[1].ratio
-    assert ratios[proposed] == min(ratios.values())
-    assert ratios[proposed] < max(ratios.values())
+def test_the_member_proposed_is_the_one_to_which_the_arc_leaves_the_set_least():
+    found = equidiff.sample(Steep(), Length(), "none", target=4.0, samples=8, tolerance=1e-6)
+    proposed = likely_end(found._session, found, 0, 1, 9)
+    worst = {}
+    for end in range(2, 8):
+        arc = torch.stack([slerp(found.latents[0], found.latents[end], step / 8) for step in range(9)])
+        samples = Steep().generate(arc)
+        losses = (Length().measure(samples)[:, 0] - 4).square()
+        worst[end] = bool(Steps.of(arc, samples).jumps), losses.max().item()
+    assert proposed == min(worst, key=worst.get)
+    assert worst[proposed] < max(worst.values())
 
 
 def test_a_run_of_two_members_has_no_other_pair():
     found = equidiff.sample(Steep(), Last(), "none", target=0.2, samples=2, tolerance=1e-6)
-    assert smoothest_pair(found._session, found, 0, 1, 9) is None
+    assert likely_end(found._session, found, 0, 1, 9) is None
 
 
 def test_the_command_says_that_a_path_jumps(tmp_path):
@@ -277,6 +277,8 @@ def test_the_command_says_that_a_path_jumps(tmp_path):
     assert f"The path jumps from frame {crossing[0]} to frame {crossing[0] + 1}." in outcome.stderr
     assert f"{written['steps']['largest_ratio']:.1f} times the median of the others" in outcome.stderr
     assert f"equidiff path {run} {left} {right} --frames 17" in outcome.stderr
+    (proposed,) = re.findall(rf"equidiff path {re.escape(str(run))} {left} (\d+)\n", outcome.stderr)
+    assert places[int(proposed)] < 0, "a member on the same line"
     same_side = [index for index, place in places.items() if place < 0 and index != left]
     within = run_cli("path", run, left, same_side[0], *spec)
     assert "jumps" not in within.stderr

@@ -135,10 +135,11 @@ def straight_path(problem: Problem, ends: Tensor, batch: int, frames: int) -> tu
     return torch.cat([answer.loss for answer in answers]).tolist(), Steps.of(arc, samples)
 
 
-def smoothest_pair(session: Session, found: InvariantSet, first: int, without: int, frames: int) -> int | None:
-    """Index of the member to which the great circle from another one changes most evenly; None if there are no others.
+def likely_end(session: Session, found: InvariantSet, first: int, without: int, frames: int) -> int | None:
+    """Index of another member to which a path is likely not to jump; None if there are no others.
 
-    Great circles are a guess at paths: they cost one pass for each frame.
+    It is the one to which the great circle leaves the set least, among those to which its samples do not jump. That is
+    a guess, which costs one pass for each frame: no path has been searched for.
 
     Args:
         session: the run's components.
@@ -151,8 +152,9 @@ def smoothest_pair(session: Session, found: InvariantSet, first: int, without: i
     others = [record.index for record in found.members if record.index not in {first, without}]
     # spread over the run, since neighbours in it share their candidates
     others = others[:: max(1, len(others) // CANDIDATES)][:CANDIDATES]
-    ratios: dict[int, float] = {}
+    guesses: dict[int, tuple[bool, float]] = {}
     for other in others:
         ends = torch.stack([start, found.rows["latents"][member_row(found, other)]])
-        ratios[other] = straight_path(session.problem, ends, session.settings.batch, frames)[1].ratio
-    return min(ratios, key=lambda each: ratios[each], default=None)
+        losses, steps = straight_path(session.problem, ends, session.settings.batch, frames)
+        guesses[other] = bool(steps.jumps), max(losses)
+    return min(guesses, key=lambda each: guesses[each], default=None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from equidiff.analysis.path.folder import write_path
-from equidiff.analysis.path.search import SetPath, find_path, smoothest_pair
+from equidiff.analysis.path.search import SetPath, find_path, likely_end
 from equidiff.analysis.path.watch import FrameCounter
 from equidiff.cli.console import Terminal
 from equidiff.cli.exit_codes import INTERRUPTED, NOT_ALL_MEMBERS
@@ -89,6 +89,6 @@ def _proposals(path: SetPath, finished: Finished) -> list[str]:
     """Commands that may find a path without jumps."""
     first, second = path.ends
     count = len(path.records)
-    other = smoothest_pair(finished.session, finished.found, first, second, count)
+    other = likely_end(finished.session, finished.found, first, second, count)
     pairs = [] if other is None else [f"equidiff path {finished.path} {first} {other}"]
     return [*pairs, f"equidiff path {finished.path} {first} {second} --frames {2 * count - 1}"]
