@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 
+import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
+from PIL import Image, ImageDraw
 
 SMALLEST_FONT = 7  # points
 SMALLEST_PANEL = 0.9  # inches
@@ -16,8 +19,8 @@ SLACK = 1.5  # pixels: boxes of texts have a border
 
 def flaws(figure: Figure) -> list[str]:
     """Everything that makes a figure hard to read, in words; empty if it is well laid out."""
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
+    FigureCanvasAgg(figure)  # its font metrics
+    figure.draw_without_rendering()
     # copied, because a second call of the layout engine could move them
     texts = [(each.get_text(), _box(each)) for each in _shown(figure)]
     return [
@@ -94,3 +97,23 @@ def _rows(boxes: list[Bbox]) -> list[list[Bbox]]:
         else:
             row.append(box)
     return rows
+
+
+def flaws_of_sheet(draw: Callable[[], Image.Image]) -> list[str]:
+    """Texts that overlap each other or are cut, in an image that a function draws with Pillow."""
+    texts: list[tuple[str, Bbox]] = []
+    write, write_lines = ImageDraw.ImageDraw.text, ImageDraw.ImageDraw.multiline_text
+
+    def record(self, xy, text, fill=None, font=None, *args, **options):
+        if str(text).strip():
+            bounds = self.textbbox(xy, text, font, anchor=options.get("anchor"), spacing=options.get("spacing", 4))
+            texts.append((str(text), Bbox([bounds[:2], bounds[2:]])))
+        return (write_lines if "\n" in str(text) else write)(self, xy, text, fill, font, *args, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ImageDraw.ImageDraw, "text", record)
+        patch.setattr(ImageDraw.ImageDraw, "multiline_text", record)
+        width, height = draw().size
+    assert texts, "nothing was written"
+    cut = [text for text, box in texts if box.x0 < 0 or box.y0 < 0 or box.x1 > width or box.y1 > height]
+    return [*(f"{text!r} is cut" for text in cut), *_overlapping(texts)]

@@ -139,7 +139,9 @@ def test_full_disk(monkeypatch):
 def test_plugins():
     outcome = run_cli("plugins")
     assert outcome.code == 0
-    assert re.search(r"builtin +0\.1\.0 +generator toy, pixels; objective neuron, layer, classifier, custom;", outcome.stdout)
+    assert re.search(
+        r"builtin +0\.1\.0 +generator toy, pixels; objective neuron, layer, classifier, custom;", outcome.stdout
+    )
     builtin = json.loads(run_cli("plugins", "--json").stdout)[0]
     assert builtin["name"] == "builtin"
     assert builtin["offers"]["solver"] == ["auto", "infinite", "lbfgs", "imagespace", "rejection"]

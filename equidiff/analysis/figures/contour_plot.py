@@ -38,11 +38,13 @@ class Highlight:
         name: label in the legend.
         points: `[points, 2]`.
         joined: connect them by a line.
+        breaks: numbers of the points after which the line is broken.
     """
 
     name: str
     points: Tensor
     joined: bool = False
+    breaks: tuple[int, ...] = ()
 
 
 def draw_contour_plot(
@@ -97,7 +99,8 @@ def plot_contours(
     axes.scatter(members[:, 0], members[:, 1], s=26, c=ACCENT, edgecolors="white", linewidths=0.7, label="members")
     if highlight is not None:
         style = {"color": "#56b4e9", "marker": "o", "ms": 5.5, "mec": "black", "mew": 0.7, "lw": 1.6 * highlight.joined}
-        axes.plot(*highlight.points.T.numpy(), **style, label=highlight.name, zorder=3)
+        points = np.insert(highlight.points.numpy(), [place + 1 for place in highlight.breaks], np.nan, axis=0)
+        axes.plot(*points.T, **style, label=highlight.name, zorder=3)
     if found.query is not None:
         style = {"marker": "*", "s": 230, "c": "white", "edgecolors": "black", "linewidths": 0.9}
         axes.scatter(*found.query[0].tolist(), **style, label="query", zorder=3)

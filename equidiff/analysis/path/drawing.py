@@ -35,7 +35,8 @@ def draw_path(path: SetPath, found: InvariantSet, measure: Measure) -> Image.Ima
         return _draw_filmstrip(path, found, titles)
     if found.samples.shape[1:] != (2,):
         return None
-    highlight = Highlight("path", path.rows["samples"][path.members], joined=True)
+    breaks = tuple(path.members.index(before) for before, _ in path.jumps)
+    highlight = Highlight("path", path.rows["samples"][path.members], True, breaks)
     return draw_contour_plot(found, measure, titles, "", highlight)
 
 
