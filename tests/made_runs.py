@@ -44,9 +44,8 @@ def made(count=6, size=8, channels=1, others=2, values=(0.5,), query=True, **inf
         status = MEMBER if index < count else NOT_CONVERGED if index < count + others - 1 else FAILED
         value = [each + 0.01 * (index % 3) for each in values]
         error = "broke" if status == FAILED else None
-        records.append(
-            Record(index, status, 3, 4.0 + index, 5, 6, 0.1, 1e-4, 6e-5, 4e-5, value, value, 1.0, error=error)
-        )
+        losses = (0.1, 1e-4, 6e-5, 4e-5)
+        records.append(Record(index, status, 3, 4.0 + index, 5, 6, *losses, value, value, latent_norm=1.0, error=error))
     counts = {"asked": len(records), "members": count, "not_converged": others - 1, "failed": 1}
     known = made_info(values, len(records), **{"counts": counts, "wall_s": 1.0, "status": "complete"} | info)
     rows = {

@@ -15,7 +15,7 @@ from equidiff.errors import EquiDiffError, first_line
 from equidiff.folders.status import RUNNING
 from equidiff.registry.manager import Plugins
 from equidiff.run.execute import Observer, execute
-from equidiff.run.folder import stack_rows, summarize
+from equidiff.run.folder import finished_info, stack_rows
 from equidiff.run.record import Record
 from equidiff.run.session import Session, prepare
 from equidiff.run.settings import Settings
@@ -61,12 +61,11 @@ class _Memory:
         """The set of the samples that were kept."""
         kept = [self.kept[index] for index in sorted(self.kept)]
         records = tuple(record for record, _ in kept)
-        totals = summarize(records, session.settings.samples)
-        info = session.describe().began().ended(self.status, self.wall_s, *totals, self.error)
+        info = finished_info(session.describe().began(), records, self.status, self.wall_s, self.error)
         rows = stack_rows([rows for _, rows in kept])
         query = None if session.query is None else session.query.sample
         latent = None if session.start is None else session.start.latent
-        return InvariantSet(info, records, rows, query, session, tuple(self.steps), latent)
+        return InvariantSet(info, records, rows, query, session, tuple(self.steps), latent, session.prior_tensors)
 
 
 def sample(
@@ -79,13 +78,14 @@ def sample(
     target: Any = None,
     samples: int = 16,
     budget: float | None = None,
-    tolerance: float | None = None,
+    tolerance: float | str | None = None,
     batch: int = 16,
     seed: int = 0,
     device: str = "auto",
     dtype: str = "float32",
     start: str = "prior",
     law: str | Law = "solve",
+    saved: str = "uint8",
     plugins: Plugins | None = None,
     observer: Observer | None = None,
     progress: bool | None = None,
@@ -104,7 +104,8 @@ def sample(
         target: the measurement to reach, in place of a query: a number, several, or text with commas.
         samples: how many to try for.
         budget: evaluations a sample may cost; the solver's own when None.
-        tolerance: loss below which a sample is a member; the solver's own when None.
+        tolerance: how near to the target a member lies: "5%" is a part of how much the measurement varies over prior
+            samples, and 0.01 is a loss; the solver's own when None, which is "8%" for most.
         batch: samples in one pass through generator and objective.
         seed: sample i depends on `(seed, i)` alone.
         device: a torch device, or "auto".
@@ -113,6 +114,8 @@ def sample(
             generator that inverts samples.
         law: "solve" for members as the solver finds them, "conditional" for the prior given that they are members; a
             spec string or a Law. What its moves cost is not held against the budget.
+        saved: "uint8" to judge and measure an image as its file holds it, clamped and rounded to 8 bits; "float" to
+            judge it before. Samples that are not images are never rounded.
         plugins: where spec strings are looked up; the installed plugins when None.
         observer: is told of each step and each finished sample.
         progress: show a bar; by default where stderr is a terminal, and in notebooks.
@@ -128,7 +131,7 @@ def sample(
     """
     settings = Settings(
         generator, objective, regularizer, solver, query, target,
-        samples, budget, tolerance, batch, seed, device, dtype, start, law,
+        samples, budget, tolerance, batch, seed, device, dtype, start, law, saved,
     )  # fmt: skip
     session = prepare(settings, plugins or Plugins())
     if session.inversion is not None and session.inversion.warning is not None:

@@ -19,6 +19,7 @@ from equidiff.contracts.generator import Generator
 from equidiff.contracts.law import Law, Transitions
 from equidiff.contracts.objective import Objective
 from equidiff.contracts.objective_factory import ObjectiveFactory
+from equidiff.contracts.predictor import Predictor
 from equidiff.contracts.regularizer import Regularizer
 from equidiff.contracts.requests import (
     Candidates,
@@ -32,14 +33,14 @@ from equidiff.contracts.requests import (
     Split,
     Value,
 )
-from equidiff.contracts.residual import Coroutine, ResidualFunction, TailResidual
+from equidiff.contracts.residual import ContinuousResidual, Coroutine, ResidualFunction, TailResidual
 from equidiff.contracts.solver import Solver
 from equidiff.contracts.split_sampler import SplitSampler
 
 __all__ = [
-    "Answer", "Attribution", "BuildContext", "Candidates", "Coroutine", "Equation", "Finding", "Generator",
-    "Gradient", "GradientAnswer", "Jacobian", "JacobianAnswer", "Law", "Objective", "ObjectiveFactory", "PassRequest",
-    "Reencode", "Regularizer", "Request", "ResidualFunction", "SampleJacobian", "SampleJacobianAnswer",
-    "SamplerRequest", "ScalarTarget", "Solver", "Split", "SplitAnswer", "SplitSampler", "Step", "TailResidual",
-    "Transitions", "Value", "Weights",
+    "Answer", "Attribution", "BuildContext", "Candidates", "ContinuousResidual", "Coroutine", "Equation",
+    "Finding", "Generator", "Gradient", "GradientAnswer", "Jacobian", "JacobianAnswer", "Law", "Objective",
+    "ObjectiveFactory", "PassRequest", "Predictor", "Reencode", "Regularizer", "Request", "ResidualFunction",
+    "SampleJacobian", "SampleJacobianAnswer", "SamplerRequest", "ScalarTarget", "Solver", "Split",
+    "SplitAnswer", "SplitSampler", "Step", "TailResidual", "Transitions", "Value", "Weights",
 ]  # fmt: skip

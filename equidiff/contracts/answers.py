@@ -18,12 +18,13 @@ class Answer:
 
     Attributes:
         latents: `[rows, *latent_shape]`, as asked.
-        samples: `[rows, *sample_shape]`.
-        measurements: `[rows, m]`.
+        samples: `[rows, *sample_shape]`, as the run writes them.
+        measurements: `[rows, m]`, of these.
         residuals: `[rows, r]`: unfiltered, then each view, then the root of the penalty, if the regularizer has one.
         loss: `[rows]`: `weight` times the sum of all squared residuals.
         loss_unfiltered: `[rows]`: the share of the sample itself.
         loss_filtered: `[rows]`: the share of its views; None without views.
+        outside: `[rows]`: root mean square distance of an image's pixels from [0, 1], before it is clamped.
     """
 
     latents: Tensor
@@ -33,6 +34,7 @@ class Answer:
     loss: Tensor
     loss_unfiltered: Tensor
     loss_filtered: Tensor | None
+    outside: Tensor
 
     def rows(self: AnyAnswer, start: int, stop: int) -> AnyAnswer:
         """The rows from `start` up to `stop`, as an answer of their own."""

@@ -48,6 +48,10 @@ class Equation(Protocol):
         """The same equation for intermediate states of the sampler; None where it cannot be split."""
 
     @property
+    def continuous(self) -> Equation:
+        """The same equation for samples before they are rounded to 8 bits, which has a slope everywhere."""
+
+    @property
     def objective_share(self) -> float:
         """The cost of the objective alone, as a share of a whole pass."""
 

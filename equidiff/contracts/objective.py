@@ -10,7 +10,7 @@ from PIL.Image import Image
 from torch import Tensor, nn
 
 from equidiff.contracts.context import Finding
-from equidiff.images.convert import image_to_tensor
+from equidiff.contracts.predictor import Predictor
 from equidiff.types import Measurements, PerSample, Samples
 
 
@@ -20,14 +20,17 @@ class Objective(ABC):
     Attributes:
         names: a name for each of the m outputs.
         unit: "activation", "logit", "probability", or another word.
+        resizes: True where `measure` takes images of any size, because it resizes them as its network's own evaluation
+            does. A query from a file is then measured in its own size; else it is fitted to the generator's samples.
     """
 
     names: tuple[str, ...]
     unit: str
+    resizes: bool = False
 
     @abstractmethod
     def measure(self, samples: Samples) -> Measurements:
-        """Measure samples.
+        """Measure samples; a query is measured by this too, so that it is in its own set.
 
         Args:
             samples: `[batch, *sample_shape]`; images nominally in [0, 1]. The run differentiates through this.
@@ -35,14 +38,6 @@ class Objective(ABC):
         Returns:
             `[batch, m]`, float32, in `unit`.
         """
-
-    def measure_image(self, image: Image) -> Float[Tensor, "1 m"]:
-        """Measure an image from a file, prepared as the network's own evaluation prepares it.
-
-        Args:
-            image: mode "L" or "RGB", any size.
-        """
-        return self.measure(image_to_tensor(image))
 
     def examine(self, images: Sequence[Image]) -> list[Finding]:
         """Findings for `equidiff doctor`; none by default.
@@ -55,6 +50,10 @@ class Objective(ABC):
     def networks(self) -> list[nn.Module]:
         """The networks that `measure` calls, for attribution methods that look inside; none by default."""
         return []
+
+    def predictor(self) -> Predictor | None:
+        """The classes that its network tells apart, to say what the network calls each member; None by default."""
+        return None
 
     def residual(self, measurements: Measurements, target: Float[Tensor, " m"]) -> Float[Tensor, "batch r"]:
         """The difference that solvers drive to zero; `measurements - target` by default."""

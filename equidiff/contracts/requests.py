@@ -85,10 +85,12 @@ class SamplerRequest(PassRequest):
         latents: `[rows, *latent_shape]`; for the tail, intermediate states `[rows, parts, *latent_shape]`.
         steps: of the sampler; the generator's own number when None.
         tail: begin at intermediate states.
+        continuous: measure samples before they are rounded to 8 bits.
     """
 
     steps: int | None = None
     tail: bool = False
+    continuous: bool = False
 
     def cost(self, equation: Equation) -> tuple[float, float]:
         forwards = (equation.tail_share if self.tail else equation.depth(self.steps)) * len(self.latents)
@@ -99,6 +101,8 @@ class SamplerRequest(PassRequest):
         return 0
 
     def _equation(self, equation: Equation) -> Equation:
+        if self.continuous:
+            equation = equation.continuous
         if not self.tail:
             return equation
         if equation.tail is None:

@@ -101,6 +101,26 @@ class ResidualFunction(ABC):
         """Fresh latents from the prior, from this sample's own random stream, `[count, *latent_shape]`."""
 
 
+class ContinuousResidual(ResidualFunction):
+    """c of samples before they are rounded to 8 bits, for laws, which need it to be smooth.
+
+    Args:
+        residual: c(z).
+    """
+
+    def __init__(self, residual: ResidualFunction) -> None:
+        self.tolerance, self.size = residual.tolerance, residual.size
+        self._residual = residual
+
+    def draw(self, count: int) -> Latents:
+        return self._residual.draw(count)
+
+    def _ask(self, request: Request) -> Coroutine[Any]:
+        if not isinstance(request, SamplerRequest):
+            raise UnsupportedError("This cannot be asked of samples before rounding.", given=type(request).__name__)
+        return (yield from self._residual._ask(replace(request, continuous=True)))
+
+
 class TailResidual(ResidualFunction):
     """c as a function of the intermediate state, searched like c(z) with states in place of latents.
 

@@ -17,12 +17,13 @@ class Solver(ABC):
 
     Attributes:
         budget: evaluations a sample may cost unless the user says otherwise.
-        tolerance: loss below which a sample is a member, unless the user says otherwise.
+        tolerance: loss below which a sample is a member, unless the user says otherwise; as text such as "8%", it is
+            the distance from the target, as a part of the spread of the measurement over prior samples.
         weight: lambda, the factor on every squared residual.
     """
 
     budget: int
-    tolerance: float = 0.01
+    tolerance: float | str = "8%"
     weight: float = 1.0
 
     @abstractmethod

@@ -13,14 +13,19 @@ RUNNING, COMPLETE, INTERRUPTED, RUN_FAILED = "running", "complete", "interrupted
 
 
 def read_description(
-    file: Path, what: str, version: int, needed: set[str], absent: RunFolderError, damaged: RunFolderError
+    file: Path,
+    what: str,
+    version: int | tuple[int, ...],
+    needed: set[str],
+    absent: RunFolderError,
+    damaged: RunFolderError,
 ) -> dict[str, Any]:
     """Read the JSON file that describes a folder.
 
     Args:
         file: the JSON file.
         what: a noun for the folder, for the error about another version.
-        version: the schema version that this code reads.
+        version: the schema version, or versions, that this code reads.
         needed: keys that the file must have.
         absent: the error to raise if there is no such file.
         damaged: the error to raise if it cannot be read, or lacks a key.
@@ -35,8 +40,10 @@ def read_description(
     except (OSError, ValueError) as error:
         raise damaged from error
     found = info.get("schema_version") if isinstance(info, dict) else None
-    if found is not None and found != version:
-        raise RunFolderError(f"This {what} is of another version.", given=f"schema_version {found}", expected=version)
+    readable = (version,) if isinstance(version, int) else version
+    if found is not None and found not in readable:
+        expected = " or ".join(map(str, readable))
+        raise RunFolderError(f"This {what} is of another version.", given=f"schema_version {found}", expected=expected)
     if found is None or not info.keys() >= needed:
         raise damaged
     return info

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -27,6 +28,33 @@ def is_image(samples: Tensor) -> bool:
 def quantized(samples: Tensor) -> Tensor:
     """Round samples as an 8-bit file does: clamped (only here) to [0, 1] and rounded to 1/255."""
     return (samples.clamp(0, 1) * 255).round() / 255
+
+
+def as_saved(samples: Tensor) -> Tensor:
+    """Samples as their files hold them: images clamped and rounded to 8 bits, others as they are; differentiable.
+
+    The gradient goes straight through the rounding. It is that of the clamp, so it is zero where a pixel is outside,
+    but not at the bounds themselves, where pixels of files are.
+
+    References:
+        Bengio, Leonard and Courville (2013), "Estimating or Propagating Gradients Through Stochastic Neurons for
+        Conditional Computation", the straight-through estimator. https://arxiv.org/abs/1308.3432
+    """
+    if not is_image(samples):
+        return samples
+    return _StraightThrough.apply(samples)
+
+
+class _StraightThrough(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, samples: Tensor) -> Tensor:  # pyrefly: ignore[bad-override]
+        ctx.save_for_backward((samples >= 0) & (samples <= 1))
+        return quantized(samples)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # pyrefly: ignore[bad-override]
+        (inside,) = ctx.saved_tensors
+        return gradient * inside
 
 
 def to_image(sample: Tensor) -> Image.Image:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import torch.nn.functional as F
 from jaxtyping import Float
-from PIL.Image import Image, Resampling
 from torch import Tensor
 
 from equidiff.errors import UnsupportedError
-from equidiff.images.convert import image_to_tensor
 
 # ITU-R 601, as Pillow converts RGB to grey
 LUMINANCE = (0.299, 0.587, 0.114)
@@ -60,8 +58,3 @@ def prepare_grey(
     if grey.shape[-2:] == (size, size):
         return grey
     return F.interpolate(grey, (size, size), mode="bicubic", antialias=True)
-
-
-def prepare_grey_image(image: Image, size: int) -> Float[Tensor, "1 1 size size"]:
-    """Convert an image to a grey one of `size` pixels per side, in [0, 1]."""
-    return image_to_tensor(image.convert("L").resize((size, size), Resampling.BICUBIC))

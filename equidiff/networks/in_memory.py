@@ -7,12 +7,10 @@ import hashlib
 from dataclasses import replace
 
 import torch
-from PIL.Image import Image
 from torch import Tensor, nn
 
 from equidiff.contracts import Weights
-from equidiff.errors import QueryError, UnsupportedError, UsageError, first_line
-from equidiff.images.convert import image_to_tensor
+from equidiff.errors import UnsupportedError, UsageError, first_line
 from equidiff.networks.network import Network
 from equidiff.networks.preprocessing import PROBES, Preprocessing, check_preparation
 
@@ -58,14 +56,9 @@ def wrap_module(
     if preprocessing.channels is None and preprocessing.function is None:
         preprocessing = replace(preprocessing, channels=_first_channels(frozen))
 
-    def prepare_image(image: Image) -> Tensor:
-        if len(shape) != 3:
-            raise QueryError("This generator makes points, so an image cannot be its query.", given="an image")
-        return preprocessing.prepare(image_to_tensor(image).to(device))
-
     check_preparation(preprocessing.prepare, shape, device)
     name = type(unwrap(module)).__name__
-    network = Network(frozen, name, device, shape, preprocessing.prepare, prepare_image, names)
+    network = Network(frozen, name, device, shape, preprocessing.prepare, names, resizes=preprocessing.size is not None)
     _try(network)
     return network
 

@@ -6,14 +6,13 @@ from functools import partial
 from importlib import resources
 from pathlib import Path
 
-from PIL.Image import Image
 from torch import Tensor, nn
 
 from equidiff.contracts import BuildContext
-from equidiff.errors import QueryError, UnsupportedError, UsageError
+from equidiff.errors import UnsupportedError, UsageError
 from equidiff.networks import circles, fashion
 from equidiff.networks.checkpoints import hash_weights, put_weights, read_weights
-from equidiff.networks.images import prepare_grey, prepare_grey_image
+from equidiff.networks.images import prepare_grey
 from equidiff.networks.network import Network
 from equidiff.networks.pretrained import load_timm
 from equidiff.types import Samples
@@ -68,7 +67,6 @@ def _fashion(checkpoint: str | None, context: BuildContext) -> Network:
         context.device,
         (1, 28, 28),
         prepare=partial(prepare_grey, size=28),
-        prepare_image=lambda image: prepare_grey_image(image, 28).to(context.device),
         names=tuple((name,) for name in fashion.CLASSES),
         head="head",
     )
@@ -82,7 +80,6 @@ def _circles(checkpoint: str | None, context: BuildContext) -> Network:
         context.device,
         (2,),
         prepare=_unchanged,
-        prepare_image=_refuse_image,
         names=tuple((name,) for name in circles.CLASSES),
         head="layer3",
     )
@@ -100,14 +97,6 @@ def _load_shipped(module: nn.Module, file: str, checkpoint: str | None, context:
 
 def _unchanged(samples: Samples) -> Tensor:
     return samples
-
-
-def _refuse_image(image: Image) -> Tensor:
-    raise QueryError(
-        "circles classifies points of the plane, not images.",
-        given=f"an image of {image.width}x{image.height}",
-        expected="--query INDEX, or --target",
-    )
 
 
 def _refuse_timm_options(name: str, options: dict[str, object]) -> None:

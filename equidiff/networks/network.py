@@ -10,6 +10,8 @@ import torch
 from PIL.Image import Image
 from torch import Tensor, nn
 
+from equidiff.errors import QueryError
+from equidiff.images.convert import image_to_tensor
 from equidiff.types import Samples
 
 
@@ -25,10 +27,11 @@ class Network:
         device: device of the module and of prepared images.
         sample_shape: shape of a sample at the network's own size, e.g. `(3, 224, 224)`.
         prepare: maps samples `[batch, channels, height, width]` of any size, nominally in [0, 1] (or points
-            `[batch, 2]`), to inputs of `module`; differentiable, and on the samples' own device.
-        prepare_image: maps an image of any mode and size to inputs `[1, ...]`, as in the network's own evaluation.
+            `[batch, 2]`), to inputs of `module`, as in the network's own evaluation; differentiable, and on the
+            samples' own device. Files and samples alike go through it.
         names: all names of every class, the one to show first; None if the classes have no known names.
         head: dotted name of the final linear layer; None if there is not exactly one.
+        resizes: `prepare` takes images of any size and gives inputs of the network's own.
         channels_last: feature maps whose shape is ambiguous are `[batch, height, width, channels]`.
     """
 
@@ -37,10 +40,10 @@ class Network:
     device: str
     sample_shape: tuple[int, ...]
     prepare: Callable[[Samples], Tensor]
-    prepare_image: Callable[[Image], Tensor]
     names: tuple[tuple[str, ...], ...] | None = None
     head: str | None = None
     channels_last: bool = False
+    resizes: bool = True
 
     @property
     def classes(self) -> tuple[str, ...] | None:
@@ -52,6 +55,21 @@ class Network:
         output = self.module(inputs)
         part = output.get("logits") if isinstance(output, Mapping) else getattr(output, "logits", None)
         return output if part is None else part
+
+    def prepare_image(self, image: Image) -> Tensor:
+        """Prepare an image of any mode and size: inputs `[1, ...]`, on the network's device.
+
+        Raises:
+            QueryError: the network does not take images.
+        """
+        if len(self.sample_shape) != 3:
+            raise QueryError(
+                f"{self.name} classifies points of the plane, not images.",
+                given=f"an image of {image.width}x{image.height}",
+                expected="--query INDEX, or --target",
+            )
+        mode = "L" if self.sample_shape[0] == 1 else "RGB"
+        return self.prepare(image_to_tensor(image.convert(mode)).to(self.device))
 
     def probe(self, count: int) -> Tensor:
         """Prepare `count` grey samples, to find out shapes."""

@@ -43,7 +43,6 @@ def load_timm(
     config |= {key: (value,) * channels for key, value in (("mean", mean), ("std", std)) if value is not None}
     # one transform for images and samples: on tensors its parts are differentiable, antialiased and do not clamp
     transform = timm.data.create_transform(**config, is_training=False)
-    mode = "L" if channels == 1 else "RGB"
     subset = timm.data.infer_imagenet_subset(module)
     return Network(
         module,
@@ -51,7 +50,6 @@ def load_timm(
         context.device,
         tuple(config["input_size"]),
         prepare=_on_tensors(transform, channels),
-        prepare_image=lambda image: transform(image.convert(mode))[None].to(context.device),
         names=imagenet_names(subset) if subset else None,
         head=_head(module),
         channels_last=getattr(module, "output_fmt", None) == "NHWC",

@@ -52,6 +52,9 @@ class Stream(Enum):
     SHOWN = (1, (0, 0, 5))
     """Prior samples that `equidiff samples` writes; counts by the prior sample's index."""
 
+    SPREAD = (1, (0, 0, 6))
+    """Prior samples that a run measures before its search; counts by the prior sample's index, always of seed 0."""
+
     def key(self, seed: int, *numbers: int) -> tuple[int, ...]:
         """The key of one stream.
 

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import final
 
-from jaxtyping import Float
-from PIL.Image import Image
-from torch import Tensor, nn
+from torch import nn
 
-from equidiff.contracts import Objective
+from equidiff.contracts import Objective, Predictor
 from equidiff.errors import UsageError
 from equidiff.types import Measurements, Samples
 
@@ -33,23 +30,22 @@ class WeightedSum(Objective):
         outputs = zip(*(objective.names for _, objective in terms), strict=True)
         self.names = tuple(_name(weights, names) for names in outputs)
         units = {objective.unit for _, objective in terms}
+        self.resizes = all(objective.resizes for _, objective in terms)
         self.unit = units.pop() if len(units) == 1 else "mixed"
 
     def measure(self, samples: Samples) -> Measurements:
-        return self._add(lambda objective: objective.measure(samples))
-
-    def measure_image(self, image: Image) -> Float[Tensor, "1 m"]:
-        return self._add(lambda objective: objective.measure_image(image))
+        (weight, objective), *others = self._terms
+        total = weight * objective.measure(samples)
+        for weight, objective in others:
+            total = total + weight * objective.measure(samples)
+        return total
 
     def networks(self) -> list[nn.Module]:
         return [network for _, objective in self._terms for network in objective.networks()]
 
-    def _add(self, measure: Callable[[Objective], Tensor]) -> Tensor:
-        (weight, objective), *others = self._terms
-        total = weight * measure(objective)
-        for weight, objective in others:
-            total = total + weight * measure(objective)
-        return total
+    def predictor(self) -> Predictor | None:
+        """The first that a term has."""
+        return next(filter(None, (objective.predictor() for _, objective in self._terms)), None)
 
 
 def _check(terms: list[tuple[float, Objective]]) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from equidiff.images.canvas import ACCENT, GAP, fit
 from equidiff.run.info import RunInfo
+from equidiff.run.wording import called, called_otherwise, reached
 
 SIDE, COLUMNS, MOST = 72, 8, 32  # pixels of an image, images in a row, members on a card
 
@@ -30,7 +31,7 @@ def describe(info: RunInfo, count: int, measurements: Tensor) -> str:
     if not len(measurements) or len(target.values) > 1:
         return text
     deviation = float((measurements - measurements.new_tensor(target.values)).abs().max())
-    return f"{text} to within {_rounded_up(deviation):g}"
+    return f"{text}, {reached(info, deviation)}"
 
 
 def draw_sheet(query: Image.Image | None, members: Sequence[Image.Image]) -> Image.Image:
@@ -48,20 +49,13 @@ def draw_sheet(query: Image.Image | None, members: Sequence[Image.Image]) -> Ima
 
 
 def write_html(info: RunInfo, sentence: str, sheet: Image.Image | None) -> str:
-    """The card as HTML; all text is escaped."""
+    """The card as HTML: the sentence, what the network calls the members, and the images; all text is escaped."""
     heading = Markup("<p><b>{}</b> in {}</p>").format(info.specs.objective, info.specs.generator)
-    body = Markup("<p>{}</p>").format(sentence)
+    sentences = filter(None, (sentence, called(info), called_otherwise(info)))
+    body = Markup("").join(Markup("<p>{}</p>").format(each) for each in sentences)
     if sheet is None:
         return str(heading + body)
     file = io.BytesIO()
     sheet.save(file, "png")
     data = base64.b64encode(file.getvalue()).decode()
     return str(heading + body + Markup('<img alt="{}" src="data:image/png;base64,{}">').format(sentence, data))
-
-
-def _rounded_up(value: float) -> float:
-    """The value to one digit, never less than it is."""
-    if value <= 0:
-        return 0.0
-    unit = 10.0 ** math.floor(math.log10(value))
-    return math.ceil(value / unit) * unit

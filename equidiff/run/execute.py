@@ -82,11 +82,11 @@ def execute(session: Session, store: Store, indices: Iterable[int], observer: Ob
 
 @torch.no_grad()
 def keep(session: Session, result: Result) -> tuple[Record, dict[str, Tensor] | None]:
-    """Record and tensors of a result; an image is measured again as an 8-bit file would hold it."""
+    """Record and tensors of a result; an image that was judged before rounding is measured again after it."""
     if result.status == FAILED or result.answer is None:
         return Record.of(result, start=session.start), None
     rows = {name: getattr(result.answer, name) for name in ("latents", "samples", "measurements")}
     saved = None
-    if is_image(rows["samples"]):
+    if is_image(rows["samples"]) and not session.problem.saved:
         saved = session.problem.objective.measure(quantized(rows["samples"]).to(session.device))[0].float().cpu()
-    return Record.of(result, saved, session.start), rows
+    return Record.of(result, saved, session.start, session.call(rows["samples"])), rows

@@ -1,8 +1,8 @@
-"""The run folder: what a run leaves on disk, and what every other command reads (schema version 1).
+"""The run folder: what a run leaves on disk, and what every other command reads (schema version 2; 1 still reads).
 
-The query is on disk before the first sample, and each finished sample at once: its line in `members.jsonl`, its
-picture, its tensors under `partial/`. When the run ends these become `tensors.safetensors`. `run.json` is replaced in
-one move, so a killed run reads as running, never as complete.
+The query and the prior samples are on disk before the first sample, and each finished sample at once: its line in
+`members.jsonl`, its image, its tensors under `partial/`. When the run ends these become `tensors.safetensors`.
+`run.json` is replaced in one move, so a killed run reads as running, never as complete.
 """
 
 from __future__ import annotations
@@ -29,11 +29,13 @@ from equidiff.folders.status import RUN_FAILED
 from equidiff.folders.tensors import write_tensors
 from equidiff.images.convert import is_image, save_png
 from equidiff.run.info import Counts, RunInfo, read_info
+from equidiff.run.parts import count_classes
 from equidiff.run.record import Record
 from equidiff.search.engine import FAILED, MEMBER, NOT_CONVERGED, StepRecord
 
 ROWS = ("latents", "samples", "measurements")
 OF_QUERY = ("query", "query_latent")
+PRIOR = "prior.safetensors"
 
 
 class RunFolder:
@@ -57,6 +59,7 @@ class RunFolder:
         info: RunInfo,
         query: Tensor | None = None,
         query_latent: Tensor | None = None,
+        prior: Mapping[str, Tensor] | None = None,
     ) -> RunFolder:
         """Make a new folder.
 
@@ -65,6 +68,7 @@ class RunFolder:
             info: what is known of the run, see `Session.describe`.
             query: `[1, ...]`, the query sample, where there is one.
             query_latent: `[1, *latent_shape]`, where the run starts from it.
+            prior: the tensors of prior samples, if the run measured any.
 
         Raises:
             RunFolderError: something is there already, or it cannot be written.
@@ -80,6 +84,8 @@ class RunFolder:
                 write_tensors(folder._partial_query, own)
                 if is_image(query):
                     save_png(path / "query.png", query[0])
+            if prior:
+                write_tensors(path / PRIOR, prior)
             folder.write()
         except OSError as error:
             raise unwritable(path, error) from error
@@ -156,7 +162,7 @@ class RunFolder:
             error: why it failed.
         """
         records = [self.records[index] for index in sorted(self.records)]
-        self.info = self.info.ended(status, wall_s, *summarize(records, self.info.counts.asked), error)
+        self.info = finished_info(self.info, records, status, wall_s, error)
         if status == RUN_FAILED:
             self.write()  # first, while it still can be: a full disk may not have room for what follows
         write_atomically(self.path / "members.jsonl", "".join(record.to_json() + "\n" for record in records))
@@ -197,11 +203,25 @@ def stack_rows(parts: Sequence[Mapping[str, Tensor] | None]) -> dict[str, Tensor
     return {name: torch.cat([(part or blank)[name] for part in parts]) for name in ROWS}
 
 
-def summarize(records: Collection[Record], asked: int) -> tuple[Counts, float]:
-    """Counts by status, and the evaluations of all samples together."""
-    status = Counter(record.status for record in records)
-    counts = Counts(asked=asked, members=status[MEMBER], not_converged=status[NOT_CONVERGED], failed=status[FAILED])
-    return counts, round(sum(record.evaluations for record in records), 3)
+def finished_info(
+    info: RunInfo, records: Collection[Record], status: str, wall_s: float, error: str | None = None
+) -> RunInfo:
+    """The content of `run.json` at the end of a run: counts by status and class, and the evaluations of all samples.
+
+    Args:
+        info: as it was before.
+        records: of the finished samples.
+        status: "complete", "interrupted" or "failed".
+        wall_s: seconds since the run began, or was resumed.
+        error: why it failed.
+    """
+    number = Counter(record.status for record in records)
+    counts = Counts(
+        asked=info.counts.asked, members=number[MEMBER], not_converged=number[NOT_CONVERGED], failed=number[FAILED]
+    )
+    called = [record.called for record in records if record.status == MEMBER and record.called is not None]
+    classes = count_classes((each.index, each.name) for each in called)
+    return info.ended(status, wall_s, counts, round(sum(record.evaluations for record in records), 3), error, classes)
 
 
 def read_records(path: Path) -> list[Record]:
@@ -215,11 +235,23 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     Raises:
         RunFolderError: the file is damaged.
     """
-    file = path / "tensors.safetensors"
+    return _read(path / "tensors.safetensors")
+
+
+def _read(file: Path) -> dict[str, Tensor]:
     try:
         return load_file(file) if file.exists() else {}
     except (SafetensorError, OSError) as error:
         raise RunFolderError(f"The tensors of this run cannot be read: {error}", given=file) from error
+
+
+def read_prior(path: Path) -> dict[str, Tensor]:
+    """Samples, measurements, losses and classes of the run's prior samples; empty where it measured none.
+
+    Raises:
+        RunFolderError: the file is damaged.
+    """
+    return _read(path / PRIOR)
 
 
 def read_query(path: Path) -> dict[str, Tensor]:

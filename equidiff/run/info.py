@@ -7,14 +7,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError, WrapValidator
+from pydantic import ConfigDict, Field, ValidationError, WrapValidator
 
 from equidiff.errors import RunFolderError
 from equidiff.folders.status import RUNNING, read_description, timestamp
 from equidiff.registry.manager import FROM_FILE
 from equidiff.registry.specs import parse_sum
+from equidiff.run.parts import CalledInfo, ClassCount, Part, Prior
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+READABLE = (1, 2)  # schema versions that this code reads
 TARGET_GIVEN = "--target"  # the source of a target that was given as numbers
 FAITHFUL = 0.1  # standard deviations: the round trip that the contract of generators asks of an inverse
 
@@ -25,12 +27,6 @@ def _as_given(value: Any, check: Callable[[Any], float]) -> Any:
 
 
 Number = Annotated[float, WrapValidator(_as_given)]
-
-
-class Part(BaseModel):
-    """A part of `run.json`. What is None is absent from the file; keys of later versions are kept."""
-
-    model_config = ConfigDict(frozen=True, extra="allow")
 
 
 class Specs(Part):
@@ -58,15 +54,16 @@ class Specs(Part):
 class Options(Part):
     """The options of each component, defaults included, and the settings that have no other place."""
 
-    generator: dict[str, Any] = {}
-    objective: dict[str, Any] = {}
-    regularizer: dict[str, Any] = {}
-    solver: dict[str, Any] = {}
-    law: dict[str, Any] = {}
+    generator: dict[str, Any] = Field(default_factory=dict)
+    objective: dict[str, Any] = Field(default_factory=dict)
+    regularizer: dict[str, Any] = Field(default_factory=dict)
+    solver: dict[str, Any] = Field(default_factory=dict)
+    law: dict[str, Any] = Field(default_factory=dict)
     samples: int
     batch: int
     start: str = "prior"
     query: str | None = None
+    saved: str = "float"  # as schema version 1 judged samples
 
 
 class Target(Part):
@@ -77,12 +74,15 @@ class Target(Part):
         names: of the m outputs of the objective.
         unit: of all of them.
         source: the query that was measured, or "--target".
+        views: m numbers for each filtered view of the query, which views of members must have; None where there are no
+            views, where the target was given as numbers, and in schema version 1: views must have `values` then.
     """
 
     values: tuple[float, ...]
     names: tuple[str, ...]
     unit: str
     source: str
+    views: tuple[tuple[float, ...], ...] | None = None
 
     @property
     def is_given(self) -> bool:
@@ -149,6 +149,11 @@ class RunInfo(Part):
         search: the steps that the solver may take, in words.
         seed: sample i depends on `(seed, i)` alone.
         tolerance: loss below which a sample is a member.
+        tolerance_given: as it was asked for: a loss, or a part of the spread such as "8%".
+        within: distance from the target at which the loss of a sample without views reaches the tolerance, in the
+            measurement's unit.
+        prior: prior samples, measured before the search.
+        called: what the network calls query, members and prior samples; None where there is no network with classes.
         budget: evaluations that a sample may cost.
         device: the torch device of the run.
         dtype: "float32" or "bfloat16".
@@ -171,12 +176,16 @@ class RunInfo(Part):
     search: str | None = None
     seed: int
     tolerance: Number
+    tolerance_given: str | None = None
+    within: float | None = None
+    prior: Prior | None = None
+    called: CalledInfo | None = None
     budget: Number
     device: str
     dtype: str
     versions: dict[str, str]
     weights: tuple[WeightsFile, ...]
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[1, 2] = SCHEMA_VERSION
     status: str = RUNNING
     started: str | None = None
     counts: Counts
@@ -211,7 +220,13 @@ class RunInfo(Part):
         return self.model_copy(update={"status": RUNNING, "finished": None, "error": None})
 
     def ended(
-        self, status: str, wall_s: float, counts: Counts, evaluations: float, error: str | None = None
+        self,
+        status: str,
+        wall_s: float,
+        counts: Counts,
+        evaluations: float,
+        error: str | None = None,
+        members: tuple[ClassCount, ...] = (),
     ) -> RunInfo:
         """The same run at its end, now.
 
@@ -221,9 +236,12 @@ class RunInfo(Part):
             counts: of its samples.
             evaluations: of all samples together.
             error: the reason why it failed.
+            members: what the network calls the members.
         """
+        called = None if self.called is None else self.called.model_copy(update={"members": members})
         return self.model_copy(
             update={
+                "called": called,
                 "status": status,
                 "counts": counts,
                 "finished": timestamp(),
@@ -253,7 +271,7 @@ def read_info(path: Path) -> RunInfo:
     absent = RunFolderError(
         "This is not a run folder.", given=path, expected="a folder with a run.json", hint="equidiff run"
     )
-    values = read_description(file, "run folder", SCHEMA_VERSION, set(), absent, _damaged(file))
+    values = read_description(file, "run folder", READABLE, set(), absent, _damaged(file))
     try:
         return RunInfo.model_validate_json(json.dumps(values), strict=True)
     except ValidationError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, overload
 
@@ -16,7 +16,7 @@ from equidiff.errors import RunFolderError
 from equidiff.images.convert import is_image, to_image
 from equidiff.registry.manager import Plugins
 from equidiff.run.card import MOST, describe, draw_sheet, write_html
-from equidiff.run.folder import OF_QUERY, ROWS, RunFolder, read_records, read_tensors
+from equidiff.run.folder import OF_QUERY, ROWS, RunFolder, read_prior, read_records, read_tensors
 from equidiff.run.frames import import_pandas
 from equidiff.run.info import Counts, RunInfo, read_info
 from equidiff.run.member import Member, not_images
@@ -46,6 +46,8 @@ class InvariantSet:
         rows: latents, samples and measurements of all records, in that order; not-a-number where one failed.
         query: `[1, ...]`, the query sample; None where the target was given as numbers.
         query_latent: `[1, *latent_shape]`, where the run started from it.
+        prior: samples, measurements, losses and, where the network has any, classes of prior samples that the run
+            measured before its search; empty for a run of before it did.
     """
 
     info: RunInfo
@@ -55,6 +57,7 @@ class InvariantSet:
     _session: Session | None = None
     _steps: tuple[StepRecord, ...] = ()
     query_latent: Tensor | None = None
+    prior: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def members(self) -> tuple[Record, ...]:
@@ -68,7 +71,7 @@ class InvariantSet:
 
     @property
     def samples(self) -> Tensor:
-        """The members themselves, `[members, *sample_shape]`; images nominally in [0, 1], not clamped."""
+        """The members themselves, `[members, *sample_shape]`; images as their files hold them, see `saved` of a run."""
         return self._rows_of_members("samples")
 
     @property
@@ -173,7 +176,7 @@ class InvariantSet:
             RunFolderError: something is there already, or it cannot be written.
         """
         info = self.info.model_copy(update={"counts": Counts(asked=self.info.counts.asked)})
-        folder = RunFolder.create(Path(path).expanduser(), info, self.query, self.query_latent)
+        folder = RunFolder.create(Path(path).expanduser(), info, self.query, self.query_latent, self.prior)
         for step in self._steps:
             folder.add_step(step)
         for position, record in enumerate(self.records):
@@ -188,7 +191,7 @@ class InvariantSet:
         folder = Path(path).expanduser()
         info, tensors = read_info(folder), read_tensors(folder)
         query, latent = (tensors.pop(name, None) for name in OF_QUERY)
-        return cls(info, tuple(read_records(folder)), tensors, query, query_latent=latent)
+        return cls(info, tuple(read_records(folder)), tensors, query, query_latent=latent, prior=read_prior(folder))
 
     def to_pandas(self) -> Any:
         """Make a `pandas.DataFrame` of all records, members or not: a row for each sample, by its index in the run.

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from equidiff.errors import UnsupportedError
 from equidiff.images.convert import is_image, to_image
-from equidiff.run.record import Record
+from equidiff.run.record import Called, Record
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -18,7 +18,7 @@ class Member:
 
     Attributes:
         record: its status, cost and loss.
-        sample: `[*sample_shape]`; an image is nominally in [0, 1], not clamped.
+        sample: `[*sample_shape]`; an image as its file holds it, see `saved` of a run.
         measurement: `[m]`, in `found.info.target.unit`.
         latent: `[*latent_shape]`.
     """
@@ -32,6 +32,11 @@ class Member:
     def index(self) -> int:
         """Its index in the run, where samples that are not members count too."""
         return self.record.index
+
+    @property
+    def called(self) -> Called | None:
+        """The class that the network gives it; None where it has none."""
+        return self.record.called
 
     @property
     def image(self) -> Image.Image:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import math
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,8 @@ from torch import Tensor
 
 from equidiff.contracts import Generator, Objective
 from equidiff.errors import QueryError, UsageError
-from equidiff.images.convert import image_to_tensor
-from equidiff.images.fit import fit_image
+from equidiff.images.convert import image_to_tensor, to_image
+from equidiff.images.fit import fit_image, fit_query
 from equidiff.images.read import EXPECTED, read_image, to_grey_or_rgb
 
 DEFAULT_INDEX = 3  # of the generator's own queries, where the user names none
@@ -55,7 +55,7 @@ def load_query(query: str | int | Path | Image.Image | Tensor | np.ndarray[Any, 
     if isinstance(query, np.ndarray):
         return _from_array(query, generator)
     if isinstance(query, Image.Image):
-        _require_images(generator, "an image")
+        require_images(generator, "an image")
         image = to_grey_or_rgb(query, "the image given")
         return Query("a picture given in Python", image_to_tensor(image), image)
     if isinstance(query, bool) or not isinstance(query, int | np.integer | str | Path):
@@ -66,7 +66,7 @@ def load_query(query: str | int | Path | Image.Image | Tensor | np.ndarray[Any, 
         )
     if isinstance(query, int) or str(query).lstrip("-").isdecimal():
         return _own(int(str(query)), generator)
-    _require_images(generator, str(query))
+    require_images(generator, str(query))
     path = _one_file(str(query))
     if path.is_dir():
         raise QueryError("The query is a folder.", given=path, expected=EXPECTED, hint=f"--query top:{path}")
@@ -94,6 +94,24 @@ def as_sample(query: Query, generator: Generator) -> Tensor:
     return query.sample
 
 
+def as_measured(query: Query, objective: Objective, shape: tuple[int, ...]) -> Query:
+    """The query as the objective measures it: in its own size where `Objective.resizes` says that it may be.
+
+    Else it is fitted to the generator's samples, which are all that the objective is made for.
+
+    Args:
+        query: as it was read.
+        objective: which measures it.
+        shape: of the generator's samples.
+    """
+    if objective.resizes or len(shape) != 3 or query.sample.ndim != 4:
+        return query
+    if query.image is None:
+        return replace(query, sample=fit_query(query.sample, shape))
+    sample = fit_image(query.image, shape)
+    return replace(query, sample=sample, image=to_image(sample[0]))
+
+
 def default_query(generator: Generator) -> int | None:
     """The index of the query that a run takes by default: the generator's own query 3, or its first.
 
@@ -104,17 +122,13 @@ def default_query(generator: Generator) -> int | None:
 
 
 def measure_query(query: Query, objective: Objective, device: str) -> Tensor:
-    """The target y* = f(x*), `[m]`; an image is prepared as the network's own evaluation prepares it.
+    """The target y* = f(x*), `[m]`, by the function that measures samples.
 
     Raises:
         QueryError: the measurement is not finite.
     """
     with torch.no_grad():
-        if query.image is not None:
-            value = objective.measure_image(query.image)
-        else:
-            value = objective.measure(query.sample.to(device))
-    value = value[0].float()
+        value = objective.measure(query.sample.to(device))[0].float()
     if not value.isfinite().all():
         raise QueryError("The objective does not give a finite value for this query.", given=query.source)
     return value
@@ -205,7 +219,7 @@ def _own(index: int, generator: Generator) -> Query:
     return Query(source, image_to_tensor(image), image)
 
 
-def _require_images(generator: Generator, given: str) -> None:
+def require_images(generator: Generator, given: str) -> None:
     """Refuse an image where the generator makes points.
 
     Raises:

@@ -4,14 +4,30 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from equidiff.images.convert import is_image
 from equidiff.search.engine import Result
 from equidiff.search.starts import QueryStart, start_angle
+
+
+@dataclass(frozen=True)
+class Called:
+    """A class that a network gives a sample.
+
+    Attributes:
+        index: of the class.
+        name: of the class.
+        probability: that the network gives to it, in [0, 1]; no other class has a higher one.
+    """
+
+    index: int
+    name: str
+    probability: float
 
 
 @dataclass(frozen=True)
@@ -29,8 +45,11 @@ class Record:
         loss: of the sample and its views together.
         loss_unfiltered: the sample's own share.
         loss_filtered: the views' share.
-        measurement: f(x), m numbers.
-        measurement_saved: f of the 8-bit image.
+        measurement: f(x), m numbers, of the sample as it is written: of the 8-bit image, unless the run was asked to
+            judge samples before rounding.
+        measurement_saved: f of the 8-bit image, where the sample was judged before rounding.
+        called: the class that the network gives to the sample.
+        outside: root mean square distance of the image's pixels from [0, 1], before it is clamped.
         latent_norm: |z| / sqrt(d); 1 is typical of the prior.
         distance: angle between the latent and the query's, in radians, if the run started from the query.
         start_angle: the angle at which the sample started, likewise.
@@ -52,6 +71,8 @@ class Record:
     loss_filtered: float | None = None
     measurement: list[float] | None = None
     measurement_saved: list[float] | None = None
+    called: Called | None = None
+    outside: float | None = None
     latent_norm: float | None = None
     distance: float | None = None
     start_angle: float | None = None
@@ -61,13 +82,20 @@ class Record:
     accepted: int | None = None
 
     @classmethod
-    def of(cls, result: Result, saved: Tensor | None = None, start: QueryStart | None = None) -> Record:
+    def of(
+        cls,
+        result: Result,
+        saved: Tensor | None = None,
+        start: QueryStart | None = None,
+        called: Called | None = None,
+    ) -> Record:
         """Describe a result.
 
         Args:
             result: of the engine.
-            saved: the measurement `[m]` of the 8-bit image, if there is one.
+            saved: the measurement `[m]` of the 8-bit image, where the sample was judged before rounding.
             start: of the run, if it started from the query.
+            called: the class that the network gives to the sample.
         """
         cost, answer = result.cost, result.answer
         known: dict[str, Any] = {} if answer is None else {
@@ -75,6 +103,7 @@ class Record:
             "loss_unfiltered": _finite(answer.loss_unfiltered),
             "loss_filtered": None if answer.loss_filtered is None else _finite(answer.loss_filtered),
             "measurement": answer.measurements[0].tolist() if answer.measurements.isfinite().all() else None,
+            "outside": _finite(answer.outside) if is_image(answer.samples) else None,
             "latent_norm": _finite(answer.latents.norm() / math.sqrt(answer.latents.numel())),
         }  # fmt: skip
         if start is not None:
@@ -91,6 +120,7 @@ class Record:
             round(result.wall_s, 3),
             **known,
             measurement_saved=None if saved is None else saved.tolist(),
+            called=called,
             error=result.error,
             moves=None if result.transitions is None else result.transitions.proposed,
             accepted=None if result.transitions is None else result.transitions.accepted,
@@ -99,11 +129,15 @@ class Record:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Record:
         """Read a line of `members.jsonl`; keys of later versions are ignored."""
-        return cls(**{name: value for name, value in values.items() if name in cls.__dataclass_fields__})
+        known = {name: value for name, value in values.items() if name in cls.__dataclass_fields__}
+        if "called" in known:
+            known["called"] = Called(**known["called"])
+        return cls(**known)
 
     def to_json(self) -> str:
         """One line of `members.jsonl`."""
-        return json.dumps({name: value for name, value in vars(self).items() if value is not None}, ensure_ascii=False)
+        known = {name: value for name, value in asdict(self).items() if value is not None}
+        return json.dumps(known, ensure_ascii=False)
 
 
 def _finite(value: Tensor) -> float | None:

@@ -45,8 +45,11 @@ def reopen(
     """
     check_named(info, objective, files, command)
     settings = Settings.of(info)
-    session = prepare(settings if device is None else replace(settings, device=device), plugins)
+    session = prepare(settings if device is None else replace(settings, device=device), plugins, with_prior=False)
     _check_weights(info, session)
+    target = session.problem.target
+    views = tuple(target.new_tensor(each) for each in info.target.views or ())
+    session = replace(session, problem=replace(session.problem, view_targets=views))
     return replace(session, start=_start(query_latent)) if info.starts_from_query else session
 
 

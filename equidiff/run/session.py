@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -9,16 +10,22 @@ from typing import Any
 
 import torch
 
-from equidiff.contracts import BuildContext, Generator, Objective, Solver
+from equidiff.contracts import BuildContext, Generator, Objective, Predictor, Solver
 from equidiff.devices import choose_device
 from equidiff.errors import UsageError
+from equidiff.images.convert import is_image, quantized
+from equidiff.images.fit import fit_query
+from equidiff.networks import load_network, predictor_of
 from equidiff.registry.build import Built, build
 from equidiff.registry.manager import Plugins
 from equidiff.registry.provenance import versions
 from equidiff.run.info import TARGET_GIVEN, Counts, Inversion, Options, RunInfo, Specs, Target, WeightsFile
 from equidiff.run.inversion import invert_query
-from equidiff.run.query import Query, default_query, load_query, measure_query, parse_target
-from equidiff.run.settings import Settings
+from equidiff.run.parts import CalledInfo, Prior, QueryClass, count_classes
+from equidiff.run.prior import PriorSamples, absolute_tolerance, measure_prior
+from equidiff.run.query import Query, as_measured, default_query, load_query, measure_query, parse_target
+from equidiff.run.record import Called
+from equidiff.run.settings import Settings, parse_tolerance
 from equidiff.run.top_query import resolve_top
 from equidiff.search.batching import BatchReduced
 from equidiff.search.engine import Result, StepRecord, solve
@@ -44,6 +51,23 @@ class Session:
     context: BuildContext = field(repr=False)
     start: QueryStart | None = None
     inversion: Inversion | None = None
+    predictor: Predictor | None = None
+    prior: PriorSamples | None = None
+
+    @property
+    def prior_tensors(self) -> dict[str, torch.Tensor]:
+        """The content of `prior.safetensors`."""
+        return {} if self.prior is None else self.prior.tensors()
+
+    @torch.no_grad()
+    def call(self, sample: torch.Tensor) -> Called | None:
+        """The class that the network gives to a sample, `[1, *sample_shape]`; None where it has none."""
+        if self.predictor is None:
+            return None
+        probability, index = self.predictor.probabilities(sample.to(self.device))[0].max(dim=0)
+        if not probability.isfinite():
+            return None
+        return Called(int(index), self.predictor.names[int(index)], round(float(probability), 4))
 
     def run(self, indices: Iterable[int]) -> Iterator[StepRecord | Result | BatchReduced]:
         """Solve these samples; steps and results come as they happen."""
@@ -75,11 +99,16 @@ class Session:
                 names=objective.names,
                 unit=objective.unit,
                 source=TARGET_GIVEN if self.query is None else self.query.source,
+                views=tuple(tuple(each.tolist()) for each in self.problem.view_targets) or None,
             ),
             inversion=self.inversion,
             search=self.solver.describe(self.problem),
             seed=settings.seed,
             tolerance=self.tolerance,
+            tolerance_given=str(self.solver.tolerance if settings.tolerance is None else settings.tolerance),
+            within=math.sqrt(self.tolerance / self.solver.weight),
+            prior=self._describe_prior(),
+            called=self._describe_called(),
             budget=self.budget,
             device=self.device,
             dtype=settings.dtype,
@@ -88,23 +117,77 @@ class Session:
             counts=Counts(asked=settings.samples),
         )
 
+    def _describe_prior(self) -> Prior | None:
+        if self.prior is None:
+            return None
+        members = int((self.prior.losses < self.tolerance).sum())
+        return Prior(count=len(self.prior.losses), members=members, spread=self.prior.spread)
 
-def prepare(settings: Settings, plugins: Plugins, *, default_to_query: bool = False) -> Session:
+    def _describe_called(self) -> CalledInfo | None:
+        if self.predictor is None:
+            return None
+        names = self.predictor.names
+        called = None if self.query is None else self.call(self.query.sample)
+        classes: list[int] = [] if self.prior is None else self.prior.classes.tolist()
+        return CalledInfo(
+            network=self.predictor.network,
+            classes=len(names),
+            query=None if called is None else QueryClass(**vars(called)),
+            prior=count_classes((index, names[index]) for index in classes),
+        )
+
+
+def prepare(
+    settings: Settings, plugins: Plugins, *, default_to_query: bool = False, with_prior: bool = True
+) -> Session:
     """Build the components, read the query, measure the target.
 
     Args:
         settings: of the run.
         plugins: where specs are looked up.
         default_to_query: take the generator's default query where neither a query nor a target is given.
+        with_prior: measure prior samples, which a relative tolerance needs.
 
     Raises:
         EquiDiffError: a component cannot be built, or the query or the target cannot be used.
     """
-    device = choose_device(settings.device)
+    built, context = _build_all(settings, plugins)
+    generator, device = built["generator"].component, context.device
+    objective, solver = built["objective"].component, built["solver"].component
+    if not has_images(generator):
+        settings = replace(settings, saved="float")
+    if default_to_query and settings.query is None and settings.target is None:
+        settings = replace(settings, query=default_query(generator))
+    settings = replace(settings, query=resolve_top(settings.query, built["objective"], context))
+    query, target = _target(settings, generator, objective, device)
+    problem = Problem(
+        generator,
+        objective,
+        built["regularizer"].component,
+        target.to(device),
+        weight=solver.weight,
+        saved=settings.saved == "uint8",
+        view_targets=() if query is None else _measure_views(query, generator, built, device),
+    )
+    predictor = _predictor(objective, generator, context)
+    solver.check(problem)
+    built["law"].component.check(problem, settings.dtype)
+    budget = solver.budget if settings.budget is None else settings.budget
+    prior = measure_prior(problem, predictor, settings.batch) if with_prior else None
+    given = solver.tolerance if settings.tolerance is None else settings.tolerance
+    tolerance = absolute_tolerance(parse_tolerance(given), problem, prior)
+    start, inversion = _start(query, problem) if settings.start == "query" else (None, None)
+    return Session(
+        settings, problem, solver, query, budget, tolerance, device, built, context, start, inversion, predictor, prior
+    )
+
+
+def _build_all(settings: Settings, plugins: Plugins) -> tuple[dict[str, Built], BuildContext]:
+    """The components of each kind, and the context that objectives are built in."""
     weights: list[Any] = []
-    alone = BuildContext(device=device, dtype=settings.dtype, weights=weights)
+    alone = BuildContext(device=choose_device(settings.device), dtype=settings.dtype, weights=weights)
     generator = build(plugins, "generator", settings.generator, alone)
-    context = BuildContext(device, settings.dtype, generator.component, weights)
+    context = replace(alone, generator=generator.component)
     regularizer = settings.regularizer
     if regularizer is None:
         regularizer = default_regularizer(generator.component)
@@ -115,31 +198,25 @@ def prepare(settings: Settings, plugins: Plugins, *, default_to_query: bool = Fa
         "solver": build(plugins, "solver", settings.solver, alone),
         "law": build(plugins, "law", settings.law, alone),
     }
-    objective, solver = built["objective"].component, built["solver"].component
-    if default_to_query and settings.query is None and settings.target is None:
-        settings = replace(settings, query=default_query(generator.component))
-    settings = replace(settings, query=resolve_top(settings.query, built["objective"], weights))
-    query, target = _target(settings, generator.component, objective, device)
-    problem = Problem(
-        generator.component, objective, built["regularizer"].component, target.to(device), weight=solver.weight
-    )
-    solver.check(problem)
-    built["law"].component.check(problem, settings.dtype)
-    budget = solver.budget if settings.budget is None else settings.budget
-    tolerance = solver.tolerance if settings.tolerance is None else settings.tolerance
-    start = inversion = None
-    if settings.start == "query":
-        if query is None:
-            raise UsageError(
-                "There is no query to start from.", given="--target", expected="--query with it", hint="--query 3"
-            )
-        start, inversion = invert_query(query, problem)
-    return Session(settings, problem, solver, query, budget, tolerance, device, built, context, start, inversion)
+    return built, context
+
+
+def _start(query: Query | None, problem: Problem) -> tuple[QueryStart, Inversion]:
+    if query is None:
+        raise UsageError(
+            "There is no query to start from.", given="--target", expected="--query with it", hint="--query 3"
+        )
+    return invert_query(query, problem)
 
 
 def default_regularizer(generator: Generator) -> str:
     """The low-pass filter for images, none for points."""
     return "lowpass" if len(generator.sample_shape) == 3 else "none"
+
+
+def has_images(generator: Generator) -> bool:
+    """True where samples are grey or RGB images."""
+    return len(generator.sample_shape) == 3 and generator.sample_shape[0] in {1, 3}
 
 
 def _target(
@@ -159,8 +236,27 @@ def _target(
             expected="one of them: members have its measurement",
             hint="--query IMAGE.png or --target 1.5",
         )
-    query = load_query(settings.query, generator)
+    query = as_measured(load_query(settings.query, generator), objective, generator.sample_shape)
+    if settings.saved == "uint8" and is_image(query.sample):
+        query = replace(query, sample=quantized(query.sample))
     return query, measure_query(query, objective, device)
+
+
+def _measure_views(
+    query: Query, generator: Generator, built: dict[str, Built], device: str
+) -> tuple[torch.Tensor, ...]:
+    """Measurements of the query's filtered views; of its views as a sample, where the query is larger than those."""
+    sample = fit_query(query.sample, generator.sample_shape).to(device)
+    views = built["regularizer"].component.views(sample)
+    return tuple(measure_query(replace(query, sample=view), built["objective"].component, device) for view in views)
+
+
+def _predictor(objective: Objective, generator: Generator, context: BuildContext) -> Predictor | None:
+    """The classes of the objective's own network, or else those of the generator's natural one."""
+    own = objective.predictor()
+    if own is not None or generator.network is None:
+        return own
+    return predictor_of(load_network(generator.network, None, context))
 
 
 def _as_typed(given: Any, query: Query) -> str:

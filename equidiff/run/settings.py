@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 STARTS = ("prior", "query")
 DTYPES = ("float32", "bfloat16")
+SAVED = ("uint8", "float")
 
 
 @dataclass(frozen=True)
@@ -28,13 +29,14 @@ class Settings:
     target: Any = None
     samples: int = 16
     budget: float | None = None
-    tolerance: float | None = None
+    tolerance: float | str | None = None
     batch: int = 16
     seed: int = 0
     device: str = "auto"
     dtype: str = "float32"
     start: str = "prior"
     law: str | Law = "solve"
+    saved: str = "uint8"
 
     def __post_init__(self) -> None:
         for name, good, expected in (
@@ -42,10 +44,12 @@ class Settings:
             ("batch", self.batch >= 1, "an integer of at least 1"),
             ("seed", self.seed >= 0, "an integer of at least 0"),
             ("budget", self.budget is None or 0 < self.budget < math.inf, "a number above 0"),
-            ("tolerance", self.tolerance is None or 0 < self.tolerance < math.inf, "a number above 0"),
         ):
             if not good:
                 raise UsageError(f"The value of {name} cannot be used.", given=getattr(self, name), expected=expected)
+        if self.tolerance is not None:
+            parse_tolerance(self.tolerance)
+        check_one_of("saved", self.saved, SAVED)
         check_one_of("dtype", self.dtype, DTYPES)
         check_one_of("start", self.start, STARTS)
 
@@ -55,3 +59,39 @@ class Settings:
         names = {field.name for field in fields(cls)} - {"query", "start"}
         recorded: dict[str, Any] = {name: value for name, value in info.settings.items() if name in names}
         return cls(**recorded | {"target": info.target.values, "samples": info.counts.asked})
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """A tolerance as it was given.
+
+    Attributes:
+        value: the loss below which a sample is a member; if `relative`, the distance from the target within which a
+            member lies, as a part of the spread of the measurement over prior samples.
+        relative: True for a part of the spread.
+    """
+
+    value: float
+    relative: bool
+
+
+def parse_tolerance(given: float | str) -> Tolerance:
+    """Read a tolerance: a number such as 0.01, or a percentage of the spread such as 5%.
+
+    Raises:
+        UsageError: it is neither, or not above 0.
+    """
+    text = str(given).strip()
+    relative = text.endswith("%")
+    try:
+        value = float(text.removesuffix("%")) / (100 if relative else 1)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise UsageError(
+            "The value of tolerance cannot be used.",
+            given=given,
+            expected="a percentage above 0 of the spread over prior samples, or a loss above 0",
+            hint="--tolerance 5%",
+        )
+    return Tolerance(value, relative)

@@ -7,19 +7,20 @@ from pathlib import Path
 from typing import Any
 
 from equidiff.builtin.objectives.descriptors import NeuronOptions
-from equidiff.contracts import Weights
+from equidiff.contracts import BuildContext, Weights
 from equidiff.errors import QueryError
 from equidiff.images.folder import find_images
 from equidiff.rank.folder import RankFolder
 from equidiff.registry.build import Built
 from equidiff.registry.specs import Spec
 from equidiff.run.measure import measure_files
+from equidiff.run.query import require_images
 
 PREFIX = "top:"
 HINT = "--query top:PHOTOGRAPHS"
 
 
-def resolve_top(query: Any, objective: Built, weights: Sequence[Weights]) -> Any:
+def resolve_top(query: Any, objective: Built, context: BuildContext) -> Any:
     """Replace `top:FOLDER` by the path of the image in the folder that has the highest measurement.
 
     If the objective has several outputs, which must be positions of one unit, their mean counts. A folder that
@@ -28,7 +29,8 @@ def resolve_top(query: Any, objective: Built, weights: Sequence[Weights]) -> Any
     Args:
         query: as the user gave it; any other than `top:FOLDER` is returned as it is.
         objective: measures the images.
-        weights: the files that the run has loaded, to tell a ranking of the same network.
+        context: of the run: its generator, its device, and the files that it has loaded, to tell a ranking of the
+            same network.
 
     Raises:
         QueryError: there is no image that can be measured, the outputs are not of one unit, or the ranking is of
@@ -48,14 +50,17 @@ def resolve_top(query: Any, objective: Built, weights: Sequence[Weights]) -> Any
             hint=f"--query {PREFIX}{folder} with one of: " + ", ".join(list(names)[:3]),
         )
     if (folder / "rank.json").exists():
-        return str(_look_up(folder, units.pop(), objective, weights))
-    return str(_measure(folder, objective))
+        return str(_look_up(folder, units.pop(), objective, context.weights))
+    return str(_measure(folder, objective, context))
 
 
-def _measure(folder: Path, objective: Built) -> Path:
+def _measure(folder: Path, objective: Built, context: BuildContext) -> Path:
+    assert context.generator is not None  # objectives are built after the generator
+    require_images(context.generator, f"top:{folder}")
     best: tuple[float, Path] | None = None
+    files = find_images(folder)
     problem = ""
-    for path, measured in measure_files(folder, find_images(folder), objective.component):
+    for path, measured in measure_files(folder, files, objective.component, context.generator, context.device):
         if isinstance(measured, QueryError):
             problem = problem or f"{path.relative_to(folder).as_posix()}: {measured.problem}"
             continue

@@ -17,6 +17,7 @@ from torch import Tensor
 from equidiff.contracts import (
     Answer,
     Candidates,
+    ContinuousResidual,
     Coroutine,
     Law,
     PassRequest,
@@ -30,6 +31,7 @@ from equidiff.numerics.random import Stream
 from equidiff.search.batching import BatchReduced, Passes
 from equidiff.search.candidate_pool import CandidatePool
 from equidiff.search.problem import Problem
+from equidiff.search.settle import settle
 from equidiff.search.starts import Start
 
 MEMBER, NOT_CONVERGED, FAILED = "member", "not_converged", "failed"
@@ -98,6 +100,7 @@ class _Residual(ResidualFunction):
 
     def __init__(self, problem: Problem, tolerance: float, seed: int, index: int, start: Start | None = None) -> None:
         self.tolerance, self.size, self.splittable = tolerance, problem.size, problem.tail is not None
+        self.rounded = problem.saved
         self._index, self._start = index, start
         self._shape = problem.generator.latent_shape
         self._device = problem.target.device
@@ -126,7 +129,10 @@ class _Task:
         yield from solver.solve(residual.draw(1), residual, self._budget)
         if law is not None and self._last is not None and self._is_member(self._last.answer):
             self._budget = math.inf  # the law was told how many transitions to make: they are counted, not limited
-            self._transitions = yield from law.sample(self._last, residual)
+            smooth = ContinuousResidual(residual) if residual.rounded else residual
+            self._transitions = yield from law.sample(self._last, smooth)
+            if residual.rounded and self._transitions is not None:
+                yield from settle(self._last, residual)
 
     def advance(self, answer: Answer | None) -> Iterator[StepRecord | Result]:
         """Give the coroutine its answer and run it to its next request, or to its end."""

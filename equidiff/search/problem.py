@@ -23,6 +23,7 @@ from equidiff.contracts import (
     SplitSampler,
 )
 from equidiff.errors import UnsupportedError
+from equidiff.images.convert import as_saved, is_image
 from equidiff.types import Samples
 
 AnyAnswer = TypeVar("AnyAnswer", bound=Answer)
@@ -39,6 +40,10 @@ class Problem:
         regularizer: F.
         target: y*, `[m]`, on the run's device.
         weight: lambda, the factor on every squared residual.
+        saved: measure an image as its file holds it, clamped and rounded to 8 bits, so that what is judged is what is
+            written.
+        view_targets: the measurement that each view must have, `[m]` each: that of the query's own view, so that the
+            query is in its own set. y* where the target was given as a number, and no query.
     """
 
     generator: Generator
@@ -46,6 +51,8 @@ class Problem:
     regularizer: Regularizer
     target: Tensor
     weight: float = 1.0
+    saved: bool = False
+    view_targets: tuple[Tensor, ...] = ()
 
     def value(self, latents: Tensor, steps: int | None = None) -> Answer:
         """Loss and residuals, without a graph."""
@@ -120,6 +127,11 @@ class Problem:
         return None if sampler is None else replace(self, generator=_Tail(sampler, self.generator))
 
     @cached_property
+    def continuous(self) -> Problem:
+        """The same equation for samples before they are rounded, which has a slope everywhere."""
+        return replace(self, saved=False) if self.saved else self
+
+    @cached_property
     def size(self) -> int:
         """The number of residuals, found by a look at a grey sample."""
         device = self.target.device
@@ -175,9 +187,10 @@ class Problem:
         Args:
             samples: `[batch, *sample_shape]`.
         """
-        measurements, residual = self.objective.compare(samples, self.target)
-        views = [self.objective.compare(view, self.target)[1] for view in self.regularizer.views(samples)]
-        unfiltered, *filtered = (self.weight * part.square().sum(dim=1) for part in (residual, *views))
+        samples = self.written(samples)
+        (measurements, residual), *views = self._compare_views(samples)
+        parts = (residual, *(each for _, each in views))
+        unfiltered, *filtered = (self.weight * part.square().sum(dim=1) for part in parts)
         return measurements, unfiltered, torch.stack(filtered).sum(dim=0) if filtered else None
 
     def judge(self, samples: Tensor) -> tuple[Tensor, Tensor]:
@@ -188,12 +201,17 @@ class Problem:
         Args:
             samples: `[batch, *sample_shape]`.
         """
+        samples = self.written(samples)
         measurements, unfiltered, filtered = self.measure(samples)
         loss = unfiltered if filtered is None else unfiltered + filtered
         if self.has_penalty:
             unknown = samples.new_full((len(samples), *self.generator.latent_shape), torch.nan)
             loss = loss + self.weight * self.regularizer.penalty(samples, unknown).nan_to_num(nan=0.0)
         return measurements, loss
+
+    def written(self, samples: Tensor) -> Tensor:
+        """Samples as the run writes them: rounded if `saved` says so."""
+        return as_saved(samples) if self.saved else samples
 
     @property
     def _penalises_latents(self) -> bool:
@@ -209,12 +227,20 @@ class Problem:
         """True where there is a penalty: the regularizer's class decides, not its numbers."""
         return type(self.regularizer).penalty is not Regularizer.penalty
 
+    def _compare_views(self, samples: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Measurements and residuals of samples, and then of each of their views."""
+        views = self.regularizer.views(samples)
+        targets = self.view_targets or (self.target,) * len(views)
+        pairs = zip((samples, *views), (self.target, *targets), strict=True)
+        return [self.objective.compare(seen, target) for seen, target in pairs]
+
     def _forward(self, latents: Tensor, steps: int | None) -> Answer:
         return self._compare(latents, self.generator.generate(latents, steps))
 
     def _compare(self, latents: Tensor, samples: Tensor) -> Answer:
-        seen = [samples, *self.regularizer.views(samples)]
-        compared = [self.objective.compare(each, self.target) for each in seen]
+        outside = (samples - samples.clamp(0, 1)).detach() if is_image(samples) else torch.zeros_like(samples)
+        samples = self.written(samples)
+        compared = self._compare_views(samples)
         measurements, parts = compared[0][0], [residual for _, residual in compared]
         losses = [self.weight * part.square().sum(dim=1) for part in parts]
         filtered = torch.stack(losses[1:]).sum(dim=0) if len(losses) > 1 else None
@@ -231,6 +257,7 @@ class Problem:
             loss=torch.stack(losses).sum(dim=0),
             loss_unfiltered=losses[0],
             loss_filtered=filtered,
+            outside=outside.flatten(1).square().mean(dim=1).sqrt(),
         )
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from equidiff.contracts import Objective
-from equidiff.images.convert import is_image, quantized
+from equidiff.images.convert import is_image
 from equidiff.testing.failure import require
 from equidiff.testing.numerics import check_map, check_tensor
 from equidiff.types import Samples
@@ -16,7 +16,7 @@ def check_objective(objective: Objective, samples: Samples) -> None:
     """Check that an objective keeps its contract.
 
     This covers names and unit, shapes and dtype, determinism, gradients against finite differences, independence of
-    rows, the residual, the comparison and the discrepancy, and the measurement of an image.
+    rows, the residual, the comparison and the discrepancy, other sizes of images, and the predictor.
 
     Args:
         objective: the objective to check.
@@ -31,8 +31,9 @@ def check_objective(objective: Objective, samples: Samples) -> None:
     measurements = check_map(objective.measure, samples, (len(objective.names),), f"{name}.measure")
     _check_residual(objective, measurements, name)
     _check_compare(objective, samples, measurements, name)
-    if is_image(samples):
-        _check_image(objective, samples, name)
+    if is_image(samples) and objective.resizes:
+        _check_sizes(objective, samples, name)
+    _check_predictor(objective, samples, name)
 
 
 def _check_words(objective: Objective, name: str) -> None:
@@ -80,12 +81,21 @@ def _check_compare(objective: Objective, samples: Samples, measurements: Tensor,
         require(not bool(shorter.any()), f"{name}.compare gives a residual shorter than {name}.residual", asked)
 
 
-def _check_image(objective: Objective, samples: Samples, name: str) -> None:
-    import numpy as np
-    from PIL import Image
-
-    pixels = (quantized(samples[0].detach().cpu()) * 255).round().to(torch.uint8)
-    array = pixels[0].numpy() if len(pixels) == 1 else np.ascontiguousarray(pixels.permute(1, 2, 0).numpy())
+def _check_sizes(objective: Objective, samples: Samples, name: str) -> None:
+    larger = torch.nn.functional.interpolate(samples, scale_factor=2.0)
     with torch.no_grad():
-        measurement = objective.measure_image(Image.fromarray(array))
-    check_tensor(measurement, (1, len(objective.names)), f"{name}.measure_image")
+        measurements = objective.measure(larger)
+    shape = (len(samples), len(objective.names))
+    check_tensor(measurements, shape, f"{name}.measure, of images twice as large, as `resizes` promises,")
+
+
+def _check_predictor(objective: Objective, samples: Samples, name: str) -> None:
+    predictor = objective.predictor()
+    if predictor is None:
+        return
+    with torch.no_grad():
+        probabilities = predictor.probabilities(samples)
+    check_tensor(probabilities, (len(samples), len(predictor.names)), f"{name}.predictor().probabilities")
+    sums = probabilities.sum(dim=1)
+    good = bool((probabilities >= 0).all()) and torch.allclose(sums, torch.ones_like(sums), atol=1e-3)
+    require(good, f"{name}.predictor() does not give probabilities", "rows of numbers at least 0, of sum 1")

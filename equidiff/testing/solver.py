@@ -12,6 +12,8 @@ from torch import Tensor
 
 from equidiff.builtin.regularizers.none import NoRegularizer
 from equidiff.contracts import Generator, Objective, Solver
+from equidiff.errors import UsageError
+from equidiff.run.settings import parse_tolerance
 from equidiff.search.engine import FAILED, MEMBER, Result, StepRecord, solve
 from equidiff.search.problem import Problem
 from equidiff.testing.failure import ContractError, require
@@ -44,7 +46,7 @@ def drive(
     seed: int = 0,
     batch: int = 16,
     budget: float | None = None,
-    tolerance: float | None = None,
+    tolerance: float = 0.01,
 ) -> Drive:
     """Run a solver on a problem, as a run would.
 
@@ -55,7 +57,7 @@ def drive(
         seed: of the run.
         batch: rows in one pass.
         budget: evaluations a sample may cost; the solver's own when absent.
-        tolerance: loss below which a sample is a member; the solver's own when absent.
+        tolerance: loss below which a sample is a member.
 
     Raises:
         ContractError: the solver makes steps without end that ask for nothing.
@@ -70,7 +72,7 @@ def drive(
         seed=seed,
         batch=batch,
         budget=solver.budget if budget is None else budget,
-        tolerance=solver.tolerance if tolerance is None else tolerance,
+        tolerance=tolerance,
     )
     for event in events:
         if isinstance(event, Result):
@@ -113,7 +115,8 @@ def check_solver(solver: Solver, *, slope: float = 1.0) -> None:
     """
     name = type(solver).__name__
     require(isinstance(solver, Solver), f"{name} is not a Solver", "a subclass of equidiff.Solver")
-    for attribute in ("budget", "tolerance", "weight"):
+    _check_tolerance(solver, name)
+    for attribute in ("budget", "weight"):
         value = getattr(solver, attribute, None)
         good = isinstance(value, int | float) and math.isfinite(value) and value > 0
         require(good, f"{name}.{attribute} is {value!r}", "a finite number above 0")
@@ -124,6 +127,16 @@ def check_solver(solver: Solver, *, slope: float = 1.0) -> None:
     _check_streams(solver, easy_problem(1, slope, solver.weight), 1e-3 * solver.weight * slope**2, name)
     _check_budget(solver, slope, name)
     _check_not_finite(solver, name)
+
+
+def _check_tolerance(solver: Solver, name: str) -> None:
+    given = getattr(solver, "tolerance", None)
+    good = isinstance(given, int | float | str)
+    try:
+        parse_tolerance(given if isinstance(given, int | float | str) else "")
+    except UsageError:
+        good = False
+    require(good, f"{name}.tolerance is {given!r}", 'a loss above 0, or a part of a spread such as "8%"')
 
 
 def _check_solves(solver: Solver, problem: Problem, tolerance: float, what: str) -> None:

@@ -96,6 +96,7 @@ class Decision:
             "asked": len(found.records),
             "members": len(found),
             "largest_miss": (found.measurements - found.target).abs().max().item() if len(found) else None,
+            "within": found.info.within,
             "evaluations": found.info.evaluations,
             "wall_s": found.info.wall_s,
             "gone": int((self.objects < LOST).sum()),

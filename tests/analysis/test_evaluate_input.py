@@ -167,7 +167,7 @@ def test_a_run_that_has_not_ended(copy):
 
 
 def test_a_run_of_a_newer_version(copy):
-    change(copy, schema_version=2)
+    change(copy, schema_version=3)
     assert_one_error(run_cli("evaluate", copy), 1, "another version")
 
 

@@ -282,7 +282,7 @@ def test_runs_that_cannot_be_drawn(plane, tmp_path):
     info = read_run(broken)
     (broken / "run.json").write_text(json.dumps(info | {"status": "running"}))
     assert_one_error(run_cli(*draw, broken), 1, "not ended", "--resume")
-    (broken / "run.json").write_text(json.dumps(info | {"schema_version": 2}))
+    (broken / "run.json").write_text(json.dumps(info | {"schema_version": 3}))
     assert_one_error(run_cli(*draw, broken), 1, "another version")
     (broken / "run.json").write_text(json.dumps(info))
     tensors = load_file(broken / "tensors.safetensors")

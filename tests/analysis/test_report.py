@@ -275,7 +275,7 @@ def test_runs_that_cannot_be_reported(broken, tmp_path, command):
     assert_one_error(run_cli(*command, tmp_path), 1, "not a run folder")
     change(broken, status="running")
     assert_one_error(run_cli(*command, broken), 1, "not ended", f"equidiff run --resume {broken}")
-    change(broken, status="complete", schema_version=2)
+    change(broken, status="complete", schema_version=3)
     assert_one_error(run_cli(*command, broken), 1, "another version")
     change(broken, schema_version=1)
     tensors = load_file(broken / "tensors.safetensors")

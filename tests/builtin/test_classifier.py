@@ -13,6 +13,7 @@ from equidiff.builtin.objectives.classifier import Classifier, build
 from equidiff.builtin.objectives.descriptors import ClassifierOptions
 from equidiff.contracts import BuildContext
 from equidiff.errors import UnknownNameError, UnsupportedError
+from equidiff.images.convert import image_to_tensor
 from equidiff.networks import load_network
 from equidiff.networks.fashion import CLASSES, FashionNet
 
@@ -87,7 +88,7 @@ def test_circles_has_one_logit_and_two_classes():
 def test_gradients_against_finite_differences(checkpoint, chosen, unit):
     network = load_network("fashion", checkpoint, BuildContext())
     network.module.double()
-    objective = Classifier(network, chosen, unit, ())
+    objective = Classifier(network, chosen, unit, (), ())
     torch.manual_seed(0)
     samples = torch.rand(2, 1, 28, 28, dtype=torch.float64, requires_grad=True)
     direction = torch.randn_like(samples)
@@ -126,10 +127,13 @@ def test_a_photograph_is_measured_as_timm_measures_it(options):
         config |= {"mean": (0.5,) * 3, "std": (0.5,) * 3}
     image = Image.open(ZEBRA).convert("RGB")
     with torch.no_grad():
-        inputs = timm.data.create_transform(**config, is_training=False)(image)[None]
-        expected = model(inputs).softmax(1)[0, 340].item()
+        transform = timm.data.create_transform(**config, is_training=False)
+        expected, by_pillow = (
+            model(transform(each)[None]).softmax(1)[0, 340].item() for each in (image_to_tensor(image)[0], image)
+        )
     objective = make("zebra", model="mobilenetv2_100", checkpoint=str(MOBILENET), **options)
-    assert objective.measure_image(image).item() == pytest.approx(expected, abs=1e-5)
+    assert objective.measure(image_to_tensor(image)).item() == pytest.approx(expected, abs=1e-5)
+    assert expected == pytest.approx(by_pillow, abs=0.01)  # which rounds to 8 bits after resizing
     assert objective.names == ("zebra",)
     assert expected > 0.5
 
@@ -140,9 +144,9 @@ def test_a_photograph_by_name_synset_and_index(name):
     options = {"model": "mobilenetv2_100", "checkpoint": str(MOBILENET), "mean": 0.5, "std": 0.5, "pad": "same"}
     image = Image.open(ZEBRA).convert("RGB")
     one, everything = make(name, **options), make(None, output="distribution", **options)
-    probabilities = everything.measure_image(image)
+    probabilities = everything.measure(image_to_tensor(image))
     assert one.names == ("zebra",)
-    assert one.measure_image(image).item() == pytest.approx(probabilities[0, 340].item(), abs=1e-6)
+    assert one.measure(image_to_tensor(image)).item() == pytest.approx(probabilities[0, 340].item(), abs=1e-6)
     assert (probabilities.argmax().item(), len(everything.names)) == (340, 1000)
     assert everything.discrepancy(probabilities, probabilities[0]).item() == 0
     uniform = torch.full((1, 1000), 1e-3)

@@ -8,9 +8,10 @@ from PIL import Image
 
 from equidiff.builtin.objectives.custom import build
 from equidiff.contracts import BuildContext, Generator
-from equidiff.errors import PluginError, QueryError, UnknownNameError, UsageError
+from equidiff.errors import PluginError, UnknownNameError, UsageError
 from equidiff.images.convert import image_to_tensor
 from equidiff.registry.descriptors import Options
+from equidiff.run.query import Query, as_measured
 
 PROBE = """
 import torch
@@ -129,18 +130,23 @@ def test_points():
     samples = torch.randn(3, 2)
     objective = make("probe.py:brightness", (2,))
     assert torch.equal(objective.measure(samples)[:, 0], samples.mean(1))
-    with pytest.raises(QueryError, match="points, not images"):
-        objective.measure_image(Image.new("L", (8, 8)))
 
 
 @pytest.mark.usefixtures("here")
 def test_pictures_get_the_shape_of_samples():
     image = Image.new("RGB", (60, 40), (255, 0, 0))
-    assert make("probe.py:brightness").measure_image(image).item() == pytest.approx(76 / 255)
-    assert make("probe.py:brightness", (3, 8, 8)).measure_image(image).item() == pytest.approx(1 / 3)
+
+    def measure(image, shape):
+        objective = make("probe.py:brightness", shape)
+        query = as_measured(Query("a picture", image_to_tensor(image), image), objective, shape)
+        assert query.sample.shape == (1, *shape)
+        assert torch.equal(image_to_tensor(query.image), query.sample)  # what is shown is what was measured
+        return objective.measure(query.sample).item()
+
+    assert measure(image, (1, 8, 8)) == pytest.approx(76 / 255)
+    assert measure(image, (3, 8, 8)) == pytest.approx(1 / 3)
     same = Image.effect_noise((8, 8), 40)
-    expected = image_to_tensor(same).mean().item()
-    assert make("probe.py:brightness").measure_image(same).item() == pytest.approx(expected)
+    assert measure(same, (1, 8, 8)) == pytest.approx(image_to_tensor(same).mean().item())
 
 
 @pytest.mark.usefixtures("here")

@@ -202,7 +202,7 @@ def test_objective_that_fails_in_the_middle(tmp_path):
         "calls = []\n"
         "def score(points):\n"
         "    calls.append(1)\n"
-        "    if len(calls) > 8:\n"
+        "    if len(calls) > 50:\n"
         "        raise RuntimeError('worn out')\n"
         "    return points.sum(dim=1)\n"
     )

@@ -260,5 +260,5 @@ def test_fashion_images():
     for name in (line["image"], "query.png"):
         with Image.open(Path("run") / name) as image:
             assert image.size == (28, 28)
-    assert len(line["measurement_saved"]) == 1
+    assert "measurement_saved" not in line
     assert "lowpass" in outcome.stderr

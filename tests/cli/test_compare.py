@@ -255,7 +255,7 @@ def test_runs_that_cannot_be_compared(run, tmp_path):
     info = json.loads((run / "run.json").read_text())
     (run / "run.json").write_text(json.dumps(info | {"status": "running"}))
     assert_one_error(run_cli("compare", run), 1, "has not ended", "--resume")
-    (run / "run.json").write_text(json.dumps(info | {"schema_version": 2}))
+    (run / "run.json").write_text(json.dumps(info | {"schema_version": 3}))
     assert_one_error(run_cli("compare", run), 1, "another version")
     (run / "run.json").write_text(json.dumps(info))
     tensors = load_file(run / "tensors.safetensors")

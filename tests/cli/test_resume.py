@@ -238,5 +238,5 @@ def test_damaged_run_json(content):
 
 def test_other_schema_version():
     Path("run").mkdir()
-    Path("run/run.json").write_text('{"schema_version": 2}')
+    Path("run/run.json").write_text('{"schema_version": 3}')
     assert_one_error(run_cli("run", "--resume", "run"), 1, "another version")

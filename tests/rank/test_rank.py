@@ -17,6 +17,7 @@ from equidiff.builtin.objectives.descriptors import NeuronOptions
 from equidiff.builtin.objectives.neuron import build
 from equidiff.contracts import BuildContext
 from equidiff.errors import RunFolderError, SpecError, UnknownNameError, UnsupportedError, UsageError
+from equidiff.images.convert import image_to_tensor
 from equidiff.networks.fashion import CLASSES, FashionNet
 from equidiff.rank import Plan, Ranking, begin, rank, resume
 from equidiff.rank import folder as rankfolder
@@ -54,7 +55,7 @@ def measured(unit, folder, image):
     spec = Spec.parse(unit.spec)
     objective = build(spec.argument, NeuronOptions(**spec.options), BuildContext())
     with Image.open(folder / image) as opened:
-        return objective.measure_image(opened).item()
+        return objective.measure(image_to_tensor(opened)).item()
 
 
 @pytest.mark.parametrize("layer", [None, "block2", "block2.0,positions=max", "head"])

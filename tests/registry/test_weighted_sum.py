@@ -6,7 +6,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
 
 from equidiff.contracts import Objective
 from equidiff.errors import UsageError
@@ -89,16 +88,6 @@ def test_every_output_is_summed_with_its_own():
     expected = torch.stack([x.sum(1) + 10 * x.pow(2).sum(1), x.pow(2).sum(1) + 10 * x.pow(3).sum(1)], dim=1)
     assert torch.allclose(objective.measure(samples()), expected)
     assert objective.names == ("p1 + 10*p2", "p2 + 10*p3")
-
-
-def test_images_are_measured_by_the_terms_themselves():
-    class Inverted(Polynomial):
-        def measure_image(self, image):
-            return -super().measure_image(image)
-
-    image = Image.new("L", (4, 4), 51)
-    total = weighted([(1, FIRST), (0.5, Inverted(1))]).measure_image(image)
-    assert total.item() == pytest.approx(16 * 0.2 * (1 - 0.5))
 
 
 @pytest.mark.parametrize(

@@ -50,9 +50,9 @@ def test_points_have_a_card_of_text(points):
 
 def test_no_member_is_further_than_the_sentence_says(points):
     target = points.info.target.values[0]
-    for deviation, text in ((0.0231, "0.03"), (0.5, "0.5"), (0.00011, "0.0002")):
+    for deviation, text in ((0.0231, "0.024"), (0.5, "0.5"), (0.0001101, "0.00012")):
         measured = torch.tensor([[target], [target - deviation]], dtype=torch.float64)
-        assert describe(points.info, 2, measured).endswith(f"to within {text}")
+        assert describe(points.info, 2, measured).endswith(f"to within {text} (prior samples vary by 0.39)")
     assert describe(points.info, 2, torch.empty(0)).endswith("(probability)")
 
 

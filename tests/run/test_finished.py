@@ -52,7 +52,7 @@ def test_a_run_that_has_not_ended(copy, status):
 
 
 def test_a_run_of_a_newer_version(copy):
-    change(copy, schema_version=2)
+    change(copy, schema_version=3)
     with pytest.raises(RunFolderError, match="another version"):
         load_members(copy)
 

@@ -21,12 +21,13 @@ from equidiff.run.record import Record
 RUN = {
     "schema_version", "status", "specs", "options", "target", "seed", "tolerance", "budget", "device", "dtype",
     "started", "finished", "wall_s", "versions", "weights", "counts", "evaluations", "search",
+    "tolerance_given", "within", "prior", "called",
 }  # fmt: skip
 MEMBER = {
     "index", "status", "steps", "evaluations", "forwards", "backwards", "loss", "loss_unfiltered", "measurement",
-    "latent_norm", "wall_s",
+    "latent_norm", "wall_s", "called",
 }  # fmt: skip
-PICTURE = {"measurement_saved", "image"}
+PICTURE = {"image", "outside"}
 
 
 @pytest.fixture
@@ -50,7 +51,7 @@ def test_every_field_of_the_schema(tmp_path):
     path = run_circles("-n", "3", "--out", tmp_path / "run", "--query", "1").path
     info = read_run(path)
     assert info.keys() == RUN
-    assert info["schema_version"] == 1
+    assert info["schema_version"] == 2
     assert info["status"] == "complete"
     assert info["specs"].keys() == {"generator", "objective", "regularizer", "solver", "law"}
     assert info["target"].keys() == {"values", "names", "unit", "source"}

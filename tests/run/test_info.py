@@ -36,8 +36,9 @@ def write(text, tmp_path):
 def test_the_text_is_that_of_the_file(write, text):
     assert read_info(write()).to_json() == text
     assert list(json.loads(text)) == [
-        "specs", "options", "target", "inversion", "search", "seed", "tolerance", "budget", "device", "dtype",
-        "versions", "weights", "schema_version", "status", "started", "counts", "finished", "wall_s", "evaluations",
+        "specs", "options", "target", "inversion", "search", "seed", "tolerance", "tolerance_given", "within", "prior",
+        "called", "budget", "device", "dtype", "versions",
+        "weights", "schema_version", "status", "started", "counts", "finished", "wall_s", "evaluations",
     ]  # fmt: skip
 
 
@@ -74,7 +75,7 @@ def test_a_run_begins_ends_and_goes_on():
 
 def test_the_settings_of_a_run_are_those_that_it_began_with():
     settings = Settings("toy:circles", "classifier:inner", "none", "auto,pool=8", target=[0.5], samples=1, budget=9.0,
-                        tolerance=1e-4, batch=3, seed=7, device="cpu", law="conditional")  # fmt: skip
+                        tolerance=1e-4, batch=3, seed=7, device="cpu", law="conditional", saved="float")  # fmt: skip
     names = [field.name for field in fields(Settings) if field.name != "target"]
     info = equidiff.sample(**{name: getattr(settings, name) for name in names}, target=settings.target).info
     assert Settings.of(info) == replace(settings, target=info.target.values)
@@ -122,7 +123,7 @@ def test_damage_is_named(write, place):
     with pytest.raises(RunFolderError, match=r"run\.json of this folder cannot be read") as caught:
         read_info(path)
     assert caught.value.given == f"{path / 'run.json'}, at {place}"
-    assert "schema_version 1" in caught.value.expected
+    assert "schema_version 2" in caught.value.expected
     assert "pydantic" not in str(caught.value)
     assert caught.value.__cause__ is None
 
@@ -136,8 +137,8 @@ def test_what_is_no_description(tmp_path, content):
 
 def test_other_versions_and_other_folders(write, tmp_path):
     with pytest.raises(RunFolderError, match="another version") as caught:
-        read_info(write(lambda values: values.update(schema_version=2)))
-    assert caught.value.expected == 1
+        read_info(write(lambda values: values.update(schema_version=3)))
+    assert caught.value.expected == "1 or 2"
     with pytest.raises(RunFolderError, match="not a run folder") as caught:
         read_info(tmp_path / "elsewhere")
     assert caught.value.hint == "equidiff run"

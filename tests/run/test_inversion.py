@@ -286,9 +286,8 @@ def test_a_generator_that_cannot_invert(tmp_path):
 
 
 def test_a_query_of_another_shape():
-    query = torch.zeros(1, 3, 9, 9)
     with pytest.raises(equidiff.EquiDiffError, match="shape of this generator's samples"):
-        equidiff.sample(Invertible(1, 4, 4), Linear(torch.ones(1, 243)), query=query, start="query", samples=1)
+        as_sample(Query("three numbers", torch.zeros(1, 3), None), Invertible(2))
 
 
 def test_a_latent_that_is_not_finite():

@@ -53,7 +53,7 @@ def test_positions_that_there_are_not(found):
 def test_images_are_those_that_a_run_saves(images):
     assert [image.size for image in images.images] == [(4, 4)] * 2
     assert images[0].image.tobytes() == images.images[0].tobytes()
-    assert repr(images[1]) == "<Member of index 1: measurement 0.5, sample (1, 4, 4)>"
+    assert repr(images[1]) == "<Member of index 1: measurement 0.49951, sample (1, 4, 4)>"
 
 
 def test_points_have_no_images(found):

@@ -1,6 +1,7 @@
 """`--query top:FOLDER`: the picture that activates a unit most."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from running import assert_one_error, read_run, run_cli
 import equidiff
 from equidiff.contracts import BuildContext
 from equidiff.errors import QueryError, RunFolderError
+from equidiff.images.convert import image_to_tensor
 from equidiff.rank import Plan, begin, rank
 from equidiff.registry.build import build
 from equidiff.registry.manager import Plugins
@@ -28,7 +30,12 @@ def garments(tmp_path):
 
 def make(spec):
     context = BuildContext()
-    return build(Plugins(), "objective", spec, context), context.weights
+    generator = build(Plugins(), "generator", "toy", BuildContext()).component
+    return build(Plugins(), "objective", spec, context), replace(context, generator=generator)
+
+
+def measure(objective, image):
+    return objective.measure(image_to_tensor(image))
 
 
 def strongest(spec, folder):
@@ -37,7 +44,7 @@ def strongest(spec, folder):
     values = {}
     for path in sorted(folder.glob("*.png")):
         with Image.open(path) as image:
-            values[str(path)] = objective.measure_image(image).mean().item()
+            values[str(path)] = measure(objective, image).mean().item()
     return max(values, key=values.get)
 
 
@@ -64,9 +71,9 @@ def test_anything_else_is_left_alone():
 )
 def test_a_ranking_answers_without_measuring(layer, spec, garments, tmp_path, monkeypatch):
     rank(Plan(str(garments), layer=layer), tmp_path / "out")
-    objective, weights = make(spec)
-    monkeypatch.setattr(type(objective.component), "measure_image", None)
-    found = resolve_top(f"top:{tmp_path / 'out'}", objective, weights)
+    objective, context = make(spec)
+    monkeypatch.setattr(type(objective.component), "measure", None)
+    found = resolve_top(f"top:{tmp_path / 'out'}", objective, context)
     monkeypatch.undo()
     assert found == strongest(spec, garments)
 
@@ -88,9 +95,9 @@ def test_a_ranking_of_other_units_is_refused(spec, garments, tmp_path):
 
 def test_a_ranking_with_other_weights_is_refused(garments, tmp_path):
     rank(Plan(str(garments)), tmp_path / "out")
-    objective, _ = make("neuron:9,model=fashion")
+    objective, context = make("neuron:9,model=fashion")
     with pytest.raises(QueryError, match="of other units"):
-        resolve_top(f"top:{tmp_path / 'out'}", objective, [])
+        resolve_top(f"top:{tmp_path / 'out'}", objective, replace(context, weights=[]))
 
 
 def test_a_ranking_that_did_not_finish_is_refused(garments, tmp_path):
@@ -116,7 +123,7 @@ def test_run_json_names_the_picture(garments, tmp_path):
     info = read_run(outcome.path)
     assert info["target"]["source"] == info["options"]["query"] == strongest("neuron:9,model=fashion", garments)
     with Image.open(info["target"]["source"]) as image:
-        value = make("neuron:9,model=fashion")[0].component.measure_image(image).item()
+        value = measure(make("neuron:9,model=fashion")[0].component, image).item()
     assert info["target"]["values"] == [pytest.approx(value)]
 
 
@@ -133,7 +140,7 @@ def test_in_python(garments):
         (["--query", "top:"], ["no images"]),
         (["--query", "top:{broken}"], ["None of these images", "empty file"]),
         (["--query", "top:{garments}", "-o", "classifier"], ["10 outputs", "t-shirt"]),
-        (["--query", "top:{garments}", "-g", "toy:circles", "-o", "classifier:inner"], ["not images"]),
+        (["--query", "top:{garments}", "-g", "toy:circles", "-o", "classifier:inner"], ["makes points"]),
         (["--query", "{garments}"], ["is a folder", "--query top:"]),
     ],
 )

@@ -31,7 +31,7 @@ class Helped(Unit):
 
 
 def solve(objective: Objective, target: float) -> equidiff.InvariantSet:
-    return equidiff.sample(Identity(30), objective, "none", target=target, samples=4, budget=60)
+    return equidiff.sample(Identity(30), objective, "none", target=target, samples=4, budget=60, tolerance=1e-3)
 
 
 def test_a_unit_that_is_off_is_found_only_with_the_slope():

@@ -6,7 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
-from equidiff.contracts import BuildContext, Generator, Objective, Regularizer, Solver, SplitSampler, Step
+from equidiff.contracts import BuildContext, Generator, Objective, Predictor, Regularizer, Solver, SplitSampler, Step
 from equidiff.errors import UnsupportedError
 from equidiff.registry.build import build
 from equidiff.testing import (
@@ -40,6 +40,11 @@ def objective(measure, **members):
 
 def mean(self, samples):
     return samples.flatten(1).mean(dim=1, keepdim=True)
+
+
+def fixed_size(self, samples):
+    size = IMAGES.shape[-1]
+    return mean(self, samples) if samples.shape[-1] <= size else mean(self, samples)[:1]
 
 
 def rounded(z):
@@ -123,7 +128,9 @@ def test_a_broken_split_is_caught(broken, message):
         (objective(mean, compare=lambda self, x, t: (mean(self, x) + 1, mean(self, x) - t)), "measure disagree"),
         (objective(mean, compare=lambda self, x, t: (mean(self, x), (mean(self, x) - t) / 2)), "a residual shorter"),
         (objective(mean, compare=lambda self, x, t: (mean(self, x), mean(self, x)[:, 0] - t)), "compare's residual"),
-        (objective(mean, measure_image=lambda self, image: torch.zeros(3)), "measure_image gives shape"),
+        (objective(fixed_size, resizes=True), "twice as large"),
+        (objective(mean, predictor=lambda self: Predictor("n", ("a", "b"), lambda x: x.new_ones(len(x), 2))), "sum 1"),
+        (objective(mean, predictor=lambda self: Predictor("n", ("a", "b"), lambda x: x.new_ones(len(x)))), "shape"),
     ],
 )
 def test_a_broken_objective_is_caught(broken, message):

@@ -36,7 +36,9 @@ def measure_fidelity(sets: SampleSets, results: Results) -> None:
         own = runner.apply(measure, sets.samples, "measuring")
         other = prior if not side else runner.apply(measure, sets.prior_samples, "measuring")
         views = own.shape[1] // len(target)
-        _add_norms(results, sets, side, (own, other), (target.repeat(views), spreads.repeat(views)))
+        wanted = torch.cat([each.cpu() for each in problem.view_targets]) if side and problem.view_targets else None
+        scale = (target.repeat(views) if wanted is None else wanted, spreads.repeat(views))
+        _add_norms(results, sets, side, (own, other), scale)
         if not side:
             _add_divergence(results, sets, own, prior)
             _add_ranks(results, own, prior, target)

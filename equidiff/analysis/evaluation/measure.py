@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from equidiff.analysis.evaluation.diversity import count_pairs, measure_diversity
 from equidiff.analysis.evaluation.fidelity import STEPS, measure_fidelity
@@ -96,13 +97,17 @@ def gather(finished: Finished, plan: Plan, show: Show, results: Results) -> Samp
     context = BuildContext(device, session.settings.dtype, generator)
     space = _space(plan, context, finished, results)
     lpips = None if plan.lpips is None else PerceptualDistance.load(plan.lpips, device)
+
+    def draw(latents: Tensor) -> Tensor:
+        return session.problem.written(generator.generate(latents))
+
     latents = prior_latents(generator, count_prior(count), seed, Stream.CONTROL)
-    drawn = runner.apply(generator.generate, latents, "drawing prior samples")
+    drawn = runner.apply(draw, latents, "drawing prior samples")
     samples = found.samples[:count]
     members, prior = (describe_all(space, each, runner) for each in (samples, drawn))
     if plan.reference is None:
         others = prior_latents(generator, count_prior(count), seed, Stream.REFERENCE)
-        others = runner.apply(generator.generate, others, "drawing prior samples")
+        others = runner.apply(draw, others, "drawing prior samples")
         reference = describe_all(space, others, runner)
     else:
         reference = describe_folder(space, plan.reference, generator.sample_shape, seed, runner)

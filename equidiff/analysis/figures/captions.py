@@ -9,6 +9,7 @@ import torch
 
 from equidiff.run.invariant_set import InvariantSet
 from equidiff.run.record import Record
+from equidiff.run.wording import reached
 
 
 def headline(found: InvariantSet) -> tuple[str, str]:
@@ -20,7 +21,7 @@ def headline(found: InvariantSet) -> tuple[str, str]:
         return f"{name} ({len(target)} {unit} values)", f"{count} with the {source}'s values"
     deviation = max(abs(value - target[0]) for record in found.members for value in shown_value(record))
     title = f"{name} = {format_values(target, target)} ({unit})"
-    return title, f"{count} with the {source}'s {unit}, to within {deviation:.1g}"
+    return title, f"{count} with the {source}'s {unit}, {reached(found.info, deviation)}"
 
 
 def footnote(found: InvariantSet, shown: int) -> str:
@@ -32,7 +33,7 @@ def footnote(found: InvariantSet, shown: int) -> str:
 
 
 def shown_value(record: Record) -> list[float]:
-    """Measurement of a sample as it is shown: of the 8-bit image if there is one."""
+    """Measurement of a sample as it is shown: of the 8-bit image, also where it was judged before rounding."""
     return record.measurement_saved or record.measurement or []
 
 
@@ -56,4 +57,6 @@ def tolerated_deviation(found: InvariantSet) -> float | None:
     info = found.info
     if len(found.target) > 1 or info.specs.is_custom or "objective" in info.specs.objects:
         return None
+    if info.within is not None:
+        return info.within
     return math.sqrt(info.tolerance / info.options.solver.get("weight", 1.0))

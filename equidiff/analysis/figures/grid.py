@@ -15,9 +15,11 @@ from equidiff.images.canvas import ACCENT, CAPTION, CELL, FAINT, GAP, INK, MARGI
 from equidiff.images.convert import is_image, to_image
 from equidiff.run.invariant_set import InvariantSet
 from equidiff.run.record import Record
+from equidiff.run.wording import called
 
 COLUMNS = 8
 MOST = 64  # members in one image
+CLASS_LINE = 18  # pixels for the class under an image
 
 
 @dataclass(frozen=True)
@@ -68,32 +70,62 @@ def _draw_images(found: InvariantSet, choice: Choice | None) -> Image.Image:
     note = "" if choice else footnote(found, len(members))
     rows = math.ceil(len(members) / COLUMNS)
     columns = math.ceil(len(members) / rows)
-    side = CELL * 2 + GAP + CAPTION if rows > 1 else CELL
+    sentence = called(found.info) or ""
+    caption = CAPTION + (CLASS_LINE if sentence else 0)
+    side = CELL * 2 + GAP + caption if rows > 1 else CELL
     left = 0 if found.query is None else side + 3 * GAP
     step = CELL + GAP
-    top = MARGIN + 68
+    top = MARGIN + 68 + (24 if sentence else 0)
     width = MARGIN + left + columns * step - GAP + MARGIN
-    height = top + rows * (step + CAPTION) + (MARGIN + GAP) * bool(note)
-    width = max(width, 2 * MARGIN + math.ceil(max(font(24).getlength(title), font(15).getlength(subtitle))))
+    height = top + rows * (step + caption) + (MARGIN + GAP) * bool(note)
+    lines = (font(24).getlength(title), font(15).getlength(subtitle), font(15).getlength(sentence))
+    width = max(width, 2 * MARGIN + math.ceil(max(lines)))
     canvas = Image.new("RGB", (width, height), "white")
     draw = ImageDraw.Draw(canvas)
     draw.text((MARGIN, MARGIN - 4), title, INK, font(24))
     draw.text((MARGIN, MARGIN + 30), subtitle, FAINT, font(15))
+    draw.text((MARGIN, MARGIN + 54), sentence, INK, font(15))
     if found.query is not None:
-        _put_query(canvas, found.query[0], found.info.target.values, (MARGIN, top), side)
+        _put_query(canvas, found, (MARGIN, top), side)
     for position, (record, sample) in enumerate(members):
         row, column = divmod(position, columns)
-        corner = (MARGIN + left + column * step, top + row * (step + CAPTION))
+        corner = (MARGIN + left + column * step, top + row * (step + caption))
         put_image(canvas, fit(to_image(sample), CELL), corner, CELL, _caption(record, found, choice), INK)
+        if record.called is not None:
+            _put_class(canvas, record.called.index, record.called.name, found, corner, CELL)
     draw.text((MARGIN, height - MARGIN - 6), note, FAINT, font(13))
     return canvas
 
 
-def _put_query(canvas: Image.Image, query: Tensor, target: Sequence[float], corner: tuple[int, int], side: int) -> None:
+def _put_query(canvas: Image.Image, found: InvariantSet, corner: tuple[int, int], side: int) -> None:
+    assert found.query is not None
+    target = found.info.target.values
     caption = f"query: {format_values(target, target)}" if len(target) == 1 else "query"
-    put_image(canvas, fit(to_image(query), side), corner, side, caption, ACCENT)
+    put_image(canvas, fit(to_image(found.query[0]), side), corner, side, caption, ACCENT)
+    query = None if found.info.called is None else found.info.called.query
+    if query is not None:
+        _put_class(canvas, query.index, query.name, found, corner, side)
     x, y = corner
     ImageDraw.Draw(canvas).rectangle((x - 4, y - 4, x + side + 3, y + side + 3), outline=ACCENT, width=3)
+
+
+def _put_class(
+    canvas: Image.Image, index: int, name: str, found: InvariantSet, corner: tuple[int, int], side: int
+) -> None:
+    """Write the class that the network gives to a sample under its value; dark where it is not that of the query."""
+    query = None if found.info.called is None else found.info.called.query
+    x, y = corner
+    text, own = _shortened(name, side), font(13)
+    ink = FAINT if query is not None and query.index == index else INK
+    ImageDraw.Draw(canvas).text((x + side // 2, y + side + CAPTION + 4), text, ink, own, anchor="ma")
+
+
+def _shortened(name: str, side: int) -> str:
+    """The name as far as it fits under an image."""
+    if font(13).getlength(name) <= side:
+        return name
+    fits = next(length for length in range(len(name) - 1, -1, -1) if font(13).getlength(name[:length] + "...") <= side)
+    return name[:fits] + "..."
 
 
 def put_image(

@@ -5,15 +5,14 @@ from __future__ import annotations
 from typing import final
 
 import torch
-from jaxtyping import Float
-from PIL.Image import Image
 from torch import Tensor, nn
 
 from equidiff.builtin.objectives.descriptors import ClassifierOptions
 from equidiff.builtin.objectives.distribution import Distribution
-from equidiff.contracts import BuildContext, Objective
+from equidiff.contracts import BuildContext, Objective, Predictor
 from equidiff.errors import UnsupportedError, UsageError
-from equidiff.networks import Network, find_class, load_network
+from equidiff.networks import Network, find_class, load_network, predictor_of
+from equidiff.networks.prediction import to_probabilities
 from equidiff.types import Measurements, Samples
 
 
@@ -53,11 +52,12 @@ def classify(network: Network, outputs: int, chosen: int | None, output: str | N
     output = output or ("logit" if chosen is None else "probability")
     unit = "logit" if output == "logit" else "probability"
     names = network.classes or tuple(map(str, range(count)))
+    classes = network.classes or tuple(f"class {index}" for index in range(count))
     if chosen is not None:
         names = (names[chosen],)
     elif unit == "logit" and outputs == 1:
         names = names[1:]
-    classifier = Classifier(network, chosen, unit, names)
+    classifier = Classifier(network, chosen, unit, names, classes)
     return Distribution(classifier) if output == "distribution" else classifier
 
 
@@ -73,33 +73,34 @@ class Classifier(Objective):
         chosen: index of the class; all classes when None.
         unit: "probability" or "logit".
         names: a name for each output.
+        classes: a name for each class.
     """
 
-    def __init__(self, network: Network, chosen: int | None, unit: str, names: tuple[str, ...]) -> None:
+    def __init__(
+        self, network: Network, chosen: int | None, unit: str, names: tuple[str, ...], classes: tuple[str, ...]
+    ) -> None:
         self._network = network
         self._chosen = chosen
         self.unit = unit
         self.names = names
+        self.resizes = network.resizes
+        self._classes = classes
 
     def measure(self, samples: Samples) -> Measurements:
-        return self._read(self._network.prepare(samples))
-
-    def measure_image(self, image: Image) -> Float[Tensor, "1 m"]:
-        return self._read(self._network.prepare_image(image))
-
-    def networks(self) -> list[nn.Module]:
-        return [self._network.module]
-
-    def _read(self, inputs: Tensor) -> Measurements:
-        logits = self._network.logits(inputs)
-        binary = logits.shape[1] == 1
+        logits = self._network.logits(self._network.prepare(samples))
         if self.unit == "probability":
-            values = torch.cat([-logits, logits], dim=1).sigmoid() if binary else logits.softmax(dim=1)
-        elif binary and self._chosen is not None:
+            values = to_probabilities(logits)
+        elif logits.shape[1] == 1 and self._chosen is not None:
             values = torch.cat([-logits, logits], dim=1)
         else:
             values = logits
         return values if self._chosen is None else values[:, self._chosen : self._chosen + 1]
+
+    def networks(self) -> list[nn.Module]:
+        return [self._network.module]
+
+    def predictor(self) -> Predictor | None:
+        return predictor_of(self._network, self._classes)
 
 
 def count_classes(outputs: int) -> int:

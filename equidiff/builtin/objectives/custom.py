@@ -10,14 +10,10 @@ from types import ModuleType
 from typing import Any, final
 
 import torch
-from jaxtyping import Float
-from PIL import ImageOps
-from PIL.Image import Image, Resampling
 from torch import Tensor, nn
 
 from equidiff.contracts import BuildContext, Objective
-from equidiff.errors import EquiDiffError, PluginError, QueryError, UsageError, unknown_name
-from equidiff.images.convert import image_to_tensor
+from equidiff.errors import EquiDiffError, PluginError, UsageError, unknown_name
 from equidiff.registry.descriptors import Options
 from equidiff.registry.manager import import_file
 from equidiff.types import Measurements, Samples
@@ -73,14 +69,6 @@ class Custom(Objective):
     def measure(self, samples: Samples) -> Measurements:
         values = self._call(samples)
         return values.reshape(len(samples), -1).to(samples.dtype)
-
-    def measure_image(self, image: Image) -> Float[Tensor, "1 m"]:
-        """Measure an image, converted, resized and cropped at the centre to the shape of the generator's samples."""
-        if len(self._shape) != 3:
-            raise QueryError("This generator makes points, not images.", given="an image", expected="--query INDEX")
-        channels, height, width = self._shape
-        fitted = ImageOps.fit(image.convert("L" if channels == 1 else "RGB"), (width, height), Resampling.BICUBIC)
-        return self.measure(image_to_tensor(fitted).to(self._device))
 
     def networks(self) -> list[nn.Module]:
         """The function's attribute `networks`, and the function itself if it is a module."""

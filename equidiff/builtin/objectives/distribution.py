@@ -7,10 +7,9 @@ from typing import final
 
 import torch
 from jaxtyping import Float
-from PIL.Image import Image
 from torch import Tensor, nn
 
-from equidiff.contracts import Objective
+from equidiff.contracts import Objective, Predictor
 from equidiff.types import Measurements, Samples
 
 NEAR = 0.5  # below this difference of logarithms the closed form loses digits, and a series takes its place
@@ -30,15 +29,16 @@ class Distribution(Objective):
     def __init__(self, probabilities: Objective) -> None:
         self._probabilities = probabilities
         self.names = probabilities.names
+        self.resizes = probabilities.resizes
 
     def measure(self, samples: Samples) -> Measurements:
         return self._probabilities.measure(samples)
 
-    def measure_image(self, image: Image) -> Float[Tensor, "1 m"]:
-        return self._probabilities.measure_image(image)
-
     def networks(self) -> list[nn.Module]:
         return self._probabilities.networks()
+
+    def predictor(self) -> Predictor | None:
+        return self._probabilities.predictor()
 
     def residual(self, measurements: Measurements, target: Float[Tensor, " m"]) -> Float[Tensor, "batch m"]:
         """One signed root for each class, whose squares sum to the divergence; see `kl_roots`."""

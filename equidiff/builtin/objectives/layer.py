@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import final
 
-from jaxtyping import Float
-from PIL.Image import Image
-from torch import Tensor, nn
+from torch import nn
 
 from equidiff.builtin.objectives.descriptors import NeuronOptions
 from equidiff.builtin.objectives.neuron import name_unit
-from equidiff.contracts import BuildContext, Objective
+from equidiff.contracts import BuildContext, Objective, Predictor
 from equidiff.errors import UsageError
-from equidiff.networks import Units, load_network
+from equidiff.networks import Units, load_network, predictor_of
 from equidiff.types import Measurements, Samples
 
 
@@ -45,13 +43,14 @@ class Layer(Objective):
 
     def __init__(self, units: Units) -> None:
         self._units = units
+        self.resizes = units.tap.network.resizes
         self.names = tuple(name for index in range(units.count) for name in name_unit(units, index))
 
     def measure(self, samples: Samples) -> Measurements:
         return self._units.read_all(self._units.tap.network.prepare(samples))
 
-    def measure_image(self, image: Image) -> Float[Tensor, "1 m"]:
-        return self._units.read_all(self._units.tap.network.prepare_image(image))
-
     def networks(self) -> list[nn.Module]:
         return [self._units.tap.network.module]
+
+    def predictor(self) -> Predictor | None:
+        return predictor_of(self._units.tap.network)

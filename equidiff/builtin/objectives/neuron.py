@@ -6,14 +6,12 @@ import re
 from itertools import product
 from typing import final
 
-from jaxtyping import Float
-from PIL.Image import Image
-from torch import Tensor, nn
+from torch import nn
 
 from equidiff.builtin.objectives.descriptors import NeuronOptions
-from equidiff.contracts import BuildContext, Objective
+from equidiff.contracts import BuildContext, Objective, Predictor
 from equidiff.errors import UnknownNameError, UsageError
-from equidiff.networks import Units, load_network
+from equidiff.networks import Units, load_network, predictor_of
 from equidiff.types import Measurements, Samples
 
 # conv1:17, conv1/17, conv1[17], conv1#17, 17.conv1
@@ -65,16 +63,17 @@ class Neuron(Objective):
     def __init__(self, units: Units, index: int) -> None:
         self._units = units
         self._index = index
+        self.resizes = units.tap.network.resizes
         self.names = name_unit(units, index)
 
     def measure(self, samples: Samples) -> Measurements:
         return self._units.read_one(self._units.tap.network.prepare(samples), self._index)
 
-    def measure_image(self, image: Image) -> Float[Tensor, "1 m"]:
-        return self._units.read_one(self._units.tap.network.prepare_image(image), self._index)
-
     def networks(self) -> list[nn.Module]:
         return [self._units.tap.network.module]
+
+    def predictor(self) -> Predictor | None:
+        return predictor_of(self._units.tap.network)
 
 
 def _parse(argument: str | None) -> tuple[str | None, int]:

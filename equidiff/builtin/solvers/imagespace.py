@@ -41,7 +41,6 @@ class ImageSpace(Solver):
     """Newton steps in the space of samples, applied to latents that keep their typical length, with backtracking."""
 
     budget = 128
-    tolerance = 1e-3
 
     def solve(self, latents: Latents, residual: ResidualFunction, budget: float) -> Coroutine[None]:
         numbers = itertools.count()

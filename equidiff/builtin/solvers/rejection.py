@@ -19,7 +19,6 @@ class Rejection(Solver):
     """Draws latents from the prior and keeps the first that is within tolerance; no gradient is computed."""
 
     budget = 128
-    tolerance = 1e-3
 
     def solve(self, latents: Latents, residual: ResidualFunction, budget: float) -> Coroutine[None]:
         best = yield from residual.value(latents)

@@ -68,9 +68,13 @@ Budget = Annotated[
     _option("--budget", metavar="NUMBER", default="the solver's", help="Maximum number of evaluations per sample"),
 ]
 Tolerance = Annotated[
-    float | None,
+    str | None,
     _option(
-        "--tolerance", metavar="NUMBER", default="the solver's", help="Loss below which a sample counts as a member"
+        "--tolerance",
+        metavar="NUMBER|PERCENT",
+        default="the solver's, 8% for most",
+        help="How near to the target a member lies: a part of how much the measurement varies over prior samples, such "
+        "as 5%, or a loss, such as 0.01",
     ),
 ]
 Batch = Annotated[int | None, _option("--batch", metavar="COUNT", default=16, help="Samples per pass")]
@@ -92,6 +96,15 @@ Start = Annotated[
         metavar="prior|query",
         default="prior",
         help="Start latents: drawn from the prior, or spread around the query, near and far",
+    ),
+]
+Saved = Annotated[
+    str | None,
+    _option(
+        "--saved",
+        metavar="uint8|float",
+        default="uint8",
+        help="Judge an image as its file holds it, rounded to 8 bits, or before it is rounded",
     ),
 ]
 Out = Annotated[
@@ -120,6 +133,7 @@ def run(
     device: Device = None,
     dtype: Dtype = None,
     start: Start = None,
+    saved: Saved = None,
     out: Out = None,
     resume: Resume = None,
     plugin: PluginFiles = None,

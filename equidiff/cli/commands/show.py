@@ -107,7 +107,6 @@ def _bare_network(model: str) -> Network:
     import timm
 
     from equidiff.contracts import BuildContext
-    from equidiff.images.convert import image_to_tensor
     from equidiff.networks import Network, load_network
 
     if not timm.is_model(model):
@@ -119,7 +118,6 @@ def _bare_network(model: str) -> Network:
         device="cpu",
         sample_shape=timm.data.resolve_model_data_config(module)["input_size"],
         prepare=lambda samples: samples,
-        prepare_image=image_to_tensor,
     )
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from equidiff.builtin.objectives.classifier import Classifier
 from equidiff.cli.console import PROGRESS_DELAY_S, Terminal
 from equidiff.cli.exit_codes import INTERRUPTED, NOT_ALL_MEASURED
-from equidiff.contracts import BuildContext, Objective
+from equidiff.contracts import BuildContext, Generator, Objective
 from equidiff.devices import choose_device
 from equidiff.errors import QueryError
 from equidiff.images.folder import ImageFile, find_images
@@ -27,9 +27,11 @@ MOST_REASONS = 10  # images named on the terminal that could not be measured
 
 @dataclass(frozen=True)
 class Work:
-    """Images to measure, and the objective that measures them."""
+    """Images to measure, the objective that measures them, and the generator that its query would be fitted to."""
 
     objective: Objective
+    generator: Generator
+    device: str
     spec: str
     images: Sequence[Path]
 
@@ -66,7 +68,7 @@ def prepare(plugins: Plugins, given: Sequence[Path], objective: str, generator: 
             hint="equidiff measure -g toy",
         )
     built = build(plugins, "objective", objective, BuildContext(device, generator=made))
-    return Work(built.component, built.spec, images)
+    return Work(built.component, made, device, built.spec, images)
 
 
 def perform(work: Work, terminal: Terminal, as_json: bool) -> int:
@@ -79,7 +81,8 @@ def perform(work: Work, terminal: Terminal, as_json: bool) -> int:
     try:
         with terminal.progress(len(work.images), 0, "measuring", PROGRESS_DELAY_S) as show:
             files = [ImageFile(str(path)) for path in work.images]
-            for done, (path, result) in enumerate(measure_files(Path(), files, work.objective), 1):
+            results = measure_files(Path(), files, work.objective, work.generator, work.device)
+            for done, (path, result) in enumerate(results, 1):
                 if isinstance(result, QueryError):
                     measured.reasons[path] = result.problem
                 else:

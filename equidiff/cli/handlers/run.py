@@ -49,12 +49,18 @@ def begin(plugins: Plugins, given: dict[str, Any], out: Path | None) -> Work:
         given: the settings that the user typed.
         out: the run folder; by default named after time and specs.
     """
-    session = prepare(Settings(**given), plugins, default_to_query=True)
+    settings = Settings(**given)
+    try:
+        session = prepare(settings, plugins, default_to_query=True)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise _too_large(error, settings.device, settings.dtype, str(settings.generator)) from error
     info = session.describe()
     path = out or free_path(info.specs.generator, info.specs.objective)
     query = None if session.query is None else session.query.sample
     latent = None if session.start is None else session.start.latent
-    folder = RunFolder.create(path, info, query, latent)
+    folder = RunFolder.create(path, info, query, latent, session.prior_tensors)
     return Work(session, folder, range(info.counts.asked), not given.keys() & {"query", "target"})
 
 
@@ -173,11 +179,16 @@ def _resource_error(error: Exception, work: Work, state: State) -> EquiDiffError
             expected="a disk with free space and write permission",
             hint=f"{command}   # keeps the finished samples",
         )
+    session = work.session
+    return _too_large(error, session.device, session.settings.dtype, work.folder.info.specs.generator)
+
+
+def _too_large(error: Exception, device: str, dtype: str, generator: str) -> EquiDiffError:
     return EquiDiffError(
         f"Not even one sample fits into the memory of the device: {first_line(error)}",
-        given=f"on {work.session.device}, {work.session.settings.dtype}",
+        given=f"on {device}, {dtype}",
         expected="less memory: a smaller model, its checkpoint option, or --dtype bfloat16",
-        hint=f"equidiff doctor -g {work.folder.info.specs.generator} --samples 1",
+        hint=f"equidiff doctor -g {generator} --samples 1",
     )
 
 

@@ -45,7 +45,6 @@ class Auto(Solver):
     """
 
     budget = 128
-    tolerance = 1e-3
 
     def __init__(self, pool: int | None = None, radius: float = 0.5, coarse: int | None = None) -> None:
         self.pool = pool

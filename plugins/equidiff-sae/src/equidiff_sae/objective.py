@@ -11,8 +11,9 @@ from jaxtyping import Float
 from PIL.Image import Image
 from torch import Tensor, nn
 
-from equidiff.contracts import BuildContext, Finding, Objective
+from equidiff.contracts import BuildContext, Finding, Objective, Predictor
 from equidiff.errors import UnsupportedError, UsageError, WeightsError
+from equidiff.networks import predictor_of
 from equidiff.networks.checkpoints import hash_weights
 from equidiff.types import Measurements, Samples
 from equidiff_sae.autoencoder import SparseAutoencoder
@@ -80,6 +81,7 @@ class SaeFeature(Objective):
     """
 
     unit = "activation"
+    resizes = True  # transformers have one size
 
     def __init__(
         self,
@@ -106,9 +108,9 @@ class SaeFeature(Objective):
         """The activation in images `[batch, channels, height, width]`, reduced over tokens."""
         return self._reduced(self._read(self._vision.network.prepare(samples)).value)
 
-    def measure_image(self, image: Image) -> Float[Tensor, "1 m"]:
-        """The activation in an image, prepared as in the transformer's own evaluation."""
-        return self._reduced(self._read(self._vision.network.prepare_image(image)).value)
+    def predictor(self) -> Predictor | None:
+        """The transformer's own classes, where it has a head that names them."""
+        return predictor_of(self._vision.network)
 
     def networks(self) -> list[nn.Module]:
         """The transformer."""

@@ -11,7 +11,6 @@ from typing import Any, final
 
 import torch
 from jaxtyping import Float
-from PIL.Image import Image
 from torch import Tensor, nn
 
 from equidiff.contracts import BuildContext
@@ -245,17 +244,12 @@ def _network(module: nn.Module, name: str, config: dict[str, Any], device: str) 
     import timm
 
     channels = config["input_size"][0]
-    transform, resize = (
-        timm.data.create_transform(
-            input_size=config["input_size"],
-            interpolation=config["interpolation"],
-            mean=config["mean"],
-            std=config["std"],
-            crop_pct=1.0,
-            is_training=False,
-            normalize=normalize,
-        )
-        for normalize in (True, False)
+    resize = timm.data.create_transform(
+        input_size=config["input_size"],
+        interpolation=config["interpolation"],
+        crop_pct=1.0,
+        is_training=False,
+        normalize=False,
     )
     return Network(
         module,
@@ -263,7 +257,6 @@ def _network(module: nn.Module, name: str, config: dict[str, Any], device: str) 
         device,
         tuple(config["input_size"]),
         prepare=partial(_prepare_samples, resize, channels, config["mean"], config["std"]),
-        prepare_image=partial(_prepare_image, transform, "L" if channels == 1 else "RGB", device),
     )
 
 
@@ -274,7 +267,3 @@ def _prepare_samples(
     # torchvision's own reads the values, which fake tensors do not have
     shift, scale = (resized.new_tensor(values)[:, None, None] for values in (mean, std))
     return (resized - shift) / scale
-
-
-def _prepare_image(transform: Callable[[Image], Tensor], mode: str, device: str, image: Image) -> Tensor:
-    return transform(image.convert(mode))[None].to(device)

@@ -1,0 +1,113 @@
+"""Prior samples that a run measures before it searches: how much f varies, and what the network calls them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from equidiff.contracts import Predictor, Value
+from equidiff.errors import UsageError
+from equidiff.numerics.random import Stream, prior_latents
+from equidiff.run.settings import Tolerance
+from equidiff.search.batching import Passes
+from equidiff.search.problem import Problem
+
+COUNT = 64  # the spread is known to about a tenth then
+DIGITS = 4  # of the spread: the last digits of float32 depend on the batch, and must not decide who is a member
+
+
+@dataclass(frozen=True, eq=False)
+class PriorSamples:
+    """Prior samples and their measurements; the same for every seed, target and objective of a generator.
+
+    Attributes:
+        samples: `[count, *sample_shape]`, as the run writes them, on the CPU.
+        measurements: `[count, m]`.
+        losses: `[count]`: how far each is from the target of the run.
+        classes: `[count]`, the index of the class that the network calls each; empty without a predictor.
+        spread: root mean square distance of the measurements from their mean, in their unit.
+        rounded: samples are images of 8 bits.
+    """
+
+    samples: Tensor
+    measurements: Tensor
+    losses: Tensor
+    classes: Tensor
+    spread: float
+    rounded: bool
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The content of `prior.safetensors`; images as 8 bits where that is what the run writes."""
+        own = {name: value for name, value in vars(self).items() if isinstance(value, Tensor) and len(value)}
+        return own | {"samples": (self.samples * 255).round().to(torch.uint8)} if self.rounded else own
+
+
+@torch.no_grad()
+def measure_prior(problem: Problem, predictor: Predictor | None, batch: int) -> PriorSamples:
+    """Make prior samples and measure them.
+
+    Args:
+        problem: the equation.
+        predictor: says what the network calls each.
+        batch: rows in one pass; fewer, where they do not fit into memory.
+
+    Raises:
+        RuntimeError: not even one sample fits, or a component raises it for another reason.
+    """
+    latents = prior_latents(problem.generator, COUNT, 0, Stream.SPREAD).to(problem.target.device)
+    passes = Passes(batch)
+    answer = passes.compute(Value(latents), problem)
+    classes = torch.empty(0)
+    if predictor is not None:
+        pieces = answer.samples.split(passes.batch)
+        classes = torch.cat([predictor.probabilities(piece).argmax(dim=1) for piece in pieces])
+    return PriorSamples(
+        answer.samples.cpu(),
+        answer.measurements.cpu(),
+        answer.loss.cpu(),
+        classes.cpu(),
+        _spread(problem, answer.measurements),
+        problem.saved,
+    )
+
+
+def _spread(problem: Problem, measurements: Tensor) -> float:
+    """Root mean discrepancy from the mean measurement, to a few digits; 0 where all are equal."""
+    finite = measurements[measurements.isfinite().all(dim=1)]
+    if not len(finite):
+        return 0.0
+    mean = finite.double().mean(dim=0).to(finite.dtype)
+    spread = float(problem.objective.discrepancy(finite, mean).double().mean().sqrt())
+    return float(f"{spread:.{DIGITS}g}")
+
+
+def absolute_tolerance(given: Tolerance, problem: Problem, prior: PriorSamples | None) -> float:
+    """The loss below which a sample is a member.
+
+    Where prior samples all have the same measurement, so that there is no spread, the target's distance from that
+    measurement takes its place.
+
+    Raises:
+        UsageError: a part of a spread is asked for where it cannot be told.
+    """
+    if not given.relative:
+        return given.value
+    if prior is None:
+        raise UsageError("A relative tolerance needs prior samples.", given=f"{given.value:.0%}", expected="a loss")
+    scale = prior.spread or _distance(problem, prior)
+    if scale == 0:
+        raise UsageError(
+            f"The measurement is the same for all of {len(prior.losses)} prior samples and for the query, "
+            "so a tolerance cannot be a part of how much it varies.",
+            given=f"{given.value:.0%}",
+            expected="a loss, or a measurement that varies",
+            hint="--tolerance 0.001",
+        )
+    return problem.weight * (given.value * scale) ** 2
+
+
+def _distance(problem: Problem, prior: PriorSamples) -> float:
+    constant = prior.measurements[:1].to(problem.target.device)
+    return float(problem.objective.discrepancy(constant, problem.target).sqrt())

@@ -1,0 +1,183 @@
+"""Sentences about a run, for the terminal, the notebook, images and the report: the same words in every place.
+
+They are plain text: a place that shows them escapes what it must.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from equidiff.run.info import RunInfo
+from equidiff.run.parts import ClassCount
+
+MOST_CLASSES = 4  # that a sentence names
+TOO_MANY_PRIOR_MEMBERS = 0.25  # share of the prior samples that are members before any search
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class ClassShare:
+    """A class, and how often the network calls members and prior samples so.
+
+    Attributes:
+        name: of the class.
+        members: number of members.
+        share: of all members, in [0, 1], and its 95 % interval (Wilson).
+        prior_share: of the prior samples, likewise; None where none were measured.
+        is_query: the class of the query.
+    """
+
+    name: str
+    members: int
+    share: float
+    interval: tuple[float, float]
+    prior_share: float | None
+    prior_interval: tuple[float, float] | None
+    is_query: bool
+
+
+def question(info: RunInfo) -> str:
+    """The question that a run asks, as one sentence."""
+    target = info.target
+    what = target.names[0] if len(target.names) == 1 else f"the {len(target.names)} outputs of {info.specs.objective}"
+    network = f" of the network {info.called.network}" if info.called is not None else ""
+    samples = f"Which samples of {info.specs.generator}"
+    if target.is_given:
+        value = (
+            f"the {target.unit} {target.values[0]:.6g}"
+            if len(target.values) == 1
+            else f"the given {target.unit} values"
+        )
+        return f"{samples} give {what}{network} {value}?"
+    same = f"the same {target.unit}" if len(target.values) == 1 else f"the same {target.unit} values"
+    return f"{samples} give {what}{network} {same} as {target.source}?"
+
+
+def agreement(info: RunInfo) -> str:
+    """How near to the target members are, in the measurement's unit, beside how much that varies."""
+    if info.within is None:
+        return f"with a loss below {info.tolerance:g}"
+    text = f"within {rounded_up(info.within):g}"
+    if info.prior is None or info.prior.spread == 0:
+        return text
+    return f"{text} (prior samples vary by {info.prior.spread:.2g})"
+
+
+def reached(info: RunInfo, deviation: float) -> str:
+    """How near to the target the members are that were found.
+
+    Args:
+        info: of the run.
+        deviation: the largest distance of a member's measurement from the target, of an objective with one output.
+    """
+    text = f"to within {rounded_up(deviation):g}"
+    if info.prior is None or info.prior.spread == 0:
+        return text
+    return f"{text} (prior samples vary by {info.prior.spread:.2g})"
+
+
+def found(info: RunInfo) -> str:
+    """The number of members, and the measurement that they share."""
+    return f"{info.counts.members or 0} of {info.counts.asked} samples are members: {info.target}, {agreement(info)}"
+
+
+def called(info: RunInfo) -> str | None:
+    """What the network calls the query and the members, as one sentence; None where it has no classes."""
+    if info.called is None:
+        return None
+    members = info.called.members
+    named = _list_classes(members) if members else ""
+    network = f"The network {info.called.network} calls"
+    query = info.called.query
+    if query is None:
+        return f"{network} the members {named}" if members else None
+    text = f"{network} the query {query.name} ({percent(query.probability)})"
+    return f"{text}, and the members {named}" if members else text
+
+
+def called_otherwise(info: RunInfo) -> str | None:
+    """The finding: the share of members that are called otherwise than the query, beside that of prior samples."""
+    if info.called is None or info.called.query is None or not info.called.members:
+        return None
+    share = next((each for each in class_shares(info) if each.is_query), None)
+    total = sum(each.count for each in info.called.members)
+    same = 0 if share is None else share.members
+    low, high = _wilson(total - same, total)
+    text = f"{total - same} of {total} members ({percent(low)} to {percent(high)}) are called otherwise than the query"
+    prior = sum(each.count for each in info.called.prior)
+    if not prior:
+        return text
+    other = prior - sum(each.count for each in info.called.prior if each.index == info.called.query.index)
+    low, high = _wilson(other, prior)
+    return f"{text}; of prior samples {other} of {prior} ({percent(low)} to {percent(high)})"
+
+
+def class_shares(info: RunInfo) -> list[ClassShare]:
+    """Every class that a member or the query is called, the most frequent first, with intervals."""
+    if info.called is None:
+        return []
+    own = {(each.index, each.name): each.count for each in info.called.members}
+    query = info.called.query
+    if query is not None:
+        own.setdefault((query.index, query.name), 0)
+    prior = {each.index: each.count for each in info.called.prior}
+    total, all_prior = sum(own.values()), sum(prior.values())
+    shares = []
+    for (index, name), count in own.items():
+        many = prior.get(index, 0)
+        shares.append(
+            ClassShare(
+                name,
+                count,
+                count / total if total else 0.0,
+                _wilson(count, total),
+                many / all_prior if all_prior else None,
+                _wilson(many, all_prior) if all_prior else None,
+                query is not None and index == query.index,
+            )
+        )
+    return shares
+
+
+def prior_warning(info: RunInfo) -> str | None:
+    """A sentence where so many prior samples are members already that a set of them says little."""
+    prior = info.prior
+    if prior is None or prior.members < TOO_MANY_PRIOR_MEMBERS * prior.count:
+        return None
+    return (
+        f"{prior.members} of {prior.count} prior samples are members before any search: the measurement hardly tells "
+        "samples apart here, or the tolerance is too wide."
+    )
+
+
+def percent(share: float) -> str:
+    """A share as a whole percentage."""
+    return f"{100 * share:.0f} %"
+
+
+def rounded_up(value: float, digits: int = 2) -> float:
+    """A positive value to a few digits, never less than it is."""
+    if value <= 0 or not math.isfinite(value):
+        return value
+    unit = 10.0 ** (math.floor(math.log10(value)) - digits + 1)
+    # the small slack keeps 0.04 from becoming 0.041 by rounding of the division
+    return round(math.ceil(value / unit - 1e-9) * unit, 12)
+
+
+def _list_classes(classes: Sequence[ClassCount]) -> str:
+    named = [f"{each.name} ({each.count})" for each in classes[:MOST_CLASSES]]
+    rest = sum(each.count for each in classes[MOST_CLASSES:])
+    if rest:
+        named.append(f"something else ({rest})")
+    return named[0] if len(named) == 1 else f"{', '.join(named[:-1])} and {named[-1]}"
+
+
+def _wilson(hits: int, count: int) -> tuple[float, float]:
+    from scipy.stats import binomtest
+
+    if count == 0:
+        return 0.0, 1.0
+    interval = binomtest(hits, count).proportion_ci(CONFIDENCE, method="wilson")
+    return float(interval.low), float(interval.high)
