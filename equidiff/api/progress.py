@@ -5,19 +5,17 @@ from __future__ import annotations
 import statistics
 import sys
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
+
+from tqdm.auto import tqdm
 
 from equidiff.run.execute import Observer
 from equidiff.run.record import Record
 from equidiff.search.batching import BatchReduced
 from equidiff.search.engine import MEMBER, StepRecord
-
-if TYPE_CHECKING:
-    from tqdm import tqdm
 
 FORMAT = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"  # 80 columns are enough
 EVERY = 0.2  # seconds between two states of the bar
@@ -103,9 +101,6 @@ def show_progress(total: int, progress: bool | None) -> Iterator[Callable[[int, 
 
 def make_bar(total: int) -> tqdm[NoReturn]:
     """A bar of so many steps, as text or as a widget."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that ipywidgets is missing: the bar is text then
-        from tqdm.auto import tqdm
     return tqdm(total=total, bar_format=FORMAT)
 
 

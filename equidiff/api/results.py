@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from equidiff.analysis.compare.folder import AttributionFolder
-from equidiff.analysis.compare.work import complete_entries
+from equidiff.analysis.compare.work import COLUMNS, complete_entries
 from equidiff.analysis.path.drawing import describe_frames
 from equidiff.analysis.path.search import SetPath
 from equidiff.api.tables import Table
@@ -102,7 +102,9 @@ class Comparison:
 
     def to_pandas(self) -> Any:
         """Make a `pandas.DataFrame` with a row for each method, the random control last."""
-        return self._table().to_pandas()
+        names = self._numbers()
+        rows = [(entry["spec"], *(entry["numbers"].get(name) for name in names)) for entry in self._complete()]
+        return Table(("method", *names), rows).to_pandas()
 
     def __repr__(self) -> str:
         problems = [f"{spec}: {reason}" for spec, reason in self.problems.items()]
@@ -116,10 +118,13 @@ class Comparison:
         return complete_entries(AttributionFolder(self.folder, dict(self.info)))
 
     def _table(self) -> Table:
-        entries = self._complete()
-        names = list(dict.fromkeys(name for entry in entries for name in entry["numbers"] if name != "spread"))
-        rows = [(entry["spec"], *(entry["numbers"].get(name) for name in names)) for entry in entries]
-        return Table(("method", *names), rows)
+        known = [name for name in self._numbers() if name in COLUMNS]
+        rows = [(entry["spec"], *(entry["numbers"].get(name) for name in known)) for entry in self._complete()]
+        return Table(("method", *(COLUMNS[name] for name in known)), rows)
+
+    def _numbers(self) -> list[str]:
+        names = dict.fromkeys(name for entry in self._complete() for name in entry["numbers"])
+        return [name for name in names if name != "spread"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -122,7 +122,7 @@ def sample(
 
     Returns:
         The set; samples that did not converge are among its records, never among its members. Where Ctrl-C interrupts
-        the run, the finished samples, with a warning; its `info.status` is "interrupted".
+            the run, the finished samples, with a warning; its `info.status` is "interrupted".
 
     Raises:
         EquiDiffError: a spec, an option, the query or the target cannot be used.

@@ -31,7 +31,8 @@ class Table:
         head = Markup("").join(Markup("<th>{}</th>").format(column) for column in self.columns)
         rows = (Markup("").join(Markup("<td>{}</td>").format(_text(value)) for value in row) for row in self.rows)
         body = Markup("").join(Markup("<tr>{}</tr>").format(row) for row in rows)
-        return Markup("<table><thead><tr>{}</tr></thead><tbody>{}</tbody></table>").format(head, body)
+        table = Markup("<table><thead><tr>{}</tr></thead><tbody>{}</tbody></table>").format(head, body)
+        return Markup('<div style="overflow-x: auto">{}</div>').format(table)
 
     def to_pandas(self) -> Any:
         """A `pandas.DataFrame`.

@@ -22,6 +22,16 @@ from equidiff.registry.provenance import versions
 from equidiff.registry.specs import Spec
 from equidiff.run.finished import Finished
 
+COLUMNS = {
+    "rank_correlation_members": "ranks, members",
+    "rank_correlation_query": "ranks, query",
+    "overlap_members": "top, members",
+    "overlap_query": "top, query",
+    "freedom_auc": "AUC",
+    "freedom_auc_seen": "AUC, seen",
+    "infidelity": "infidelity",
+    "max_sensitivity": "sensitivity",
+}
 Show = Callable[[int, str], None]
 
 

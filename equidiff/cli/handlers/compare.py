@@ -11,7 +11,7 @@ from equidiff.analysis.compare import work as comparison
 from equidiff.analysis.compare.comparison import CONTROL
 from equidiff.analysis.compare.folder import COMPLETE, DOES_NOT_FIT, NAME, AttributionFolder
 from equidiff.analysis.compare.freedom import LATENT
-from equidiff.analysis.compare.work import Work, complete_entries, draw_images, run_methods
+from equidiff.analysis.compare.work import COLUMNS, Work, complete_entries, draw_images, run_methods
 from equidiff.cli.console import Terminal
 from equidiff.cli.exit_codes import INTERRUPTED, NOT_ALL_MEMBERS
 from equidiff.cli.options import State
@@ -21,16 +21,6 @@ from equidiff.run.own_code import name_again
 
 COMMAND = ("equidiff", "compare")
 PIXELS_ONLY = " by their pixels; to start members there, run with --start query"
-COLUMNS = {
-    "rank_correlation_members": "ranks, members",
-    "rank_correlation_query": "ranks, query",
-    "overlap_members": "top, members",
-    "overlap_query": "top, query",
-    "freedom_auc": "AUC",
-    "freedom_auc_seen": "AUC, seen",
-    "infidelity": "infidelity",
-    "max_sensitivity": "sensitivity",
-}
 
 
 def prepare(
