@@ -76,7 +76,7 @@ def draw(out: Path, sets: list[equidiff.InvariantSet], probability: Probability)
     print(f"test accuracy, on {POINTS} fresh points: {accuracy:.3f}")
     with mpl.rc_context({"font.size": 11, "axes.titlesize": 12, "axes.titlepad": 9, "axes.linewidth": 0.6}):
         figure = Figure(figsize=(18, 4.1), dpi=80, layout="constrained")
-        figure.get_layout_engine().set(wspace=0.03)
+        figure.get_layout_engine().set(wspace=0.03, h_pad=0.08, w_pad=0.08)
         panels = figure.subplots(1, 5, sharex=True, sharey=True)
         draw_data(panels[0], points, inside)
         heat = draw_probability(panels[1], probability)

@@ -14,6 +14,7 @@ from PIL import Image
 from running import assert_one_error, read_run, run_circles, run_cli
 from safetensors.torch import load_file, save_file
 
+from equidiff.analysis.figures.contour_plot import Highlight, plot_contours
 from equidiff.analysis.figures.thesis.catalog import FIGURES, fitting, write_figure
 from equidiff.analysis.figures.thesis.source import Source
 from equidiff.builtin.regularizers.lowpass import LowPass
@@ -95,6 +96,16 @@ def test_the_contour_plot_shows_the_tolerance(plane):
             if len(points):
                 measured = source.parts.problem.objective.measure(points)[:, 0]
                 np.testing.assert_allclose(measured, level, atol=1e-3)
+
+
+def test_the_line_of_a_path_is_broken_where_it_jumps(plane):
+    source = opened(plane)
+    points = source.found.samples[:5]
+    measure = source.parts.problem.objective.measure
+    figure = plot_contours(source.found, measure, ("title", "subtitle"), "", Highlight("path", points, True, (1, 3)))
+    drawn = lines(figure.axes[0])["path"].get_xydata()
+    assert np.isnan(drawn).all(axis=1).nonzero()[0].tolist() == [2, 5]
+    np.testing.assert_allclose(drawn[~np.isnan(drawn[:, 0])], points, atol=1e-6)
 
 
 def test_one_output_is_a_distribution_about_the_target():
