@@ -15,8 +15,8 @@ from equidiff.analysis.citations import citations
 from equidiff.analysis.compare.defaults import METHODS
 from equidiff.analysis.compare.work import draw_images, prepare, run_methods
 from equidiff.analysis.evaluation import Plan, evaluate
+from equidiff.analysis.evaluation.folder import write_evaluation
 from equidiff.analysis.evaluation.measure import count_rows
-from equidiff.analysis.evaluation.results import FILE, write_metrics
 from equidiff.analysis.path.folder import write_path
 from equidiff.analysis.path.search import find_path
 from equidiff.analysis.path.watch import FrameCounter
@@ -24,7 +24,6 @@ from equidiff.analysis.report import write_report
 from equidiff.api.progress import show_progress
 from equidiff.api.results import Comparison, Evaluation, PathResult
 from equidiff.errors import RunFolderError
-from equidiff.folders.paths import unwritable
 from equidiff.registry.manager import Plugins
 from equidiff.registry.specs import parse_list
 from equidiff.run import invariant_set
@@ -162,10 +161,7 @@ class InvariantSet(invariant_set.InvariantSet):
         plan = Plan(features, next(files), members, batch, seed, next(files))
         with show_progress(count_rows(finished, plan), progress) as show:
             metrics = evaluate(finished, plan, show)
-        try:
-            return Evaluation(metrics, write_metrics(finished.path, metrics))
-        except OSError as error:
-            raise unwritable(finished.path / FILE, error) from error
+        return Evaluation(metrics, write_evaluation(finished, metrics))
 
     def compare(
         self, methods: str = METHODS, *, members: int | None = None, batch: int = 16, progress: bool | None = None

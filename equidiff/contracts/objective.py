@@ -55,6 +55,17 @@ class Objective(ABC):
         """The classes that its network tells apart, to say what the network calls each member; None by default."""
         return None
 
+    def others(self, samples: Samples) -> tuple[tuple[str, ...], Float[Tensor, "batch units"]] | None:
+        """Other units of the layer that it measures, to show what moves while the measurement stands still.
+
+        Args:
+            samples: as for `measure`.
+
+        Returns:
+            A name for each of the other units, and their values; None by default.
+        """
+        return None
+
     def residual(self, measurements: Measurements, target: Float[Tensor, " m"]) -> Float[Tensor, "batch r"]:
         """The difference that solvers drive to zero; `measurements - target` by default."""
         return measurements - target

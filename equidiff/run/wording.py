@@ -22,6 +22,7 @@ class ClassShare:
     """A class, and how often the network calls members and prior samples so.
 
     Attributes:
+        index: of the class.
         name: of the class.
         members: number of members.
         share: of all members, in [0, 1], and its 95 % interval (Wilson).
@@ -29,6 +30,7 @@ class ClassShare:
         is_query: the class of the query.
     """
 
+    index: int
     name: str
     members: int
     share: float
@@ -129,6 +131,7 @@ def class_shares(info: RunInfo) -> list[ClassShare]:
         many = prior.get(index, 0)
         shares.append(
             ClassShare(
+                index,
                 name,
                 count,
                 count / total if total else 0.0,

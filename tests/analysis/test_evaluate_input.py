@@ -3,7 +3,9 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
+import torch
 from PIL import Image
 from running import assert_one_error, run_circles, run_cli
 from safetensors.torch import load_file, save_file
@@ -207,3 +209,42 @@ def test_out_of_memory_says_what_to_type(copy, monkeypatch):
 
     monkeypatch.setattr("equidiff.analysis.evaluation.measure.measure_fidelity", fail)
     assert_one_error(run_cli("evaluate", copy), 1, "out of memory", "--batch 1")
+
+
+# ---- what the report draws
+
+
+def test_members_and_prior_samples_are_mapped(garments):
+    assert evaluate(garments).code == 0
+    found = json.loads((garments / "run" / "metrics.json").read_text())["map"]
+    tensors = load_file(garments / "run" / "tensors.safetensors")
+    prior = load_file(garments / "run" / "prior.safetensors")["samples"].float() / 255
+    rows = torch.cat([tensors["samples"], prior, tensors["query"]]).flatten(1).double().numpy()
+    # a second opinion: the singular vectors of the centred pixels, whose signs are free
+    left, lengths, _ = np.linalg.svd(rows - rows.mean(axis=0), full_matrices=False)
+    expected = left[:, :2] * lengths[:2]
+    mapped = np.array([*found["members"], *found["prior"], found["query"]])
+    np.testing.assert_allclose(np.abs(mapped), np.abs(expected), atol=1e-3)
+    assert found["space"] == "pixels"
+    assert found["index"] == [0, 1, 2]
+    np.testing.assert_allclose(found["explained"], (lengths**2 / (lengths**2).sum())[:2], atol=1e-3)
+
+
+def test_the_nearest_real_image_of_each_member(garments, tmp_path):
+    reference = tmp_path / "photos" / "deep"
+    reference.mkdir(parents=True)
+    Image.new("L", (28, 28), 255).save(reference / "white.png")
+    for index in (0, 2):  # the members themselves, as real images
+        shutil.copy(garments / "run" / "images" / f"0000{index}.png", reference / f"copy of {index}.png")
+    assert evaluate(garments, "--reference", tmp_path / "photos").code == 0
+    each = json.loads((garments / "run" / "metrics.json").read_text())["per_member"]
+    assert (each["nearest"][0], each["nearest"][2]) == ("deep/copy of 0.png", "deep/copy of 2.png")
+    assert each["neighbour_distance"][0] == 0
+    shown = garments / "run" / "nearest" / "00002.png"
+    assert Image.open(shown).tobytes() == Image.open(reference / "copy of 2.png").tobytes()
+    text = run_cli("report", garments / "run", "--out", tmp_path / "report.html").path.read_text()
+    assert "deep/copy of 2.png" in text
+    # without a reference of real images, none is shown
+    assert evaluate(garments).code == 0
+    text = run_cli("report", garments / "run", "--out", tmp_path / "report.html").path.read_text()
+    assert "deep/copy of" not in text

@@ -62,7 +62,7 @@ def test_report_of_a_run(garments):
     assert "lipman2023flow" in text
     assert read_run(garments)["weights"][0]["sha256"] in text
     assert "1 of 3 samples are not members" in text
-    assert [member["title"] for member in data_of(text)["members"]] == ["sample 0", "sample 1"]
+    assert [member["title"] for member in data_of(text)["members"]] == ["member 0", "member 1"]
 
 
 def test_report_is_written_to_the_given_file(garments, tmp_path):
@@ -91,7 +91,7 @@ def test_report_of_points(tmp_path):
 def test_samples_that_are_not_members_are_counted_but_not_shown():
     found = made(count=3, others=2)
     text = page_of(found)
-    assert [member["title"] for member in data_of(text)["members"]] == ["sample 0", "sample 1", "sample 2"]
+    assert [member["title"] for member in data_of(text)["members"]] == ["member 0", "member 1", "member 2"]
     assert "2 of 5 samples are not members" in text
     others = text[text.index('id="others"') : text.index('id="reproduce"')]
     assert "not converged" in others
@@ -142,7 +142,7 @@ def test_a_query_of_another_size_and_kind_is_compared_all_the_same():
 
 def test_numbers_that_are_not_known_are_absent():
     names = [key.name for key in sort_keys(made(count=1, query=False))]
-    assert names == ["index", "error", "norm"]
+    assert names == ["index", "value", "error", "norm"]
 
 
 def test_several_outputs_are_shown_with_their_names():
@@ -235,7 +235,7 @@ def test_spectra_share_one_scale():
 def test_images_of_a_small_run_are_lossless():
     found = made(count=1, size=8, channels=3)
     text = page_of(found)
-    uris = re.findall(r'<img class="visual pixelated" src="([^"]+)" alt="sample 0"', text)
+    uris = re.findall(r'<img class="visual pixelated" src="([^"]+)" alt="member 0"', text)
     expected = (found.samples[0].permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
     assert (decode_image(uris[0]) == expected).all()
 
@@ -277,7 +277,7 @@ def test_runs_that_cannot_be_reported(broken, tmp_path, command):
     assert_one_error(run_cli(*command, broken), 1, "not ended", f"equidiff run --resume {broken}")
     change(broken, status="complete", schema_version=3)
     assert_one_error(run_cli(*command, broken), 1, "another version")
-    change(broken, schema_version=1)
+    change(broken, schema_version=2)
     tensors = load_file(broken / "tensors.safetensors")
     save_file({"latents": tensors["latents"]}, broken / "tensors.safetensors")
     assert_one_error(run_cli(*command, broken), 1, "not complete", "samples")

@@ -1,31 +1,19 @@
 """The report in a browser, used as a person would. Skipped without Chromium."""
 
 import json
-import shutil
 
 import pytest
 import torch
+from browsing import NEEDS_CHROMIUM, PHONE, opened
 from made_runs import EVIL, made
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 from safetensors.torch import save_file
 
 from equidiff.analysis.report import write_report
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
-PHONE = {"width": 390, "height": 844}
+CLASSES = ("bag", "coat", EVIL)  # of member i: number i modulo 3
 
-pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the PATH: apt-get install chromium"),
-    pytest.mark.enable_socket,  # playwright talks to the browser through an event loop, which needs socket pairs
-]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
+pytestmark = NEEDS_CHROMIUM
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +28,7 @@ def report(tmp_path_factory):
     (folder / "attributions" / "attributions.json").write_text(json.dumps(about))
     metric = {"value": 1.0, "interval": [0.5, 1.5], "plain": 2.0, "n": 12, "unit": "nats"}
     (folder / "metrics.json").write_text(json.dumps({"schema_version": 1, "groups": {"fidelity": {EVIL: metric}}}))
-    found = made(count=12, others=4, versions={"equidiff": "0.1.0", EVIL: EVIL})
+    found = made(count=12, others=4, classes=CLASSES, prior=9, versions={"equidiff": "0.1.0", EVIL: EVIL})
     return write_report(found, folder, folder / "report.html", [EVIL])
 
 
@@ -48,29 +36,6 @@ def report(tmp_path_factory):
 def page(browser, report):
     with opened(browser, report) as page:
         yield page
-
-
-class opened:
-    """A page that may request nothing but itself, and may cause no error."""
-
-    def __init__(self, browser, report, **how):
-        self.context = browser.new_context(**how)
-        self.page = self.context.new_page()
-        self.asked, self.errors = [], []
-        self.page.on("request", lambda request: self.asked.append(request.url))
-        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.page.on("console", lambda line: self.errors.append(line.text))
-        self.page.on("dialog", lambda dialog: (self.errors.append(dialog.message), dialog.dismiss()))
-        self.page.goto(report.as_uri())
-        self.address = report.as_uri()
-
-    def __enter__(self):
-        return self.page
-
-    def __exit__(self, *_):
-        self.context.close()
-        assert self.errors == []
-        assert [url for url in self.asked if not url.startswith("data:")] == [self.address]
 
 
 def titles(page):
@@ -105,17 +70,19 @@ def test_members_are_filtered(page):
 def test_a_member_beside_the_query(page):
     page.click(".card[data-at='4']")
     assert page.is_visible("#viewer")
-    assert page.inner_text("#viewed") == "sample 4"
-    headings = page.eval_on_selector_all("#pairs h3", "all => all.map(each => each.textContent)")
-    assert headings == ["Image", "Spectrum", "saliency"]
-    widths = page.eval_on_selector_all("#pairs img", "all => all.map(each => each.naturalWidth)")
+    assert page.inner_text("#viewed") == "member 4: coat (75 %)"
+    headings = page.eval_on_selector_all("#maps thead th", "all => all.map(each => each.textContent)")
+    assert headings == ["saliency", "spectrum"]
+    widths = page.eval_on_selector_all("#pairs img, #maps img", "all => all.map(each => each.naturalWidth)")
     assert widths == [8] * 6
     own = page.get_attribute(".card[data-at='4'] img", "src")
     assert page.get_attribute("#pairs .of-member img", "src") == own
     assert page.get_attribute("#pairs .of-query img", "src") == page.get_attribute(".query img", "src")
     facts = page.inner_text("#facts")
-    assert "value error" in facts
-    assert "0.01 activation" in facts
+    assert "coat (75 %)" in facts
+    assert "0.51 activation" in facts
+    assert "0.01 away" in facts
+    assert "up to 0.05 away" in facts
     page.click("#close")
     assert not page.is_visible("#viewer")
 
@@ -132,13 +99,13 @@ def test_the_keyboard_alone(page):
     assert page.evaluate("document.activeElement.dataset.at") == "3"
     assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
     page.keyboard.press("Enter")
-    assert page.inner_text("#viewed") == "sample 3"
+    assert page.inner_text("#viewed") == "member 3: bag (75 %)"
     page.keyboard.press("ArrowRight")  # the next one in sorted order
-    assert page.inner_text("#viewed") == "sample 6"
+    assert page.inner_text("#viewed") == "member 6: bag (75 %)"
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("ArrowLeft")  # there is nothing before the first
-    assert page.inner_text("#viewed") == "sample 0"
+    assert page.inner_text("#viewed") == "member 0: bag (75 %)"
     page.keyboard.press("Escape")
     assert not page.is_visible("#viewer")
     # the close event comes after the dialog has closed
@@ -188,8 +155,11 @@ def test_in_print(page):
 
 
 def test_names_are_text(page):
-    assert EVIL in page.inner_text("#metrics")
-    assert EVIL in page.inner_text("#reproduce")
+    for part in ("#metrics", "#reproduce"):
+        page.eval_on_selector_all(f"{part}, {part} details", "all => all.forEach(each => { each.open = true; })")
+        assert EVIL in page.inner_text(part)
+    for part in ("h1", ".chips", ".legend", "#grid"):
+        assert EVIL in page.inner_text(part)
     assert page.eval_on_selector_all("script", "all => all.length") == 2
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from equidiff.analysis.evaluation.diversity import count_pairs, measure_diversity
 from equidiff.analysis.evaluation.fidelity import STEPS, measure_fidelity
+from equidiff.analysis.evaluation.plane import project
 from equidiff.analysis.evaluation.realism import measure_realism
 from equidiff.analysis.evaluation.results import Results
 from equidiff.analysis.evaluation.sample_sets import (
@@ -61,7 +62,9 @@ def evaluate(finished: Finished, plan: Plan = Plan(), show: Show = _unseen) -> d
         )
     for measure in (measure_fidelity, measure_spectrum, measure_realism, measure_diversity):
         measure(sets, results)
-    return results.to_json(_about(sets, plan))
+    projected = project(finished.found, sets.members.features, sets.space, sets.runner)
+    known = results.to_json(_about(sets, plan))
+    return known if projected is None else known | {"map": projected}
 
 
 def count_rows(finished: Finished, plan: Plan) -> int:
@@ -80,7 +83,8 @@ def count_rows(finished: Finished, plan: Plan) -> int:
     prior = count_prior(members)
     reference = prior * 2 if plan.reference is None else count_images(plan.reference)
     pairs = 0 if plan.lpips is None else count_pairs(members)
-    return prior + reference + (members + prior) * (STEPS + 2) + pairs
+    mapped = len(finished.found.prior.get("samples", ())) + 1
+    return mapped + prior + reference + (members + prior) * (STEPS + 2) + pairs
 
 
 def gather(finished: Finished, plan: Plan, show: Show, results: Results) -> SampleSets:
@@ -108,16 +112,16 @@ def gather(finished: Finished, plan: Plan, show: Show, results: Results) -> Samp
     if plan.reference is None:
         others = prior_latents(generator, count_prior(count), seed, Stream.REFERENCE)
         others = runner.apply(draw, others, "drawing prior samples")
-        reference = describe_all(space, others, runner)
+        reference, files = describe_all(space, others, runner), ()
     else:
-        reference = describe_folder(space, plan.reference, generator.sample_shape, seed, runner)
+        reference, files = describe_folder(space, plan.reference, generator.sample_shape, seed, runner)
         unread = count_images(plan.reference) - len(reference)
         if unread:
             results.warnings.append(f"{unread} of {unread + len(reference)} images of the reference cannot be read.")
     indices = tuple(record.index for record in found.members[:count])
     return SampleSets(
         finished, indices, samples, found.latents[:count], drawn, latents, space, members, prior, reference,
-        plan.reference is not None, seed, lpips, runner,
+        plan.reference is not None, files, seed, lpips, runner,
     )  # fmt: skip
 
 
@@ -151,6 +155,7 @@ def _about(sets: SampleSets, plan: Plan) -> dict[str, Any]:
             "source": f"{len(sets.reference)} {other}",
             "n": len(sets.reference),
             "real": sets.real,
+            **({"folder": str(plan.reference)} if sets.real else {}),
         },
         "features": {"space": sets.space.name, "size": sets.members.features.shape[1]},
         "seed": sets.seed,

@@ -25,7 +25,7 @@ from equidiff.metrics import (
     spectral_flatness,
 )
 from equidiff.metrics.latents import MIN_LATENT_SIZE
-from equidiff.metrics.realism import Kernel, mean_percentile_interval
+from equidiff.metrics.realism import Kernel, distances, mean_percentile_interval
 
 REJECTED = 0.01  # level of the tests together
 FID_WARNING = (
@@ -49,6 +49,9 @@ def _add_neighbours(sets: SampleSets, results: Results) -> None:
     ranks = percentiles(own, prior)
     results.keep("percentile", ranks)
     results.keep("neighbour_distance", own)
+    if sets.files:
+        nearest = distances(sets.members.features, reference).argmin(dim=1).tolist()
+        results.per_member["nearest"] = [sets.files[row] for row in nearest]
     results.add("realism", "neighbour_distance", mean_of("distance to the nearest", "feature units", own, prior))
     interval = mean_percentile_interval(own, prior, sets.seed) if len(own) > 1 else None
     label = "percentile of that distance"

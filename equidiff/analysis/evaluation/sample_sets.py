@@ -139,6 +139,7 @@ class SampleSets:
         prior: features and spectra of the prior samples.
         reference: features and spectra of the set that both are compared with.
         real: the reference consists of real images.
+        files: paths of the real images in their folder, one for each row of the reference; empty without.
         seed: for resampling.
         lpips: the perceptual distance, if its weights were given.
         runner: applies functions to rows, a batch at a time.
@@ -155,6 +156,7 @@ class SampleSets:
     prior: Described
     reference: Described
     real: bool
+    files: tuple[str, ...]
     seed: int
     lpips: PerceptualDistance | None
     runner: BatchRunner
@@ -191,16 +193,21 @@ def describe_all(space: FeatureSpace, samples: Tensor, runner: BatchRunner) -> D
 @torch.no_grad()
 def describe_folder(
     space: FeatureSpace, folder: Path, shape: tuple[int, ...], seed: int, runner: BatchRunner
-) -> Described:
+) -> tuple[Described, tuple[str, ...]]:
     """Compute features and spectra of the images in a folder, cropped and resized to the shape of the samples.
+
+    Returns:
+        Features and spectra, with the path of each image in the folder.
 
     Raises:
         QueryError: fewer than two can be read.
     """
     parts: list[Described] = []
+    names: list[str] = []
     images = _read_reference(folder, shape, seed)
     while chunk := list(islice(images, runner.batch)):
-        parts.append(describe(space, torch.cat(chunk).to(runner.device)))
+        names += [name for name, _ in chunk]
+        parts.append(describe(space, torch.cat([image for _, image in chunk]).to(runner.device)))
         runner.count(len(chunk), "describing the reference")
     count = sum(map(len, parts))
     if count < 2:
@@ -209,7 +216,7 @@ def describe_folder(
             given=f"{folder}, with {count}",
             expected="2 or more",
         )
-    return _joined(parts)
+    return _joined(parts), tuple(names)
 
 
 def count_images(folder: Path) -> int:
@@ -217,20 +224,21 @@ def count_images(folder: Path) -> int:
     return min(len(find_images(folder)), MOST_IMAGES)
 
 
-def _read_reference(folder: Path, shape: tuple[int, ...], seed: int) -> Iterator[Tensor]:
+def _read_reference(folder: Path, shape: tuple[int, ...], seed: int) -> Iterator[tuple[str, Tensor]]:
     files = find_images(folder)
     if len(files) > MOST_IMAGES:
         chosen = np.random.default_rng(seed).choice(len(files), MOST_IMAGES, replace=False)
         files = [files[index] for index in sorted(chosen.tolist())]
-    channels, height, width = shape
-
-    def prepare(image: Image) -> Tensor:
-        fitted = ImageOps.fit(image.convert("L" if channels == 1 else "RGB"), (width, height), Resampling.BICUBIC)
-        return image_to_tensor(fitted)
-
-    for _, image in read_ahead(folder, files, prepare):
+    for file, image in read_ahead(folder, files, lambda image: fit_reference(image, shape)):
         if isinstance(image, Tensor):
-            yield image
+            yield file.path, image
+
+
+def fit_reference(image: Image, shape: tuple[int, ...]) -> Tensor:
+    """Crop and resize a real image to the shape of the samples, `[1, channels, height, width]`."""
+    channels, height, width = shape
+    fitted = ImageOps.fit(image.convert("L" if channels == 1 else "RGB"), (width, height), Resampling.BICUBIC)
+    return image_to_tensor(fitted)
 
 
 def _joined(parts: list[Described]) -> Described:

@@ -50,6 +50,7 @@ def describe_path(path: SetPath, found: InvariantSet) -> dict[str, Any]:
             "inside": sum(loss < tolerance for loss in losses),
             "steps": _describe_steps(straight),
         },
+        "traces": dict(path.traces),
         "frames": [json.loads(record.to_json()) | {"image": _image(path, record.index)} for record in path.records],
     }
 

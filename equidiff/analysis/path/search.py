@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from equidiff.analysis.path.frames import FrameSearch
 from equidiff.analysis.path.steps import Steps
+from equidiff.analysis.path.traces import trace
 from equidiff.errors import RunFolderError, UsageError
 from equidiff.numerics.gaussian import slerp
 from equidiff.run.execute import Observer
@@ -34,6 +36,7 @@ class SetPath:
         rows: latents, samples and measurements, one row per frame.
         straight: the great circle between the same ends, which may leave the set: its losses and its steps.
         evaluations: cost of all frames, those included that were replaced by others.
+        traces: classes and other units along the path, see `trace`.
     """
 
     ends: tuple[int, int]
@@ -41,6 +44,7 @@ class SetPath:
     rows: Mapping[str, Tensor]
     straight: tuple[list[float], Steps]
     evaluations: float
+    traces: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def members(self) -> list[int]:
@@ -96,7 +100,8 @@ def find_path(
     rows = {name: torch.cat([frame.rows[name] for frame in done]) for name in ROWS}
     records = tuple(frame.record for frame in done)
     straight = straight_path(session.problem, rows["latents"], session.settings.batch, frames)
-    return SetPath((first, second), records, rows, straight, search.evaluations)
+    traces = trace(session, rows["samples"])
+    return SetPath((first, second), records, rows, straight, search.evaluations, traces)
 
 
 def member_row(found: InvariantSet, index: int) -> int:

@@ -16,6 +16,7 @@ SMALL = 64  # images up to this side are lossless and keep their size
 THUMBNAIL = 192
 LARGE = 768
 MAP_SIDE = 64  # spectra and attribution maps
+FRAME, FIGURE = 256, 1600  # frames of paths, and figures
 WEBP_QUALITY = 88
 
 
@@ -31,6 +32,17 @@ def large_uri(image: Image.Image) -> str:
     if max(image.size) <= SMALL:
         return _uri(image, "png", optimize=True)
     return _webp(_at_most(image, LARGE))
+
+
+def frame_uri(image: Image.Image) -> str:
+    """Encode a frame of a path: as `large_uri`, but no larger than `FRAME`."""
+    return large_uri(_at_most(image, FRAME))
+
+
+def figure_uri(image: Image.Image) -> tuple[str, tuple[int, int]]:
+    """Encode a figure, with its size in pixels; its text stays sharp."""
+    image = _at_most(image, FIGURE)
+    return _uri(image, "webp", lossless=True, method=4), image.size
 
 
 def small_maps(maps: Tensor) -> Tensor:

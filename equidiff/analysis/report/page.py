@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -10,21 +13,42 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from equidiff.analysis.figures.captions import headline
+from equidiff.analysis.prior_samples import prior_samples
 from equidiff.analysis.report.charts import charts_of
+from equidiff.analysis.report.class_chips import COLOURS, chips_of, class_colours
+from equidiff.analysis.report.commands import commands_of
+from equidiff.analysis.report.heat_maps import SPECTRUM
 from equidiff.analysis.report.members import Card, CardRenderer
+from equidiff.analysis.report.nearest import read_nearest
+from equidiff.analysis.report.other_files import read_comparison, read_figures, read_path_figures, read_selections
+from equidiff.analysis.report.paths import PathStrip, read_paths
 from equidiff.analysis.report.reproduce import reproduction_command
-from equidiff.analysis.report.results import absent, columns, read_methods, read_metrics, realism, tables, warnings
+from equidiff.analysis.report.results import (
+    Method,
+    absent,
+    columns,
+    read_methods,
+    read_metrics,
+    realism,
+    tables,
+    warnings,
+)
+from equidiff.analysis.report.scatter import Scatter, scatter_of
+from equidiff.analysis.report.settings import other_row, settings_rows
 from equidiff.analysis.report.sort_keys import SortKey, sort_keys
+from equidiff.analysis.report.verdict import verdicts
 from equidiff.errors import RunFolderError
 from equidiff.folders.atomic import write_atomically
 from equidiff.images.convert import is_image
 from equidiff.run.info import RunInfo
 from equidiff.run.invariant_set import InvariantSet
-from equidiff.run.record import Record
+from equidiff.run.wording import called, called_otherwise, prior_warning, question
+from equidiff.run.wording import found as found_sentence
 from equidiff.search.engine import MEMBER
 
 Show = Callable[[int, str], None]
+STYLES = ("page.css", "members.css", "plots.css", "viewer.css", "play.css", "media.css")
+SCRIPTS = ("start.js", "members.js", "viewer.js", "map.js", "downloads.js", "game.js", "paths.js")
 COLUMN_NAMES = {
     "value": "members",
     "interval": "95 % interval",
@@ -34,10 +58,7 @@ COLUMN_NAMES = {
     "n": "n",
     "unit": "unit",
 }
-SPECTRUM = (
-    "Log power, brighter is more: frequency zero is in the middle, the Nyquist frequency at the edges. "
-    "All spectra share one scale."
-)
+NO_SCRIPT = ".script { display: none !important; }"
 
 
 def write_report(
@@ -67,48 +88,112 @@ def write_report(
         ) from error
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """The parts of the page that its script and its template share."""
+
+    keys: list[SortKey]
+    cards: list[Card]
+    query: Card | None
+    prior: list[dict[str, Any]]
+    scatter: Scatter | None
+    paths: list[PathStrip]
+    names: dict[int, str]
+
+
 def render(found: InvariantSet, path: Path, cited: Sequence[str], show: Show) -> str:
     """Render the page as text."""
-    metrics = read_metrics(path)
-    methods = read_methods(path, found)
-    keys = sort_keys(found, realism(metrics, found))
-    renderer = CardRenderer(found, methods)
-    cards = renderer.cards(keys, show)
-    query = renderer.query()
+    metrics, methods = read_metrics(path), read_methods(path, found)
+    drawn = _draw(found, path, metrics, methods, show)
     command, note = reproduction_command(found.info)
-    title, subtitle = headline(found)
-    others = [record for record in found.records if record.status != MEMBER]
-    template = _environment().get_template("report.html.j2")
-    return template.render(
+    return _environment().get_template("report.html.j2").render(
+        vars(drawn),
         info=found.info,
-        title=title,
-        subtitle=subtitle,
+        **_sentences(found.info),
         path=path,
-        settings=_settings(found.info),
-        query=query,
-        keys=keys,
-        cards=cards,
-        data=_data(found, keys, query, cards),
-        methods=methods,
-        number_names=list(dict.fromkeys(name for method in methods for name in method.numbers)),
+        settings=settings_rows(found.info),
+        chips=chips_of(found.info),
+        colours=class_colours(found.info),
+        colour_count=COLOURS,
+        by_index={card.index: card for card in drawn.cards},
+        playable=_is_playable(found, drawn),
+        zip=zip,
+        data=_data(found, drawn),
+        **_measured(metrics, methods),
         charts=charts_of(found),
-        tables=tables(metrics),
-        others=[_other(record) for record in others],
+        others=[other_row(record) for record in found.records if record.status != MEMBER],
+        selections=read_selections(path),
+        figures=read_figures(path),
+        comparison=read_comparison(path),
+        path_figures=[] if drawn.paths else read_path_figures(path),
+        commands=commands_of(found, path),
         command=command,
         command_note=note,
         cited=cited,
-        columns=columns,
-        names=COLUMN_NAMES,
-        warnings=warnings(metrics),
-        absent=absent(metrics),
-        css=_asset("report.css"),
-        script=_asset("report.js"),
+        **_assets(),
+    )  # fmt: skip
+
+
+def _draw(found: InvariantSet, path: Path, metrics: dict[str, Any], methods: Sequence[Method], show: Show) -> Drawn:
+    keys = sort_keys(found, realism(metrics, found))
+    renderer = CardRenderer(found, methods, read_nearest(path, metrics))
+    samples = prior_samples(found)
+    scatter = scatter_of(found, samples, metrics)
+    prior = renderer.prior(samples, [] if scatter is None else scatter.prior)
+    cards = renderer.cards(keys, show)
+    return Drawn(keys, cards, renderer.query(), prior, scatter, read_paths(path, found), renderer.names)
+
+
+def _measured(metrics: dict[str, Any], methods: Sequence[Method]) -> dict[str, Any]:
+    """Results of `equidiff evaluate` and `equidiff compare`, for the template."""
+    return {
+        "verdicts": verdicts(metrics),
+        "tables": tables(metrics),
+        "columns": columns,
+        "column_names": COLUMN_NAMES,
+        "warnings": warnings(metrics),
+        "absent": absent(metrics),
+        "methods": methods,
+        "number_names": list(dict.fromkeys(name for method in methods for name in method.numbers)),
+    }
+
+
+def _is_playable(found: InvariantSet, drawn: Drawn) -> bool:
+    """True if there is a query, and a prior sample that is not a member, to choose between."""
+    return drawn.query is not None and is_image(found.samples) and any(not each["member"] for each in drawn.prior)
+
+
+def _sentences(info: RunInfo) -> dict[str, str | None]:
+    """Sentences at the top of the page: the finding first, where the network has classes."""
+    named, counted = called(info), found_sentence(info)
+    below = [each for each in (called_otherwise(info), counted if named else None) if each]
+    return {
+        "question": question(info),
+        "title": named or counted,
+        "below": ". ".join(below) + "." if below else "",
+        "caution": prior_warning(info),
+    }
+
+
+def _assets() -> dict[str, Any]:
+    """Style sheets and scripts, with a policy that allows nothing else."""
+    css = "\n".join(_read(name) for name in STYLES)
+    script = "\n".join(_read(name) for name in SCRIPTS)
+    styles = " ".join(_hashed(each) for each in (css, NO_SCRIPT))
+    policy = (
+        f"default-src 'none'; img-src data:; style-src {styles}; script-src {_hashed(script)}; "
+        "base-uri 'none'; form-action 'none'"
     )
+    return {"css": Markup(css), "script": Markup(script), "no_script": Markup(NO_SCRIPT), "policy": Markup(policy)}
 
 
-def _asset(name: str) -> Markup:
-    """Read a file of this package that goes into the page unescaped."""
-    return Markup((files("equidiff.analysis.report") / "templates" / name).read_text(encoding="utf-8"))
+def _read(name: str) -> str:
+    return (files("equidiff.analysis.report") / "templates" / name).read_text(encoding="utf-8")
+
+
+def _hashed(text: str) -> str:
+    """Source expression of a content security policy for a script or style sheet with this text."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 def _environment() -> jinja2.Environment:
@@ -121,45 +206,28 @@ def _environment() -> jinja2.Environment:
     )
 
 
-def _settings(info: RunInfo) -> list[tuple[str, str]]:
-    """Settings of the run, and how it ended, as names and texts."""
-    rows: list[tuple[str, str | None]] = [
-        *info.specs,
-        ("query", None if info.target.is_given else info.target.source),
-        ("target", str(info.target)),
-        ("tolerance", f"{info.tolerance:g} on the loss, a sum of squared differences"),
-        ("budget", f"{info.budget:g} evaluations per sample"),
-        ("search", info.search),
-        ("seed", str(info.seed)),
-        ("samples", f"{info.counts.asked} requested, {info.counts.members} members"),
-        ("status", info.status),
-        ("device", f"{info.device}, {info.dtype}"),
-        ("started", info.started),
-        ("finished", info.finished),
-    ]
-    if info.evaluations is not None:
-        rows.append(("cost", f"{info.evaluations:g} evaluations in all, {info.wall_s or 0:.0f} s"))
-    return [(name, text) for name, text in rows if text is not None]
-
-
-def _data(found: InvariantSet, keys: Sequence[SortKey], query: Card | None, cards: Sequence[Card]) -> dict[str, Any]:
+def _data(found: InvariantSet, drawn: Drawn) -> dict[str, Any]:
     """Data for the page's script."""
+    info = found.info
+    places = drawn.scatter.members if drawn.scatter is not None else [None] * len(drawn.cards)
     return {
         "what": "Image" if is_image(found.samples) else "Point",
+        "run": {
+            "id": hashlib.sha256(info.to_json().encode()).hexdigest()[:16],
+            "seed": info.seed,
+            "question": question(info),
+            **info.specs.model_dump(),
+        },
+        "unit": info.target.unit,
+        "outputs": list(info.target.names),
         "spectrum": SPECTRUM,
-        "keys": [{"name": key.name, "label": key.label, "unit": key.unit} for key in keys],
-        "query": None if query is None else query.data,
-        "members": [card.data for card in cards],
-    }
-
-
-def _other(record: Record) -> dict[str, str]:
-    return {
-        "index": str(record.index),
-        "status": record.status.replace("_", " "),
-        "steps": str(record.steps),
-        "evaluations": f"{record.evaluations:.1f}",
-        "loss": "" if record.loss is None else f"{record.loss:.3g}",
-        "value": f"{record.measurement[0]:.4g}" if record.measurement and len(record.measurement) == 1 else "",
-        "error": record.error or "",
+        "classes": {str(index): name for index, name in drawn.names.items()},
+        "keys": [{"name": key.name, "label": key.label, "unit": key.unit} for key in drawn.keys],
+        "query": None if drawn.query is None else drawn.query.data,
+        "members": [
+            card.data | ({} if place is None else {"place": place})
+            for card, place in zip(drawn.cards, places, strict=True)
+        ],
+        "prior": drawn.prior,
+        "paths": [strip.data for strip in drawn.paths],
     }

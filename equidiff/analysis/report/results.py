@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -64,8 +64,16 @@ def read_metrics(path: Path) -> dict[str, Any]:
 
 def tables(metrics: dict[str, Any]) -> dict[str, list[Row]]:
     """Tables of metrics, one for each group that has any."""
-    found = {name.replace("_", " "): list(_rows(group, "")) for name, group in _items(metrics.get("groups"))}
+    found = {name.replace("_", " "): _unrepeated(_rows(group, "")) for name, group in items(metrics.get("groups"))}
     return {name: rows for name, rows in found.items() if rows}
+
+
+def _unrepeated(rows: Iterable[Row]) -> list[Row]:
+    """Leave out rows whose numbers are all those of a row before: of one output, every norm is the same."""
+    kept: dict[tuple[str, ...], Row] = {}
+    for row in rows:
+        kept.setdefault(tuple(row.cells.values()), row)
+    return list(kept.values())
 
 
 def columns(rows: list[Row]) -> list[str]:
@@ -75,7 +83,7 @@ def columns(rows: list[Row]) -> list[str]:
 
 def absent(metrics: dict[str, Any]) -> list[tuple[str, str]]:
     """Metrics that could not be measured, with the reasons."""
-    return [(name.replace("_", " "), text_of(why)) for name, why in _items(metrics.get("absent"))]
+    return [(name.replace("_", " "), text_of(why)) for name, why in items(metrics.get("absent"))]
 
 
 def warnings(metrics: dict[str, Any]) -> list[str]:
@@ -86,7 +94,7 @@ def warnings(metrics: dict[str, Any]) -> list[str]:
 
 def realism(metrics: dict[str, Any], found: InvariantSet) -> list[float | None]:
     """Realism percentile of each member; all None if it was not measured."""
-    each = dict(_items(metrics.get("per_member")))
+    each = dict(items(metrics.get("per_member")))
     indices, values = each.get("index"), each.get("percentile")
     if not isinstance(indices, list) or not isinstance(values, list):
         return [None] * len(found)
@@ -94,7 +102,8 @@ def realism(metrics: dict[str, Any], found: InvariantSet) -> list[float | None]:
     return [known.get(record.index) for record in found.members]
 
 
-def _items(value: Any) -> list[tuple[str, Any]]:
+def items(value: Any) -> list[tuple[str, Any]]:
+    """Entries of a JSON object; none for anything else."""
     return [(str(name), inner) for name, inner in value.items()] if isinstance(value, dict) else []
 
 
@@ -107,7 +116,7 @@ def _rows(group: Any, prefix: str) -> Iterator[Row]:
                 known[name] = " to ".join(map(text_of, group[name]))
         yield Row(text_of(group.get("label")) or prefix, known)
     elif isinstance(group, dict):
-        for name, inner in _items(group):
+        for name, inner in items(group):
             yield from _rows(inner, f"{prefix}: {name}".removeprefix(": ").replace("_", " "))
     elif isinstance(group, str | int | float):
         yield Row(prefix, {"value": text_of(group)})
@@ -164,18 +173,18 @@ def _method(path: Path, about: dict[str, Any], indices: list[int]) -> Method:
         maps = load_file(file)
         query, members = maps.get("query"), maps["members"]
     except (SafetensorError, OSError, KeyError) as error:
-        raise _damaged(file, "compare") from error
+        raise damaged(file, "compare") from error
     if members.ndim != 3 or len(members) != len(indices):
-        raise _damaged(file, "compare")
+        raise damaged(file, "compare")
     return replace(method, query=query, members=dict(zip(indices, members, strict=True)))
 
 
 def _numbers(numbers: Any) -> dict[str, str]:
     """Format numbers, with the spread of those that are means over several draws."""
-    spreads = dict(_items(dict(_items(numbers)).get("spread")))
+    spreads = dict(items(dict(items(numbers)).get("spread")))
     return {
         name.replace("_", " "): text_of(value) + (f" ± {text_of(spreads[name])}" if name in spreads else "")
-        for name, value in _items(numbers)
+        for name, value in items(numbers)
         if name != "spread" and value is not None
     }
 
@@ -184,11 +193,12 @@ def _read(path: Path, name: str, what: str, command: str, needed: set[str]) -> d
     file = path / name
     if not file.exists():
         return {}
-    damaged = _damaged(file, command)
-    return read_description(file, what, VERSION, needed, damaged, damaged)
+    error = damaged(file, command)
+    return read_description(file, what, VERSION, needed, error, error)
 
 
-def _damaged(file: Path, command: str) -> RunFolderError:
+def damaged(file: Path, command: str) -> RunFolderError:
+    """The error for a file that another command wrote, and that cannot be read."""
     return RunFolderError(
         "This file of the run folder cannot be read, or does not fit the run.",
         given=file,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -10,6 +11,8 @@ import torch
 from torch import Tensor
 
 from equidiff.analysis.figures.captions import shown_value
+from equidiff.analysis.prior_samples import prior_samples
+from equidiff.analysis.selection import NEIGHBOURS, typicality
 from equidiff.images.convert import is_image, quantized
 from equidiff.images.fit import fit_query
 from equidiff.run.invariant_set import InvariantSet
@@ -58,7 +61,9 @@ def sort_keys(found: InvariantSet, realism: Sequence[float | None] = ()) -> list
     """
     unit = found.info.target.unit
     keys = [
-        SortKey("index", "sample", "", "index of the sample in the run", [r.index for r in found.members]),
+        SortKey("index", "index", "", "index of the sample in the run", [r.index for r in found.members]),
+        *_classes(found),
+        *_values(found),
         SortKey("error", "value error", unit, _about_error(found), _errors(found)),
         SortKey(
             "norm",
@@ -68,6 +73,7 @@ def sort_keys(found: InvariantSet, realism: Sequence[float | None] = ()) -> list
             [record.latent_norm for record in found.members],
         ),
         *_distances(found),
+        *_typicality(found),
         SortKey("realism", "realism percentile", "%", REALISM, list(realism)),
     ]
     finite = [replace(key, values=[_finite(value) for value in key.values]) for key in keys]
@@ -76,6 +82,43 @@ def sort_keys(found: InvariantSet, realism: Sequence[float | None] = ()) -> list
 
 def _finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
+
+
+def _classes(found: InvariantSet) -> list[SortKey]:
+    """Place of each member's class among all, so that the most frequent one comes first."""
+    places = {index: place for place, index in enumerate(_class_order(found))}
+    called: list[float | None] = [
+        None if record.called is None else places[record.called.index] for record in found.members
+    ]
+    return [SortKey("class", "class", "", "what the network calls it; the most frequent class first", called)]
+
+
+def _class_order(found: InvariantSet) -> list[int]:
+    """Indices of the members' classes, the most frequent first."""
+    counts = Counter(record.called.index for record in found.members if record.called is not None)
+    return [index for index, _ in counts.most_common()]
+
+
+def _values(found: InvariantSet) -> list[SortKey]:
+    if len(found.target) > 1:
+        return []
+    shown = [shown_value(record) for record in found.members]
+    values = [each[0] if each else None for each in shown]
+    name = found.info.target.names[0]
+    return [SortKey("value", "value", found.info.target.unit, f"the measurement of {name}", values)]
+
+
+def _typicality(found: InvariantSet) -> list[SortKey]:
+    """Density of the run's own prior samples around each member, by pixels or coordinates."""
+    prior = prior_samples(found)
+    if len(prior) <= NEIGHBOURS:
+        return []
+    rows = [as_shown(each).flatten(1) for each in (found.samples, prior)]
+    about = (
+        f"density of prior samples around it, by {'pixels' if is_image(prior) else 'coordinates'}: prior samples have "
+        "1, and a member among few of them has less"
+    )
+    return [SortKey("typicality", "typicality", "", about, typicality(*rows).tolist())]
 
 
 def _about_error(found: InvariantSet) -> str:

@@ -6,7 +6,8 @@ import re
 from itertools import product
 from typing import final
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from equidiff.builtin.objectives.descriptors import NeuronOptions
 from equidiff.contracts import BuildContext, Objective, Predictor
@@ -74,6 +75,14 @@ class Neuron(Objective):
 
     def predictor(self) -> Predictor | None:
         return predictor_of(self._units.tap.network)
+
+    def others(self, samples: Samples) -> tuple[tuple[str, ...], Tensor] | None:
+        units = self._units
+        if len(self.names) > 1:  # with all its positions, a unit is no single number
+            return None
+        values = units.read_every(units.tap.network.prepare(samples))
+        names = tuple(f"{units.tap.name}.{index}" for index in range(units.count) if index != self._index)
+        return names, torch.cat([values[:, : self._index], values[:, self._index + 1 :]], dim=1)
 
 
 def _parse(argument: str | None) -> tuple[str | None, int]:

@@ -6,12 +6,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from equidiff.analysis.evaluation import Plan, evaluate
+from equidiff.analysis.evaluation.folder import write_evaluation
 from equidiff.analysis.evaluation.measure import count_rows
-from equidiff.analysis.evaluation.results import FILE, write_metrics
 from equidiff.cli.console import Terminal
 from equidiff.cli.exit_codes import INTERRUPTED
 from equidiff.cli.handlers.memory import explain_out_of_memory
-from equidiff.folders.paths import unwritable
 from equidiff.run.finished import Finished
 
 SAME_AS_L2 = ("l1", "max")  # for a single output
@@ -30,10 +29,7 @@ def perform(finished: Finished, plan: Plan, terminal: Terminal, as_json: bool) -
     except KeyboardInterrupt:
         terminal.note("Interrupted: nothing was written.")
         return INTERRUPTED
-    try:
-        path = write_metrics(finished.path, metrics)
-    except OSError as error:
-        raise unwritable(finished.path / FILE, error) from error
+    path = write_evaluation(finished, metrics)
     if as_json:
         terminal.result(path.read_text(encoding="utf-8"))
     else:

@@ -1,0 +1,47 @@
+"""Tables of the page about the run: its settings, and its samples that are not members."""
+
+from __future__ import annotations
+
+from equidiff.run.info import RunInfo
+from equidiff.run.record import Record
+from equidiff.run.wording import agreement
+
+
+def settings_rows(info: RunInfo) -> list[tuple[str, str]]:
+    """Settings of the run, and how it ended, as names and texts."""
+    asked = "" if info.tolerance_given is None else f"asked for as {info.tolerance_given}; "
+    rows: list[tuple[str, str | None]] = [
+        *info.specs,
+        ("query", None if info.target.is_given else info.target.source),
+        ("target", str(info.target)),
+        ("tolerance", f"{asked}{info.tolerance:g} on the loss, a sum of squared differences"),
+        ("agreement", None if info.within is None else agreement(info)),
+        ("judged", "as saved, in 8 bits" if info.options.saved == "uint8" else None),
+        ("budget", f"{info.budget:g} evaluations per sample"),
+        ("search", info.search),
+        ("seed", str(info.seed)),
+        ("samples", f"{info.counts.asked} requested, {info.counts.members} members"),
+        ("status", info.status),
+        ("device", f"{info.device}, {info.dtype}"),
+        ("started", info.started),
+        ("finished", info.finished),
+    ]
+    if info.prior is not None:
+        text = f"{info.prior.count}, of which {info.prior.members} are members before any search"
+        rows.insert(-5, ("prior samples", text))
+    if info.evaluations is not None:
+        rows.append(("cost", f"{info.evaluations:g} evaluations in all, {info.wall_s or 0:.0f} s"))
+    return [(name, text) for name, text in rows if text is not None]
+
+
+def other_row(record: Record) -> dict[str, str]:
+    """Row of the table of samples that are not members."""
+    return {
+        "index": str(record.index),
+        "status": record.status.replace("_", " "),
+        "steps": str(record.steps),
+        "evaluations": f"{record.evaluations:.1f}",
+        "loss": "" if record.loss is None else f"{record.loss:.3g}",
+        "value": f"{record.measurement[0]:.4g}" if record.measurement and len(record.measurement) == 1 else "",
+        "error": record.error or "",
+    }
