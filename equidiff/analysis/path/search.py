@@ -143,8 +143,8 @@ def straight_path(problem: Problem, ends: Tensor, batch: int, frames: int) -> tu
 def likely_end(session: Session, found: InvariantSet, first: int, without: int, frames: int) -> int | None:
     """Index of another member to which a path is likely not to jump; None if there are no others.
 
-    It is the one to which the great circle leaves the set least, among those to which its samples do not jump. That is
-    a guess, which costs one pass for each frame: no path has been searched for.
+    It is the one to which the great circle leaves the set least. That is a guess, which costs one pass for each frame:
+    no path has been searched for.
 
     Args:
         session: the run's components.
@@ -157,9 +157,8 @@ def likely_end(session: Session, found: InvariantSet, first: int, without: int, 
     others = [record.index for record in found.members if record.index not in {first, without}]
     # spread over the run, since neighbours in it share their candidates
     others = others[:: max(1, len(others) // CANDIDATES)][:CANDIDATES]
-    guesses: dict[int, tuple[bool, float]] = {}
+    worst: dict[int, float] = {}
     for other in others:
         ends = torch.stack([start, found.rows["latents"][member_row(found, other)]])
-        losses, steps = straight_path(session.problem, ends, session.settings.batch, frames)
-        guesses[other] = bool(steps.jumps), max(losses)
-    return min(guesses, key=lambda each: guesses[each], default=None)
+        worst[other] = max(straight_path(session.problem, ends, session.settings.batch, frames)[0])
+    return min(worst, key=lambda each: worst[each], default=None)
