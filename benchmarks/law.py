@@ -173,6 +173,7 @@ def measure(
         batch=arguments.samples,
         seed=seed,
         law=arguments.law if name == "conditional" else name,
+        tolerance=1e-3,
     )
     seconds = time.process_time() - started
     places = curve.place(found.latents.double().numpy())

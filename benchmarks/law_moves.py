@@ -77,7 +77,13 @@ def run(arguments: argparse.Namespace, law: str | Law) -> equidiff.InvariantSet:
     """Make a run under a law and print what it cost."""
     started = time.process_time()
     found = equidiff.sample(
-        arguments.generator, arguments.objective, query=arguments.query, samples=arguments.samples, law=law
+        arguments.generator,
+        arguments.objective,
+        query=arguments.query,
+        samples=arguments.samples,
+        law=law,
+        tolerance=1e-3,
+        saved="float",
     )
     norms = [each.latent_norm for each in found.records if each.latent_norm is not None]
     print(

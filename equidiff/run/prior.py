@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 import torch
@@ -44,33 +46,53 @@ class PriorSamples:
         return own | {"samples": (self.samples * 255).round().to(torch.uint8)} if self.rounded else own
 
 
+# The samples of the generators used last, before rounding: a session asks one generator about many units. Two, because
+# more would hold memory for nothing.
+_kept: OrderedDict[Hashable, Tensor] = OrderedDict()
+MOST_KEPT, MOST_BYTES = 2, 64 * 2**20
+
+
 @torch.no_grad()
-def measure_prior(problem: Problem, predictor: Predictor | None, batch: int) -> PriorSamples:
+def measure_prior(
+    problem: Problem, predictor: Predictor | None, batch: int, key: Hashable | None = None
+) -> PriorSamples:
     """Make prior samples and measure them.
 
     Args:
         problem: the equation.
         predictor: says what the network calls each.
         batch: rows in one pass; fewer, where they do not fit into memory.
+        key: all that the generator's samples depend on; they are made once for each. None to make them anew.
 
     Raises:
         RuntimeError: not even one sample fits, or a component raises it for another reason.
     """
-    latents = prior_latents(problem.generator, COUNT, 0, Stream.SPREAD).to(problem.target.device)
-    passes = Passes(batch)
-    answer = passes.compute(Value(latents), problem)
-    classes = torch.empty(0)
-    if predictor is not None:
-        pieces = answer.samples.split(passes.batch)
-        classes = torch.cat([predictor.probabilities(piece).argmax(dim=1) for piece in pieces])
+    made, batch = _make(problem, batch, key)
+    measured: list[tuple[Tensor, ...]] = []
+    for rows in made.split(batch):
+        samples = problem.written(rows)
+        classes = torch.empty(0) if predictor is None else predictor.probabilities(samples).argmax(dim=1)
+        measured.append((samples, *problem.judge(samples), classes))
+    samples, measurements, losses, classes = (torch.cat(parts) for parts in zip(*measured, strict=True))
     return PriorSamples(
-        answer.samples.cpu(),
-        answer.measurements.cpu(),
-        answer.loss.cpu(),
-        classes.cpu(),
-        _spread(problem, answer.measurements),
-        problem.saved,
+        samples.cpu(), measurements.cpu(), losses.cpu(), classes.cpu(), _spread(problem, measurements), problem.saved
     )
+
+
+def _make(problem: Problem, batch: int, key: Hashable | None) -> tuple[Tensor, int]:
+    """Samples `[COUNT, *sample_shape]` before rounding, on the run's device, and the rows that fit into one pass."""
+    if key in _kept:
+        _kept.move_to_end(key)
+        return _kept[key], batch
+    device = problem.target.device
+    latents = prior_latents(problem.generator, COUNT, 0, Stream.SPREAD).to(device)
+    passes = Passes(batch)
+    samples = passes.compute(Value(latents), problem.continuous).samples
+    if key is not None and samples.nbytes <= MOST_BYTES:
+        _kept[key] = samples
+        while len(_kept) > MOST_KEPT:
+            _kept.popitem(last=False)
+    return samples, passes.batch
 
 
 def _spread(problem: Problem, measurements: Tensor) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -151,7 +151,7 @@ def prepare(
     Raises:
         EquiDiffError: a component cannot be built, or the query or the target cannot be used.
     """
-    built, context = _build_all(settings, plugins)
+    built, context, key = _build_all(settings, plugins)
     generator, device = built["generator"].component, context.device
     objective, solver = built["objective"].component, built["solver"].component
     if not has_images(generator):
@@ -173,7 +173,7 @@ def prepare(
     solver.check(problem)
     built["law"].component.check(problem, settings.dtype)
     budget = solver.budget if settings.budget is None else settings.budget
-    prior = measure_prior(problem, predictor, settings.batch) if with_prior else None
+    prior = measure_prior(problem, predictor, settings.batch, key) if with_prior else None
     given = solver.tolerance if settings.tolerance is None else settings.tolerance
     tolerance = absolute_tolerance(parse_tolerance(given), problem, prior)
     start, inversion = _start(query, problem) if settings.start == "query" else (None, None)
@@ -182,11 +182,16 @@ def prepare(
     )
 
 
-def _build_all(settings: Settings, plugins: Plugins) -> tuple[dict[str, Built], BuildContext]:
-    """The components of each kind, and the context that objectives are built in."""
+def _build_all(settings: Settings, plugins: Plugins) -> tuple[dict[str, Built], BuildContext, Hashable | None]:
+    """The components of each kind, the context that objectives are built in, and all that prior samples depend on.
+
+    Of a generator that was made in Python nothing is known that they depend on.
+    """
     weights: list[Any] = []
     alone = BuildContext(device=choose_device(settings.device), dtype=settings.dtype, weights=weights)
     generator = build(plugins, "generator", settings.generator, alone)
+    files = tuple((file.name, file.sha256) for file in weights)
+    known = (type(generator.component), generator.spec, files, alone.device, alone.dtype)
     context = replace(alone, generator=generator.component)
     regularizer = settings.regularizer
     if regularizer is None:
@@ -198,7 +203,7 @@ def _build_all(settings: Settings, plugins: Plugins) -> tuple[dict[str, Built], 
         "solver": build(plugins, "solver", settings.solver, alone),
         "law": build(plugins, "law", settings.law, alone),
     }
-    return built, context
+    return built, context, None if generator.spec.startswith("<") else known
 
 
 def _start(query: Query | None, problem: Problem) -> tuple[QueryStart, Inversion]:

@@ -215,9 +215,10 @@ def test_maps_are_those_computed_by_hand(example):
 
 def test_samples_beyond_the_tolerance_are_not_members(tmp_path, example):
     network, _ = example
+    network[-1].weight *= 1e4  # a logit that hardly any sample meets
     query = with_shape(draw(1, stream(5)), torch.tensor([0]))
     trained = Trained(SHORTCUT, network, {"marked star": 1.0})
-    plan = Plan(seeds=1, samples=8, budget=0.3)  # which hardly any sample meets
+    plan = Plan(seeds=1, samples=8, budget=3)
     looked = examine(0, trained, "marked", query, draw(50, stream(6)), plan)
     assert len(looked.found.records) == 8
     assert len(looked.found) < 8

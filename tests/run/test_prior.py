@@ -43,6 +43,22 @@ def test_it_depends_on_nothing_but_generator_and_objective():
     assert not torch.equal(one.losses, other.losses)
 
 
+def test_samples_are_made_once_for_a_generator(monkeypatch):
+    made = problem([[3.0, 4.0]])
+    calls = []
+    monkeypatch.setattr(
+        type(made.generator), "generate", lambda self, rows, steps=None: calls.append(len(rows)) or rows
+    )
+    first, again = (measure_prior(made, None, 16, key="one") for _ in range(2))
+    assert sum(calls) == COUNT
+    assert torch.equal(first.samples, again.samples)
+    measure_prior(made, None, 16, key="another")
+    measure_prior(made, None, 16)
+    measure_prior(made, None, 16)
+    assert sum(calls) == 4 * COUNT
+    assert measure_prior(problem([[1.0, 1.0]]), None, 16, key="one").spread != first.spread  # measured anew
+
+
 @pytest.mark.parametrize(
     ("given", "value", "relative"),
     [("5%", 0.05, True), (" 8 % ", 0.08, True), ("120%", 1.2, True), ("0.01", 0.01, False), (0.01, 0.01, False)],
