@@ -230,7 +230,7 @@ def test_two_classes_and_a_hundred_thousand():
     many = head(100_000)
     names = [f"class {index}" for index in range(100_000)]
     found = equidiff.sample(Noise(SMALL), classifier(many, "class 99999", classes=names, output="logit"), "none",
-                            target=0.25, samples=2, tolerance=1e-3)  # fmt: skip
+                            query=POINTS[0], samples=2)  # fmt: skip
     assert len(found) == 2
     assert found.info.target.names == ("class 99999",)
     with pytest.raises(UnknownNameError, match="0 to 99999"):
@@ -238,6 +238,19 @@ def test_two_classes_and_a_hundred_thousand():
 
 
 # class names
+
+
+@pytest.mark.parametrize("make", [lambda net, names: neuron(net, "pool", 3, classes=names),
+                                  lambda net, names: layer(net, "head", classes=names)])  # fmt: skip
+def test_a_layer_knows_what_the_network_calls_a_sample(fashion, make):
+    samples = torch.rand(3, *SHAPE)
+    predictor = make(fashion, CLASSES).build(context()).predictor()
+    expected = classifier(fashion, classes=CLASSES, output="probability").measure(samples)
+    assert torch.allclose(predictor.probabilities(samples), expected)
+    assert predictor.names == CLASSES
+    assert make(fashion, None).build(context()).predictor() is None
+    with pytest.raises(UsageError, match="given: 2 names"):
+        measure(make(fashion, ["a", "b"]), samples)
 
 
 @pytest.mark.parametrize("label", ["<b>[red]", "<B>[RED]", 1])

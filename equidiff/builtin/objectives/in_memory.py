@@ -23,6 +23,7 @@ from equidiff.types import Measurements, Samples
 
 Size = int | tuple[int, int]
 Preprocess = Callable[[Tensor], Tensor]
+Classes = Sequence[str] | Mapping[int, str]
 POSITIONS, TOKENS = ("mean", "max", "all"), ("mean", "max", "all", "cls")
 OUTPUTS = ("probability", "logit", "distribution")
 
@@ -89,6 +90,7 @@ def neuron(
     preprocess: Preprocess | None = None,
     positions: str | None = None,
     tokens: str | None = None,
+    classes: Classes | None = None,
 ) -> NetworkObjective:
     """One unit of any layer of a network in memory, for `equidiff.sample(objective=...)`.
 
@@ -104,6 +106,7 @@ def neuron(
             size, mean and std. Without it, samples are converted between grey and RGB where the network needs it.
         positions: for a channel of a feature map: "mean" (default), "max", or "all" for an output for each position.
         tokens: for a channel of a token sequence: "mean" (default), "max", "all", or "cls" for the first token.
+        classes: where the network is a classifier, the name of each class: the run then tells what it calls members.
 
     Raises:
         UsageError: an argument cannot be used. That there is no such layer or unit, or that the network cannot take
@@ -113,10 +116,12 @@ def neuron(
         raise UsageError("This is not the index of a unit.", given=repr(index), expected="a whole number")
     chosen = {"layer": layer, "index": int(index), **_reductions(positions, tokens)}
     preprocessing = Preprocessing.of(size, mean, std, preprocess)
-    return NetworkObjective(module, f"neuron:{layer}.{index}", preprocessing, chosen, partial(_pick, **chosen))
+    names = None if classes is None else class_names(classes)
+    return NetworkObjective(module, f"neuron:{layer}.{index}", preprocessing, chosen, partial(_pick, **chosen), names)
 
 
 def _pick(network: Network, layer: str, index: int, **reductions: str) -> Neuron:
+    _check_names(network)
     units = Units.at(network, layer, **reductions)
     check_index(units, index)
     return Neuron(units, index)
@@ -132,6 +137,7 @@ def layer(
     preprocess: Preprocess | None = None,
     positions: str | None = None,
     tokens: str | None = None,
+    classes: Classes | None = None,
 ) -> NetworkObjective:
     """All units of a layer of a network in memory at once, for `equidiff.sample(objective=...)`.
 
@@ -144,26 +150,27 @@ def layer(
         preprocess: as in `equidiff.neuron`.
         positions: as in `equidiff.neuron`, for every channel.
         tokens: as in `equidiff.neuron`, for every channel.
+        classes: as in `equidiff.neuron`.
 
     Raises:
         UsageError: an argument cannot be used.
     """
-    given = _reductions(positions, tokens)
+    chosen = {"layer": layer, **_reductions(positions, tokens)}
+    names = None if classes is None else class_names(classes)
     preprocessing = Preprocessing.of(size, mean, std, preprocess)
-    return NetworkObjective(
-        module,
-        f"layer:{layer}",
-        preprocessing,
-        {"layer": layer, **given},
-        lambda network: Layer(Units.at(network, layer, **given)),
-    )
+    return NetworkObjective(module, f"layer:{layer}", preprocessing, chosen, partial(_pick_all, **chosen), names)
+
+
+def _pick_all(network: Network, layer: str, **reductions: str) -> Layer:
+    _check_names(network)
+    return Layer(Units.at(network, layer, **reductions))
 
 
 def classifier(
     module: nn.Module,
     label: str | int | None = None,
     *,
-    classes: Sequence[str] | Mapping[int, str] | None = None,
+    classes: Classes | None = None,
     output: str | None = None,
     size: Size | None = None,
     mean: Values | None = None,
@@ -198,16 +205,25 @@ def classifier(
 
 
 def _classify(network: Network, label: str | int | None, output: str | None) -> Objective:
+    _check_names(network)
     outputs = count_logits(network)
     count = count_classes(outputs)
-    if network.names is not None and len(network.names) != count:
+    _refuse_probabilities(network)
+    return classify(network, outputs, None if label is None else find_class(network, label, count), output)
+
+
+def _check_names(network: Network) -> None:
+    """Refuse names of classes that are not as many as the network has."""
+    if network.names is None:
+        return
+    outputs = count_logits(network)
+    count = count_classes(outputs)
+    if len(network.names) != count:
         raise UsageError(
             f"{network.name} has {count} classes.",
             given=f"{len(network.names)} names",
             expected=f"{count} names{', because one logit tells two classes apart' if outputs == 1 else ''}",
         )
-    _refuse_probabilities(network)
-    return classify(network, outputs, None if label is None else find_class(network, label, count), output)
 
 
 def _reductions(positions: str | None, tokens: str | None) -> dict[str, str]:
