@@ -6,6 +6,7 @@ from analytic import Identity, Linear
 from hypothesis import given
 from hypothesis import strategies as st
 
+import equidiff
 from equidiff.builtin.regularizers.lowpass import LowPass
 from equidiff.builtin.regularizers.none import NoRegularizer
 from equidiff.contracts import ContinuousResidual, Step, Value
@@ -129,3 +130,13 @@ def test_a_member_before_rounding_is_settled_onto_the_rounded_set():
     losses = [step.answer.loss.item() for step in steps]
     assert losses[-1] == min(losses) < losses[0]
     assert (steps[-1].answer.latents - latents).norm() < 0.05  # rounding is small, and so is what it takes
+
+
+def test_the_members_that_a_law_draws_are_members_as_saved():
+    found = equidiff.sample(
+        Identity(1, 4, 4), Linear(WEIGHTS), "none", target=0.4, samples=6, law="conditional,moves=3"
+    )
+    assert len(found) == 6
+    assert torch.equal(found.samples, quantized(found.samples))
+    assert found.contains(found.samples).all()
+    assert all(record.moves == 3 for record in found.members)
