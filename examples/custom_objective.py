@@ -26,6 +26,7 @@ def main() -> None:
     """Sample garments that balance at the same point as query image 5."""
     found = equidiff.sample("toy", Balance(), "none", query=5, samples=4)
     print("target:", [round(value, 2) for value in found.target.tolist()])
+    print("within:", round(found.info.within or 0, 2))
     for record in found.members:
         print(f"sample {record.index}:", [round(value, 2) for value in record.measurement])
 
