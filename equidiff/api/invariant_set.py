@@ -9,26 +9,19 @@ import webbrowser
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from equidiff.analysis.citations import citations
 from equidiff.analysis.compare.defaults import METHODS
-from equidiff.analysis.compare.work import draw_images, prepare, run_methods
-from equidiff.analysis.evaluation import Plan, evaluate
-from equidiff.analysis.evaluation.folder import write_evaluation
-from equidiff.analysis.evaluation.measure import count_rows
-from equidiff.analysis.path.folder import write_path
-from equidiff.analysis.path.search import find_path
-from equidiff.analysis.path.watch import FrameCounter
-from equidiff.analysis.report import write_report
 from equidiff.api.progress import show_progress
-from equidiff.api.results import Comparison, Evaluation, PathResult
 from equidiff.errors import RunFolderError
 from equidiff.registry.manager import Plugins
 from equidiff.registry.specs import parse_list
 from equidiff.run import invariant_set
 from equidiff.run.finished import Finished
 from equidiff.run.reopen import reopen
+
+if TYPE_CHECKING:
+    from equidiff.api.results import Comparison, Evaluation, PathResult
 
 
 class _Home:
@@ -56,7 +49,8 @@ class _Home:
         return self._temporary
 
 
-# `analysis` reads the sets of `run` and lies above it, so that a set in `run` cannot have these methods.
+# `analysis` reads the sets of `run` and lies above it, so that a set in `run` cannot have these methods. They import it
+# when they are called, because that takes seconds.
 @dataclass(frozen=True, eq=False, repr=False)
 class InvariantSet(invariant_set.InvariantSet):
     """Samples that a network cannot tell from the query.
@@ -121,6 +115,9 @@ class InvariantSet(invariant_set.InvariantSet):
         Raises:
             RunFolderError: the set has no members, or the page cannot be written.
         """
+        from equidiff.analysis.citations import citations
+        from equidiff.analysis.report import write_report
+
         found, folder = self._in_folder()
         cited, _ = citations(self.info, Plugins())
         file = folder / "report.html" if path is None else Path(path).expanduser()
@@ -156,6 +153,11 @@ class InvariantSet(invariant_set.InvariantSet):
             EquiDiffError: the set has no members, its components cannot be built again, or the feature space or the
                 reference cannot be used.
         """
+        from equidiff.analysis.evaluation import Plan, evaluate
+        from equidiff.analysis.evaluation.folder import write_evaluation
+        from equidiff.analysis.evaluation.measure import count_rows
+        from equidiff.api.results import Evaluation
+
         finished = self._finished()
         files = (None if each is None else Path(each).expanduser() for each in (reference, lpips))
         plan = Plan(features, next(files), members, batch, seed, next(files))
@@ -178,6 +180,9 @@ class InvariantSet(invariant_set.InvariantSet):
             EquiDiffError: the set has no members or is of points, its components cannot be built again, or a method is
                 not known.
         """
+        from equidiff.analysis.compare.work import draw_images, prepare, run_methods
+        from equidiff.api.results import Comparison
+
         finished = self._finished()
         specs = None if methods.strip() == "all" else parse_list(methods)
         work = prepare(finished, Plugins(), specs, members, batch)
@@ -202,6 +207,11 @@ class InvariantSet(invariant_set.InvariantSet):
         Raises:
             EquiDiffError: one of them is not a member, or the components of the set cannot be built again.
         """
+        from equidiff.analysis.path.folder import write_path
+        from equidiff.analysis.path.search import find_path
+        from equidiff.analysis.path.watch import FrameCounter
+        from equidiff.api.results import PathResult
+
         finished = self._finished()
         problem = finished.session.problem
         with show_progress(frames - 2, progress) as show:

@@ -4,6 +4,8 @@ import copy
 import gc
 import json
 import pickle
+import subprocess
+import sys
 import webbrowser
 from pathlib import Path
 
@@ -211,3 +213,12 @@ def test_a_loaded_comparison_is_read_from_its_folder(loaded):
     made = loaded.compare("saliency", members=1)
     info = json.loads((made.folder / "attributions.json").read_text())
     assert repr(Comparison(Path(made.folder), info)) == repr(made)
+
+
+def test_sampling_does_not_import_what_analyses_need():
+    code = (
+        "import sys, equidiff; equidiff.sample, equidiff.load; print(*{name.partition('.')[0] for name in sys.modules})"
+    )
+    loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
+    assert "torch" in loaded
+    assert not {"captum", "jinja2", "matplotlib", "sklearn", "timm"} & set(loaded)
