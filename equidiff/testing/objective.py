@@ -16,7 +16,8 @@ def check_objective(objective: Objective, samples: Samples) -> None:
     """Check that an objective keeps its contract.
 
     This covers names and unit, shapes and dtype, determinism, gradients against finite differences, independence of
-    rows, the residual, the comparison and the discrepancy, other sizes of images, and the predictor.
+    rows, the residual, the comparison and the discrepancy, other sizes of images, the predictor, and other
+    units.
 
     Args:
         objective: the objective to check.
@@ -34,6 +35,7 @@ def check_objective(objective: Objective, samples: Samples) -> None:
     if is_image(samples) and objective.resizes:
         _check_sizes(objective, samples, name)
     _check_predictor(objective, samples, name)
+    _check_others(objective, samples, name)
 
 
 def _check_words(objective: Objective, name: str) -> None:
@@ -99,3 +101,13 @@ def _check_predictor(objective: Objective, samples: Samples, name: str) -> None:
     sums = probabilities.sum(dim=1)
     good = bool((probabilities >= 0).all()) and torch.allclose(sums, torch.ones_like(sums), atol=1e-3)
     require(good, f"{name}.predictor() does not give probabilities", "rows of numbers at least 0, of sum 1")
+
+
+def _check_others(objective: Objective, samples: Samples, name: str) -> None:
+    with torch.no_grad():
+        others = objective.others(samples)
+    if others is not None:
+        names, values = others
+        check_tensor(values, (len(samples), len(names)), f"{name}.others")
+        measured = set(names) & set(objective.names)
+        require(not measured, f"{name}.others names {measured}", "other units than the one that is measured")

@@ -1,83 +1,23 @@
-"""The parts of the report that people play with, clicked through: chips, map, links, downloads, game, paths."""
+"""The parts of the report that people play with, clicked through: chips, map, links, downloads, paths."""
 
 import csv
 import io
-import json
 
 import pytest
-import torch
 from browsing import NEEDS_CHROMIUM, PHONE, opened
-from made_runs import EVIL, data_of, decode_image, made
+from full_report import CLASSES, COUNT, FRAMES, made_full, write_full
+from made_runs import EVIL, data_of, decode_image
 from PIL import Image
 from playwright.sync_api import expect
-from safetensors.torch import save_file
-from scipy.stats import binomtest
 
-from equidiff.analysis.report import write_report
 from equidiff.images.convert import to_image
 
 pytestmark = NEEDS_CHROMIUM
 
-CLASSES = ("bag", "=HYPERLINK()", EVIL)
-COUNT, PRIOR, FRAMES = 12, 9, 4
-
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
-    """A run with everything that other commands add to a folder."""
-    folder = tmp_path_factory.mktemp("play")
-    found = made(count=COUNT, others=2, classes=CLASSES, prior=PRIOR)
-    add_map(folder, found)
-    add_path(folder, found)
-    (folder / "selections").mkdir()
-    chosen = {"by": "novelty", "meaning": EVIL, "features": "pixels", "members": [{"index": 7, "score": 1.25}]}
-    (folder / "selections" / "novelty.json").write_text(json.dumps(chosen))
-    (folder / "figures").mkdir()
-    Image.new("RGBA", (30, 20), (255, 0, 0, 0)).save(folder / "figures" / "logits.png")
-    (folder / "figures" / "broken.png").write_bytes(b"no image")
-    return write_report(found, folder, folder / "report.html")
-
-
-def add_map(folder, found):
-    """Members in a row from left to right, prior samples below them, and a nearest image of member 2."""
-    index = [record.index for record in found.members]
-    projected = {
-        "space": "probe",
-        "explained": [0.5, 0.25],
-        "index": index,
-        "members": [[float(place), 1.0] for place in range(COUNT)],
-        "prior": [[float(place), -1.0] for place in range(PRIOR)],
-        "query": [0.0, 0.0],
-    }
-    names = [f"birds/{EVIL}.png" if each == 2 else None for each in index]
-    each = {"index": index, "nearest": names, "neighbour_distance": [0.5] * COUNT}
-    (folder / "nearest").mkdir()
-    to_image(torch.full((1, 8, 8), 0.25)).save(folder / "nearest" / "00002.png")
-    metrics = {"schema_version": 1, "groups": {}, "map": projected, "per_member": each}
-    (folder / "metrics.json").write_text(json.dumps(metrics))
-
-
-def add_path(folder, found):
-    """Four frames; the unit stands still, a class and another unit move, and one frame is not a member."""
-    path = folder / "paths" / "000-003"
-    path.mkdir(parents=True)
-    samples = torch.stack([torch.full((1, 8, 8), frame / 4) for frame in range(FRAMES)])
-    save_file({"samples": samples}, path / "tensors.safetensors")
-    frames = [
-        {
-            "status": "not_converged" if frame == 2 else "member",
-            "measurement": [0.5],
-            "called": {"index": 0, "name": CLASSES[frame % 3], "probability": 0.75},
-        }
-        for frame in range(FRAMES)
-    ]
-    traces = {
-        "classes": {"names": ["bag", EVIL], "values": [[0.25 * frame, 0.1] for frame in range(FRAMES)]},
-        "units": {"names": ["unit 4", "unit 5"], "values": [[1.0, float(frame)] for frame in range(FRAMES)]},
-    }
-    jumps = [{"from": 1, "to": 3}]
-    about = {"schema_version": 1, "ends": [0, 3], "frames": frames, "traces": traces, "jumps": jumps}
-    (path / "path.json").write_text(json.dumps(about))
+    return write_full(tmp_path_factory.mktemp("play"))
 
 
 @pytest.fixture
@@ -149,6 +89,20 @@ def test_a_box_on_the_map_filters_the_members(page):
     page.focus("#plane-of-map")
     page.keyboard.press("Escape")
     assert shown(page) == list(range(COUNT))
+
+
+def test_a_finger_that_scrolls_leaves_the_map_as_it_was(page):
+    drag(page, (0.02, 0.02), (0.5, 0.98))
+    box = page.locator("#plane-of-map").bounding_box()
+    page.mouse.move(box["x"] + 300, box["y"] + 20)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 320, box["y"] + 200)
+    assert shown(page) != [0, 1, 2, 3, 4, 5]
+    page.dispatch_event("#plane-of-map", "pointercancel")
+    assert shown(page) == [0, 1, 2, 3, 4, 5]
+    page.mouse.move(box["x"] + 10, box["y"] + 10)  # the drag is over
+    assert shown(page) == [0, 1, 2, 3, 4, 5]
+    page.mouse.up()
 
 
 def test_the_map_by_keyboard(page):
@@ -224,7 +178,7 @@ def test_downloads(page, report):
         page.click("#download")
     assert download.value.suggested_filename == "member-4.png"
     saved = Image.open(download.value.path())
-    own = made(count=COUNT, others=2, classes=CLASSES, prior=PRIOR).samples[4]
+    own = made_full().samples[4]
     assert saved.tobytes() == to_image(own).tobytes()
     page.click("#close")
     with page.expect_download() as download:
@@ -236,87 +190,6 @@ def test_downloads(page, report):
     assert [row["class"] for row in rows[:3]] == ["bag", "'=HYPERLINK()", EVIL]
     assert float(rows[1]["unit 0"]) == 0.51
     assert float(rows[2]["probability"]) == 0.75
-
-
-# ---- the game
-
-
-def play(page, rounds, choose):
-    page.fill("#game-rounds", str(rounds))
-    page.fill("#game-seed", "5")
-    page.click("#game button[type=submit]")
-    for at in range(rounds):
-        expect(page.locator("#round")).to_contain_text(f"Round {at + 1} of {rounds}")
-        page.keyboard.press(choose(page))
-    expect(page.locator("#score")).to_be_visible()
-    with page.expect_download() as download:
-        page.click("#game-json")
-    return json.loads(download.value.path().read_text())
-
-
-def right(page):
-    """The key for the member, found by its image."""
-    source = page.get_attribute(".choice >> nth=0 >> img", "src")
-    own = page.eval_on_selector_all("#grid img", "all => all.map(each => each.src)")
-    return "ArrowLeft" if source in own else "ArrowRight"
-
-
-def test_the_game_is_scored_and_exported(page):
-    alternate = iter([True, True, True, False, True, True, True, True])
-
-    def mostly(page):
-        key = right(page)
-        return key if next(alternate) else {"ArrowLeft": "ArrowRight", "ArrowRight": "ArrowLeft"}[key]
-
-    written = play(page, 8, mostly)
-    interval = binomtest(7, 8).proportion_ci(0.95, method="wilson")
-    assert written["score"]["hits"] == 7
-    assert written["score"]["interval"] == pytest.approx([interval.low, interval.high])
-    assert f"{100 * interval.low:.0f} % to {100 * interval.high:.0f} %" in page.inner_text("#score-text")
-    rounds = written["rounds"]
-    assert [each["choice"] for each in rounds] == ["member"] * 3 + ["prior"] + ["member"] * 4
-    assert len({each["member"] for each in rounds}) == 8
-    assert all(each["ms"] >= 0 for each in rounds)
-    assert all((each["choice"] == each["left"]) == (each["side"] == "left") for each in rounds)
-    assert (written["seed"], written["run"]["objective"]) == (5, "neuron:17")
-    assert page.locator("#rounds li").count() == 8
-
-
-def test_the_game_pairs_by_class_and_repeats_with_its_seed(page):
-    first, second = (play(page, COUNT, lambda _: "ArrowLeft") for _ in range(2))
-    assert {each["left"] for each in first["rounds"]} == {"member", "prior"}
-    for each in first["rounds"]:
-        assert each["matched"]
-        assert each["member_class"] == each["prior_class"]
-    # nine prior samples, three of each class, for four members of each class
-    used = [each["prior"] for each in first["rounds"]]
-    assert len(set(used)) == PRIOR
-    pairs = [[(each["member"], each["prior"], each["left"]) for each in game["rounds"]] for game in (first, second)]
-    assert pairs[0] == pairs[1]
-
-
-def test_the_game_never_tells(page):
-    page.click("#game button[type=submit]")
-    texts = page.eval_on_selector_all(
-        ".choice", "all => all.map(each => each.innerText + each.querySelector('img').alt)"
-    )
-    assert texts == ["left", "right"]
-    names = page.eval_on_selector_all(".choice img", "all => all.map(each => each.className)")
-    assert names[0] == names[1]
-
-
-def test_a_member_among_the_prior_samples_is_no_wrong_answer(browser, tmp_path):
-    found = made(count=4, others=1, classes=("bag", "coat"), prior=4)
-    found.prior["losses"][:3] = 0.0
-    report = write_report(found, tmp_path, tmp_path / "report.html")
-    with opened(browser, report) as page:
-        written = play(page, 4, lambda _: "ArrowRight")
-        assert {each["prior"] for each in written["rounds"]} == {3}  # a coat
-        matched = {each["member_class"]["name"]: each["matched"] for each in written["rounds"]}
-        assert matched == {"bag": False, "coat": True}
-    found.prior["losses"][:] = 0.0
-    page = write_report(found, tmp_path, tmp_path / "report.html").read_text()
-    assert 'id="game"' not in page
 
 
 # ---- paths

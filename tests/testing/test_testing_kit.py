@@ -131,6 +131,8 @@ def test_a_broken_split_is_caught(broken, message):
         (objective(fixed_size, resizes=True), "twice as large"),
         (objective(mean, predictor=lambda self: Predictor("n", ("a", "b"), lambda x: x.new_ones(len(x), 2))), "sum 1"),
         (objective(mean, predictor=lambda self: Predictor("n", ("a", "b"), lambda x: x.new_ones(len(x)))), "shape"),
+        (objective(mean, others=lambda self, x: (("a", "b"), x.new_ones(len(x), 3))), "shape"),
+        (objective(mean, others=lambda self, x: (self.names, x.new_ones(len(x), 1))), "other units"),
     ],
 )
 def test_a_broken_objective_is_caught(broken, message):

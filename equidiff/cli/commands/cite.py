@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
 from equidiff.analysis.citations import citations
-from equidiff.cli.options import Plain, PluginFiles, Run, Traceback
+from equidiff.cli.options import Plain, PluginFiles, Traceback
 
 
 def cite(
     context: typer.Context,
-    run: Run,
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")],
     plugin: PluginFiles = None,
     plain: Plain = False,
     traceback: Traceback = False,

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from equidiff.cli.options import Device, Plain, PluginFiles, Quiet, Run, RunObjective, State, Traceback, examples
+from equidiff.cli.options import Device, Plain, PluginFiles, RunObjective, State, Traceback
 
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")]
 Name = Annotated[
     str,
     typer.Option(metavar="NAME", help="Figure: grid, logits, spectrum, cutoff, level-curves, or all that fit."),
@@ -22,8 +23,6 @@ Out = Annotated[
     ),
 ]
 
-EPILOG = examples("equidiff figure RUN", "equidiff figure RUN --name spectrum --out spectrum.pdf")
-
 
 def figure(
     context: typer.Context,
@@ -33,7 +32,7 @@ def figure(
     device: Device = "auto",
     objective: RunObjective = None,
     plugin: PluginFiles = None,
-    quiet: Quiet = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", metavar="", help="Print nothing but the result.")] = False,
     plain: Plain = False,
     traceback: Traceback = False,
 ) -> int:

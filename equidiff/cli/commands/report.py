@@ -8,18 +8,17 @@ from typing import Annotated
 import typer
 
 from equidiff.cli.exit_codes import INTERRUPTED
-from equidiff.cli.options import Plain, PluginFiles, Quiet, Run, State, Traceback
+from equidiff.cli.options import Plain, PluginFiles, State, Traceback
 
 
 def report(
     context: typer.Context,
-    run: Run,
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")],
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="File to write (default: report.html in the run folder).")
     ] = None,
-    show: Annotated[bool, typer.Option("--open", metavar="", help="Open the page in a browser.")] = False,
     plugin: PluginFiles = None,
-    quiet: Quiet = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", metavar="", help="Print nothing but the result.")] = False,
     plain: Plain = False,
     traceback: Traceback = False,
 ) -> int:
@@ -29,16 +28,19 @@ def report(
     Exit code: 0 done, 1 error, 2 usage, 130 interrupted.
     """
     state: State = context.obj
-    state.files += plugin or []
     state.terminal.quiet = quiet
     with state.terminal.status("loading"):
-        from equidiff.cli.handlers.report import write_page
+        from equidiff.analysis.citations import citations
+        from equidiff.analysis.report import write_report
+        from equidiff.run.finished import load_members
+
+        found = load_members(run)
+        cited, _ = citations(found.info, state.plugins(plugin))
     try:
-        path = write_page(run, state, out)
+        with state.terminal.progress(2 * len(found), 0, "drawing") as show:
+            path = write_report(found, run, out or run / "report.html", cited, show)
     except KeyboardInterrupt:
         state.terminal.note("Interrupted: nothing was written.")
         return INTERRUPTED
     state.terminal.result(str(path))
-    if show:
-        typer.launch(str(path))
     return 0

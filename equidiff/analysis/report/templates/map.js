@@ -49,6 +49,8 @@ function look(mark) {
 }
 
 function drag(from) {
+  const before = brushed;
+  const over = new AbortController();
   let moved = false;
   const to = (event) => {
     const [x, y] = placeOf(event);
@@ -57,15 +59,17 @@ function drag(from) {
     if (moved) { look(null); brush(box); }
   };
   const end = (event) => {
-    plane.removeEventListener("pointermove", to);
-    if (moved || event.type === "pointercancel") return;
+    over.abort();
+    // a finger that scrolls the page after all
+    if (event.type === "pointercancel") return brush(before);
+    if (moved) return;
     // a click: open the member there, or remove the box
     const mark = nearest(placeOf(event));
     if (mark?.card) view(mark.card);
     else if (!mark) brush(null);
   };
-  plane.addEventListener("pointermove", to);
-  for (const name of ["pointerup", "pointercancel"]) plane.addEventListener(name, end, { once: true });
+  plane.addEventListener("pointermove", to, { signal: over.signal });
+  for (const name of ["pointerup", "pointercancel"]) plane.addEventListener(name, end, { signal: over.signal });
 }
 
 function pressed(event) {

@@ -76,8 +76,6 @@ direction.addEventListener("click", () => {
 for (const chip of chips) {
   chip.addEventListener("click", () => {
     const own = chip.dataset.class;
-    // a class that no member has cannot be chosen
-    if (![...chosenClass.options].some((option) => option.value === own)) return;
     chosenClass.value = chosenClass.value === own ? "" : own;
     arrange();
   });

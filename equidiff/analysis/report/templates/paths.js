@@ -44,7 +44,9 @@ function meters(title, traces, shares) {
     const level = drawing("rect", { class: "level", x: 0, y: 1, height: 10, width: "0%" });
     svg.append(drawing("rect", { class: "track", x: 0, y: 0, width: "100%", height: 12 }), level);
     const text = element("span");
-    list.append(element("span", trace.name), svg, text);
+    const name = element("span", trace.name);
+    name.title = trace.name; // a long one is cut
+    list.append(name, svg, text);
     return (frame) => {
       const value = trace.values[frame];
       level.setAttribute("width", value === null ? "0%" : `${100 * (value - low) / (high - low)}%`);
