@@ -43,6 +43,11 @@ def command_line() -> Iterator[str]:
         name = f"equidiff {each.name or each.callback.__name__}"
         arguments = [word for word, info in parameters(each.callback) if isinstance(info, ArgumentInfo)]
         yield from command(name, " ".join([name, "[OPTIONS]", *arguments]), each.callback)
+        if each.epilog:
+            yield "Examples:"
+            yield ""
+            yield from (f"    {line}" for line in each.epilog.split("\n\n")[1:])
+            yield ""
 
 
 def command(name: str, usage: str, callback: Callable[..., Any]) -> Iterator[str]:

@@ -26,27 +26,27 @@ from equidiff.cli.commands import (
     select,
     show,
 )
+from equidiff.cli.completion import whole_words
 from equidiff.cli.console import Terminal
 from equidiff.cli.options import Plain, PluginFiles, State, Traceback
 from equidiff.errors import EquiDiffError, UsageError
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode="rich",
 )
-app.command()(run.run)
-app.command()(compare.compare)
-app.command()(evaluate.evaluate)
+app.command(epilog=run.EPILOG)(run.run)
+app.command(epilog=compare.EPILOG)(compare.compare)
+app.command(epilog=evaluate.EPILOG)(evaluate.evaluate)
 app.command()(report.report)
-app.command()(figure.figure)
-app.command()(select.select)
-app.command()(path.path)
-app.command()(rank.rank)
-app.command()(samples.samples)
-app.command()(measure.measure)
+app.command(epilog=figure.EPILOG)(figure.figure)
+app.command(epilog=select.EPILOG)(select.select)
+app.command(epilog=path.EPILOG)(path.path)
+app.command(epilog=rank.EPILOG)(rank.rank)
+app.command(epilog=samples.EPILOG)(samples.samples)
+app.command(epilog=measure.EPILOG)(measure.measure)
 app.command()(plugins.plugins)
 app.command()(show.show)
 app.command()(cite.cite)
@@ -82,7 +82,8 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     words = list(sys.argv[1:] if args is None else args)
     terminal = Terminal("--plain" in words)
     try:
-        code = app(args=words, prog_name="equidiff", standalone_mode=False, obj=State(terminal))
+        with whole_words():
+            code = app(args=words, prog_name="equidiff", standalone_mode=False, obj=State(terminal))
     except Exception as error:  # whatever it is, the user gets one panel
         if type(error).__name__ == "NoArgsIsHelpError":  # no command: the help has been printed
             sys.exit(UsageError.exit_code)

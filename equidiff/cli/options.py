@@ -9,26 +9,55 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from equidiff.cli.completion import complete_run
 from equidiff.cli.console import Terminal
 
 if TYPE_CHECKING:
     from equidiff.registry.manager import Plugins
     from equidiff.run.finished import Finished
 
+OUTPUT, COMPUTATION = "Output", "Computation"  # groups of options in a help
+
 PluginFiles = Annotated[
     list[Path] | None,
     typer.Option("--plugin", metavar="FILE", help="Also load this one-file plugin, which runs its code. Repeatable."),
 ]
 # read by `main` from the command line itself, so that they hold for usage errors too
-Plain = Annotated[bool, typer.Option("--plain", metavar="", help="Print plain lines: no colour, no frames, no motion.")]
-Traceback = Annotated[bool, typer.Option("--traceback", metavar="", help="Show the full traceback of an error.")]
-Json = Annotated[bool, typer.Option("--json", metavar="", help="Print JSON on stdout.")]
+Plain = Annotated[
+    bool,
+    typer.Option(
+        "--plain",
+        metavar="",
+        help="Print plain lines: no colour, no frames, no motion, no thumbnails.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+Traceback = Annotated[
+    bool,
+    typer.Option("--traceback", metavar="", help="Show the full traceback of an error.", rich_help_panel=OUTPUT),
+]
+Json = Annotated[bool, typer.Option("--json", metavar="", help="Print JSON on stdout.", rich_help_panel=OUTPUT)]
+Quiet = Annotated[
+    bool,
+    typer.Option("--quiet", "-q", metavar="", help="Print nothing but the result and errors.", rich_help_panel=OUTPUT),
+]
+Run = Annotated[
+    Path, typer.Argument(metavar="RUN", help="Run folder.", show_default=False, autocompletion=complete_run)
+]
 # for the commands that rebuild the components of a run
-Device = Annotated[str, typer.Option(metavar="NAME", help="Device: cpu, cuda, cuda:1, mps, or auto.")]
+Device = Annotated[
+    str,
+    typer.Option(metavar="NAME", help="Device: cpu, cuda, cuda:1, mps, or auto.", rich_help_panel=COMPUTATION),
+]
 RunObjective = Annotated[
     str | None,
     typer.Option("--objective", "-o", metavar="SPEC", help="Repeat the run's objective here if it is your own code."),
 ]
+
+
+def examples(*commands: str) -> str:
+    """The end of a help: commands to try, a line each."""
+    return "\n\n".join(["[bold]Examples[/bold]", *(command.replace("[", "\\[") for command in commands)])
 
 
 @dataclass

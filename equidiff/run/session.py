@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -138,7 +138,12 @@ class Session:
 
 
 def prepare(
-    settings: Settings, plugins: Plugins, *, default_to_query: bool = False, with_prior: bool = True
+    settings: Settings,
+    plugins: Plugins,
+    *,
+    default_to_query: bool = False,
+    with_prior: bool = True,
+    tell: Callable[[str], None] = lambda _doing: None,
 ) -> Session:
     """Build the components, read the query, measure the target.
 
@@ -147,6 +152,7 @@ def prepare(
         plugins: where specs are looked up.
         default_to_query: take the generator's default query where neither a query nor a target is given.
         with_prior: measure prior samples, which a relative tolerance needs.
+        tell: called with what is being done, where that takes time.
 
     Raises:
         EquiDiffError: a component cannot be built, or the query or the target cannot be used.
@@ -173,9 +179,13 @@ def prepare(
     solver.check(problem)
     built["law"].component.check(problem, settings.dtype)
     budget = solver.budget if settings.budget is None else settings.budget
+    if with_prior:
+        tell("measuring prior samples")
     prior = measure_prior(problem, predictor, settings.batch, key) if with_prior else None
     given = solver.tolerance if settings.tolerance is None else settings.tolerance
     tolerance = absolute_tolerance(parse_tolerance(given), problem, prior)
+    if settings.start == "query":
+        tell("finding the query's latent")
     start, inversion = _start(query, problem) if settings.start == "query" else (None, None)
     return Session(
         settings, problem, solver, query, budget, tolerance, device, built, context, start, inversion, predictor, prior

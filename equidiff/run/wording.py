@@ -6,7 +6,7 @@ They are plain text: a place that shows them escapes what it must.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from equidiff.run.info import RunInfo
@@ -78,6 +78,19 @@ def reached(info: RunInfo, deviation: float) -> str:
     if info.prior is None or info.prior.spread == 0:
         return text
     return f"{text} (prior samples vary by {info.prior.spread:.2g})"
+
+
+def largest_deviation(info: RunInfo, losses: Iterable[float | None]) -> float | None:
+    """The largest distance of a member's measurement from the target, in the measurement's unit.
+
+    Args:
+        info: of the run.
+        losses: of the members, without their views.
+    """
+    known = [each for each in losses if each is not None]
+    if info.within is None or not known:
+        return None
+    return info.within * math.sqrt(max(known) / info.tolerance)
 
 
 def found(info: RunInfo) -> str:

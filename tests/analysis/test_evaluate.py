@@ -155,10 +155,21 @@ def test_the_same_seed_gives_the_same_numbers_whatever_the_batch(garments, metri
 
 
 def test_the_tables_have_names_and_units(garments):
-    outcome = run_cli("evaluate", garments, "--device", "cpu", "--members", 3)
+    outcome = run_cli("evaluate", garments, "--device", "cpu", "--members", 3, "--all")
     assert outcome.code == 0
     for words in ("95 % interval", "fidelity", "spectral", "realism", "diversity", "activation", "not measured"):
         assert words in outcome.stdout
     assert "Members: 3. Below 50" in outcome.stderr
     assert "is under test" in outcome.stderr
     assert "Traceback" not in outcome.stderr
+
+
+def test_it_begins_with_four_sentences(garments, metrics):
+    outcome = run_cli("evaluate", garments, "--device", "cpu")
+    assert outcome.code == 0
+    lines = outcome.stdout.splitlines()
+    assert lines == [each["sentence"] for each in metrics["verdicts"]]
+    assert [each["name"] for each in metrics["verdicts"]] == ["target", "saving", "realism", "diversity"]
+    assert "4 of 4 are members as saved" in lines[1]
+    assert f"all numbers: equidiff evaluate {garments} --all" in outcome.stderr.splitlines()
+    assert run_cli("evaluate", garments, "--device", "cpu", "--all").stdout.splitlines()[:4] == lines

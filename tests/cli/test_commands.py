@@ -78,11 +78,11 @@ def test_colour_and_frames_where_there_is_a_terminal(monkeypatch):
     outcome = run_cli("run", "--generator", "toi")
     assert outcome.code == 1
     assert outcome.stderr.count("╭") == 1
-    assert re.search(r"did you mean\S*  toy\?", outcome.stderr)
+    assert "did you mean  toy?" in re.sub(r"\x1b\[[0-9;]*m", "", outcome.stderr)
     assert "╭" not in run_cli("run", "--generator", "toi", "--plain").stderr
     run = run_circles("-n", "2", "-v")
     assert run.code == 0
-    assert "sampling" in run.stderr
+    assert "\x1b[" in run.stderr
     assert run.stdout.startswith("runs/")
 
 

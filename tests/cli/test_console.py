@@ -1,10 +1,14 @@
-"""Tables on terminals of several widths."""
+"""Tables, sentences, panels and thumbnails on terminals of several widths."""
 
 import re
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from equidiff.cli.console import Terminal
+from equidiff.cli.console.search import duration
+from equidiff.errors import EquiDiffError
 
 NAME = "imagenet-sweep-vanilla-x64-Spatial_max_5-hook_resid_post-964.67407226"
 
@@ -81,18 +85,17 @@ def test_a_long_table_is_not_split(draw):
     assert sum("method 7 " in f"{line} " for line in lines) == 1
 
 
-def test_a_note_is_wrapped_between_words_and_a_command_is_not(monkeypatch, capsys):
+def test_a_command_at_the_end_of_a_note_that_is_too_long_gets_its_own_line(monkeypatch, capsys):
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "60")
     monkeypatch.setenv("TERM", "xterm")
-    Terminal().note("many words and more of them, " * 6)
-    Terminal().note(
-        command := "Continue with: equidiff compare runs/a-run-with-a-long-name --methods saliency,occlusion"
-    )
+    command = "equidiff compare runs/a-run-with-a-long-name --methods saliency,occlusion"
+    Terminal().note(f"Interrupted: 2 of 4 methods are finished and saved. Continue with: {command}")
+    Terminal().note("Continue with: equidiff doctor")
     lines = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().err).splitlines()
-    assert lines[-1] == command
-    assert max(map(len, lines[:-1])) <= 60
-    assert {word for line in lines[:-1] for word in line.split()} == {"many", "words", "and", "more", "of", "them,"}
+    assert command in lines
+    assert lines[-1] == "Continue with: equidiff doctor"
+    assert max(len(line) for line in lines if line != command) <= 60
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
@@ -113,3 +116,155 @@ def test_no_word_and_no_number_is_broken(draw, width):
 def test_a_long_text_gets_the_room_that_short_ones_leave(draw):
     lines = draw(("name", "count", "summary"), [("one", "2", "word " * 30)], 80).splitlines()
     assert max(line.count("word") for line in lines) >= 11
+
+
+WIDTHS = (60, 80, 120)
+SENTENCE = "Which samples of toy give pre-logits.17 the value of the generator's own query 3, and which do not? " * 2
+COMMAND = "equidiff run --resume runs/20261126T134528Z-lightningdit-sae-6547-layer-9 --plugin ./my/own/plugin.py"
+
+
+@pytest.fixture
+def terminal(monkeypatch, capsys):
+    """A terminal of some width, and a function that returns what was printed on it."""
+    variables = {"FORCE_COLOR": "1", "TERM": "xterm-256color", "COLORTERM": "truecolor", "LINES": "40"}
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+
+    def make(width, **variables):
+        for name, value in {"COLUMNS": str(width), **variables}.items():
+            monkeypatch.setenv(name, value)
+        return Terminal(), lambda: re.sub(r"\x1b\[[0-9;]*m", "", "".join(capsys.readouterr()))
+
+    return make
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("say", ["note", "prose"])
+def test_sentences_wrap_between_words(terminal, width, say):
+    made, printed = terminal(width)
+    getattr(made, say)(SENTENCE.strip())
+    text = printed()
+    assert text.split() == SENTENCE.split()
+    assert width - 16 < max(map(len, text.splitlines())) <= width
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_command_is_one_line(terminal, width):
+    made, printed = terminal(width)
+    made.command("continue with", COMMAND)
+    assert printed() == f"continue with: {COMMAND}\n"
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_facts_wrap_beside_their_names_and_paths_stay_whole(terminal, width):
+    made, printed = terminal(width)
+    path = "runs/" + "a" * 130 + "/grid.png"
+    made.facts([("called", SENTENCE.strip()), ("picture", path), ("try", COMMAND)])
+    lines = printed().splitlines()
+    assert path in lines
+    assert COMMAND in lines or f"try      {COMMAND}" in lines
+    texts = lines[: lines.index("picture")]
+    assert all(len(line) <= width for line in texts)
+    assert texts[0].startswith("called   Which")
+    assert all(line.startswith(" " * 9) for line in texts[1:])
+    assert " ".join(texts).split()[1:] == SENTENCE.split()
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_panel_keeps_its_command_whole(terminal, width):
+    made, printed = terminal(width)
+    made.error(EquiDiffError(SENTENCE.strip(), given="x", hint=COMMAND))
+    lines = printed().splitlines()
+    framed = [line for line in lines if line[0] in "╭│╰"]
+    assert {len(line) for line in framed} == {width}
+    if width < 120:
+        assert lines[-1] == f"try: {COMMAND}"
+        assert not any("equidiff" in line for line in framed)
+    else:
+        assert any(COMMAND in line for line in framed)
+
+
+@pytest.mark.parametrize(("width", "left_out"), [(60, ["interval", "unit"]), (80, ["unit"]), (120, [])])
+def test_columns_are_chosen_by_width_and_those_left_out_are_named_once(terminal, width, left_out):
+    made, printed = terminal(width)
+    columns = ("fidelity", "members", "interval", "prior", "unit")
+    rows = [("latents unlike the prior (p < 0.01)", "0.0625", "0.0111 to 0.283", "0.0156", "feature units")]
+    for _ in range(2):
+        made.table(columns, rows, spare=("unit", "interval"))
+    text = printed()
+    header = next(line for line in text.splitlines() if "fidelity" in line).split()
+    assert header == [column for column in columns if column not in left_out]
+    assert text.count("A wider terminal also shows: " + ", ".join(left_out)) == bool(left_out)
+    assert rows[0][0] in text
+    assert max(map(len, text.splitlines())) <= width
+
+
+def test_elsewhere_nothing_is_left_out_or_wrapped(capsys):
+    made = Terminal()
+    made.note(SENTENCE)
+    made.table(("name", "summary"), [("a", "word " * 60)], spare=("summary",))
+    outcome = capsys.readouterr()
+    assert outcome.err == SENTENCE + "\n"
+    assert outcome.out.count("word") == 60
+
+
+@pytest.mark.parametrize("size", [(16, 16), (10, 16), (16, 10), (16, 14), (40, 40)])
+def test_thumbnails_show_the_pixels(terminal, capsys, size):
+    made, _ = terminal(80)
+    pixels = np.random.default_rng(0).integers(0, 255, (size[1], size[0], 3), dtype=np.uint8)
+    with made.search(4) as display:
+        assert display.pictures
+        display.put_query(Image.fromarray(pixels), "query: bag")
+        display.add(Image.new("L", (28, 28)), "a name that is far too long")
+    shown = capsys.readouterr().err.rpartition("\x1b[?25h")[2]
+    assert "query: bag" in shown
+    assert "a name that is …" in shown
+    drawn = np.zeros((16, 16, 3), dtype=np.uint8)
+    for y, line in enumerate(each for each in shown.splitlines() if "▀" in each):
+        plain_and_styled = re.findall(r"\x1b\[([0-9;]*)m([▀▄]+)\x1b\[0m|( )", line)
+        x = 0
+        for codes, blocks, _ in plain_and_styled:
+            colours = [tuple(map(int, each)) for each in re.findall(r"[34]8;2;(\d+);(\d+);(\d+)", codes)]
+            for _ in blocks or " ":
+                if x < 16 and blocks:
+                    lower = blocks[0] == "▄"
+                    drawn[2 * y + lower, x] = colours[0]
+                    drawn[2 * y + 1, x] = colours[-1] if len(colours) > 1 or lower else 0
+                x += 1
+    expected = Image.fromarray(pixels)
+    expected.thumbnail((16, 16))
+    canvas = Image.new("RGB", (16, 16))
+    canvas.paste(expected, ((16 - expected.width) // 2, (16 - expected.height) // 2))
+    np.testing.assert_array_equal(drawn, np.asarray(canvas))
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [{"NO_COLOR": "1"}, {"TERM": "dumb"}, {"COLUMNS": "40"}, {"LINES": "10"}, {"COLORTERM": "", "TERM": "xterm"}],
+    ids=str,
+)
+def test_terminals_without_colours_or_room_show_no_thumbnails(terminal, capsys, variables):
+    made, _ = terminal(80, **variables)
+    with made.search(4) as display:
+        assert not display.pictures
+        display.add(Image.new("L", (28, 28)), "bag")
+    assert "▀" not in capsys.readouterr().err
+
+
+def test_only_as_many_thumbnails_as_there_is_room_for(terminal, capsys):
+    made, printed = terminal(80)
+    with made.search(40) as display:
+        for index in range(40):
+            display.add(Image.new("L", (28, 28)), str(index))
+    shown = printed().rpartition("\x1b[?25h")[2].splitlines()[1:]
+    assert len(shown) == 18  # two rows
+    assert shown[8].split() == ["0", "1", "2", "3"]
+    assert shown[17].split() == ["4", "5", "6", "7"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(8.4, "8 s"), (99, "99 s"), (130, "2 min"), (3599, "1 h 0 min"), (4800, "1 h 20 min")]
+)
+def test_durations(seconds, text):
+    assert duration(seconds) == text

@@ -98,7 +98,7 @@ def test_control_c_then_resume(uninterrupted):
     code, stdout, stderr = start_and_send(signal.SIGINT)
     assert (code, stdout) == (130, "")
     assert "Traceback" not in stderr
-    saved = re.search(r"Interrupted: (\d+) of 24 samples are finished and saved. Continue with: (.*)", stderr)
+    saved = re.search(r"Interrupted: (\d+) of 24 samples are finished and saved.\ncontinue with: (.*)", stderr)
     assert saved[2] == "equidiff run --resume run"
     assert read_run(Path("run"))["status"] == "interrupted"
     assert len(read_lines(Path("run/members.jsonl"))) == int(saved[1])

@@ -99,7 +99,8 @@ def test_every_command_shown_exists(words):
     command = next((word for word in words[1:] if word in callbacks), None)
     known = [*GENERATE["parameters"](GENERATE["app"].registered_callback.callback)]
     known += [*GENERATE["parameters"](callbacks[command])] if command else []
-    options = {option for spelling, _ in known for option in re.findall(r"--?[\w-]+", spelling)} | {"--help"}
+    options = {option for spelling, _ in known for option in re.findall(r"--?[\w-]+", spelling)}
+    options |= {"--help", "--install-completion", "--show-completion"}
     assert {word for word in words if word.startswith("-")} <= options
     for kind in KINDS:
         for spec in re.findall(rf"--{kind} (\S.*?)(?= --|$)", " ".join(words)):

@@ -23,6 +23,7 @@ from equidiff.analysis.evaluation.sample_sets import (
     describe_folder,
 )
 from equidiff.analysis.evaluation.spectrum import measure_spectrum
+from equidiff.analysis.evaluation.verdicts import judge_members
 from equidiff.contracts import BuildContext
 from equidiff.errors import UsageError
 from equidiff.folders.status import timestamp
@@ -63,7 +64,8 @@ def evaluate(finished: Finished, plan: Plan = Plan(), show: Show = _unseen) -> d
     for measure in (measure_fidelity, measure_spectrum, measure_realism, measure_diversity):
         measure(sets, results)
     projected = project(finished.found, sets.members.features, sets.space, sets.runner)
-    known = results.to_json(_about(sets, plan))
+    verdicts = judge_members(results.groups, results.absent, finished.found.info.within, sets.real)
+    known = results.to_json({**_about(sets, plan), "verdicts": [each.to_json() for each in verdicts]})
     return known if projected is None else known | {"map": projected}
 
 

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
-
 import typer
 
 from equidiff.analysis.citations import citations
-from equidiff.cli.options import Plain, PluginFiles, Traceback
+from equidiff.cli.options import Plain, PluginFiles, Run, Traceback
 
 
 def cite(
     context: typer.Context,
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")],
+    run: Run,
     plugin: PluginFiles = None,
     plain: Plain = False,
     traceback: Traceback = False,

@@ -2,26 +2,45 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from equidiff.analysis.compare.defaults import METHODS
+from equidiff.cli.completion import complete_methods
 from equidiff.cli.exit_codes import INTERRUPTED
-from equidiff.cli.options import Device, Json, Plain, PluginFiles, RunObjective, State, Traceback
+from equidiff.cli.options import (
+    COMPUTATION,
+    Device,
+    Json,
+    Plain,
+    PluginFiles,
+    Quiet,
+    Run,
+    RunObjective,
+    State,
+    Traceback,
+    examples,
+)
 from equidiff.registry.specs import parse_list
+
+EPILOG = examples(
+    "equidiff compare RUN",
+    "equidiff compare RUN --methods saliency,occlusion,window=7",
+    "equidiff compare RUN --methods all --members 4",
+)
 
 
 def compare(
     context: typer.Context,
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")],
+    run: Run,
     methods: Annotated[
         str,
         typer.Option(
             metavar="SPECS",
             help="Attribution methods, separated by commas, e.g. saliency,occlusion,window=7,gradcam; or all. "
             "`equidiff show attribution` lists them.",
+            autocompletion=complete_methods,
         ),
     ] = METHODS,
     members: Annotated[
@@ -29,11 +48,13 @@ def compare(
         typer.Option(metavar="COUNT", min=1, help="Explain the first COUNT members (default: 16)."),
     ] = None,
     objective: RunObjective = None,
-    batch: Annotated[int, typer.Option(metavar="COUNT", min=1, help="Samples per pass.")] = 16,
+    batch: Annotated[
+        int, typer.Option(metavar="COUNT", min=1, help="Samples per pass.", rich_help_panel=COMPUTATION)
+    ] = 16,
     device: Device = "auto",
     plugin: PluginFiles = None,
     as_json: Json = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", metavar="", help="Print nothing but errors.")] = False,
+    quiet: Quiet = False,
     plain: Plain = False,
     traceback: Traceback = False,
 ) -> int:

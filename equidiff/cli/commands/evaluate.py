@@ -7,9 +7,21 @@ from typing import Annotated
 
 import typer
 
-from equidiff.cli.options import Device, Json, Plain, PluginFiles, RunObjective, State, Traceback
+from equidiff.cli.options import (
+    COMPUTATION,
+    OUTPUT,
+    Device,
+    Json,
+    Plain,
+    PluginFiles,
+    Quiet,
+    Run,
+    RunObjective,
+    State,
+    Traceback,
+    examples,
+)
 
-Run = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.", show_default=False)]
 Features = Annotated[
     str | None,
     typer.Option(
@@ -34,11 +46,20 @@ Lpips = Annotated[
 Members = Annotated[
     int | None, typer.Option(metavar="COUNT", min=1, help="Evaluate the first COUNT members (default: all).")
 ]
-Batch = Annotated[int | None, typer.Option(metavar="COUNT", min=1, help="Samples per pass (default: the run's).")]
+Batch = Annotated[
+    int | None,
+    typer.Option(metavar="COUNT", min=1, help="Samples per pass (default: the run's).", rich_help_panel=COMPUTATION),
+]
 Seed = Annotated[
     int | None,
     typer.Option(metavar="NUMBER", min=0, help="Random seed of prior samples and intervals (default: the run's)."),
 ]
+
+EPILOG = examples(
+    "equidiff evaluate RUN",
+    "equidiff evaluate RUN --all",
+    "equidiff evaluate RUN --reference photos --features timm:resnet50",
+)
 
 
 def evaluate(
@@ -53,14 +74,21 @@ def evaluate(
     device: Device = "auto",
     objective: RunObjective = None,
     plugin: PluginFiles = None,
+    tables: Annotated[
+        bool,
+        typer.Option(
+            "--all", metavar="", help="Print tables of all numbers below the verdicts.", rich_help_panel=OUTPUT
+        ),
+    ] = False,
     as_json: Json = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", metavar="", help="Print nothing but the result.")] = False,
+    quiet: Quiet = False,
     plain: Plain = False,
     traceback: Traceback = False,
 ) -> int:
     """Measure the members of a run: do they hit the target, look real and differ from each other?
 
-    Shows each number beside that of prior samples of the same generator. Writes metrics.json into the run folder.
+    Prints four verdicts, with --all also every number beside that of prior samples of the same generator. Writes
+    metrics.json, which has all of them, into the run folder.
     Exit code: 0 done, 1 error, 2 usage, 130 interrupted.
     """
     state: State = context.obj
@@ -70,4 +98,4 @@ def evaluate(
         from equidiff.cli.handlers.evaluate import perform
 
         finished = state.open_run(run, ("equidiff", "evaluate"), objective, device, plugin)
-    return perform(finished, Plan(features, reference, members, batch, seed, lpips), state.terminal, as_json)
+    return perform(finished, Plan(features, reference, members, batch, seed, lpips), state.terminal, as_json, tables)

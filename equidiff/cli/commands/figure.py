@@ -7,9 +7,8 @@ from typing import Annotated
 
 import typer
 
-from equidiff.cli.options import Device, Plain, PluginFiles, RunObjective, State, Traceback
+from equidiff.cli.options import Device, Plain, PluginFiles, Quiet, Run, RunObjective, State, Traceback, examples
 
-Run = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")]
 Name = Annotated[
     str,
     typer.Option(metavar="NAME", help="Figure: grid, logits, spectrum, cutoff, level-curves, or all that fit."),
@@ -23,6 +22,8 @@ Out = Annotated[
     ),
 ]
 
+EPILOG = examples("equidiff figure RUN", "equidiff figure RUN --name spectrum --out spectrum.pdf")
+
 
 def figure(
     context: typer.Context,
@@ -32,7 +33,7 @@ def figure(
     device: Device = "auto",
     objective: RunObjective = None,
     plugin: PluginFiles = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", metavar="", help="Print nothing but the result.")] = False,
+    quiet: Quiet = False,
     plain: Plain = False,
     traceback: Traceback = False,
 ) -> int:

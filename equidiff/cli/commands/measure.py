@@ -7,16 +7,37 @@ from typing import Annotated
 
 import typer
 
-from equidiff.cli.options import Device, Json, Plain, PluginFiles, State, Traceback
+from equidiff.cli.completion import complete_kind
+from equidiff.cli.options import Device, Json, Plain, PluginFiles, Quiet, State, Traceback, examples
 
 Images = Annotated[
     list[Path], typer.Argument(metavar="IMAGE|FOLDER...", help="Image files, or folders of images.", show_default=False)
 ]
-Objective = Annotated[str, typer.Option("--objective", "-o", metavar="SPEC", help="Objective to measure with.")]
+Objective = Annotated[
+    str,
+    typer.Option(
+        "--objective",
+        "-o",
+        metavar="SPEC",
+        help="Objective to measure with.",
+        autocompletion=complete_kind("objective"),
+    ),
+]
 Generator = Annotated[
     str,
-    typer.Option("--generator", "-g", metavar="SPEC", help="Generator whose network is the objective's default."),
+    typer.Option(
+        "--generator",
+        "-g",
+        metavar="SPEC",
+        help="Generator whose network is the objective's default.",
+        autocompletion=complete_kind("generator"),
+    ),
 ]
+
+EPILOG = examples(
+    "equidiff measure -o neuron:17 bag.png shoe.png",
+    "equidiff measure -o classifier,output=distribution photos --json",
+)
 
 
 def measure(
@@ -27,7 +48,7 @@ def measure(
     device: Device = "auto",
     plugin: PluginFiles = None,
     as_json: Json = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", metavar="", help="Print nothing but the result.")] = False,
+    quiet: Quiet = False,
     plain: Plain = False,
     traceback: Traceback = False,
 ) -> int:

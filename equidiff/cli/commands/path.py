@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from equidiff.cli.options import Device, Json, Plain, PluginFiles, RunObjective, State, Traceback
+from equidiff.cli.options import Device, Json, Plain, PluginFiles, Quiet, Run, RunObjective, State, Traceback, examples
 
-Run = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.", show_default=False)]
 First = Annotated[int, typer.Argument(metavar="FIRST", help="Index of the member to start from.", show_default=False)]
 Second = Annotated[int, typer.Argument(metavar="SECOND", help="Index of the member to end at.", show_default=False)]
 Frames = Annotated[int, typer.Option(metavar="COUNT", min=3, max=999, help="Number of frames, both ends included.")]
 Gif = Annotated[bool, typer.Option("--gif", metavar="", help="Also write an animation, there and back.")]
+
+EPILOG = examples("equidiff path RUN 3 11", "equidiff path RUN 3 11 --frames 24 --gif")
 
 
 def path(
@@ -27,7 +27,7 @@ def path(
     objective: RunObjective = None,
     plugin: PluginFiles = None,
     as_json: Json = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", metavar="", help="Print nothing but the result.")] = False,
+    quiet: Quiet = False,
     plain: Plain = False,
     traceback: Traceback = False,
 ) -> int:

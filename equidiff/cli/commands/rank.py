@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from equidiff.cli.options import Json, Plain, State, Traceback
+from equidiff.cli.options import COMPUTATION, Json, Plain, Quiet, State, Traceback, examples
 from equidiff.errors import UsageError
 
 SETTINGS = ("images", "model", "layer", "labels", "top", "batch", "device")
@@ -55,8 +55,11 @@ Labels = Annotated[
     ),
 ]
 Top = Annotated[int | None, _option("Strongest images to keep for each unit", metavar="COUNT", default="16")]
-Batch = Annotated[int | None, _option("Images per pass", metavar="COUNT", default="32")]
-Device = Annotated[str | None, _option("Device: cpu, cuda, cuda:1, mps, or auto", metavar="NAME", default="auto")]
+Batch = Annotated[int | None, _option("Images per pass", metavar="COUNT", default="32", rich_help_panel=COMPUTATION)]
+Device = Annotated[
+    str | None,
+    _option("Device: cpu, cuda, cuda:1, mps, or auto", metavar="NAME", default="auto", rich_help_panel=COMPUTATION),
+]
 Out = Annotated[Path | None, _option("Folder to create", metavar="FOLDER", default="rankings/TIME-MODEL-LAYER")]
 Resume = Annotated[
     Path | None, _option("Continue a scan that did not finish, or show a finished one again", metavar="FOLDER")
@@ -85,6 +88,12 @@ Clip = Annotated[
     ),
 ]
 
+EPILOG = examples(
+    "equidiff rank --images photos",
+    "equidiff rank --images photos --model resnet50 --layer layer4",
+    "equidiff rank --resume RANKING --classes zebra",
+)
+
 
 def rank(
     context: typer.Context,
@@ -103,7 +112,7 @@ def rank(
     concepts: Concepts = None,
     clip: Clip = None,
     as_json: Json = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", metavar="", help="Print nothing but errors.")] = False,
+    quiet: Quiet = False,
     plain: Plain = False,
     traceback: Traceback = False,
 ) -> int:

@@ -8,17 +8,18 @@ from typing import Annotated
 import typer
 
 from equidiff.cli.exit_codes import INTERRUPTED
-from equidiff.cli.options import Plain, PluginFiles, State, Traceback
+from equidiff.cli.options import Plain, PluginFiles, Quiet, Run, State, Traceback
 
 
 def report(
     context: typer.Context,
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")],
+    run: Run,
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="File to write (default: report.html in the run folder).")
     ] = None,
+    show: Annotated[bool, typer.Option("--open", metavar="", help="Open the page in a browser.")] = False,
     plugin: PluginFiles = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", metavar="", help="Print nothing but the result.")] = False,
+    quiet: Quiet = False,
     plain: Plain = False,
     traceback: Traceback = False,
 ) -> int:
@@ -28,19 +29,16 @@ def report(
     Exit code: 0 done, 1 error, 2 usage, 130 interrupted.
     """
     state: State = context.obj
+    state.files += plugin or []
     state.terminal.quiet = quiet
     with state.terminal.status("loading"):
-        from equidiff.analysis.citations import citations
-        from equidiff.analysis.report import write_report
-        from equidiff.run.finished import load_members
-
-        found = load_members(run)
-        cited, _ = citations(found.info, state.plugins(plugin))
+        from equidiff.cli.handlers.report import write_page
     try:
-        with state.terminal.progress(2 * len(found), 0, "drawing") as show:
-            path = write_report(found, run, out or run / "report.html", cited, show)
+        path = write_page(run, state, out)
     except KeyboardInterrupt:
         state.terminal.note("Interrupted: nothing was written.")
         return INTERRUPTED
     state.terminal.result(str(path))
+    if show:
+        typer.launch(str(path))
     return 0

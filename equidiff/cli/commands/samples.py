@@ -7,11 +7,21 @@ from typing import Annotated
 
 import typer
 
-from equidiff.cli.options import Device, Plain, PluginFiles, State, Traceback
+from equidiff.cli.completion import complete_kind
+from equidiff.cli.options import COMPUTATION, Device, Plain, PluginFiles, Quiet, State, Traceback, examples
 from equidiff.errors import UsageError
 from equidiff.folders.paths import check_free
 
-Generator = Annotated[str, typer.Option("--generator", "-g", metavar="SPEC", help="Generator to draw samples from.")]
+Generator = Annotated[
+    str,
+    typer.Option(
+        "--generator",
+        "-g",
+        metavar="SPEC",
+        help="Generator to draw samples from.",
+        autocompletion=complete_kind("generator"),
+    ),
+]
 Count = Annotated[
     int | None,
     typer.Option("--count", "-n", metavar="COUNT", min=1, help="Number of samples (default: 16; with --queries, all)."),
@@ -29,6 +39,8 @@ Queries = Annotated[
 ]
 Out = Annotated[Path | None, typer.Option(metavar="FOLDER", help="Folder to create (default: samples/TIME-GENERATOR).")]
 
+EPILOG = examples("equidiff samples", "equidiff samples --queries", "equidiff samples --count 64 --seed 1")
+
 
 def samples(
     context: typer.Context,
@@ -37,13 +49,16 @@ def samples(
     seed: Seed = None,
     queries: Queries = False,
     out: Out = None,
-    batch: Annotated[int, typer.Option(metavar="COUNT", min=1, help="Samples per pass.")] = 16,
+    batch: Annotated[
+        int, typer.Option(metavar="COUNT", min=1, help="Samples per pass.", rich_help_panel=COMPUTATION)
+    ] = 16,
     device: Device = "auto",
     dtype: Annotated[
-        str, typer.Option(metavar="NAME", help="Precision: float32, or bfloat16 for autocast.")
+        str,
+        typer.Option(metavar="NAME", help="Precision: float32, or bfloat16 for autocast.", rich_help_panel=COMPUTATION),
     ] = "float32",
     plugin: PluginFiles = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", metavar="", help="Print nothing but the result.")] = False,
+    quiet: Quiet = False,
     plain: Plain = False,
     traceback: Traceback = False,
 ) -> int:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from equidiff.cli.options import Device, Json, Plain, PluginFiles, RunObjective, State, Traceback
+from equidiff.cli.options import Device, Json, Plain, PluginFiles, Quiet, Run, RunObjective, State, Traceback, examples
 
-Run = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.", show_default=False)]
 Count = Annotated[int, typer.Option("--count", "-n", metavar="COUNT", help="Number of members to select.")]
 By = Annotated[
     str,
@@ -29,6 +27,8 @@ Features = Annotated[
     ),
 ]
 
+EPILOG = examples("equidiff select RUN", "equidiff select RUN --count 4 --by novelty")
+
 
 def select(
     context: typer.Context,
@@ -40,7 +40,7 @@ def select(
     objective: RunObjective = None,
     plugin: PluginFiles = None,
     as_json: Json = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", metavar="", help="Print nothing but the result.")] = False,
+    quiet: Quiet = False,
     plain: Plain = False,
     traceback: Traceback = False,
 ) -> int:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from equidiff.cli.completion import complete_component, complete_kinds
 from equidiff.cli.console import Terminal
 from equidiff.cli.options import Json, Plain, PluginFiles, Traceback
 from equidiff.errors import UsageError
@@ -22,10 +23,20 @@ BOUNDS = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveM
 def show(
     context: typer.Context,
     kind: Annotated[
-        str, typer.Argument(metavar="KIND", help="generator, objective, regularizer, solver, law or attribution.")
+        str,
+        typer.Argument(
+            metavar="KIND",
+            help="generator, objective, regularizer, solver, law or attribution.",
+            autocompletion=complete_kinds,
+        ),
     ],
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="One component of that kind (default: list them all).")
+        str | None,
+        typer.Argument(
+            metavar="[NAME]",
+            help="One component of that kind (default: list them all).",
+            autocompletion=complete_component,
+        ),
     ] = None,
     model: Annotated[
         str | None, typer.Option(metavar="NAME", help="With `objective neuron`: list the layers of this network.")

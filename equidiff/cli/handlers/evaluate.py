@@ -1,4 +1,4 @@
-"""Run `equidiff evaluate`: progress, tables and warnings."""
+"""Run `equidiff evaluate`: progress, verdicts, tables and warnings."""
 
 from __future__ import annotations
 
@@ -6,18 +6,29 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from equidiff.analysis.evaluation import Plan, evaluate
+from equidiff.analysis.evaluation.fidelity import SPREADS
 from equidiff.analysis.evaluation.folder import write_evaluation
 from equidiff.analysis.evaluation.measure import count_rows
 from equidiff.cli.console import Terminal
 from equidiff.cli.exit_codes import INTERRUPTED
 from equidiff.cli.handlers.memory import explain_out_of_memory
 from equidiff.run.finished import Finished
+from equidiff.run.own_code import name_again
 
 SAME_AS_L2 = ("l1", "max")  # for a single output
+SPARE = ("unit", "95 % interval", "prior")  # columns that a narrow terminal has no room for
 
 
-def perform(finished: Finished, plan: Plan, terminal: Terminal, as_json: bool) -> int:
-    """Evaluate the run, write `metrics.json`, print the tables, and return the exit code."""
+def perform(finished: Finished, plan: Plan, terminal: Terminal, as_json: bool, tables: bool) -> int:
+    """Evaluate the run, write `metrics.json`, print the verdicts, and return the exit code.
+
+    Args:
+        finished: the run.
+        plan: settings.
+        terminal: the output.
+        as_json: print `metrics.json` instead.
+        tables: print all numbers, too.
+    """
     batch = plan.batch or finished.session.settings.batch
     expected, hint = "a smaller batch, or fewer members", f"equidiff evaluate {finished.path} --batch 1"
     try:
@@ -33,15 +44,22 @@ def perform(finished: Finished, plan: Plan, terminal: Terminal, as_json: bool) -
     if as_json:
         terminal.result(path.read_text(encoding="utf-8"))
     else:
-        _show(metrics, len(finished.session.problem.objective.names) == 1, terminal)
+        for verdict in metrics["verdicts"]:
+            terminal.prose(verdict["sentence"], "" if verdict.get("holds") else "yellow")
+        if tables:
+            _show(metrics, len(finished.session.problem.objective.names) == 1, terminal)
     for warning in metrics["warnings"]:
         terminal.note(warning, "yellow")
     terminal.facts([("written", path)])
+    if not tables and not as_json:
+        words = ("equidiff", "evaluate", str(finished.path), "--all")
+        terminal.command("all numbers", name_again(words, finished.found.info.specs.objective))
     return 0
 
 
 def _show(metrics: Mapping[str, Any], single: bool, terminal: Terminal) -> None:
     """Print a table for each group, and the reasons for what was not measured."""
+    terminal.result("")
     about = [
         ("members", metrics["members"]),
         ("prior", f"{metrics['plain']} prior samples of the generator"),
@@ -53,7 +71,7 @@ def _show(metrics: Mapping[str, Any], single: bool, terminal: Terminal) -> None:
         real = any("reference" in metric for metric in measured.values())
         columns = (group, "members", "95 % interval", "prior", *(["real"] if real else []), "unit")
         rows = list(_rows(measured, single, real))
-        terminal.table(columns, rows)
+        terminal.table(columns, rows, spare=SPARE)
     reasons: dict[str, list[str]] = {}
     for name, reason in metrics["absent"].items():
         reasons.setdefault(reason, []).append(name)
@@ -67,6 +85,8 @@ def _rows(measured: Mapping[str, Mapping[str, Any]], single: bool, real: bool) -
         if single and norm in SAME_AS_L2:
             continue
         label = metric["label"].removesuffix(", L2") if single else metric["label"]
+        if metric["unit"] == SPREADS:
+            label += ", in spreads"  # a narrow terminal has no room for units
         interval = metric.get("interval")
         yield (
             label,

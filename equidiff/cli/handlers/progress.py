@@ -1,53 +1,62 @@
-"""Progress of a run: counts of samples, and the loss."""
+"""Progress of a run: counts of samples, the loss of those under way, thumbnails, and the time that is left."""
 
 from __future__ import annotations
 
 import math
+import statistics
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
+from PIL import Image
+
+from equidiff.cli.console import SearchDisplay, SearchState
 from equidiff.run.record import Record
+from equidiff.run.remaining import Remaining
 from equidiff.search.batching import BatchReduced
 from equidiff.search.engine import FAILED, MEMBER, NOT_CONVERGED, StepRecord
 
-SMOOTHING = 0.9  # weight of the past in the displayed loss
-
 
 class Watch:
-    """Counts samples and smooths the loss; an `equidiff.run.execute.Observer`.
+    """Counts samples and estimates what is left; an `equidiff.run.execute.Observer`.
 
     Args:
-        show: called with the number of finished samples and a line about them.
+        display: shows the state after each event.
+        remaining: estimates what is left.
         finished: samples finished before.
+        find: the image file of a sample; None where there is none.
         warn: called with each warning.
         tell: called with a line about each sample; None to leave these out.
     """
 
     def __init__(
         self,
-        show: Callable[[int, str], None],
+        display: SearchDisplay,
+        remaining: Remaining,
         finished: Iterable[Record],
+        find: Callable[[int], Path | None],
         warn: Callable[[str], None],
         tell: Callable[[str], None] | None = None,
     ) -> None:
-        self._show, self._warn, self._tell = show, warn, tell
+        self._display, self._remaining, self._find, self._warn, self._tell = display, remaining, find, warn, tell
         self._counts = Counter(record.status for record in finished)
-        self._log_loss: float | None = None
+        self._started = time.monotonic()
 
     def step(self, step: StepRecord) -> None:
         """A sample made a step."""
-        if step.loss > 0 and math.isfinite(step.loss):
-            # the logarithm: one sample far from its target must not hide all the others
-            now = math.log(step.loss)
-            self._log_loss = now if self._log_loss is None else SMOOTHING * self._log_loss + (1 - SMOOTHING) * now
-        self._show_all()
+        self._remaining.step(step.index, step.evaluations, step.loss, self._elapsed())
+        self._show()
 
     def result(self, record: Record) -> None:
         """A sample is finished."""
         self._counts[record.status] += 1
+        self._remaining.result(record.index, record.evaluations, self._elapsed())
         if self._tell:
             self._tell(describe_record(record))
-        self._show_all()
+        if record.status == MEMBER and self._display.pictures:
+            self._add_thumbnail(record)
+        self._show()
 
     def batch_reduced(self, event: BatchReduced) -> None:
         """A pass ran out of memory; passes are smaller from now on."""
@@ -56,12 +65,32 @@ class Watch:
             f"Use --batch {event.batch} to start there."
         )
 
-    def _show_all(self) -> None:
-        members, open_, failed = (self._counts[status] for status in (MEMBER, NOT_CONVERGED, FAILED))
-        text = f"{members} members, {open_} not converged, {failed} failed"
-        if self._log_loss is not None:
-            text += f"; loss {math.exp(self._log_loss):.2g}"
-        self._show(self._counts.total(), text)
+    def _elapsed(self) -> float:
+        return time.monotonic() - self._started
+
+    def _add_thumbnail(self, record: Record) -> None:
+        file = self._find(record.index)
+        if file is not None:
+            with Image.open(file) as image:
+                self._display.add(image, f"{record.index}" if record.called is None else record.called.name)
+
+    def _show(self) -> None:
+        remaining = self._remaining
+        seconds, share = remaining.seconds(), remaining.share()
+        state = SearchState(self._counts.total(), share, seconds, self._describe(), remaining.levels)
+        self._display.show(state)
+
+    def _describe(self) -> str:
+        names = {MEMBER: "members", NOT_CONVERGED: "not converged", FAILED: "failed"}
+        counts = [f"{self._counts[status]} {name}" for status, name in names.items() if self._counts[status]]
+        gaps, tolerance = self._remaining.gaps, self._remaining.tolerance
+        searching = [gap for gap in gaps if gap > 0]
+        if searching:
+            loss = tolerance * math.exp(statistics.median(searching))
+            counts.append(f"{len(searching)} under way, loss {loss:.2g} (tolerance {tolerance:.2g})")
+        if self._remaining.transitions and len(gaps) > len(searching):
+            counts.append(f"{len(gaps) - len(searching)} moving along the set")
+        return ", ".join(counts)
 
 
 def describe_record(record: Record) -> str:

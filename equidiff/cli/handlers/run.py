@@ -1,34 +1,56 @@
-"""Run `equidiff run`: introduction, progress, conclusion and contact sheet."""
+"""Run `equidiff run`: question, progress, conclusion and contact sheet."""
 
 from __future__ import annotations
 
 import math
-import statistics
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from equidiff.analysis.figures.captions import format_values
 from equidiff.analysis.figures.grid import draw_contact_sheet
-from equidiff.cli.console import Terminal
+from equidiff.cli.console import SearchDisplay, Terminal
 from equidiff.cli.exit_codes import INTERRUPTED, NOT_ALL_MEMBERS
+from equidiff.cli.handlers.conclusion import conclusion, settings_of
 from equidiff.cli.handlers.progress import Watch
+from equidiff.cli.handlers.report import write_page
 from equidiff.cli.options import State
 from equidiff.devices import is_out_of_memory
 from equidiff.errors import EquiDiffError, RunFolderError, first_line
 from equidiff.folders.paths import free_path
 from equidiff.registry.manager import Plugins
+from equidiff.run.cautions import cautions
 from equidiff.run.execute import execute
 from equidiff.run.folder import RunFolder, read_query
 from equidiff.run.info import RunInfo
 from equidiff.run.invariant_set import InvariantSet
 from equidiff.run.own_code import RESUME, name_again
-from equidiff.run.record import Record
+from equidiff.run.remaining import Remaining
 from equidiff.run.reopen import reopen
 from equidiff.run.session import Session, prepare
 from equidiff.run.settings import Settings
+from equidiff.run.wording import question
 from equidiff.search.engine import MEMBER
+
+
+@dataclass(frozen=True)
+class Show:
+    """What to show of a run.
+
+    Attributes:
+        as_json: the content of run.json, in place of the folder's path.
+        verbose: a line about each sample.
+        report: write the page, too.
+    """
+
+    as_json: bool = False
+    verbose: bool = False
+    report: bool = False
 
 
 @dataclass(frozen=True)
@@ -41,17 +63,18 @@ class Work:
     default_query: bool = False  # the user chose neither query nor target
 
 
-def begin(plugins: Plugins, given: dict[str, Any], out: Path | None) -> Work:
+def begin(plugins: Plugins, given: dict[str, Any], out: Path | None, tell: Callable[[str], None]) -> Work:
     """Prepare a new run and make its folder.
 
     Args:
         plugins: used to look up specs.
         given: the settings that the user typed.
         out: the run folder; by default named after time and specs.
+        tell: called with what is being done.
     """
     settings = Settings(**given)
     try:
-        session = prepare(settings, plugins, default_to_query=True)
+        session = prepare(settings, plugins, default_to_query=True, tell=tell)
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
@@ -80,69 +103,75 @@ def resume(state: State, info: RunInfo, path: Path, objective: str | None) -> Wo
     return Work(session, folder, [index for index in range(info.counts.asked) if index not in folder.records])
 
 
-def perform(work: Work, state: State, as_json: bool, verbose: bool) -> int:
+def perform(work: Work, state: State, show: Show) -> int:
     """Carry out the run, print about it, and return the exit code."""
     terminal, folder = state.terminal, work.folder
     asked = folder.info.counts.asked
-    terminal.facts(_introduction(work))
+    terminal.note(question(folder.info), "bold")
+    terminal.facts(settings_of(folder.info, len(work.todo), work.default_query), dim=True)
     inversion = work.session.inversion
     if inversion is not None and inversion.warning is not None:
         terminal.note(inversion.warning, "yellow")
-    interrupted = False
-    with terminal.progress(asked, len(folder.records)) as show:
-        watch = Watch(show, folder.records.values(), _warn(terminal), terminal.note if verbose else None)
+    interrupted = _search(work, state, show.verbose)
+    members = [record for record in folder.records.values() if record.status == MEMBER]
+    image = _draw(work) if members else None
+    page = write_page(folder.path, state) if show.report and members else None
+    terminal.facts(conclusion(folder.info, list(folder.records.values()), image, page))
+    for caution in cautions(folder.info, members, math.prod(work.session.problem.generator.latent_shape)):
+        terminal.note(caution, "yellow")
+    if interrupted:
+        terminal.note(f"Interrupted: {len(folder.records)} of {asked} samples are finished and saved.")
+        terminal.command("continue with", _resume_command(work, state))
+        return INTERRUPTED
+    if members:
+        terminal.command(*_next_command(work, state, page))
+    else:
+        _report_no_member(folder, terminal)
+    terminal.result((folder.path / "run.json").read_text(encoding="utf-8") if show.as_json else str(folder.path))
+    return 0 if len(members) == asked else NOT_ALL_MEMBERS
+
+
+def _search(work: Work, state: State, verbose: bool) -> bool:
+    """Find the samples; True if the user interrupted it."""
+    terminal, folder, info = state.terminal, work.folder, work.folder.info
+    transitions = info.options.law.get("moves")
+    left = Remaining(len(work.todo), info.tolerance, info.budget, transitions if isinstance(transitions, int) else 0)
+    with terminal.search(info.counts.asked) as display:
+        _show_query(display, folder)
+        warn = partial(terminal.note, style="yellow")
+        tell = terminal.note if verbose else None
+        watch = Watch(display, left, folder.records.values(), partial(_image_of, folder), warn, tell)
         try:
             execute(work.session, folder, work.todo, watch)
         except KeyboardInterrupt:
-            interrupted = True
+            return True
         except (OSError, MemoryError, RuntimeError) as error:
             if not isinstance(error, OSError) and not is_out_of_memory(error):
                 raise
             raise _resource_error(error, work, state) from error
-    members = [record for record in folder.records.values() if record.status == MEMBER]
-    image = _draw(work) if members else None
-    terminal.facts(_conclusion(folder, members, image))
-    if interrupted:
-        done = f"{len(folder.records)} of {asked} samples are finished and saved"
-        terminal.note(f"Interrupted: {done}. Continue with: {_resume_command(work, state)}")
-        return INTERRUPTED
-    if not members:
-        _report_no_member(folder, terminal)
-    terminal.result((folder.path / "run.json").read_text(encoding="utf-8") if as_json else str(folder.path))
-    return 0 if len(members) == asked else NOT_ALL_MEMBERS
+    return False
 
 
-def _introduction(work: Work) -> list[tuple[str, object]]:
-    info = work.folder.info
-    rows: list[tuple[str, object]] = [*info.specs]
-    if not info.target.is_given:
-        rows.append(("query", info.target.source + (" (choose another with --query)" if work.default_query else "")))
-    if info.inversion is not None:
-        error = f"{info.inversion.round_trip:.2g}"
-        rows.append(
-            ("start", f"the query's latent, which gives the query back with an error of {error} standard deviations")
-        )
-    rows.append(("target", str(info.target)))
-    rest = "" if len(work.todo) == info.counts.asked else f", {len(work.todo)} of them still to find"
-    rows.append(("samples", f"{info.counts.asked}{rest}; seed {info.seed}, on {info.device}"))
-    return rows
+def _show_query(display: SearchDisplay, folder: RunFolder) -> None:
+    file = folder.path / "query.png"
+    if display.pictures and file.exists():
+        called = folder.info.called
+        name = f": {called.query.name}" if called is not None and called.query is not None else ""
+        with Image.open(file) as image:
+            display.put_query(image, f"query{name}")
 
 
-def _conclusion(folder: RunFolder, members: list[Record], image: Path | None) -> list[tuple[str, object]]:
-    counts = folder.info.counts
-    others = [("not converged", counts.not_converged), ("failed", counts.failed)]
-    found = ", ".join([f"{counts.members} of {counts.asked}", *(f"{count} {name}" for name, count in others if count)])
-    rows: list[tuple[str, object]] = [("members", found)]
-    if members:
-        rows.append(("cost", f"{statistics.median(each.evaluations for each in members):.1f} evaluations, median"))
-    chains = [record for record in members if record.moves]
-    if chains:
-        proposed, accepted = (sum(getattr(each, name) or 0 for each in chains) for name in ("moves", "accepted"))
-        rows.append(("law", f"{proposed // len(chains)} proposals per member, {accepted / proposed:.0%} accepted"))
-    rows.append(("time", f"{folder.info.wall_s:.1f} s"))
-    if image:
-        rows.append(("image", image))
-    return rows
+def _image_of(folder: RunFolder, index: int) -> Path | None:
+    image = folder.records[index].image
+    return None if image is None else folder.path / image
+
+
+def _next_command(work: Work, state: State, page: Path | None) -> tuple[str, str]:
+    """The command to type next, after the word for what it does."""
+    path = str(work.folder.path)
+    if page is None:
+        return "look", shlex.join(["equidiff", "report", path, "--open"])
+    return "next", name_again(("equidiff", "evaluate", path), work.folder.info.specs.objective, state.files)
 
 
 def _draw(work: Work) -> Path | None:
@@ -190,7 +219,3 @@ def _too_large(error: Exception, device: str, dtype: str, generator: str) -> Equ
         expected="less memory: a smaller model, its checkpoint option, or --dtype bfloat16",
         hint=f"equidiff doctor -g {generator} --samples 1",
     )
-
-
-def _warn(terminal: Terminal) -> Callable[[str], None]:
-    return lambda text: terminal.note(text, "yellow")

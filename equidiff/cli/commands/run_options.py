@@ -1,0 +1,198 @@
+"""The options of `equidiff run`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from equidiff.cli.completion import complete_kind, complete_run
+from equidiff.cli.options import COMPUTATION, OUTPUT
+
+QUESTION, SEARCH = "Question", "Search"
+
+
+def _option(*names: str, default: object, help: str, metavar: str, panel: str, complete: Any = None) -> Any:
+    """Declare an option that is None unless it was typed; its help states the default of `Settings`."""
+    text = f"{help} (default: {default})."
+    return typer.Option(*names, help=text, metavar=metavar, rich_help_panel=panel, autocompletion=complete)
+
+
+Generator = Annotated[
+    str | None,
+    _option(
+        "--generator",
+        "-g",
+        default="toy",
+        metavar="SPEC",
+        help="Generator that makes the samples",
+        panel=QUESTION,
+        complete=complete_kind("generator"),
+    ),
+]
+Objective = Annotated[
+    str | None,
+    _option(
+        "--objective",
+        "-o",
+        default="neuron:17",
+        metavar="SPEC",
+        help="Measurement to hold fixed",
+        panel=QUESTION,
+        complete=complete_kind("objective"),
+    ),
+]
+Regularizer = Annotated[
+    str | None,
+    _option(
+        "--regularizer",
+        "-r",
+        default="lowpass; none for points",
+        metavar="SPEC",
+        help="Filtered views on which it must hold too",
+        panel=QUESTION,
+        complete=complete_kind("regularizer"),
+    ),
+]
+Solver = Annotated[
+    str | None,
+    _option(
+        "--solver",
+        "-s",
+        default="auto",
+        metavar="SPEC",
+        help="Search method",
+        panel=SEARCH,
+        complete=complete_kind("solver"),
+    ),
+]
+Law = Annotated[
+    str | None,
+    _option(
+        "--law",
+        default="solve",
+        metavar="SPEC",
+        help="Distribution of the members: solve, or conditional",
+        panel=SEARCH,
+        complete=complete_kind("law"),
+    ),
+]
+Query = Annotated[
+    str | None,
+    _option(
+        "--query",
+        default="the generator's own query 3, or its first",
+        metavar="IMAGE|INDEX|top:FOLDER",
+        help="Sample that sets the value: an image file, the index of one of the generator's own queries, or the image "
+        "with the highest value in a folder",
+        panel=QUESTION,
+    ),
+]
+Target = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NUMBERS",
+        help="The value itself, in place of a query; commas separate several.",
+        rich_help_panel=QUESTION,
+    ),
+]
+Samples = Annotated[
+    int | None,
+    _option("--samples", "-n", default=16, metavar="COUNT", help="Number of samples to search for", panel=SEARCH),
+]
+Budget = Annotated[
+    float | None,
+    _option(
+        "--budget",
+        metavar="NUMBER",
+        default="the solver's",
+        help="Maximum number of evaluations per sample",
+        panel=SEARCH,
+    ),
+]
+Tolerance = Annotated[
+    str | None,
+    _option(
+        "--tolerance",
+        metavar="NUMBER|PERCENT",
+        default="the solver's, 8% for most",
+        help="How near to the target a member lies: a part of how much the measurement varies over prior samples, such "
+        "as 5%, or a loss, such as 0.01",
+        panel=QUESTION,
+    ),
+]
+Batch = Annotated[
+    int | None, _option("--batch", metavar="COUNT", default=16, help="Samples per pass", panel=COMPUTATION)
+]
+Seed = Annotated[
+    int | None,
+    _option(
+        "--seed",
+        metavar="NUMBER",
+        default=0,
+        help="Random seed; sample i depends only on the seed and on i",
+        panel=SEARCH,
+    ),
+]
+Device = Annotated[
+    str | None,
+    _option(
+        "--device", metavar="NAME", default="auto", help="Device: cpu, cuda, cuda:1, mps, or auto", panel=COMPUTATION
+    ),
+]
+Dtype = Annotated[
+    str | None,
+    _option(
+        "--dtype",
+        metavar="NAME",
+        default="float32",
+        help="Precision: float32, or bfloat16 for autocast",
+        panel=COMPUTATION,
+    ),
+]
+Start = Annotated[
+    str | None,
+    _option(
+        "--start",
+        metavar="prior|query",
+        default="prior",
+        help="Start latents: drawn from the prior, or spread around the query, near and far",
+        panel=SEARCH,
+    ),
+]
+Saved = Annotated[
+    str | None,
+    _option(
+        "--saved",
+        metavar="uint8|float",
+        default="uint8",
+        help="Judge an image as its file holds it, rounded to 8 bits, or before it is rounded",
+        panel=SEARCH,
+    ),
+]
+Out = Annotated[
+    Path | None,
+    _option(
+        "--out", default="runs/TIME-GENERATOR-OBJECTIVE", metavar="FOLDER", help="Run folder to create", panel=OUTPUT
+    ),
+]
+Resume = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="RUN",
+        help="Continue a run that did not finish, with its own settings.",
+        rich_help_panel=OUTPUT,
+        autocompletion=complete_run,
+    ),
+]
+Report = Annotated[
+    bool,
+    typer.Option(
+        "--report", metavar="", help="Also write the page about the run, report.html.", rich_help_panel=OUTPUT
+    ),
+]
+Verbose = Annotated[
+    bool,
+    typer.Option("--verbose", "-v", metavar="", help="Print a line about each sample.", rich_help_panel=OUTPUT),
+]

@@ -1,0 +1,75 @@
+"""Words around a run: its settings before it begins, and what was found when it has ended."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+
+from equidiff.run.info import RunInfo
+from equidiff.run.record import Record
+from equidiff.run.wording import agreement, called, called_otherwise, largest_deviation, rounded_up
+from equidiff.search.engine import MEMBER
+
+Facts = list[tuple[str, object]]
+
+
+def settings_of(info: RunInfo, todo: int, default_query: bool) -> Facts:
+    """The settings of a run, a line each.
+
+    Args:
+        info: of the run.
+        todo: number of samples that are still to find.
+        default_query: the user chose neither query nor target.
+    """
+    rows: Facts = [*info.specs]
+    if not info.target.is_given:
+        rows.append(("query", info.target.source + (" (choose another with --query)" if default_query else "")))
+    if info.inversion is not None:
+        error = f"{info.inversion.round_trip:.2g}"
+        rows.append(
+            ("start", f"the query's latent, which gives the query back with an error of {error} standard deviations")
+        )
+    rows.append(("target", str(info.target)))
+    given = info.tolerance_given or ""
+    rows.append(("tolerance", f"{given} of the spread: {agreement(info)}" if given.endswith("%") else agreement(info)))
+    if info.called is None:
+        rows.append(("called", "nothing: there is no network with classes here"))
+    rest = "" if todo == info.counts.asked else f", {todo} of them still to find"
+    rows.append(("samples", f"{info.counts.asked}{rest}; seed {info.seed}, on {info.device}"))
+    return rows
+
+
+def conclusion(info: RunInfo, records: Sequence[Record], image: Path | None, page: Path | None) -> Facts:
+    """What was found: members, their classes, how near they are to the target, and where to look.
+
+    Args:
+        info: of the run, at its end.
+        records: of all samples.
+        image: the contact sheet, if there is one.
+        page: the report, if it was written.
+    """
+    members = [record for record in records if record.status == MEMBER]
+    rows: Facts = [("members", _describe_counts(info, members))]
+    if members:
+        named = [text for text in (called(info), called_otherwise(info)) if text is not None]
+        rows += [("called", "\n".join(named))] if named else []
+        deviation = largest_deviation(info, [each.loss_unfiltered for each in members])
+        if deviation is not None:
+            limit = agreement(info)
+            rows.append(("agrees to", f"{rounded_up(deviation):.2g} ({info.target.unit}); a member must be {limit}"))
+    chains = [record for record in members if record.moves]
+    if chains:
+        proposed, accepted = (sum(getattr(each, name) or 0 for each in chains) for name in ("moves", "accepted"))
+        rows.append(("law", f"{proposed // len(chains)} proposals per member, {accepted / proposed:.0%} accepted"))
+    return [*rows, *((name, path) for name, path in (("picture", image), ("page", page)) if path is not None)]
+
+
+def _describe_counts(info: RunInfo, members: Sequence[Record]) -> str:
+    counts = info.counts
+    others = [("not converged", counts.not_converged), ("failed", counts.failed)]
+    found = ", ".join([f"{counts.members} of {counts.asked}", *(f"{count} {name}" for name, count in others if count)])
+    time = "" if info.wall_s is None else f"; {info.wall_s:.1f} s"
+    if not members:
+        return found + time
+    return f"{found}{time}, {statistics.median(each.evaluations for each in members):.1f} evaluations each (median)"
