@@ -154,3 +154,8 @@ def test_schema_version_1_still_reads(tmp_path):
     found = equidiff.load(path)
     assert found.prior == {}
     assert found.contains(found.samples).all()
+
+
+def test_the_tolerance_of_infinite_is_that_of_the_thesis():
+    found = equidiff.sample("toy:circles", "classifier:inner", solver="infinite", query=0, samples=1, budget=1)
+    assert (found.info.tolerance, found.info.tolerance_given) == (0.01, "0.01")

@@ -27,6 +27,7 @@ class Infinite(Solver):
     """
 
     budget = 512
+    tolerance = 0.01
 
     def __init__(self, lr: float = 10.0, optimizer: str = "sgd", weight: float = 1.0) -> None:
         self.lr = lr
