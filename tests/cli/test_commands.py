@@ -13,6 +13,7 @@ from running import CIRCLES, PLUGIN_FILE, assert_one_error, read_lines, read_run
 
 import equidiff
 from equidiff.builtin.solvers.auto import Auto
+from equidiff.cli.app import app
 from equidiff.contracts import Step
 from equidiff.registry.descriptors import KINDS
 from equidiff.run.folder import RunFolder
@@ -262,3 +263,27 @@ def test_fashion_images():
             assert image.size == (28, 28)
     assert "measurement_saved" not in line
     assert "lowpass" in outcome.stderr
+
+
+@pytest.mark.parametrize("command", sorted(each.callback.__name__ for each in app.registered_commands))
+def test_no_help_is_cut_at_80_columns(command, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    text = run_cli(command, "--help").stdout
+    assert "…" not in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_the_help_of_run_is_in_groups_with_examples_at_its_end():
+    text = run_cli("run", "--help").stdout
+    places = [text.index(f"─ {group} ") for group in ("Question", "Search", "Computation", "Output")]
+    assert places == sorted(places)
+    groups = dict(zip(("question", "search", "computation", "output"), text.split("╭─")[-4:], strict=True))
+    for group, options in {
+        "question": ("--generator", "--objective", "--query", "--target", "--tolerance"),
+        "search": ("--solver", "--law", "--samples", "--seed"),
+        "computation": ("--batch", "--device", "--dtype"),
+        "output": ("--out", "--resume", "--report", "--json", "--plain"),
+    }.items():
+        assert all(option in groups[group] for option in options)
+    examples = text[text.index("Examples") :]
+    assert len(re.findall(r"^ equidiff run\b", examples, re.MULTILINE)) == 5

@@ -103,6 +103,30 @@ def test_a_run_without_members_draws_no_picture_and_names_no_next_command(tmp_pa
         assert words not in outcome.stderr
 
 
+def test_the_page_is_written_after_the_run_and_opened_on_request(tmp_path, monkeypatch):
+    opened = []
+    monkeypatch.setattr("typer.launch", opened.append)
+    outcome = run_circles("-n", "2", "--out", tmp_path / "run", "--report")
+    assert outcome.stderr.splitlines()[-1] == f"next: equidiff evaluate {tmp_path / 'run'}"
+    page = tmp_path / "run" / "report.html"
+    assert page.stat().st_size > 10_000
+    assert opened == []
+    page.unlink()
+    assert run_cli("report", tmp_path / "run", "--open").stdout == f"{page}\n"
+    assert opened == [str(page)]
+
+
+def test_a_page_that_is_interrupted_leaves_the_run(tmp_path, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("equidiff.cli.handlers.run.write_page", interrupt)
+    outcome = run_circles("-n", "2", "--out", tmp_path / "run", "--report")
+    assert outcome.code == 0
+    assert "Interrupted: the run is saved, without its page." in outcome.stderr
+    assert outcome.stderr.splitlines()[-1].startswith("look: equidiff report")
+
+
 def test_thumbnails_are_for_members_only(on_a_terminal, monkeypatch):
     on_a_terminal.setenv("COLUMNS", "80")
     keep = execute.keep

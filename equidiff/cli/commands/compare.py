@@ -40,6 +40,7 @@ def compare(
             metavar="SPECS",
             help="Attribution methods, separated by commas, e.g. saliency,occlusion,window=7,gradcam; or all. "
             "`equidiff show attribution` lists them.",
+            show_default=METHODS.replace(",", ", "),  # so that a help can wrap it
             autocompletion=complete_methods,
         ),
     ] = METHODS,

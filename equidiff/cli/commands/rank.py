@@ -36,12 +36,12 @@ Images = Annotated[
 ]
 Model = Annotated[
     str | None,
-    _option("Network: NAME[,checkpoint=...,mean=...,std=...,pad=...]", metavar="SPEC", default="fashion"),
+    _option("Network: NAME, with checkpoint=, mean=, std= and pad= after commas", metavar="SPEC", default="fashion"),
 ]
 Layer = Annotated[
     str | None,
     _option(
-        "Layer: NAME[,positions=mean|max][,tokens=mean|max|cls]",
+        "Layer: NAME, with positions= (mean or max) or tokens= (mean, max or cls) after a comma",
         metavar="SPEC",
         default="the one before the classifier's head",
     ),

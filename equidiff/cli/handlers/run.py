@@ -115,7 +115,7 @@ def perform(work: Work, state: State, show: Show) -> int:
     interrupted = _search(work, state, show.verbose)
     members = [record for record in folder.records.values() if record.status == MEMBER]
     image = _draw(work) if members else None
-    page = write_page(folder.path, state) if show.report and members else None
+    page = _write_page(work, state) if show.report and members and not interrupted else None
     terminal.facts(conclusion(folder.info, list(folder.records.values()), image, page))
     for caution in cautions(folder.info, members, math.prod(work.session.problem.generator.latent_shape)):
         terminal.note(caution, "yellow")
@@ -150,6 +150,15 @@ def _search(work: Work, state: State, verbose: bool) -> bool:
                 raise
             raise _resource_error(error, work, state) from error
     return False
+
+
+def _write_page(work: Work, state: State) -> Path | None:
+    """The page about the run; None if the user interrupted its writing."""
+    try:
+        return write_page(work.folder.path, state)
+    except KeyboardInterrupt:
+        state.terminal.note("Interrupted: the run is saved, without its page.")
+        return None
 
 
 def _show_query(display: SearchDisplay, folder: RunFolder) -> None:
