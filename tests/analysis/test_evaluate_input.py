@@ -103,7 +103,7 @@ def test_a_reference_of_the_users_own(garments, tmp_path):
     assert any("1 of 9" in warning for warning in found["warnings"])
     # neither members nor prior samples resemble it
     assert found["groups"]["realism"]["kid"]["value"] > 0
-    table = evaluate(garments, "--reference", reference)
+    table = evaluate(garments, "--reference", reference, "--all")
     assert "real" in table.stdout
     assert f"8 images of {reference}" in table.stdout
 

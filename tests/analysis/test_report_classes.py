@@ -15,7 +15,7 @@ from equidiff.analysis.report.class_chips import COLOURS, MOST_CHIPS, chips_of, 
 from equidiff.analysis.report.commands import commands_of
 from equidiff.analysis.report.scatter import scatter_of
 from equidiff.analysis.report.sort_keys import sort_keys
-from equidiff.analysis.report.verdict import verdicts
+from equidiff.analysis.report.verdict import answers
 from equidiff.run.info import CalledInfo
 
 
@@ -205,9 +205,11 @@ def test_the_verdict_places_values_on_their_scale():
             "diversity": {"vendi": {"label": EVIL, "value": 3.0, "unit": "of 8", "reference": 4.0}},
         }
     }  # fmt: skip
-    found = verdicts(metrics)
-    hit, stays, diverse = (rows[0] for rows in found.values())
-    assert [len(rows) for rows in found.values()] == [1, 1, 1]
+    metrics["verdicts"] = [{"name": "target", "holds": True, "sentence": EVIL}, {"name": "saving"}, 3]
+    found = answers(metrics)
+    assert [len(answer.rows) for answer in found] == [1, 1, 1]
+    assert [(answer.sentence, answer.holds) for answer in found] == [(EVIL, True), ("", None), ("", None)]
+    hit, stays, diverse = (answer.rows[0] for answer in found)
     # from 0 at 6 % of the width to 5 at 94 %
     assert hit.members == (6 + 8.8, 6 + 26.4, 6 + 17.6)
     assert hit.prior == (58.8, 94.0, 76.4)
@@ -215,8 +217,8 @@ def test_the_verdict_places_values_on_their_scale():
     assert stays.members == (85.2, 94.0, 94.0)
     assert stays.prior is None
     assert diverse.reference == 94.0
-    for odd in ({}, {"groups": 3}, {"groups": {"fidelity": {"l2": {"value": float("nan")}, "kl": 3}}}):
-        assert verdicts(odd) == {}
+    for odd in ({}, {"groups": 3, "verdicts": 3}, {"groups": {"fidelity": {"l2": {"value": float("nan")}, "kl": 3}}}):
+        assert answers(odd) == []
 
 
 def test_equal_rows_are_shown_once(tmp_path):

@@ -36,7 +36,7 @@ from equidiff.analysis.report.results import (
 from equidiff.analysis.report.scatter import Scatter, scatter_of
 from equidiff.analysis.report.settings import other_row, settings_rows
 from equidiff.analysis.report.sort_keys import SortKey, sort_keys
-from equidiff.analysis.report.verdict import verdicts
+from equidiff.analysis.report.verdict import answers
 from equidiff.errors import RunFolderError
 from equidiff.folders.atomic import write_atomically
 from equidiff.images.convert import is_image
@@ -147,7 +147,7 @@ def _draw(found: InvariantSet, path: Path, metrics: dict[str, Any], methods: Seq
 def _measured(metrics: dict[str, Any], methods: Sequence[Method]) -> dict[str, Any]:
     """Results of `equidiff evaluate` and `equidiff compare`, for the template."""
     return {
-        "verdicts": verdicts(metrics),
+        "answers": answers(metrics),
         "tables": tables(metrics),
         "columns": columns,
         "column_names": COLUMN_NAMES,

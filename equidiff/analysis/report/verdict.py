@@ -9,19 +9,29 @@ from typing import Any
 
 from equidiff.analysis.report.results import items, text_of
 
-VERDICTS: dict[str, dict[str, tuple[str, ...]]] = {
-    "Do members hit the target?": {"fidelity": ("l2", "views_l2", "kl", "rank_correlation")},
-    "Do they stay members, saved and after small changes?": {
-        "fidelity": (
-            "saved_members", "jpeg_90_members", "jpeg_75_members", "resize_0.75_members", "resize_0.5_members",
-            "noise_0.01_members", "noise_0.02_members",
-        ),
-    },
-    "Do they look like prior samples?": {
-        "realism": ("neighbour_distance", "percentile", "kid", "fid", "latent_norm", "latent_rejected"),
-        "spectral": ("slope", "high_share"),
-    },
-    "Are they as diverse?": {"diversity": ("pairwise_distance", "lpips", "vendi", "coverage")},
+# by the name of the verdict in the file: the question, and the metrics that answer it
+QUESTIONS: dict[str, tuple[str, dict[str, tuple[str, ...]]]] = {
+    "target": (
+        "Do members hit the target?",
+        {"fidelity": ("l2", "views_l2", "kl", "rank_correlation")},
+    ),
+    "saving": (
+        "Do they stay members, saved and after small changes?",
+        {
+            "fidelity": (
+                "saved_members", "jpeg_90_members", "jpeg_75_members", "resize_0.75_members", "resize_0.5_members",
+                "noise_0.01_members", "noise_0.02_members",
+            )
+        },
+    ),
+    "realism": (
+        "Do they look like prior samples?",
+        {
+            "realism": ("neighbour_distance", "percentile", "kid", "fid", "latent_norm", "latent_rejected"),
+            "spectral": ("slope", "high_share"),
+        },
+    ),
+    "diversity": ("Are they as diverse?", {"diversity": ("pairwise_distance", "lpips", "vendi", "coverage")}),
 }  # fmt: skip
 RANGES = {"share": (0.0, 1.0), "%": (0.0, 100.0)}  # of units that have one
 MARGIN = 0.06  # of the range, free on both sides
@@ -56,19 +66,45 @@ class VerdictRow:
     high: str
 
 
-def verdicts(metrics: dict[str, Any]) -> dict[str, list[VerdictRow]]:
-    """Rows of the plot, by the question that they answer; those without rows are left out.
+@dataclass(frozen=True)
+class Answer:
+    """The answer to one question about the members.
+
+    Attributes:
+        question: such as "Are they as diverse?".
+        sentence: the verdict in words; empty where the file has none.
+        holds: the members pass; None where it was not judged.
+        rows: of the plot.
+    """
+
+    question: str
+    sentence: str
+    holds: bool | None
+    rows: list[VerdictRow]
+
+
+def answers(metrics: dict[str, Any]) -> list[Answer]:
+    """Answers to the questions about the members, those without numbers left out.
 
     Args:
         metrics: the content of `metrics.json`.
     """
     groups = {name: dict(items(group)) for name, group in items(metrics.get("groups"))}
-    found: dict[str, list[VerdictRow]] = {}
-    for question, names in VERDICTS.items():
-        entries = [groups.get(group, {}).get(name) for group, own in names.items() for name in own]
+    judged = metrics.get("verdicts")
+    known = {
+        text_of(each.get("name")): each
+        for each in (judged if isinstance(judged, list) else [])
+        if isinstance(each, dict)
+    }
+    found = []
+    for name, (question, metric_names) in QUESTIONS.items():
+        entries = [groups.get(group, {}).get(metric) for group, own in metric_names.items() for metric in own]
         rows = [_row(entry) for entry in entries if isinstance(entry, dict) and is_number(entry.get("value"))]
+        verdict = known.get(name, {})
         if rows:
-            found[question] = rows
+            holds = verdict.get("holds")
+            sentence = text_of(verdict.get("sentence"))
+            found.append(Answer(question, sentence, holds if isinstance(holds, bool) else None, rows))
     return found
 
 
