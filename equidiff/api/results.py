@@ -22,7 +22,7 @@ from equidiff.images.convert import is_image, to_image
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Evaluation:
-    """Measures of a set's members beside prior samples. In a notebook it shows a table.
+    """Measures of a set's members beside prior samples: four sentences, and a table.
 
     Attributes:
         metrics: the content of `metrics.json`.
@@ -36,6 +36,11 @@ class Evaluation:
     def warnings(self) -> list[str]:
         """Cautions for whoever reads the numbers."""
         return self.metrics["warnings"]
+
+    @property
+    def verdicts(self) -> list[str]:
+        """Four sentences: do members hit the target, survive saving, look like prior samples, are they as diverse?"""
+        return [each["sentence"] for each in self.metrics.get("verdicts", [])]
 
     def to_pandas(self) -> Any:
         """Make a `pandas.DataFrame` with a row for each metric.
@@ -51,11 +56,13 @@ class Evaluation:
         return Table(columns, rows).to_pandas()
 
     def __repr__(self) -> str:
-        return "\n".join([self._table().to_text(), *self.warnings])
+        return "\n".join([*self.verdicts, self._table().to_text(), *self.warnings])
 
     def _repr_html_(self) -> str:
-        warnings = (Markup("<p>{}</p>").format(text) for text in self.warnings)
-        return str(Markup("").join([self._table().to_html(), *warnings]))
+        verdicts, warnings = (
+            [Markup("<p>{}</p>").format(text) for text in texts] for texts in (self.verdicts, self.warnings)
+        )
+        return str(Markup("").join([*verdicts, self._table().to_html(), *warnings]))
 
     def _table(self) -> Table:
         rows = [

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from markupsafe import Markup
 from PIL import Image
 from running import run_cli
 
@@ -51,10 +52,11 @@ def test_an_evaluation_is_that_of_the_command(found, loaded, tmp_path):
     assert json.loads(in_memory.file.read_text()) == in_memory.metrics
 
 
-def test_an_evaluation_is_a_table(found):
+def test_an_evaluation_is_four_sentences_and_a_table(found):
     evaluation = found.evaluate()
     lines = repr(evaluation).splitlines()
-    assert lines[0].split() == ["members", "95", "%", "interval", "prior", "samples", "unit"]
+    assert lines[:4] == evaluation.verdicts
+    assert lines[4].split() == ["members", "95", "%", "interval", "prior", "samples", "unit"]
     assert lines[-1] == evaluation.warnings[-1]
     assert sum(line.startswith("deviation, ") for line in lines) == 2  # in activations and in spreads
     frame = evaluation.to_pandas()
@@ -62,7 +64,8 @@ def test_an_evaluation_is_a_table(found):
     (row,) = frame[(frame.group == "fidelity") & (frame.name == "l2")].itertuples()
     assert (row.members, row.low, row.high, row.prior) == (metric["value"], *metric["interval"], metric["plain"])
     page = evaluation._repr_html_()
-    assert page.count("<tr>") == len(lines) - len(evaluation.warnings)
+    assert page.count("<tr>") == len(lines) - len(evaluation.warnings) - 4
+    assert all(str(Markup.escape(sentence)) in page for sentence in evaluation.verdicts)
 
 
 def test_a_comparison_has_maps_and_numbers(found):
