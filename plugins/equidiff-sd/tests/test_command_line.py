@@ -52,7 +52,7 @@ def check_run(path, target, spec):
     assert info["specs"]["generator"] == spec
     assert "equidiff-sd" in info["versions"]
     for record in read_lines(path / "members.jsonl"):
-        assert record["measurement"][0] == pytest.approx(target, abs=0.1)
+        assert record["measurement"][0] == pytest.approx(target, abs=info["within"])
     assert (path / "images" / "00001.png").is_file()
 
 
