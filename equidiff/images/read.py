@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from equidiff.errors import QueryError
 
@@ -12,7 +12,7 @@ EXPECTED = "an 8-bit grey or RGB image, the index of one of the generator's own 
 
 
 def read_image(path: Path) -> Image.Image:
-    """Read an image file, in mode "L" or "RGB".
+    """Read an image file, in mode "L" or "RGB", and turn it upright as its EXIF tag says.
 
     Raises:
         QueryError: it is not an image, is damaged, or has an alpha channel or more than 8 bits a channel.
@@ -25,6 +25,7 @@ def read_image(path: Path) -> Image.Image:
             # Pillow reads 16-bit colour as 8-bit without a word
             deep = any(";16" in str(tile.args) for tile in getattr(image, "tile", []))
             image.load()
+            image = ImageOps.exif_transpose(image)
     except FileNotFoundError:
         raise QueryError("The image does not exist.", given=path, expected=EXPECTED) from None
     except UnidentifiedImageError:

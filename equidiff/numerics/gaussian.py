@@ -70,5 +70,6 @@ def is_in_shell(latents: Tensor) -> Tensor:
     size = latents[0].numel()
     spread = 2 / (9 * size)
     # Wilson and Hilferty (1931): the cube root of chi-squared over its degrees of freedom is nearly normal
-    root = (latents.flatten(1).double().square().sum(dim=1) / size) ** (1 / 3)
-    return (root - (1 - spread)).abs() <= 1.0001 * TYPICAL * math.sqrt(spread)  # a solver's limit lies within
+    root = (latents.flatten(1).cpu().double().square().sum(dim=1) / size) ** (1 / 3)
+    inside = (root - (1 - spread)).abs() <= 1.0001 * TYPICAL * math.sqrt(spread)  # a solver's limit lies within
+    return inside.to(latents.device)

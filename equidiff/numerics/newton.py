@@ -10,21 +10,30 @@ from torch import Tensor
 from equidiff.contracts import Answer
 
 
+def as_matrix(jacobian: Tensor) -> Tensor:
+    """One Jacobian `[r, ...]` as the steps take it: `[r, d]`, float64, on the CPU.
+
+    What is computed with it is small beside a pass, and Apple's GPUs have no float64.
+    """
+    return jacobian.flatten(1).cpu().double()
+
+
 def newton_step(residuals: Tensor, jacobian: Tensor) -> Tensor:
     """The shortest move that zeroes the linearised residual: `-J^T (J J^T)^-1 c`.
 
     Args:
         residuals: c, `[r]`.
-        jacobian: J, `[r, d]`, float64.
+        jacobian: J, from `as_matrix`.
 
     Returns:
-        `[d]`, float32.
+        `[d]`, float32, on the device of the residuals.
     """
     gram = jacobian @ jacobian.T
     # views of one image give nearly parallel rows; the damping keeps their small difference from blowing up the move
     damping = 1e-3 * gram.diagonal().mean().clamp(min=1e-30)
-    gram = gram + damping * torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
-    return (-jacobian.T @ torch.linalg.solve(gram, residuals.double())).float()
+    gram = gram + damping * torch.eye(len(gram), dtype=gram.dtype)
+    step = -jacobian.T @ torch.linalg.solve(gram, residuals.cpu().double())
+    return step.float().to(residuals.device)
 
 
 def broyden_update(jacobian: Tensor, before: Answer, after: Answer) -> Tensor:
@@ -33,8 +42,8 @@ def broyden_update(jacobian: Tensor, before: Answer, after: Answer) -> Tensor:
     References:
         Broyden (1965), "A class of methods for solving nonlinear simultaneous equations".
     """
-    moved = (after.latents - before.latents).flatten().double()
-    changed = (after.residuals - before.residuals)[0].double()
+    moved = (after.latents - before.latents).flatten().cpu().double()
+    changed = (after.residuals - before.residuals)[0].cpu().double()
     return jacobian + torch.outer(changed - jacobian @ moved, moved) / moved.square().sum().clamp(min=1e-30)
 
 

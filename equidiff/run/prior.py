@@ -100,8 +100,9 @@ def _spread(problem: Problem, measurements: Tensor) -> float:
     finite = measurements[measurements.isfinite().all(dim=1)]
     if not len(finite):
         return 0.0
-    mean = finite.double().mean(dim=0).to(finite.dtype)
-    spread = float(problem.objective.discrepancy(finite, mean).double().mean().sqrt())
+    # on the CPU: Apple's GPUs have no float64
+    mean = finite.cpu().double().mean(dim=0).to(finite)
+    spread = float(problem.objective.discrepancy(finite, mean).cpu().double().mean().sqrt())
     return float(f"{spread:.{DIGITS}g}")
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from equidiff.contracts import Generator, Objective
@@ -56,7 +56,7 @@ def load_query(query: str | int | Path | Image.Image | Tensor | np.ndarray[Any, 
         return _from_array(query, generator)
     if isinstance(query, Image.Image):
         require_images(generator, "an image")
-        image = to_grey_or_rgb(query, "the image given")
+        image = to_grey_or_rgb(ImageOps.exif_transpose(query), "the image given")
         return Query("a picture given in Python", image_to_tensor(image), image)
     if isinstance(query, bool) or not isinstance(query, int | np.integer | str | Path):
         raise QueryError(

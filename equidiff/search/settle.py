@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from equidiff.contracts import Coroutine, ResidualFunction, Step
-from equidiff.numerics.newton import newton_step
+from equidiff.numerics.newton import as_matrix, newton_step
 
 MAX_STEPS = 12
 
@@ -24,7 +24,7 @@ def settle(start: Step, residual: ResidualFunction) -> Coroutine[None]:
     while here.loss.item() >= residual.tolerance and number <= start.number + MAX_STEPS:
         number += 1
         there = yield from residual.jacobian(here.latents)
-        step = newton_step(there.residuals[0], there.jacobian[0].flatten(1).double())
+        step = newton_step(there.residuals[0], as_matrix(there.jacobian[0]))
         here = yield from residual.value(here.latents + step.reshape(here.latents.shape))
         best = here if here.loss.item() < best.loss.item() else best
         yield Step(number, here)

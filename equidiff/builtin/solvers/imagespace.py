@@ -28,7 +28,7 @@ from equidiff.contracts import (
 )
 from equidiff.errors import UnsupportedError
 from equidiff.numerics.gaussian import project_onto_shell
-from equidiff.numerics.newton import clip_step, newton_step
+from equidiff.numerics.newton import as_matrix, clip_step, newton_step
 from equidiff.registry.descriptors import Options
 from equidiff.types import Latents
 
@@ -72,7 +72,7 @@ class ImageSpace(Solver):
                 given=f"latents {tuple(here.latents.shape[1:])}, samples {tuple(here.samples.shape[1:])}",
                 hint="--solver auto",
             )
-        step = newton_step(here.residuals[0], here.sample_jacobian[0].flatten(1).double()).reshape(here.latents.shape)
+        step = newton_step(here.residuals[0], as_matrix(here.sample_jacobian[0])).reshape(here.latents.shape)
         return project_onto_shell(here.latents + clip_step(share * step, float(here.latents.norm()) / 4)[0])
 
 

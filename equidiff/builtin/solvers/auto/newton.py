@@ -10,7 +10,7 @@ from equidiff.builtin.solvers.auto.trust_region import POOR_RATIO, first_radius,
 from equidiff.builtin.solvers.progress import Progress
 from equidiff.contracts import Answer, Coroutine, ResidualFunction, Step, TailResidual
 from equidiff.numerics.gaussian import project_onto_shell
-from equidiff.numerics.newton import broyden_update, clip_step, newton_step
+from equidiff.numerics.newton import as_matrix, broyden_update, clip_step, newton_step
 
 FAR = 2.0  # the prior's standard deviations: a longer step is left to the intermediate states, where there are such
 
@@ -33,7 +33,7 @@ def search_newton(
     progress = Progress(patience=1, loss=here.loss.item())
     while not progress.stalled:
         here = linearised = yield from residual.jacobian(here.latents)
-        jacobian, fresh = linearised.jacobian[0].flatten(1).double(), True
+        jacobian, fresh = as_matrix(linearised.jacobian[0]), True
         while True:
             step = over_relax(newton_step(here.residuals[0], jacobian), len(jacobian)).reshape(here.latents.shape)
             if residual.splittable and float(step.norm()) > FAR:
