@@ -197,10 +197,10 @@ def test_a_penalty_on_latents_keeps_the_search_off_intermediate_states():
 @pytest.mark.parametrize(
     ("residuals", "split", "said"),
     [
-        (1, False, "Newton moves"),
-        (1, True, "Newton moves; midway where the target is far"),
+        (1, False, "Newton steps"),
+        (1, True, "Newton steps, of intermediate states where the target is far"),
         (8, False, "L-BFGS"),
-        (8, True, "L-BFGS midway"),
+        (8, True, "L-BFGS on intermediate states"),
     ],
 )
 def test_the_method_is_described(residuals, split, said):

@@ -75,8 +75,8 @@ def test_every_field_of_the_schema(tmp_path):
 @pytest.mark.parametrize(
     ("objective", "solver", "search"),
     [
-        ("neuron:17", "auto", "Newton moves; midway where the target is far"),
-        ("classifier", "auto", "L-BFGS midway"),
+        ("neuron:17", "auto", "Newton steps, of intermediate states where the target is far"),
+        ("classifier", "auto", "L-BFGS on intermediate states"),
         ("neuron:17", "lbfgs", None),
     ],
 )

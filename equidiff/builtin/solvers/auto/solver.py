@@ -96,8 +96,8 @@ class Auto(Solver):
         """Newton for few residuals, L-BFGS for more."""
         split = equation.tail is not None
         if equation.size <= MAX_JACOBIAN_RESIDUALS:
-            return "Newton moves; midway where the target is far" if split else "Newton moves"
-        return "L-BFGS midway" if split else "L-BFGS"
+            return "Newton steps, of intermediate states where the target is far" if split else "Newton steps"
+        return "L-BFGS on intermediate states" if split else "L-BFGS"
 
     def costliest(self, equation: Equation) -> type[SamplerRequest]:
         """A Jacobian for few residuals; for more a gradient, of the whole sampler at most."""
