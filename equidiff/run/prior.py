@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass
@@ -120,6 +121,14 @@ def absolute_tolerance(given: Tolerance, problem: Problem, prior: PriorSamples |
     if prior is None:
         raise UsageError("A relative tolerance needs prior samples.", given=f"{given.value:.0%}", expected="a loss")
     scale = prior.spread or _distance(problem, prior)
+    if not math.isfinite(scale):
+        raise UsageError(
+            f"The measurement is not finite for any of {len(prior.losses)} prior samples, "
+            "so a tolerance cannot be a part of how much it varies.",
+            given=f"{given.value:.0%}",
+            expected="a loss, or a measurement that is finite",
+            hint="--tolerance 0.001",
+        )
     if scale == 0:
         raise UsageError(
             f"The measurement is the same for all of {len(prior.losses)} prior samples and for the query, "

@@ -97,6 +97,16 @@ def test_where_the_measurement_does_not_vary_the_distance_of_the_target_counts()
     assert caught.value.hint == "--tolerance 0.001"
 
 
+def test_a_measurement_that_is_never_finite_is_refused(tmp_path):
+    """Else the tolerance would be no number, and nothing a member without a word."""
+    (tmp_path / "probe.py").write_text(
+        "def score(points):\n    total = points.sum(dim=1)\n    return total / (total * 0 + (len(points) == 2))\n"
+    )
+    arguments = ("--objective", f"custom:{tmp_path}/probe.py:score", "--out", tmp_path / "run")
+    assert_one_error(run_circles(*arguments, "--target", "0.3"), 2, "not finite", "--tolerance 0.001")
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_run_writes_it(tmp_path):
     path = run_circles("-n", 2, "--seed", 5, "--tolerance", "5%", "--query", 1, "--out", tmp_path / "run").path
     info, tensors = read_run(path), load_file(path / "prior.safetensors")
