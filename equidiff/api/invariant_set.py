@@ -71,6 +71,8 @@ class InvariantSet(invariant_set.InvariantSet):
         rows: latents, samples and measurements of all records, in that order; not-a-number where one failed.
         query: `[1, ...]`, the query sample; None where the target was given as numbers.
         query_latent: `[1, *latent_shape]`, where the run started from it.
+        prior: samples, measurements, losses and, where the network has any, classes of prior samples that the run
+            measured before its search; empty for a run of before it did.
     """
 
     _home: _Home = field(default_factory=_Home)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,11 @@ import torch
 from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
+
+from equidiff.errors import UnsupportedError
+
+# ITU-R 601, as Pillow converts RGB to grey
+LUMINANCE = (0.299, 0.587, 0.114)
 
 
 def image_to_tensor(image: Image.Image) -> Float[Tensor, "1 channels height width"]:
@@ -20,9 +26,38 @@ def image_to_tensor(image: Image.Image) -> Float[Tensor, "1 channels height widt
     return pixels[None].float() / 255
 
 
+def to_channels(
+    samples: Float[Tensor, "batch channels height width"], channels: int
+) -> Float[Tensor, "batch new_channels height width"]:
+    """Convert between grey and RGB; differentiable.
+
+    Args:
+        samples: images with 1 or 3 channels.
+        channels: 1 or 3.
+
+    Raises:
+        UnsupportedError: the samples have another number of channels.
+    """
+    given = samples.shape[1]
+    if given == channels:
+        return samples
+    if (given, channels) == (1, 3):
+        return samples.expand(-1, 3, -1, -1)
+    if (given, channels) == (3, 1):
+        return (samples * samples.new_tensor(LUMINANCE)[:, None, None]).sum(dim=1, keepdim=True)
+    raise UnsupportedError(
+        "The network cannot take these samples.", given=f"{given} channels", expected="1 (grey) or 3 (RGB)"
+    )
+
+
 def is_image(samples: Tensor) -> bool:
     """Tell whether samples `[batch, ...]` can be written as images: one or three channels, height and width."""
-    return samples.ndim == 4 and samples.shape[1] in {1, 3}
+    return is_image_shape(samples.shape[1:])
+
+
+def is_image_shape(shape: Sequence[int]) -> bool:
+    """Tell whether samples of this shape, without the batch axis, can be written as images."""
+    return len(shape) == 3 and shape[0] in {1, 3}
 
 
 def quantized(samples: Tensor) -> Tensor:

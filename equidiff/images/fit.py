@@ -7,9 +7,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from equidiff.images.convert import image_to_tensor, is_image
-
-ITU_R_601 = (0.299, 0.587, 0.114)  # weights of red, green and blue in grey, as in Pillow
+from equidiff.images.convert import image_to_tensor, is_image, to_channels
 
 
 def fit_image(image: Image.Image, shape: tuple[int, ...]) -> Float[Tensor, "1 channels height width"]:
@@ -41,9 +39,7 @@ def fit_query(query: Tensor, shape: tuple[int, ...]) -> Tensor:
     if query.shape[1:] == shape or not is_image(query):
         return query
     channels, height, width = shape
-    if query.shape[1] != channels:
-        grey = query.new_tensor(ITU_R_601)[:, None, None]
-        query = (query * grey).sum(dim=1, keepdim=True) if channels == 1 else query.expand(-1, channels, -1, -1)
+    query = to_channels(query, channels)
     scale = min(query.shape[2] / height, query.shape[3] / width)
     rows, columns = round(height * scale), round(width * scale)
     top, left = (query.shape[2] - rows) // 2, (query.shape[3] - columns) // 2

@@ -16,10 +16,9 @@ from equidiff.builtin.objectives.custom import find_function
 from equidiff.builtin.objectives.descriptors import NetworkOptions
 from equidiff.contracts import BuildContext, Generator, Weights
 from equidiff.errors import PluginError, UnsupportedError, UsageError, unknown_name
-from equidiff.images.convert import quantized
+from equidiff.images.convert import quantized, to_channels
 from equidiff.networks import Units, load_network
 from equidiff.networks.checkpoints import hash_weights, read_weights
-from equidiff.networks.images import to_channels
 from equidiff.registry.descriptors import Descriptor
 from equidiff.registry.options import read_options
 from equidiff.registry.specs import Spec

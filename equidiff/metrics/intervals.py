@@ -74,13 +74,21 @@ def share_interval(values: Float[Tensor, " count"], confidence: float = CONFIDEN
     Args:
         values: 1 for each row that counts, 0 for the others.
         confidence: as in `bootstrap_interval`.
+    """
+    return wilson_interval(int(values.sum()), len(values), confidence)
+
+
+def wilson_interval(hits: int, count: int, confidence: float = CONFIDENCE) -> Pair:
+    """Wilson's interval of the share `hits / count`; all shares where nothing was counted.
 
     References:
         Brown, Cai and DasGupta (2001), "Interval Estimation for a Binomial Proportion".
     """
     from scipy.stats import binomtest
 
-    interval = binomtest(int(values.sum()), len(values)).proportion_ci(confidence, method="wilson")
+    if count == 0:
+        return 0.0, 1.0
+    interval = binomtest(hits, count).proportion_ci(confidence, method="wilson")
     return float(interval.low), float(interval.high)
 
 

@@ -10,8 +10,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from equidiff.errors import PluginError, WeightsError
+from equidiff.images.convert import to_channels
 from equidiff.networks.checkpoints import read_weights
-from equidiff.networks.images import to_channels
 from equidiff.types import PerSample
 
 MIN_SIDE = 64  # pixels: of smaller images AlexNet leaves nothing to average

@@ -6,34 +6,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from equidiff.errors import UnsupportedError
-
-# ITU-R 601, as Pillow converts RGB to grey
-LUMINANCE = (0.299, 0.587, 0.114)
-
-
-def to_channels(
-    samples: Float[Tensor, "batch channels height width"], channels: int
-) -> Float[Tensor, "batch new_channels height width"]:
-    """Convert between grey and RGB; differentiable.
-
-    Args:
-        samples: images with 1 or 3 channels.
-        channels: 1 or 3.
-
-    Raises:
-        UnsupportedError: the samples have another number of channels.
-    """
-    given = samples.shape[1]
-    if given == channels:
-        return samples
-    if (given, channels) == (1, 3):
-        return samples.expand(-1, 3, -1, -1)
-    if (given, channels) == (3, 1):
-        return (samples * samples.new_tensor(LUMINANCE)[:, None, None]).sum(dim=1, keepdim=True)
-    raise UnsupportedError(
-        "The network cannot take these samples.", given=f"{given} channels", expected="1 (grey) or 3 (RGB)"
-    )
+from equidiff.images.convert import to_channels
 
 
 def cover(

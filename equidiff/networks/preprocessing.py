@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from equidiff.errors import EquiDiffError, PluginError, UsageError, first_line
-from equidiff.networks.images import cover, to_channels
+from equidiff.images.convert import to_channels
+from equidiff.networks.images import cover
 from equidiff.types import Samples
 
 Values = float | Sequence[float]

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from equidiff.contracts import BuildContext, Weights
 from equidiff.errors import UsageError, WeightsError, first_line, unknown_name
+from equidiff.images.convert import to_channels
 from equidiff.networks.checkpoints import hash_weights, put_weights, read_weights
 from equidiff.networks.classes import imagenet_names
 from equidiff.networks.hub import find_cached_file, find_file
-from equidiff.networks.images import to_channels
 from equidiff.networks.network import Network
 from equidiff.networks.packages import Packaged, find_packaged_network, install_command, read_in_order
 from equidiff.types import Samples

@@ -30,15 +30,7 @@ LONGEST_SPEC = 60  # characters of a spec in a repr
 
 @dataclass(frozen=True, eq=False, repr=False)
 class InvariantSet:
-    """Samples that a network cannot tell from the query.
-
-    It is a sequence of its members: `len(found)`, `found[3]`, `found[:4]` and `for member in found` have them in index
-    order.
-
-    In a notebook it shows a card with the query and the members.
-
-    It pickles, without the components that made it: what is unpickled is like a set that was loaded from a folder, and
-    `contains` builds them again. Copies share the components.
+    """A set as its run folder has it; `equidiff.InvariantSet`, which says what it does, adds the analyses.
 
     Attributes:
         info: the content of `run.json`: specs, target, seed, counts, versions.

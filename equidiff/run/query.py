@@ -16,7 +16,7 @@ from torch import Tensor
 
 from equidiff.contracts import Generator, Objective
 from equidiff.errors import QueryError, UsageError
-from equidiff.images.convert import image_to_tensor, to_image
+from equidiff.images.convert import image_to_tensor, is_image_shape, to_image
 from equidiff.images.fit import fit_image, fit_query
 from equidiff.images.read import EXPECTED, read_image, to_grey_or_rgb
 
@@ -83,7 +83,7 @@ def as_sample(query: Query, generator: Generator) -> Tensor:
         QueryError: it has another shape, and is not an image, or the generator does not make images.
     """
     shape = generator.sample_shape
-    if query.image is not None and len(shape) == 3 and shape[0] in {1, 3}:
+    if query.image is not None and is_image_shape(shape):
         return fit_image(query.image, shape)
     if tuple(query.sample.shape[1:]) != tuple(shape):
         raise QueryError(

@@ -13,7 +13,7 @@ import torch
 from equidiff.contracts import BuildContext, Generator, Objective, Predictor, Solver
 from equidiff.devices import choose_device
 from equidiff.errors import UsageError
-from equidiff.images.convert import is_image, quantized
+from equidiff.images.convert import is_image, is_image_shape, quantized
 from equidiff.images.fit import fit_query
 from equidiff.networks import load_network, predictor_of
 from equidiff.registry.build import Built, build
@@ -160,7 +160,7 @@ def prepare(
     built, context, key = _build_all(settings, plugins)
     generator, device = built["generator"].component, context.device
     objective, solver = built["objective"].component, built["solver"].component
-    if not has_images(generator):
+    if not is_image_shape(generator.sample_shape):
         settings = replace(settings, saved="float")
     if default_to_query and settings.query is None and settings.target is None:
         settings = replace(settings, query=default_query(generator))
@@ -179,14 +179,15 @@ def prepare(
     solver.check(problem)
     built["law"].component.check(problem, settings.dtype)
     budget = solver.budget if settings.budget is None else settings.budget
+    prior = start = inversion = None
     if with_prior:
         tell("measuring prior samples")
-    prior = measure_prior(problem, predictor, settings.batch, key) if with_prior else None
+        prior = measure_prior(problem, predictor, settings.batch, key)
     given = solver.tolerance if settings.tolerance is None else settings.tolerance
     tolerance = absolute_tolerance(parse_tolerance(given), problem, prior)
     if settings.start == "query":
         tell("finding the query's latent")
-    start, inversion = _start(query, problem) if settings.start == "query" else (None, None)
+        start, inversion = _start(query, problem)
     return Session(
         settings, problem, solver, query, budget, tolerance, device, built, context, start, inversion, predictor, prior
     )
@@ -227,11 +228,6 @@ def _start(query: Query | None, problem: Problem) -> tuple[QueryStart, Inversion
 def default_regularizer(generator: Generator) -> str:
     """The low-pass filter for images, none for points."""
     return "lowpass" if len(generator.sample_shape) == 3 else "none"
-
-
-def has_images(generator: Generator) -> bool:
-    """True where samples are grey or RGB images."""
-    return len(generator.sample_shape) == 3 and generator.sample_shape[0] in {1, 3}
 
 
 def _target(

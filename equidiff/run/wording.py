@@ -9,12 +9,12 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from equidiff.metrics.intervals import wilson_interval
 from equidiff.run.info import RunInfo
 from equidiff.run.parts import ClassCount
 
 MOST_CLASSES = 4  # that a sentence names
 TOO_MANY_PRIOR_MEMBERS = 0.25  # share of the prior samples that are members before any search
-CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,8 @@ def question(info: RunInfo) -> str:
     network = f" of the network {info.called.network}" if info.called is not None else ""
     samples = f"Which samples of {info.specs.generator}"
     if target.is_given:
-        value = (
-            f"the {target.unit} {target.values[0]:.6g}"
-            if len(target.values) == 1
-            else f"the given {target.unit} values"
-        )
+        one = len(target.values) == 1
+        value = f"the {target.unit} {target.values[0]:.6g}" if one else f"the given {target.unit} values"
         return f"{samples} give {what}{network} {value}?"
     same = f"the same {target.unit}" if len(target.values) == 1 else f"the same {target.unit} values"
     return f"{samples} give {what}{network} {same} as {target.source}?"
@@ -61,10 +58,7 @@ def agreement(info: RunInfo) -> str:
     """How near to the target members are, in the measurement's unit, beside how much that varies."""
     if info.within is None:
         return f"with a loss below {info.tolerance:g}"
-    text = f"within {rounded_up(info.within):g}"
-    if info.prior is None or info.prior.spread == 0:
-        return text
-    return f"{text} (prior samples vary by {info.prior.spread:.2g})"
+    return _beside_spread(info, f"within {rounded_up(info.within):g}")
 
 
 def reached(info: RunInfo, deviation: float) -> str:
@@ -74,10 +68,7 @@ def reached(info: RunInfo, deviation: float) -> str:
         info: of the run.
         deviation: the largest distance of a member's measurement from the target, of an objective with one output.
     """
-    text = f"to within {rounded_up(deviation):g}"
-    if info.prior is None or info.prior.spread == 0:
-        return text
-    return f"{text} (prior samples vary by {info.prior.spread:.2g})"
+    return _beside_spread(info, f"to within {rounded_up(deviation):g}")
 
 
 def largest_deviation(info: RunInfo, losses: Iterable[float | None]) -> float | None:
@@ -119,13 +110,13 @@ def called_otherwise(info: RunInfo) -> str | None:
     share = next((each for each in class_shares(info) if each.is_query), None)
     total = sum(each.count for each in info.called.members)
     same = 0 if share is None else share.members
-    low, high = _wilson(total - same, total)
+    low, high = wilson_interval(total - same, total)
     text = f"{total - same} of {total} members ({percent(low)} to {percent(high)}) are called otherwise than the query"
     prior = sum(each.count for each in info.called.prior)
     if not prior:
         return text
     other = prior - sum(each.count for each in info.called.prior if each.index == info.called.query.index)
-    low, high = _wilson(other, prior)
+    low, high = wilson_interval(other, prior)
     return f"{text}; of prior samples {other} of {prior} ({percent(low)} to {percent(high)})"
 
 
@@ -148,9 +139,9 @@ def class_shares(info: RunInfo) -> list[ClassShare]:
                 name,
                 count,
                 count / total if total else 0.0,
-                _wilson(count, total),
+                wilson_interval(count, total),
                 many / all_prior if all_prior else None,
-                _wilson(many, all_prior) if all_prior else None,
+                wilson_interval(many, all_prior) if all_prior else None,
                 query is not None and index == query.index,
             )
         )
@@ -182,18 +173,15 @@ def rounded_up(value: float, digits: int = 2) -> float:
     return round(math.ceil(value / unit - 1e-9) * unit, 12)
 
 
+def _beside_spread(info: RunInfo, text: str) -> str:
+    if info.prior is None or info.prior.spread == 0:
+        return text
+    return f"{text} (prior samples vary by {info.prior.spread:.2g})"
+
+
 def _list_classes(classes: Sequence[ClassCount]) -> str:
     named = [f"{each.name} ({each.count})" for each in classes[:MOST_CLASSES]]
     rest = sum(each.count for each in classes[MOST_CLASSES:])
     if rest:
         named.append(f"something else ({rest})")
     return named[0] if len(named) == 1 else f"{', '.join(named[:-1])} and {named[-1]}"
-
-
-def _wilson(hits: int, count: int) -> tuple[float, float]:
-    from scipy.stats import binomtest
-
-    if count == 0:
-        return 0.0, 1.0
-    interval = binomtest(hits, count).proportion_ci(CONFIDENCE, method="wilson")
-    return float(interval.low), float(interval.high)

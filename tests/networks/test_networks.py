@@ -12,10 +12,9 @@ from safetensors.torch import save_file
 
 from equidiff.contracts import BuildContext, Generator
 from equidiff.errors import QueryError, UnsupportedError, UsageError, WeightsError
-from equidiff.images.convert import image_to_tensor
+from equidiff.images.convert import image_to_tensor, to_channels
 from equidiff.networks import Tap, describe_layers, load_network
 from equidiff.networks.fashion import FashionNet
-from equidiff.networks.images import to_channels
 
 
 class Fake(Generator):

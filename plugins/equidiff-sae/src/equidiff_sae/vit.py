@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 from equidiff.contracts import BuildContext
 from equidiff.errors import UnknownNameError, UnsupportedError, WeightsError
+from equidiff.images.convert import to_channels
 from equidiff.networks import Network, Tap, load_network
 from equidiff.networks.checkpoints import hash_weights, put_weights, read_weights
-from equidiff.networks.images import to_channels
 from equidiff.types import Samples
 from equidiff_sae.catalog import FASHION_VIT
 from equidiff_sae.config import split_hook
