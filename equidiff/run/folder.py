@@ -225,8 +225,13 @@ def finished_info(
 
 
 def read_records(path: Path) -> list[Record]:
-    """The lines of `members.jsonl`, whole ones only, in file order."""
-    return [Record.from_dict(line) for line in _lines(path / "members.jsonl")]
+    """The lines of `members.jsonl`, whole ones only, in file order.
+
+    Raises:
+        RunFolderError: a line is not one of a sample.
+    """
+    file = path / "members.jsonl"
+    return [_record(line, f"{file}, line {number}") for number, line in enumerate(_lines(file), 1)]
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -259,6 +264,17 @@ def read_query(path: Path) -> dict[str, Tensor]:
     partial = path / "partial" / "query.safetensors"
     tensors = load_file(partial) if partial.exists() else read_tensors(path)
     return {name: tensors[name] for name in OF_QUERY if name in tensors}
+
+
+def _record(line: dict[str, Any], place: str) -> Record:
+    try:
+        return Record.from_dict(line)
+    except (TypeError, AttributeError):
+        raise RunFolderError(
+            "A line of members.jsonl cannot be read.",
+            given=place,
+            expected="a line for each sample, as equidiff run writes it",
+        ) from None
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:

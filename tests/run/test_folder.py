@@ -7,7 +7,7 @@ import pytest
 import torch
 from made_runs import made_info
 from PIL import Image
-from running import read_lines, read_run, run_circles, run_cli
+from running import assert_one_error, read_lines, read_run, run_circles, run_cli
 from safetensors.torch import load_file
 
 import equidiff
@@ -208,3 +208,22 @@ def test_records_round_trip():
     assert "error" not in values
     assert Record.from_dict(values | {"of_a_later_version": 1}) == one
     assert Path(values["image"]).name == "00003.png"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda line: {name: value for name, value in line.items() if name != "status"},
+        lambda line: line | {"called": {"indx": 9, "name": "ankle-boot", "probability": 0.9}},
+        lambda line: line | {"called": 7},
+        lambda line: [line],
+    ],
+)
+def test_a_line_that_is_none_of_a_sample(change, tmp_path):
+    path = run_circles("-n", 2, "--out", tmp_path / "run").path
+    first, second = read_lines(path / "members.jsonl")
+    (path / "members.jsonl").write_text(json.dumps(first) + "\n" + json.dumps(change(second)) + "\n")
+    with pytest.raises(RunFolderError, match=r"line of members\.jsonl cannot be read") as caught:
+        read_records(path)
+    assert caught.value.given == f"{path / 'members.jsonl'}, line 2"
+    assert_one_error(run_cli("report", path), 1, "members.jsonl", "line 2")
