@@ -108,7 +108,14 @@ def test_every_command_shown_exists(words):
 
 
 def check_spec(kind, text):
-    packages = ("equidiff_faces", "equidiff_hello", "equidiff_lightningdit", "equidiff_sae", "equidiff_sd")
+    packages = (
+        "equidiff_azula",
+        "equidiff_faces",
+        "equidiff_hello",
+        "equidiff_lightningdit",
+        "equidiff_sae",
+        "equidiff_sd",
+    )
     entries = [f"{package}.plugin" for package in packages]
     plugins = load_plugins("equidiff.builtin", *entries, ROOT / "examples" / "my_plugin.py")
     for spec in [spec for _, spec in parse_sum(text)] if kind == "objective" else [Spec.parse(text)]:

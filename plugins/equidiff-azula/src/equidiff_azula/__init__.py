@@ -1,0 +1,1 @@
+"""Diffusion models behind the interface of azula as a generator for EquiDiff."""
