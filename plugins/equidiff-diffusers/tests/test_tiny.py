@@ -9,7 +9,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # diffusers' own, about confi
 
 
 def image(pipeline, name, seed=0):
-    made = pipeline(**tiny.CALLS[name], generator=torch.Generator().manual_seed(seed), output_type="np").images
+    made = pipeline(**tiny.CALLS[name], generator=torch.Generator().manual_seed(seed), output_type="np")[0]
     return torch.as_tensor(made)
 
 

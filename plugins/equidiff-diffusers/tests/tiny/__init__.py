@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from diffusers import DiffusionPipeline
 
-from . import cascades, dits, flows, fluxes, unets
+from . import cascades, dits, flows, fluxes, recent, unets
 
 FAMILIES: dict[str, Callable[[], DiffusionPipeline]] = {
     "sd": unets.sd,
@@ -53,6 +53,11 @@ FAMILIES: dict[str, Callable[[], DiffusionPipeline]] = {
     "chroma": fluxes.chroma,
     "ovis": fluxes.ovis,
     "bria": fluxes.bria,
+    "prx": recent.prx,
+    "prx-pixel": recent.prx_pixel,
+    "krea2": recent.krea2,
+    "ernie-image": recent.ernie_image,
+    "hunyuan-image": recent.hunyuan_image,
     "wuerstchen": cascades.wuerstchen,
     "stable-cascade": cascades.stable_cascade,
 }
@@ -73,7 +78,7 @@ CALLS: dict[str, dict[str, Any]] = {
     **dict.fromkeys(("sd", "sd2", "sdxl", "lcm", "deepfloyd", "ldm-text"), _TEXT),
     **dict.fromkeys(("sd-turbo", "sdxl-turbo"), _UNGUIDED),
     **dict.fromkeys(("ddpm", "ddim", "ldm"), _STEPS),
-    **dict.fromkeys(("pixart-alpha", "pixart-sigma", "hunyuan-dit"), _UNBINNED),
+    **dict.fromkeys(("pixart-alpha", "pixart-sigma", "hunyuan-dit", "prx", "prx-pixel"), _UNBINNED),
     **dict.fromkeys(("sana", "sana-sprint"), _SANA),
     "consistency": {**_STEPS, "class_labels": 1},
     "dit": {**_STEPS, "class_labels": [1]},

@@ -16,9 +16,14 @@ from . import decoders, text
 
 
 def _paella() -> PaellaVQModel:
-    return decoders.enliven(
-        PaellaVQModel(bottleneck_blocks=1, embed_dim=8, latent_channels=4, num_vq_embeddings=32, scale_factor=1.0)
+    autoencoder = decoders.enliven(
+        PaellaVQModel(bottleneck_blocks=1, embed_dim=8, latent_channels=4, num_vq_embeddings=32, scale_factor=0.3)
     )
+    with torch.no_grad():
+        last = autoencoder.out_block[0]
+        last.weight *= 0.2
+        last.bias.fill_(0.5)  # its images are in [0, 1]
+    return autoencoder
 
 
 def wuerstchen() -> WuerstchenDecoderPipeline:

@@ -54,13 +54,10 @@ def dc() -> AutoencoderDC:
     return enliven(
         AutoencoderDC(
             latent_channels=4,
-            attention_head_dim=2,
-            encoder_block_types=("ResBlock", "EfficientViTBlock"),
-            decoder_block_types=("ResBlock", "EfficientViTBlock"),
             encoder_block_out_channels=(8, 8),
             decoder_block_out_channels=(8, 8),
-            encoder_qkv_multiscales=((), (5,)),
-            decoder_qkv_multiscales=((), (5,)),
+            encoder_qkv_multiscales=((), ()),
+            decoder_qkv_multiscales=((), ()),
             encoder_layers_per_block=(1, 1),
             decoder_layers_per_block=[1, 1],
             downsample_block_type="conv",

@@ -78,7 +78,8 @@ def _sana(**changes: Any) -> dict[str, Any]:
     transformer = SanaTransformer2DModel(
         in_channels=4,
         out_channels=4,
-        **HEADS,
+        num_attention_heads=1,
+        attention_head_dim=16,  # with few dimensions a query is often all negative, and linear attention jumps there
         num_layers=2,
         num_cross_attention_heads=2,
         cross_attention_head_dim=8,

@@ -47,10 +47,12 @@ def t5_words(length: int = TOKENS) -> T5Tokenizer:
     return T5Tokenizer(vocab=vocabulary, extra_ids=0, model_max_length=length)
 
 
-def gemma_words() -> GemmaTokenizer:
+def gemma_words(length: int = 512) -> GemmaTokenizer:
     """Gemma's tokenizer with letters for words."""
     words = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>", "▁", *string.printable[:94]]
-    return GemmaTokenizer(vocab={word: index for index, word in enumerate(words)}, merges=[], add_bos_token=True)
+    return GemmaTokenizer(
+        vocab={word: index for index, word in enumerate(words)}, merges=[], add_bos_token=True, model_max_length=length
+    )
 
 
 def qwen_words(**changes: Any) -> Qwen2Tokenizer:
@@ -104,7 +106,7 @@ def decoder_only(kind: str, tokenizer: Any, layers: int = 2, **changes: Any) -> 
 
 
 def with_eyes(kind: str, tokenizer: Any, layers: int = 2) -> PreTrainedModel:
-    """A language model that also sees (Qwen2.5-VL, Mistral 3), of which only the text is used."""
+    """A language model that also sees (Qwen2.5-VL, Qwen3-VL, Mistral 3), of which only the text is used."""
     model_class = getattr(transformers, kind)
     text = {
         "hidden_size": WIDTH,
@@ -122,4 +124,6 @@ def with_eyes(kind: str, tokenizer: Any, layers: int = 2) -> PreTrainedModel:
         text = {**text, "model_type": "mistral", "rope_parameters": {"rope_type": "default", "rope_theta": 1e4}}
         seen = {"model_type": "pixtral", "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1}
         seen |= {"num_attention_heads": 2, "image_size": 28, "patch_size": 14}
+    if kind.startswith("Qwen3"):
+        seen |= {"deepstack_visual_indexes": [0], "num_position_embeddings": 16}
     return model_class(model_class.config_class(text_config=text, vision_config=seen))
