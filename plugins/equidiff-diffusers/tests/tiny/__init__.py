@@ -63,8 +63,8 @@ FAMILIES: dict[str, Callable[[], DiffusionPipeline]] = {
 }
 """Builders of the families, by name."""
 
-UNREADABLE = {"wuerstchen", "stable-cascade"}
-"""Families whose folders diffusers cannot read: it looks for their networks among its own, where they are not."""
+UNREADABLE = {"prx", "stable-cascade", "wuerstchen"}
+"""Families whose folders diffusers cannot read: it looks for one of their networks among its own, where it is not."""
 
 _STEPS = {"num_inference_steps": 2}
 _TEXT = {"prompt": "a cat", **_STEPS}
