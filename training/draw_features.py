@@ -14,7 +14,8 @@ import fashion_mnist
 import torch
 import torch.nn.functional as F
 from equidiff_sae import load_sae
-from equidiff_sae.vit import Vision, load_vit
+from equidiff_sae.tower import load_tower
+from equidiff_sae.vision import Vision
 from PIL import Image, ImageDraw
 from torch import Tensor
 from train_sae import LAYER, OUT, SITE, collect
@@ -38,7 +39,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     images, labels = fashion_mnist.load("test")
-    vision = Vision(load_vit("fashion-vit", None, BuildContext()), f"blocks.{LAYER}.{SITE}")
+    vision = Vision(load_tower("fashion-vit", None, BuildContext()), f"blocks.{LAYER}.{SITE}")
     tokens = collect(vision, images)
     autoencoder = load_sae(OUT)
     chosen = features_of(arguments.features)

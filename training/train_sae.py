@@ -20,7 +20,8 @@ from pathlib import Path
 import fashion_mnist
 import torch
 from equidiff_sae import load_sae
-from equidiff_sae.vit import Vision, load_vit
+from equidiff_sae.tower import load_tower
+from equidiff_sae.vision import Vision
 from torch import Tensor, nn
 
 from equidiff.contracts import BuildContext
@@ -45,7 +46,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.manual_seed(arguments.seed)
     torch.set_num_threads(arguments.threads)
-    vision = Vision(load_vit("fashion-vit", None, BuildContext()), f"blocks.{LAYER}.{SITE}")
+    vision = Vision(load_tower("fashion-vit", None, BuildContext()), f"blocks.{LAYER}.{SITE}")
     tokens = normalised(collect(vision, fashion_mnist.load("train")[0][:IMAGES]).flatten(0, 1))
     weights = train(tokens, 60 * arguments.minutes, arguments.l1)
     test = collect(vision, fashion_mnist.load("test")[0])

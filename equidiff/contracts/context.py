@@ -11,19 +11,11 @@ from equidiff.contracts.generator import Generator
 
 @dataclass(frozen=True)
 class Weights:
-    """A weights file that a component loaded, as recorded in `run.json`.
-
-    Attributes:
-        name: of the file, or of what was downloaded.
-        sha256: of the file.
-        revision: commit of the hub, or version of a package.
-        entry: key of a larger checkpoint that holds the weights, e.g. "state_dict_ema".
-    """
+    """A weights file that a component loaded, as recorded in `run.json`."""
 
     name: str
     sha256: str
     revision: str | None = None
-    entry: str | None = None
 
 
 @dataclass(frozen=True)
@@ -50,6 +42,7 @@ class BuildContext:
         dtype: "float32" or "bfloat16" (autocast inside generators).
         generator: the run's generator; None while generators and solvers are built.
         weights: weights files that were loaded; components append theirs.
+        notes: sentences about what a component had to assume; components append theirs, and users are shown them.
         attribution: builds another attribution method from its spec, for those that wrap one.
     """
 
@@ -57,4 +50,5 @@ class BuildContext:
     dtype: str = "float32"
     generator: Generator | None = None
     weights: list[Weights] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     attribution: Callable[[str], Any] | None = None

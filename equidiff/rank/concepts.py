@@ -26,6 +26,7 @@ from equidiff.rank.scan import Show
 from equidiff.rank.specs import parse_named
 from equidiff.registry.descriptors import Options
 
+QUICK_GELU = "-quickgelu"
 DEFAULT_CLIP = "ViT-B-32-quickgelu,pretrained=openai"
 BATCH = 32  # images per pass
 COMPLETE_PREFIXES = ("hf-hub:", "local-dir:")  # of names for which open_clip finds both configuration and weights
@@ -49,6 +50,7 @@ class Clip:
         tokenize: maps texts to tokens.
         device: device of the model.
         weights: record of the weights file, if it is a local one.
+        warning: a sentence about weights that were trained with another activation function, if they were.
     """
 
     encode_image: Callable[[Tensor], Tensor]
@@ -57,6 +59,7 @@ class Clip:
     tokenize: Callable[[list[str]], Tensor]
     device: str
     weights: Weights | None = None
+    warning: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +127,7 @@ def load_clip(spec: str, device: str) -> Clip:
             "The spec must name exactly one source of weights.",
             given=f"--clip {spec}",
             expected="a local file, or a tag of open_clip",
-            hint=f"--clip {name},checkpoint=FILE or --clip {name},pretrained=openai",
+            hint=f"--clip {name},checkpoint=FILE or --clip {_published(name)}",
         )
     with _weights_errors(spec), _quiet():
         model, _, prepare = open_clip.create_model_and_transforms(name, pretrained=options.pretrained, device=device)
@@ -136,7 +139,33 @@ def load_clip(spec: str, device: str) -> Clip:
             weights = hash_weights(path)
     model.eval().requires_grad_(False)
     encoders: tuple[Any, Any] = model.encode_image, model.encode_text
-    return Clip(*encoders, lambda image: prepare(image.convert("RGB")), tokenize, device, weights)
+    warning = None if complete or options.pretrained is None else activation_warning(name, options.pretrained)
+    return Clip(*encoders, lambda image: prepare(image.convert("RGB")), tokenize, device, weights, warning)
+
+
+def _published(name: str) -> str:
+    """The spec of a model with published weights that fit it: OpenAI's were trained with QuickGELU."""
+    import open_clip
+
+    twin = f"{name}{QUICK_GELU}"
+    if twin in open_clip.list_models() and "openai" in open_clip.list_pretrained_tags_by_model(twin):
+        return f"{twin},pretrained=openai"
+    fitting = (tag for tag in open_clip.list_pretrained_tags_by_model(name) if activation_warning(name, tag) is None)
+    return f"{name},pretrained={next(fitting, 'TAG')}"
+
+
+def activation_warning(name: str, tag: str) -> str | None:
+    """A sentence where the weights' activation function is another one than the model's; open_clip loads them alike."""
+    import open_clip
+
+    quick = bool((open_clip.get_model_config(name) or {}).get("quick_gelu", False))
+    trained = bool(open_clip.get_pretrained_cfg(name, tag).get("quick_gelu", False))
+    if quick == trained:
+        return None
+    has, had = ("QuickGELU", "GELU") if quick else ("GELU", "QuickGELU")
+    twin = name.removesuffix(QUICK_GELU) if quick else f"{name}{QUICK_GELU}"
+    right = f": --clip {twin},pretrained={tag} has it" if twin in open_clip.list_models() else ""
+    return f"The weights {tag} were trained with {had}, and {name} computes {has}{right}."
 
 
 def align(ranking: Ranking, concepts: Concepts, show: Show) -> Ranking:

@@ -26,7 +26,7 @@ def cautions(info: RunInfo, members: Sequence[Record], latent_size: int) -> list
         members: their records.
         latent_size: numbers in a latent.
     """
-    found = (prior_warning(info), _shell(members, latent_size), _range(members))
+    found = (*info.notes, prior_warning(info), _shell(members, latent_size), _range(members))
     return [each for each in found if each is not None]
 
 

@@ -122,12 +122,11 @@ class Inversion(Part):
 
 
 class WeightsFile(Part):
-    """A weights file that a component loaded; `entry` is the key of a larger checkpoint that holds the weights."""
+    """A weights file that a component loaded."""
 
     name: str
     sha256: str
     revision: str | None = None
-    entry: str | None = None
 
 
 class Counts(Part):
@@ -160,6 +159,7 @@ class RunInfo(Part):
         dtype: "float32" or "bfloat16".
         versions: of EquiDiff, torch, Python and each plugin that took part.
         weights: every weights file that was loaded.
+        notes: sentences about what a component had to assume.
         schema_version: of the run folder.
         status: "running", "complete", "interrupted" or "failed".
         started: time at which the run began, in UTC.
@@ -186,6 +186,7 @@ class RunInfo(Part):
     dtype: str
     versions: dict[str, str]
     weights: tuple[WeightsFile, ...]
+    notes: tuple[str, ...] = ()
     schema_version: Literal[1, 2] = SCHEMA_VERSION
     status: str = RUNNING
     started: str | None = None

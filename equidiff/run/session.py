@@ -114,6 +114,7 @@ class Session:
             dtype=settings.dtype,
             versions=versions(self.built.values()),
             weights=tuple(WeightsFile(**vars(file)) for file in self.context.weights),
+            notes=tuple(dict.fromkeys(self.context.notes)),
             counts=Counts(asked=settings.samples),
         )
 

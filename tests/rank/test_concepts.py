@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 import equidiff
 from equidiff.errors import PluginError, QueryError, UnknownNameError, UsageError, WeightsError
 from equidiff.rank import Plan, Ranking, rank
-from equidiff.rank.concepts import align, clarity, cosines, load_clip, read_concepts
+from equidiff.rank.concepts import activation_warning, align, clarity, cosines, load_clip, read_concepts
 
 open_clip = pytest.importorskip("open_clip")
 
@@ -175,3 +175,22 @@ def test_without_open_clip(monkeypatch):
     monkeypatch.setitem(sys.modules, "open_clip", None)
     with pytest.raises(PluginError, match=r"pip install equidiff\[clip\]"):
         load_clip("ViT-B-32,pretrained=openai", "cpu")
+
+
+def test_hints_name_weights_that_fit_the_activation_function():
+    """OpenAI's were trained with QuickGELU, which open_clip's plain names do not have."""
+    for name, spec in (
+        ("ViT-B-32", "ViT-B-32-quickgelu,pretrained=openai"),
+        ("ViT-H-14", "ViT-H-14,pretrained=laion2b"),
+    ):
+        with pytest.raises(UsageError) as caught:
+            load_clip(name, "cpu")
+        assert spec in str(caught.value.hint)
+
+
+def test_a_model_with_another_activation_function_than_its_weights_is_reported():
+    warning = activation_warning("ViT-B-32", "openai")
+    assert warning is not None
+    assert "ViT-B-32-quickgelu,pretrained=openai" in warning
+    assert activation_warning("ViT-B-32-quickgelu", "openai") is None
+    assert activation_warning("ViT-B-32", "laion2b_s34b_b79k") is None

@@ -27,13 +27,18 @@ MOST_REASONS = 10  # images named on the terminal that could not be measured
 
 @dataclass(frozen=True)
 class Work:
-    """Images to measure, the objective that measures them, and the generator that its query would be fitted to."""
+    """Images to measure, the objective that measures them, and the generator that its query would be fitted to.
+
+    Attributes:
+        notes: what the objective had to assume.
+    """
 
     objective: Objective
     generator: Generator
     device: str
     spec: str
     images: Sequence[Path]
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -67,8 +72,9 @@ def prepare(plugins: Plugins, given: Sequence[Path], objective: str, generator: 
             expected="a generator of images",
             hint="equidiff measure -g toy",
         )
-    built = build(plugins, "objective", objective, BuildContext(device, generator=made))
-    return Work(built.component, made, device, built.spec, images)
+    context = BuildContext(device, generator=made)
+    built = build(plugins, "objective", objective, context)
+    return Work(built.component, made, device, built.spec, images, context.notes)
 
 
 def perform(work: Work, terminal: Terminal, as_json: bool) -> int:
@@ -100,6 +106,8 @@ def perform(work: Work, terminal: Terminal, as_json: bool) -> int:
         terminal.result(json.dumps(_describe(work, measured), indent=2, ensure_ascii=False))
     else:
         _show(work.objective, measured, terminal)
+    for note in work.notes:
+        terminal.note(note, "yellow")
     _warn(measured, terminal)
     return NOT_ALL_MEASURED if measured.reasons else 0
 

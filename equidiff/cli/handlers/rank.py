@@ -85,6 +85,8 @@ def perform(work: Work, view: View, terminal: Terminal, as_json: bool) -> int:
     try:
         ranking = work.scan if isinstance(work.scan, Ranking) else _scan(work.scan, terminal)
         if work.concepts is not None:
+            if work.concepts.clip.warning is not None:
+                terminal.note(work.concepts.clip.warning, "yellow")
             with terminal.progress(0, 0, "comparing") as show:
                 ranking = align(ranking, work.concepts, show)
     except KeyboardInterrupt:

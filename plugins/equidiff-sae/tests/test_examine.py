@@ -9,7 +9,8 @@ import torch
 from equidiff_sae import load_sae
 from equidiff_sae.catalog import entries
 from equidiff_sae.examine import examine, measure_fit
-from equidiff_sae.vit import Vision, load_vit
+from equidiff_sae.tower import load_tower
+from equidiff_sae.vision import Vision
 from PIL import Image
 from running import run_cli
 
@@ -20,7 +21,7 @@ AUTOENCODER = load_sae(str(files("equidiff_sae") / "weights" / "fashion-sae"))
 
 @pytest.fixture(scope="module")
 def vision():
-    return Vision(load_vit("fashion-vit", None, BuildContext()), AUTOENCODER.config.hook)
+    return Vision(load_tower("fashion-vit", None, BuildContext()), AUTOENCODER.config.hook)
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,8 @@ import torch
 from equidiff_sae import load_sae
 from equidiff_sae.feature import Feature
 from equidiff_sae.objective import SaeFeature
-from equidiff_sae.vit import Vision, load_vit
+from equidiff_sae.tower import load_tower
+from equidiff_sae.vision import Vision
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -69,7 +70,7 @@ def test_an_index_that_is_not_there(prisma_folder):
 
 @pytest.fixture(scope="module")
 def vision():
-    return Vision(load_vit("fashion-vit", None, BuildContext()), "blocks.2.hook_resid_post")
+    return Vision(load_tower("fashion-vit", None, BuildContext()), "blocks.2.hook_resid_post")
 
 
 def objective(vision, index, reduce):

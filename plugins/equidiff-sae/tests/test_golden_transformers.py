@@ -6,7 +6,8 @@ from equidiff_sae import load_sae
 from equidiff_sae.feature import Feature
 from equidiff_sae.objective import SaeFeature
 from equidiff_sae.prisma import hooked
-from equidiff_sae.vit import Vision, load_vit
+from equidiff_sae.tower import load_tower
+from equidiff_sae.vision import Vision
 from safetensors.torch import load_file, save_file
 
 from equidiff.contracts import BuildContext
@@ -22,11 +23,11 @@ def network(golden, vit_folder, tmp_path):
         if name == "vit_dino":
             weights = tmp_path / "dino.safetensors"
             save_file(from_transformers(load_file(golden(name) / "source_state_dict.safetensors")), weights)
-        loaded = load_vit(str(vit_folder(pre_norm=name == "vit_openclip")), str(weights), BuildContext())
+        loaded = load_tower(str(vit_folder(pre_norm=name == "vit_openclip")), str(weights), BuildContext())
         if name == "vit_dino":
             for module in loaded.module.modules():
                 if isinstance(module, torch.nn.LayerNorm):
-                    module.eps = 1e-12  # as `load_vit` sets it for the name facebook/dino-vitb16
+                    module.eps = 1e-12  # as `load_tower` sets it for the name facebook/dino-vitb16
         return loaded
 
     return load
@@ -91,7 +92,7 @@ def test_from_the_image_to_the_feature_and_back(golden, network, name, tokens, r
 
 def test_both_transformers_give_the_same_activation_and_gradient():
     pytest.importorskip("vit_prisma", reason="the extra equidiff-sae[prisma] is not installed")
-    plain = load_vit("fashion-vit", None, BuildContext())
+    plain = load_tower("fashion-vit", None, BuildContext())
     images = torch.rand(2, 1, 28, 28, generator=torch.Generator().manual_seed(0))
     seen = []
     for network in (plain, hooked(plain)):

@@ -26,12 +26,12 @@ def lens_folder(tmp_path, state, **settings):
     return tmp_path
 
 
-def keep_largest(values, k):
+def keep_largest(values, k, least=0.0):
     """Row by row, without topk."""
     kept = torch.zeros_like(values)
     for row, numbers in enumerate(values):
         for index in sorted(range(len(numbers)), key=lambda i, n=numbers: -n[i])[:k]:
-            kept[row, index] = max(numbers[index], 0)
+            kept[row, index] = max(numbers[index], least)
     return kept
 
 
@@ -145,9 +145,12 @@ def test_saev_before_schemas_subtracts_the_bias(tmp_path, random_state):
 
 def test_saev_with_a_schema_does_not(tmp_path, random_state):
     state = random_state(SHAPES)
-    cfg = {"d_vit": 6, "exp_factor": 2, "activation": {"cls": "TopK", "params": {"top_k": 5}}}
+    cfg = {"d_vit": 6, "exp_factor": 2, "activation": {"cls": "TopK", "params": {"top_k": 9}}}
     autoencoder = load_sae(saev_file(tmp_path, state, {"schema": 2, "cfg": cfg}).parent)
-    torch.testing.assert_close(autoencoder.encode(GIVEN), keep_largest(GIVEN @ state["W_enc"] + state["b_enc"], 5))
+    features = keep_largest(GIVEN @ state["W_enc"] + state["b_enc"], 9, -torch.inf)
+    torch.testing.assert_close(autoencoder.encode(GIVEN), features)
+    assert (features < 0).any()  # its top-k keeps negative values
+    check_each_feature(autoencoder)
 
 
 def test_saev_batch_topk_has_a_threshold(tmp_path, random_state):

@@ -7,7 +7,8 @@ import torch
 from equidiff_sae import load_sae
 from equidiff_sae.feature import Feature
 from equidiff_sae.objective import SaeFeature
-from equidiff_sae.vit import Vision, load_vit
+from equidiff_sae.tower import load_tower
+from equidiff_sae.vision import Vision
 from PIL import Image
 from running import assert_one_error, read_run, run_cli
 
@@ -24,7 +25,7 @@ SHIPPED = str(files("equidiff_sae") / "weights" / "fashion-sae")
 
 def made(index=17, tokens="patches", reduce="mean"):
     autoencoder = load_sae(SHIPPED)
-    vision = Vision(load_vit("fashion-vit", None, BuildContext()), autoencoder.config.hook)
+    vision = Vision(load_tower("fashion-vit", None, BuildContext()), autoencoder.config.hook)
     return SaeFeature(vision, autoencoder, Feature(autoencoder, index), tokens, reduce)
 
 

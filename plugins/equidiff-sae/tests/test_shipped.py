@@ -7,7 +7,8 @@ import pytest
 import torch
 from equidiff_sae import load_sae
 from equidiff_sae.catalog import fashion_facts
-from equidiff_sae.vit import Vision, load_vit
+from equidiff_sae.tower import load_tower
+from equidiff_sae.vision import Vision
 from PIL import Image
 
 from equidiff.contracts import BuildContext
@@ -31,7 +32,7 @@ def test_the_features_worth_a_look_come_first_and_are_alive():
     described = fashion_facts()["features"]
     assert [each["index"] for each in described] == list(range(24))
     autoencoder = load_sae("fashion-sae")
-    vision = Vision(load_vit("fashion-vit", None, BuildContext()), autoencoder.config.hook)
+    vision = Vision(load_tower("fashion-vit", None, BuildContext()), autoencoder.config.hook)
     queries = files("equidiff") / "queries" / "fashion"
     pictures = [Image.open(queries / entry.name) for entry in queries.iterdir() if entry.name.endswith(".png")]
     inputs = torch.cat([vision.network.prepare_image(picture) for picture in pictures])
@@ -41,7 +42,7 @@ def test_the_features_worth_a_look_come_first_and_are_alive():
 
 
 def test_the_transformer_knows_garments():
-    network = load_vit("fashion-vit", None, BuildContext())
+    network = load_tower("fashion-vit", None, BuildContext())
     queries = files("equidiff") / "queries" / "fashion"
     names = sorted(entry.name for entry in queries.iterdir() if entry.name.endswith(".png"))
     # the order in which training/make_queries.py wrote them

@@ -5,12 +5,13 @@ import json
 import pytest
 import timm
 import torch
-from equidiff_sae.vit import Vision, load_vit
+from equidiff_sae.tower import load_tower
+from equidiff_sae.vision import Vision
 from PIL import Image
 from safetensors.torch import save_file
 
 from equidiff.contracts import BuildContext
-from equidiff.errors import UnknownNameError, UnsupportedError, WeightsError
+from equidiff.errors import UnknownNameError, WeightsError
 from equidiff.images.convert import image_to_tensor
 
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
@@ -24,7 +25,7 @@ def network(vit_folder):
     (folder / "config.json").write_text(json.dumps(content))
     module = timm.create_model(content["architecture"], **content["model_args"])
     save_file(module.state_dict(), folder / "model.safetensors")
-    return load_vit(str(folder), None, BuildContext())
+    return load_tower(str(folder), None, BuildContext())
 
 
 @pytest.mark.parametrize("size", [(80, 50), (31, 64), (32, 32)])
@@ -65,19 +66,17 @@ def test_hooks_are_what_timm_itself_gives(network):
 
 def test_what_cannot_be_loaded(tmp_path, vit_folder):
     with pytest.raises(UnknownNameError, match="no network named 'vit_tiny_patch17'"):
-        load_vit("vit_tiny_patch17", None, BuildContext())
+        load_tower("vit_tiny_patch17", None, BuildContext())
     weights = tmp_path / "resnet.safetensors"
     save_file(timm.create_model("resnet18", num_classes=0).state_dict(), weights)
-    with pytest.raises(UnsupportedError, match="not a Vision Transformer"):
-        load_vit("resnet18", str(weights), BuildContext())
     with pytest.raises(WeightsError, match="does not fit"):
-        load_vit(str(vit_folder()), str(weights), BuildContext())
+        load_tower(str(vit_folder()), str(weights), BuildContext())
     with pytest.raises(WeightsError, match="timm's layout"):
-        load_vit(str(tmp_path), None, BuildContext())
+        load_tower(str(tmp_path), None, BuildContext())
 
 
 def test_places_that_are_not_there(network):
     with pytest.raises(UnknownNameError, match="no layer 3"):
         Vision(network, "blocks.3.hook_resid_post")
     with pytest.raises(UnknownNameError, match="no hook named"):
-        Vision(network, "blocks.1.attn.hook_z")
+        Vision(network, "blocks.1.attn.hook_k")

@@ -13,7 +13,7 @@ from torch import Tensor
 from equidiff.contracts import Finding
 from equidiff_sae.autoencoder import SparseAutoencoder
 from equidiff_sae.catalog import Entry
-from equidiff_sae.vit import Vision, choose_tokens
+from equidiff_sae.vision import Vision, choose_tokens
 
 ENOUGH_IMAGES = 32  # with fewer, the figures are not judged
 VARIANCE_MARGIN = 0.05  # explained variance may be this much below the published one, because the images differ
@@ -103,5 +103,5 @@ def measure_fit(vision: Vision, autoencoder: SparseAutoencoder, images: Sequence
 
 def _tokens_of(vision: Vision, tokens: str, images: Sequence[Image]) -> Float[Tensor, "tokens width"]:
     network = vision.network
-    read = [choose_tokens(vision.read(network.prepare_image(image)), tokens, vision.prefix) for image in images]
+    read = [choose_tokens(vision.read(network.prepare_image(image)), tokens, vision) for image in images]
     return torch.cat(read).flatten(0, 1)

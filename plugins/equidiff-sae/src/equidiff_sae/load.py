@@ -13,17 +13,25 @@ from torch import Tensor
 
 from equidiff.errors import WeightsError
 from equidiff.networks.hub import find_snapshot
-from equidiff_sae import layouts
 from equidiff_sae.autoencoder import SparseAutoencoder
 from equidiff_sae.catalog import Entry, entries, find_entry, unknown_entry
 from equidiff_sae.config import SaeConfig
-from equidiff_sae.files import read_after_header, read_header, read_json, read_pickle, read_safetensors
+from equidiff_sae.files import Shell, read_after_header, read_header, read_json, read_pickle, read_safetensors
+from equidiff_sae.layouts.check import check
+from equidiff_sae.layouts.dictionary_learning import read_dictionary_learning
+from equidiff_sae.layouts.overcomplete import flatten, read_overcomplete
+from equidiff_sae.layouts.prisma import read_prisma
+from equidiff_sae.layouts.saelens import SCALER, WHITENING, read_saelens
+from equidiff_sae.layouts.saev import read_saev
+from equidiff_sae.layouts.sparsify import read_sparsify
 
 EXPECTED = (
     "Prisma (weights.pt and config.json), SAELens (sae_weights.safetensors and cfg.json), "
-    "sparsify (sae.safetensors and cfg.json) or saev (sae.pt)"
+    "sparsify (sae.safetensors and cfg.json), saev (sae.pt), dictionary_learning (ae.pt and config.json) or "
+    "overcomplete (a module, or a state dict and config.json)"
 )
 HUB_ID = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(?P<folder>(?:/[\w.-]+)*)(?:@(?P<revision>[\w./-]+))?")
+SETTINGS = ("config.json", "cfg.json", SCALER, WHITENING)
 SPARSITY = "_log_feature_sparsity.pt"
 
 
@@ -124,8 +132,9 @@ def choose(folder: Path, names: Iterable[str]) -> Path:
         WeightsError: none of them does.
     """
     there = sorted(names)
-    candidates = [name for name in there if name.endswith(".pt") and not name.endswith(SPARSITY)]
-    for name in ("sae_weights.safetensors", "sae.safetensors", "weights.pt", "sae.pt"):
+    candidates = [name for name in there if name.endswith((".pt", ".pth")) and not name.endswith(SPARSITY)]
+    candidates = candidates or [name for name in there if name.endswith(".safetensors")]
+    for name in ("sae_weights.safetensors", "sae.safetensors", "weights.pt", "sae.pt", "ae.pt"):
         if name in there:
             return folder / name
     if len(candidates) == 1:
@@ -157,30 +166,38 @@ def read_source(source: Source) -> SparseAutoencoder:
             hint="the .pt file of the same repository",
         )
     config, tensors = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
-    layouts.check(config, tensors, path)
+    check(config, tensors, path)
     return SparseAutoencoder(config, tensors)
 
 
 def _read_safetensors(path: Path) -> tuple[SaeConfig, dict[str, Tensor]]:
     tensors = read_safetensors(path)
-    settings = path.parent / "cfg.json"
-    if "encoder.weight" in tensors:
-        return layouts.read_sparsify(read_json(settings), tensors, settings)
-    return layouts.read_saelens(read_json(settings), tensors, settings)
+    if any(name.startswith("dictionary.") for name in tensors):
+        settings = path.with_name("config.json")
+        return read_overcomplete(read_json(settings), tensors, settings)
+    settings = path.with_name("cfg.json")
+    read = read_sparsify if "encoder.weight" in tensors else read_saelens
+    return read(read_json(settings), tensors, settings)
 
 
 def _read_torch(path: Path) -> tuple[SaeConfig, dict[str, Tensor]]:
     header = read_header(path)
     if header is not None:
-        return layouts.read_saev(header, _tensors(read_after_header(path), path), path)
+        return read_saev(header, _tensors(read_after_header(path), path), path)
     content = read_pickle(path)
+    if isinstance(content, Shell):
+        described, tensors = flatten(content)
+        return read_overcomplete(described, tensors, path)
     combined = "state_dict" in content
     tensors = _tensors(content["state_dict"] if combined else content, path)
-    settings = path.parent / "config.json"
+    settings = path.with_name("config.json")
     if combined and not settings.exists():
         # the same settings are pickled beside the tensors
-        return layouts.read_prisma(vars(content.get("cfg", object)), tensors, path)
-    return layouts.read_prisma(read_json(settings), tensors, settings)
+        return read_prisma(vars(content.get("cfg", object)), tensors, path)
+    described = read_json(settings)
+    if any(name.startswith("dictionary.") for name in tensors):
+        return read_overcomplete(described, tensors, settings)
+    return (read_dictionary_learning if "trainer" in described else read_prisma)(described, tensors, settings)
 
 
 def _tensors(content: Any, path: Path) -> dict[str, Tensor]:
@@ -198,7 +215,7 @@ def _from_hub(repo: str, folder: str, revision: str | None) -> Source:
     def wanted(there: Sequence[str]) -> list[str]:
         names = [name.removeprefix(prefix) for name in there if name.startswith(prefix)]
         weights = choose(Path(repo, folder), (name for name in names if "/" not in name))
-        return [prefix + name for name in names if name in ("config.json", "cfg.json", weights.name)]
+        return [prefix + name for name in names if name in (*SETTINGS, weights.name)]
 
     def complete(root: Path) -> bool:
         try:

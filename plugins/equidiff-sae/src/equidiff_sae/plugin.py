@@ -37,7 +37,8 @@ class SaeOptions(Options):
     layer: int | None = Field(None, ge=0, description="block of the transformer, if names and files leave it open")
     site: str | None = Field(
         None,
-        description="resid_post, mlp_out, resid_mid, attn_out or ln2.hook_normalized, if left open",
+        description="resid_post, mlp_out, resid_mid, attn_out or ln2.hook_normalized of the layer, or the name of a "
+        "module, e.g. layer3.5, if left open",
     )
     tokens: Literal["cls", "patches", "all"] | None = Field(
         None, description="tokens to read; by default those that the autoencoder was trained on"
@@ -47,7 +48,13 @@ class SaeOptions(Options):
     )
     model: str | None = Field(
         None,
-        description="the transformer: a timm name or a folder in timm's layout; by default that of the autoencoder",
+        description="the network: a timm name or a folder in timm's layout; by default that of the autoencoder",
+    )
+    size: int | None = Field(
+        None,
+        ge=1,
+        description="height and width of the images that the autoencoder was trained on, in pixels, if left open; by "
+        "default the network's own",
     )
     checkpoint: str | None = Field(None, description="the transformer's weights, as a local file of timm or open_clip")
     weights: Literal["raw", "processed"] | None = Field(
