@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 
 class EquiDiffError(Exception):
@@ -82,6 +83,20 @@ class RunFolderError(EquiDiffError):
 
 class UnsupportedError(EquiDiffError):
     """A request that a component does not support."""
+
+
+class InexactInverseError(UnsupportedError):
+    """Samples whose latents a generator finds only roughly.
+
+    Args:
+        problem: one sentence that says why.
+        latents: the latents that were found, `[batch, *latent_shape]`.
+        rows: the other lines of the message, as in `EquiDiffError`.
+    """
+
+    def __init__(self, problem: str, latents: Any, **rows: Any) -> None:
+        super().__init__(problem, **rows)
+        self.latents = latents
 
 
 def unknown_name(what: str, given: str, known: Iterable[str], hint: str | None = None) -> UnknownNameError:

@@ -11,11 +11,19 @@ from equidiff.contracts.generator import Generator
 
 @dataclass(frozen=True)
 class Weights:
-    """A weights file that a component loaded, as recorded in `run.json`."""
+    """A weights file that a component loaded, as recorded in `run.json`.
+
+    Attributes:
+        name: of the file, or of what was downloaded.
+        sha256: of the file.
+        revision: commit of the hub, or version of a package.
+        entry: key of a larger checkpoint that holds the weights, e.g. "state_dict_ema".
+    """
 
     name: str
     sha256: str
     revision: str | None = None
+    entry: str | None = None
 
 
 @dataclass(frozen=True)

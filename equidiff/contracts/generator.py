@@ -43,6 +43,7 @@ class Generator(ABC):
         """Latents that `generate` maps to these samples, nearly.
 
         Raises:
+            InexactInverseError: the latents that were found, which it carries, lead back to the samples only roughly.
             UnsupportedError: this generator cannot invert.
         """
         raise UnsupportedError(f"{type(self).__name__} cannot invert samples.")

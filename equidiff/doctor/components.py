@@ -14,7 +14,7 @@ from equidiff.builtin.regularizers.none import NoRegularizer
 from equidiff.contracts import BuildContext, Finding, Generator, Objective, Solver, Weights
 from equidiff.devices import choose_device, device_memory
 from equidiff.doctor.memory import Memory, SampleSum, predict_pass
-from equidiff.errors import EquiDiffError, UnsupportedError, first_line
+from equidiff.errors import EquiDiffError, InexactInverseError, UnsupportedError, first_line
 from equidiff.images.fit import fit_image
 from equidiff.images.folder import find_images
 from equidiff.images.read import read_image
@@ -97,6 +97,8 @@ def _round_trip(generator: Generator, images: Sequence[Image], device: str) -> I
     samples = torch.cat([fit_image(image, generator.sample_shape) for image in images]).to(device)
     try:
         again = generator.generate(generator.invert(samples))
+    except InexactInverseError as error:
+        again = generator.generate(error.latents)
     except UnsupportedError as error:
         yield Finding("round trip", error.problem)
         return

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 
 from equidiff.contracts import BuildContext, Weights
-from equidiff.errors import UsageError, WeightsError, first_line, unknown_name
+from equidiff.errors import UsageError, WeightsError, first_line
 from equidiff.images.convert import to_channels
-from equidiff.networks.checkpoints import hash_weights, put_weights, read_weights
+from equidiff.networks.checkpoints import Kind, hash_weights, read_checkpoint, recognise, weights_files
 from equidiff.networks.classes import imagenet_names
+from equidiff.networks.finetuned import fill, fill_from_numpy
 from equidiff.networks.hub import find_cached_file, find_file
 from equidiff.networks.network import Network
 from equidiff.networks.packages import Packaged, find_packaged_network, install_command, read_in_order
+from equidiff.networks.timm_names import check_name, current_name
 from equidiff.types import Samples
 
 HUB_FILES = ("model.safetensors", "pytorch_model.bin")
@@ -27,11 +31,10 @@ def load_timm(
     """Load a timm model with its own evaluation transform; arguments and errors are those of `load_network`."""
     import timm
 
-    _check_name(name)
+    name = check_name(name)
     arguments = {} if pad is None else {"pad_type": pad}
     if checkpoint:
-        module = _create(name, arguments)
-        record = _load_local(module, Path(checkpoint))
+        module, record = _load_local(name, arguments, Path(checkpoint))
     else:
         module, record = _load_pretrained(name, arguments)
     if record not in context.weights:
@@ -71,18 +74,6 @@ def _on_tensors(transform: Any, channels: int) -> Callable[[Samples], Tensor]:
     return prepare
 
 
-def _check_name(name: str) -> None:
-    import timm
-
-    if not timm.is_model(name):
-        known = ["fashion", "circles", *timm.list_models()]
-        raise unknown_name("network", name, known, hint="model=fashion, model=circles, or the name of a timm model")
-    architecture, dot, _ = name.partition(".")
-    tags = timm.list_models(f"{architecture}.*", pretrained=True)
-    if dot and name not in tags:
-        raise unknown_name("set of weights", name, tags or [architecture])
-
-
 def _create(name: str, arguments: dict[str, Any]) -> nn.Module:
     import timm
 
@@ -117,6 +108,7 @@ def _load_pretrained(name: str, arguments: dict[str, Any]) -> tuple[nn.Module, W
     hint = f"model={name},checkpoint=PATH"
     install = install_command(name)
     path = find_file(repository, HUB_FILES, hint=f"{install}   # or {hint}" if install else hint)
+    recognise(path)  # names what it is, if it is not the weights
     try:
         overlay = {"file": str(path), "custom_load": False}
         module = _create(name, {**arguments, "pretrained": True, "pretrained_cfg_overlay": overlay})
@@ -138,16 +130,41 @@ def _load_packaged(name: str, arguments: dict[str, Any], packaged: Packaged) -> 
     return module, packaged.record()
 
 
-def _load_local(module: Any, path: Path) -> Weights:
-    weights = read_weights(path)
-    # a fine-tuned checkpoint may have another number of classes
-    rows = weights.get(f"{_head(module)}.weight")
-    if rows is not None and rows.ndim >= 2 and len(rows) != module.num_classes:
-        module.reset_classifier(len(rows))
-    put_weights(
-        module, weights, path, hint="model=NAME must name the architecture that the checkpoint was trained with"
-    )
-    return hash_weights(path)
+def _load_local(name: str, arguments: dict[str, Any], path: Path) -> tuple[Any, Weights]:
+    import timm
+
+    source = _described(name, path)
+
+    def create(**more: Any) -> nn.Module:
+        return _create(source, arguments | more)
+
+    files = weights_files(path)
+    if len(files) == 1 and recognise(files[0]) is Kind.NUMPY:
+        return fill_from_numpy(create, files[0]), hash_weights(path)
+    checkpoint = read_checkpoint(path)
+    module = fill(create, checkpoint.weights, path, timm.models.model_entrypoint(name))
+    return module, replace(hash_weights(path), entry=checkpoint.entry)
+
+
+def _described(name: str, path: Path) -> str:
+    """The model's name for timm: a folder with a description of its own is built as it says."""
+    config = path / "config.json"
+    if not config.is_file():
+        return name
+    try:
+        architecture = json.loads(config.read_text(encoding="utf-8")).get("architecture")
+    except (OSError, ValueError, AttributeError):
+        return name
+    if not isinstance(architecture, str):
+        return name  # not timm's description
+    if current_name(architecture).partition(".")[0] != name.partition(".")[0]:
+        raise WeightsError(
+            f"The folder holds weights of {architecture}, not of {name}.",
+            given=path,
+            expected=f"weights of {name}",
+            hint=f"model={architecture},checkpoint={path}",
+        )
+    return f"local-dir:{path}"
 
 
 def _head(module: Any) -> str | None:

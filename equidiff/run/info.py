@@ -122,11 +122,12 @@ class Inversion(Part):
 
 
 class WeightsFile(Part):
-    """A weights file that a component loaded."""
+    """A weights file that a component loaded; `entry` is the key of a larger checkpoint that holds the weights."""
 
     name: str
     sha256: str
     revision: str | None = None
+    entry: str | None = None
 
 
 class Counts(Part):

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from equidiff.contracts import Generator
-from equidiff.errors import QueryError, UnsupportedError
+from equidiff.errors import InexactInverseError, QueryError, UnsupportedError
 from equidiff.numerics.gaussian import project_onto_shell
 from equidiff.run.info import Inversion
 from equidiff.run.query import Query, as_sample
@@ -38,6 +38,8 @@ def invert_query(query: Query, problem: Problem) -> tuple[QueryStart, Inversion]
 def _invert(generator: Generator, sample: Tensor) -> Tensor:
     try:
         return generator.invert(sample)
+    except InexactInverseError as error:
+        return error.latents  # `round_trip` says how rough they are, and a warning does where that is much
     except UnsupportedError as error:
         raise UnsupportedError(
             f"The query's latent cannot be found. {error.problem}",

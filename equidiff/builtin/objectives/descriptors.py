@@ -22,7 +22,9 @@ class NetworkOptions(Options):
     model: str | None = Field(
         None, description="fashion, circles, or any timm model; the generator's own network by default"
     )
-    checkpoint: str | None = Field(None, description="a local weights file: safetensors, or a PyTorch state dict")
+    checkpoint: str | None = Field(
+        None, description="local weights: a file (safetensors or torch.save), the index of one in parts, or a folder"
+    )
     mean: float | None = Field(
         None, description="for timm models: value subtracted from each channel; timm's own by default"
     )

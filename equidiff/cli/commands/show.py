@@ -119,10 +119,11 @@ def _bare_network(model: str) -> Network:
 
     from equidiff.contracts import BuildContext
     from equidiff.networks import Network, load_network
+    from equidiff.networks.timm_names import current_name
 
     if not timm.is_model(model):
         return load_network(model, None, BuildContext())
-    module = timm.create_model(model).eval()
+    module = timm.create_model(current_name(model)).eval()
     return Network(
         module=module,
         name=model,

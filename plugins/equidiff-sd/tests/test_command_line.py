@@ -3,9 +3,16 @@
 import json
 from pathlib import Path
 
+import diffusers
 import pytest
 import torch
+from equidiff_sd.build import build
+from equidiff_sd.plugin import SdOptions
+from equidiff_sd.sampler import SCHEDULES
+from PIL import Image
 from running import assert_one_error, read_lines, read_run, run_cli
+
+from equidiff.contracts import BuildContext
 
 # torch's arrays do not know numpy 2's `copy` keyword; diffusers' Euler scheduler meets it
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -191,3 +198,48 @@ def test_a_network_that_predicts_something_else(pixels_copy):
 def test_a_schedule_that_ddim_cannot_start(tiny, pixels_copy):
     tiny.scheduler(rescale_betas_zero_snr=True, timestep_spacing="trailing").save_pretrained(pixels_copy / "scheduler")
     assert_one_error(run(f"sd:{pixels_copy},scheduler=ddim"), 1, "pure noise", "scheduler=euler")
+
+
+@pytest.mark.parametrize(
+    ("schedule", "word"),
+    [
+        (diffusers.EDMEulerScheduler(), "EDMEulerScheduler"),
+        (diffusers.LCMScheduler(), "LCMScheduler"),
+        (diffusers.TCDScheduler(), "TCDScheduler"),
+        (diffusers.FlowMatchEulerDiscreteScheduler(), "FlowMatchEulerDiscreteScheduler"),
+        (diffusers.ScoreSdeVeScheduler(), "ScoreSdeVeScheduler"),
+        (diffusers.CMStochasticIterativeScheduler(), "CMStochasticIterativeScheduler"),
+        (diffusers.UniPCMultistepScheduler(use_flow_sigmas=True), "UniPCMultistepScheduler with use_flow_sigmas"),
+        (diffusers.EulerDiscreteScheduler(timestep_type="continuous"), "EulerDiscreteScheduler with continuous times"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_schedules_of_other_families_are_refused_by_name(pixels_copy, schedule, word):
+    schedule.save_pretrained(pixels_copy / "scheduler")
+    assert_one_error(run(f"sd:{pixels_copy}"), 1, word, f"--generator diffusers:{pixels_copy}")
+
+
+@pytest.mark.parametrize("name", ["ScoreSdeVePipeline", "KarrasVePipeline", "ConsistencyModelPipeline"])
+def test_pipelines_of_other_families_are_refused_by_name(pixels_copy, name):
+    change(pixels_copy / "model_index.json", _class_name=name)
+    assert_one_error(run(f"sd:{pixels_copy}"), 1, f"cannot use a {name}", f"--generator diffusers:{pixels_copy}")
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_schedules_of_the_same_family_have_the_same_noise(pixels_copy, name):
+    """Another sampler of the same betas: their cumulative products are those that DDIM steps through."""
+    betas = {"num_train_timesteps": 100, "beta_start": 0.001, "beta_end": 0.2, "beta_schedule": "linear"}
+    (pixels_copy / "scheduler" / "scheduler_config.json").write_text(json.dumps({"_class_name": name, **betas}))
+    generator = build(str(pixels_copy), SdOptions(steps=4, scheduler="ddim"), BuildContext())
+    expected = (1 - torch.linspace(0.001, 0.2, 100)).cumprod(dim=0)
+    torch.testing.assert_close(generator._sampler._scheduler.alphas_cumprod, expected)
+
+
+def test_a_start_from_the_query_warns_where_it_is_rough(text, tmp_path):
+    """With random weights the autoencoder does not reconstruct the query."""
+    Image.new("RGB", (16, 16), (200, 90, 30)).save(tmp_path / "query.png")
+    typed = ("-g", f"sd:{text},steps=2", "-o", PROBE, "-r", "none", "--query", tmp_path / "query.png")
+    outcome = run_cli("run", *typed, "--start", "query", "-n", "1", "--budget", "2", "--out", tmp_path / "run")
+    assert outcome.code in (0, 3), outcome.stderr
+    assert "samples near that latent are not near the query" in outcome.stderr + outcome.stdout
+    assert read_run(tmp_path / "run")["inversion"]["round_trip"] > 0.1

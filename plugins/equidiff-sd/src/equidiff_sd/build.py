@@ -15,7 +15,7 @@ from equidiff_sd.find import find_model, find_tiny
 from equidiff_sd.folder import PIXELS, TEXT, XL, Folder
 from equidiff_sd.generator import Autoencoder, Denoiser, Diffusion
 from equidiff_sd.load import load_model
-from equidiff_sd.sampler import Sampler
+from equidiff_sd.sampler import Sampler, check_schedule
 from equidiff_sd.text import Conditioning
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def build(argument: str | None, options: SdOptions, context: BuildContext) -> Ge
     Raises:
         UsageError: options contradict each other or the model.
         UnknownNameError: the argument is neither a known name, a folder nor a hub id.
-        UnsupportedError: a network needs more than state, time and text.
+        UnsupportedError: a network needs more than state, time and text, or the schedule is of another family.
         WeightsError: files cannot be downloaded, are missing or damaged, or belong to another kind of pipeline.
     """
     _check_options(options)
@@ -146,6 +146,7 @@ def _check_unet(folder: Folder, addition: str | None) -> tuple[int, int, int]:
 
 def _sampler(folder: Folder, options: SdOptions, steps: int, context: BuildContext, changes: dict[str, Any]) -> Sampler:
     config = folder.config("scheduler", "scheduler_config.json") | changes
+    check_schedule(config, folder.elsewhere())
     own = "euler" if config.get("_class_name") in EULER else "ddim"
     sampler = Sampler(options.scheduler or own, config, context.device)
     sampler.plan(steps)  # raises now the errors that it would raise in the middle of a run

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from equidiff.errors import UsageError, WeightsError, unknown_name
 from equidiff.networks.hub import find_snapshot
-from equidiff_sd.folder import INDEX, SUPPORTED, TEXT_ENCODERS, TEXT_WEIGHTS, WEIGHTS, Folder
+from equidiff_sd import files
+from equidiff_sd.files import choose_weights
+from equidiff_sd.folder import INDEX, SUPPORTED, TEXT_ENCODERS, Folder
 
 # Stability AI withdrew its stable-diffusion-2-1 in November 2025; the community keeps the same files
 KNOWN = {
@@ -46,19 +48,15 @@ def find_model(name: str, with_vae: bool) -> Folder:
     repository = KNOWN.get(name, name)
     if not HUB_ID.fullmatch(repository):
         raise unknown_name("model or folder", name, KNOWN, "sd:1.5, sd:./FOLDER or sd:ORG/REPO")
-    # the last is for pipelines whose only network lies beside the index
-    places = ["unet/{}", *(["vae/{}"] if with_vae else []), *([] if name in KNOWN else ["{}"])]
     encoders = TEXT_ENCODERS[:1] if name in KNOWN and name != "sdxl-turbo" else TEXT_ENCODERS
-    weights, pickles = (
-        [*(f"{each}/{TEXT_WEIGHTS[form]}" for each in encoders), *(place.format(WEIGHTS[form]) for place in places)]
-        for form in (0, 1)
-    )
+    # the last is for pipelines whose only network lies beside the index
+    parts = [*encoders, "unet", *(["vae"] if with_vae else []), *([] if name in KNOWN else [""])]
 
     def complete(folder: Folder) -> bool:
         # a pipeline of another kind is complete: downloading it again would not help
         return (folder.path / INDEX).is_file() and (folder.kind() is None or not folder.missing(with_vae))
 
-    return _from_hub(repository, ([*SMALL, *weights], pickles), complete, "--generator sd:./{}")
+    return _from_hub(repository, SMALL, parts, complete, "--generator sd:./{}")
 
 
 def find_tiny(name: str) -> Folder:
@@ -75,8 +73,9 @@ def find_tiny(name: str) -> Folder:
     if path.is_dir():
         folder = Folder(path, path.resolve().name)
     elif HUB_ID.fullmatch(name):
-        files = ["config.json", WEIGHTS[0]], [WEIGHTS[1]]
-        folder = _from_hub(name, files, lambda folder: not _missing_from_tiny(folder), "vae=tiny,tiny=./{}")
+        folder = _from_hub(
+            name, ("config.json",), [""], lambda folder: not _missing_from_tiny(folder), "vae=tiny,tiny=./{}"
+        )
     else:
         raise UsageError(
             "There is no such tiny autoencoder.",
@@ -91,23 +90,36 @@ def find_tiny(name: str) -> Folder:
 
 
 def _missing_from_tiny(folder: Folder) -> list[str]:
-    return [file.name for file in (folder.path / "config.json", folder.weights("")) if not file.is_file()]
+    return [file.name for file in (folder.path / "config.json", *folder.weights("").paths) if not file.is_file()]
 
 
 def _from_hub(
-    repository: str, files: tuple[list[str], list[str]], complete: Callable[[Folder], bool], use: str
+    repository: str, small: Sequence[str], parts: Sequence[str], complete: Callable[[Folder], bool], use: str
 ) -> Folder:
     """Find a repository's folder.
 
-    `files` are patterns for the hub; those in the second list are for subfolders that have none of the first.
+    Args:
+        repository: hub id.
+        small: patterns of the files without weights.
+        parts: folders with weights; "" for the repository's own.
+        complete: tells if a folder of the cache has all files needed.
+        use: option that takes the folder, after a download by hand.
     """
+    forms = {part: files.TEXT if part in TEXT_ENCODERS else files.NETWORK for part in parts}
 
     def wanted(there: Sequence[str]) -> list[str]:
-        safe = {Path(name).parent for name in files[0] if name.endswith(".safetensors") and name in there}
-        return [*files[0], *(name for name in files[1] if Path(name).parent not in safe)]
+        chosen = [*small]
+        for part, form in forms.items():
+            start = f"{part}/" if part else ""
+            inside = [name.removeprefix(start) for name in there if name.startswith(start)]
+            chosen += [start + name for name in choose_weights(inside, form)]
+        return chosen
 
     local = repository.rpartition("/")[2]
-    named = " ".join(f"'{each}'" if "*" in each else each for each in files[0])
+    # of a repository that nobody here has seen, the weights may be in several files
+    several = "" if repository in KNOWN.values() or len(parts) == 1 else "*"
+    weights = [f"{part}/{form[0][0]}{several}.{form[0][1]}".removeprefix("/") for part, form in forms.items()]
+    named = " ".join(f"'{each}'" if "*" in each else each for each in (*small, *weights))
     hint = f"hf download {repository} {named} --local-dir {local}\nthen {use.format(local)}"
     path = find_snapshot(repository, wanted, lambda path: complete(Folder(path, repository)), hint)
     return Folder(path, repository, revision=path.name, hint=hint)

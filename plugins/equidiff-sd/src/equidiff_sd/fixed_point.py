@@ -26,26 +26,28 @@ def solve_fixed_point(
         tolerance: relative change below which a row is solved.
 
     Returns:
-        The rows, and the relative change of each by its last call of the function, `[batch]`.
+        The rows, and the relative change of each by a call of the function, `[batch]`: a row that was not solved is
+        the iterate that changed least.
 
     References:
         Walker and Ni (2011), "Anderson acceleration for fixed-point iterations". https://doi.org/10.1137/10078356X
     """
     shape = start.shape
-    state = start.flatten(1)
+    state = best = start.flatten(1)
     change = state.new_full((len(state),), torch.inf)
     states: list[Tensor] = []
     updates: list[Tensor] = []
     for _ in range(iterations):
         update = function(state.reshape(shape)).flatten(1) - state
-        unsolved = change >= tolerance
-        change = torch.where(unsolved, update.norm(dim=1) / (state + update).norm(dim=1).clamp(min=1e-12), change)
+        now = update.norm(dim=1) / (state + update).norm(dim=1).clamp(min=1e-12)
+        better = (now < change) & (change >= tolerance)
+        best, change = torch.where(better[:, None], state, best), torch.where(better, now, change)
         states, updates = [*states, state][-MEMORY - 1 :], [*updates, update][-MEMORY - 1 :]
         if not (change >= tolerance).any():
             break
         # a solved row stays, so that it does not depend on the others
         state = torch.where((change >= tolerance)[:, None], state + update - _extrapolated(states, updates), state)
-    return state.reshape(shape), change
+    return best.reshape(shape), change
 
 
 def _extrapolated(states: list[Tensor], updates: list[Tensor]) -> Tensor:

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from equidiff.errors import WeightsError
+from equidiff_sd import files
+from equidiff_sd.files import WeightsFiles, find_weights
 
 INDEX = "model_index.json"
-# names in order of preference; the second is a pickle
-WEIGHTS = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
-TEXT_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 TOKENIZERS = (("tokenizer.json",), ("vocab.json", "merges.txt"))  # either suffices
 TEXT_ENCODERS = ("text_encoder", "text_encoder_2")
 TEXT, XL, PIXELS = "text to image", "text to image, XL", "unconditional"
@@ -27,7 +26,12 @@ CLASSES = {
     XL: ONE_TEXT | {"text_encoder_2": ("CLIPTextModelWithProjection",), "tokenizer_2": ONE_TEXT["tokenizer"]},
     PIXELS: {"unet": ("UNet2DModel",)},
 }
-PIPELINES = {XL: "StableDiffusionXLPipeline"}  # refiners and inpainting pipelines may consist of the same classes
+# refiners, inpainting, consistency and score models may consist of the same classes
+PIPELINES = {
+    TEXT: ("StableDiffusionPipeline",),
+    XL: ("StableDiffusionXLPipeline",),
+    PIXELS: ("DDPMPipeline", "DDIMPipeline", "PNDMPipeline"),
+}
 UNUSED = {"scheduler", "safety_checker", "feature_extractor", "image_encoder"}  # may be listed, with any class
 SUPPORTED = (
     "a Stable Diffusion 1.x, 2.x, XL or Turbo pipeline from text to image (no refiner, no inpainting), "
@@ -85,7 +89,7 @@ class Folder:
         classes, name = self.classes(), self.read(INDEX).get("_class_name")
         for kind, wanted in CLASSES.items():
             fits = all(classes.get(part) in names for part, names in wanted.items())
-            if fits and classes.keys() <= wanted.keys() | UNUSED and name == PIPELINES.get(kind, name):
+            if fits and classes.keys() <= wanted.keys() | UNUSED and name in PIPELINES[kind]:
                 return kind
         return None
 
@@ -99,7 +103,12 @@ class Folder:
         if kind is None:
             made_of = ", ".join(f"{part} {name}" for part, name in sorted(self.classes().items()) if part not in UNUSED)
             pipeline = self.read(INDEX).get("_class_name", "pipeline without a name")
-            raise self.error(f"This generator cannot use a {pipeline} (made of {made_of or 'nothing'}).", SUPPORTED)
+            raise WeightsError(
+                f"This generator cannot use a {pipeline} (made of {made_of or 'nothing'}).",
+                given=self.path,
+                expected=SUPPORTED,
+                hint=self.elsewhere(),
+            )
         absent = self.missing(with_vae)
         if absent:
             some = ", ".join(absent[:3]) + (f" and {len(absent) - 3} more" if len(absent) > 3 else "")
@@ -110,21 +119,28 @@ class Folder:
         """Folder of a component: its own, or that of the index, as in the first DDPM repositories."""
         return self.path / name if (self.path / name).is_dir() else self.path
 
-    def weights(self, part: str) -> Path:
-        """The weights file of a network: safetensors, unless there is only a pickle."""
-        places = [self.part(part) / name for name in (TEXT_WEIGHTS if part in TEXT_ENCODERS else WEIGHTS)]
-        return next((place for place in places if place.is_file()), places[0])
+    def weights(self, part: str) -> WeightsFiles:
+        """The weights files of a network: safetensors, unless there are only pickles; plain ones before variants.
+
+        Raises:
+            WeightsError: an index of several files cannot be read.
+        """
+        return find_weights(self.part(part), files.TEXT if part in TEXT_ENCODERS else files.NETWORK)
 
     def missing(self, with_vae: bool = True) -> list[str]:
         """Names of the required files that are missing, relative to the folder."""
-        files = [self.part("scheduler") / "scheduler_config.json"]
+        needed = [self.part("scheduler") / "scheduler_config.json"]
         for part in CLASSES.get(self.kind() or "", ()):
             place = self.part(part)
             if not part.startswith("tokenizer"):
-                files += [place / "config.json", self.weights(part)] if part != "vae" or with_vae else []
+                needed += [place / "config.json", *self.weights(part).paths] if part != "vae" or with_vae else []
             elif not any(all((place / file).is_file() for file in each) for each in TOKENIZERS):
-                files += [place / file for file in TOKENIZERS[1]]
-        return [file.relative_to(self.path).as_posix() for file in files if not file.is_file()]
+                needed += [place / file for file in TOKENIZERS[1]]
+        return [file.relative_to(self.path).as_posix() for file in needed if not file.is_file()]
+
+    def elsewhere(self) -> str:
+        """A command that uses the folder through the generator for pipelines of every family."""
+        return f"--generator diffusers:{self.name if self.revision else self.path}   # other families of diffusers"
 
     def error(self, problem: str, expected: str | None = None) -> WeightsError:
         """Make an error about this folder."""

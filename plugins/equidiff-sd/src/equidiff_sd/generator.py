@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from equidiff.contracts import Generator, SplitSampler
-from equidiff.errors import UnsupportedError
+from equidiff.errors import InexactInverseError
 from equidiff.types import Latents, Samples, States
-from equidiff_sd.sampler import Plan, Sampler, Step
+from equidiff_sd.sampler import UNDO_TOLERANCE, Plan, Sampler, Step
 from equidiff_sd.text import Conditioning
 
 SPLIT = 0.75  # share of the steps before the split
@@ -140,12 +140,21 @@ class Diffusion(Generator):
             samples: `[batch, *sample_shape]`.
 
         Raises:
-            UnsupportedError: the autoencoder does not reconstruct the samples, or a sampler step cannot be undone.
+            InexactInverseError: the autoencoder does not reconstruct the samples, or a step is undone only roughly.
+            UnsupportedError: the last step does not depend on its state.
         """
         plan = self._sampler.plan(self.steps)
-        states = self._encode(samples)
+        states, problem = self._encode(samples)
         for step in reversed(plan.steps):
-            states = step.undo(states, self._denoiser)
+            states, change = step.undo(states, self._denoiser)
+            left = ~(change < UNDO_TOLERANCE)
+            if left.any() and problem is None:
+                problem = (
+                    f"The sampler's step at time {float(step.time):.0f} is undone only roughly for {int(left.sum())} "
+                    f"samples, which still change by {float(change.max()):.2g} of their length."
+                )
+        if problem is not None:
+            raise InexactInverseError(problem, states / plan.start)
         return states / plan.start
 
     def split_sampler(self) -> SplitSampler | None:
@@ -172,19 +181,16 @@ class Diffusion(Generator):
     def _decode(self, states: Tensor) -> Tensor:
         return states / 2 + 0.5 if self._autoencoder is None else self._autoencoder.decode(states)
 
-    def _encode(self, samples: Tensor) -> Tensor:
+    def _encode(self, samples: Tensor) -> tuple[Tensor, str | None]:
+        """Last states of samples, and a sentence if they are not decoded to them."""
         if self._autoencoder is None:
-            return samples * 2 - 1
+            return samples * 2 - 1, None
         states = self._autoencoder.encode(samples)
         errors = (self._autoencoder.decode(states) - samples).flatten(1).square().mean(dim=1).sqrt()
-        worst = (errors / samples.flatten(1).std(dim=1).clamp(min=1e-6)).max()
-        if not worst < INVERSION_LIMIT:
-            raise UnsupportedError(
-                "The autoencoder does not reconstruct these samples, so their start noise cannot be found.",
-                given=f"an error of {float(worst):.2g} standard deviations",
-                expected=f"less than {INVERSION_LIMIT}",
-            )
-        return states
+        worst = float((errors / samples.flatten(1).std(dim=1).clamp(min=1e-6)).max())
+        if worst < INVERSION_LIMIT:
+            return states, None
+        return states, f"The autoencoder reconstructs these samples with an error of {worst:.2g} standard deviations."
 
     def _recomputed(self, function: Callable[..., Tensor], states: Tensor, *others: Any) -> Tensor:
         if self.recompute and torch.is_grad_enabled() and states.requires_grad:

@@ -27,24 +27,27 @@ def load_model(folder: Folder, part: str, model_class: Any, context: BuildContex
     Raises:
         WeightsError: the file is damaged, or its tensors are not those of the configuration.
     """
-    file = folder.weights(part)
-    if file.suffix == ".bin":
-        read_weights(file)  # refuses a pickle with code in it, even if the library's own reader would run it
-    options: dict[str, Any] = {} if part in TEXT_ENCODERS else {"low_cpu_mem_usage": False}
-    options |= {"use_safetensors": file.suffix != ".bin", "local_files_only": True, "output_loading_info": True}
+    files = folder.weights(part)
+    if not files.safe:
+        for file in files.paths:
+            read_weights(file)  # refuses a pickle with code in it, even if the library's own reader would run it
+    # diffusers reads several files only into a network that has no memory yet
+    options: dict[str, Any] = {} if part in TEXT_ENCODERS else {"low_cpu_mem_usage": files.index is not None}
+    options |= {"use_safetensors": files.safe, "variant": files.variant}
+    options |= {"local_files_only": True, "output_loading_info": True}
     try:
         with _quiet():
-            model, info = model_class.from_pretrained(file.parent, **options)
+            model, info = model_class.from_pretrained(files.paths[0].parent, **options)
     except Exception as error:  # each library raises what its readers raise
         raise folder.error(f"The weights of {part} cannot be loaded: {first_line(error)}") from error
     wrong = {name: [key for key in _keys(info.get(f"{name}_keys")) if IGNORED not in key] for name in WRONG}
     if any(wrong.values()):
         text = "; ".join(f"{len(keys)} {name} ({', '.join(keys[:3])})" for name, keys in wrong.items() if keys)
         raise folder.error(f"The weights of {part} do not fit its configuration: {text}.")
-    name = f"{folder.name}/{file.relative_to(folder.path).as_posix()}"
-    record = hash_weights(file, name, folder.revision)
-    if record not in context.weights:
-        context.weights.append(record)
+    for file in files.paths:
+        record = hash_weights(file, f"{folder.name}/{file.relative_to(folder.path).as_posix()}", folder.revision)
+        if record not in context.weights:
+            context.weights.append(record)
     return model.float()
 
 

@@ -19,6 +19,14 @@ Predict = Callable[[Tensor, Tensor], Tensor]
 
 SCHEDULERS = {"ddim": DDIMScheduler, "euler": EulerDiscreteScheduler}
 PREDICTIONS = ("epsilon", "sample", "v_prediction")
+# noise schedules of discrete times that DDIM and Euler's method can step through, whichever sampler a model comes with;
+# those of LCM and TCD are the same, but their networks were trained for other steps
+SCHEDULES = (
+    "DDIMScheduler", "DDPMScheduler", "DEISMultistepScheduler", "DPMSolverMultistepScheduler", "DPMSolverSDEScheduler",
+    "DPMSolverSinglestepScheduler", "EulerAncestralDiscreteScheduler", "EulerDiscreteScheduler",
+    "HeunDiscreteScheduler", "KDPM2AncestralDiscreteScheduler", "KDPM2DiscreteScheduler", "LMSDiscreteScheduler",
+    "PNDMScheduler", "UniPCMultistepScheduler",
+)  # fmt: skip
 NEARLY_ZERO = 1e-6  # a factor below this is zero up to rounding
 UNDO_ITERATIONS = 100
 UNDO_TOLERANCE = 1e-5  # relative change of a state
@@ -48,26 +56,20 @@ class Step:
         """Approximate the state that this step maps to `after` with one evaluation (DDIM inversion)."""
         return self._before(after, after / self.keep, predict)
 
-    def undo(self, after: Tensor, predict: Predict) -> Tensor:
+    def undo(self, after: Tensor, predict: Predict) -> tuple[Tensor, Tensor]:
         """Compute the state that this step maps to `after`, `[batch, ...]`, by fixed-point iteration.
 
+        Returns:
+            The states, and the relative change that a further iteration would make, `[batch]`; at most
+            `UNDO_TOLERANCE` where the iteration converged.
+
         Raises:
-            UnsupportedError: the iteration does not converge, or the step does not depend on its state.
+            UnsupportedError: the step does not depend on its state.
         """
         if abs(self.keep) < NEARLY_ZERO:
             raise UnsupportedError("The sampler's last step does not depend on its state, so it cannot be undone.")
-
-        state, change = solve_fixed_point(
-            partial(self._before, after, predict=predict), after / self.keep, UNDO_ITERATIONS, UNDO_TOLERANCE
-        )
-        left = ~(change < UNDO_TOLERANCE)
-        if left.any():
-            raise UnsupportedError(
-                f"The sampler's step at time {float(self.time):.0f} cannot be undone for {int(left.sum())} samples.",
-                given=f"a state that still changes by {float(change.max()):.2g} of its length",
-                expected=f"less than {UNDO_TOLERANCE:g} after {UNDO_ITERATIONS} iterations",
-            )
-        return state
+        undone = partial(self._before, after, predict=predict)
+        return solve_fixed_point(undone, after / self.keep, UNDO_ITERATIONS, UNDO_TOLERANCE)
 
     def _before(self, after: Tensor, guess: Tensor, predict: Predict) -> Tensor:
         """The state that leads to `after` if the network's prediction there is that at the guess."""
@@ -152,4 +154,29 @@ class Sampler:
         times = self._scheduler.config.num_train_timesteps
         return UsageError(
             "The sampler cannot take this many steps.", given=f"steps={count}", expected=f"from 1 to less than {times}"
+        )
+
+
+def check_schedule(config: dict[str, Any], elsewhere: str) -> None:
+    """Check that these samplers have the noise of a schedule.
+
+    Args:
+        config: a diffusers scheduler's configuration, as saved.
+        elsewhere: hint of the error: a command that runs the schedule.
+
+    Raises:
+        UnsupportedError: they do not have it.
+    """
+    name = config.get("_class_name")
+    other = None if name in SCHEDULES else name or "scheduler without a name"
+    if config.get("use_flow_sigmas"):
+        other = f"{name} with use_flow_sigmas"
+    if config.get("timestep_type") == "continuous":
+        other = f"{name} with continuous times"
+    if other:
+        raise UnsupportedError(
+            f"This generator has no sampler for the schedule of {other}.",
+            given=other,
+            expected=f"the schedule of one of {', '.join(each.removesuffix('Scheduler') for each in SCHEDULES)}",
+            hint=elsewhere,
         )

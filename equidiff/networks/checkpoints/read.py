@@ -1,0 +1,200 @@
+"""Readers of weights files: safetensors, or files of torch.save that contain no code."""
+
+from __future__ import annotations
+
+import argparse
+import pickle
+import warnings
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from equidiff.errors import WeightsError, first_line
+from equidiff.networks.checkpoints.content import EXPECTED, Kind, recognise
+from equidiff.networks.checkpoints.files import weights_files
+
+# entries of a larger checkpoint that hold the state dict, in timm's order: weights averaged in training come first
+ENTRIES = ("state_dict_ema", "model_ema", "state_dict", "model")
+PREFIXES = ("module.", "_orig_mod.")  # of DataParallel and torch.compile, in any order and number
+AVERAGES = "n_averaged"  # a counter beside the weights that torch's AveragedModel wraps
+DEEPEST = 4  # levels of dictionaries around a state dict
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Content of a weights file.
+
+    Attributes:
+        weights: the state dict, on the CPU, without the prefixes of wrappers.
+        entry: keys under which a larger checkpoint holds it, e.g. "state_dict_ema"; None if it is the whole content.
+        passed_over: other entries that hold weights, too, e.g. "state_dict".
+    """
+
+    weights: dict[str, Tensor]
+    entry: str | None = None
+    passed_over: tuple[str, ...] = ()
+
+
+def read_checkpoint(path: Path, entries: Sequence[str] = ENTRIES) -> Checkpoint:
+    """Read a checkpoint as timm's `load_state_dict` does, and some more.
+
+    Args:
+        path: a weights file of any format and suffix, the index of one in several parts, or a folder with either.
+        entries: keys under which a larger checkpoint may hold the state dict, in order of preference. Under other keys
+            it is found if it is the only one.
+
+    Raises:
+        WeightsError: the file is missing or damaged, holds no state dict, or several, or code, which is never run.
+    """
+    content: dict[str, Any] = {}
+    for file in weights_files(path):
+        content |= _mapping(read_content(file), file)
+    return _unwrap(content, path, entries)
+
+
+def read_weights(path: Path, entries: Sequence[str] = ENTRIES) -> dict[str, Tensor]:
+    """Read the state dict of a checkpoint; see `read_checkpoint`."""
+    return read_checkpoint(path, entries).weights
+
+
+def read_content(path: Path, shells: Sequence[Any] = ()) -> Any:
+    """Read one file, on the CPU, whatever its suffix.
+
+    Args:
+        path: of the file.
+        shells: classes without code, or pairs of such a class and the name of that which it stands in for, that
+            `torch.load` may build. `argparse.Namespace` is always among them: timm's training scripts save one.
+
+    Raises:
+        WeightsError: the file is missing, damaged, of another format, or contains code, which is never run.
+    """
+    if not path.is_file():
+        weights_files(path)  # says what is there instead
+        raise WeightsError("The checkpoint is a folder.", given=path, expected=EXPECTED)
+    kind = recognise(path)
+    if kind is Kind.NUMPY:
+        raise WeightsError(
+            "The checkpoint is a NumPy archive, as JAX programs write them.",
+            given=path,
+            expected=EXPECTED,
+            hint="timm's own networks read it: model=vit_base_patch16_224,checkpoint=PATH.npz",
+        )
+    return _read_safetensors(path) if kind is Kind.SAFETENSORS else _read_pickle(path, shells)
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(
+            f"The checkpoint is a damaged safetensors file: {error}", given=path, expected=EXPECTED
+        ) from error
+
+
+def _read_pickle(path: Path, shells: Sequence[Any]) -> Any:
+    try:
+        # mapped, an optimizer's state (often twice the weights) stays on disk; the older format cannot be mapped
+        with warnings.catch_warnings(), torch.serialization.safe_globals([argparse.Namespace, *shells]):
+            warnings.simplefilter("ignore")  # about the protocol of a pickle that is refused next
+            if zipfile.is_zipfile(path) and path.suffix != ".safetensors":  # torch takes that suffix at its word
+                return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+            with path.open("rb") as file:
+                return torch.load(file, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise _refused(path) from error
+    except Exception as error:  # each of the formats of torch.load has its own errors
+        raise WeightsError(
+            f"The checkpoint is damaged, or cut short: {first_line(error)}", given=path, expected=EXPECTED
+        ) from error
+
+
+def _refused(path: Path) -> WeightsError:
+    """Error about a pickle that names more than tensors, with the names where the format tells them."""
+    try:
+        with path.open("rb") as file:
+            named = sorted({*torch.serialization.get_unsafe_globals_in_checkpoint(file)} - {"argparse.Namespace"})
+    except Exception:  # the older format cannot be listed
+        return _more_than_tensors(path, "The checkpoint is damaged or holds more than tensors; code in it is not run.")
+    some = ", ".join(named[:3]) + (", ..." if len(named) > 3 else "")
+    return _more_than_tensors(path, f"The checkpoint holds more than tensors ({some}); code in it is not run.")
+
+
+def _more_than_tensors(path: Path, problem: str) -> WeightsError:
+    return WeightsError(
+        problem, given=path, expected=EXPECTED, hint="convert it to safetensors, on a machine where you trust it"
+    )
+
+
+def _mapping(content: Any, path: Path) -> Mapping[str, Any]:
+    if isinstance(content, Mapping) and content:
+        return content
+    what = "an empty dictionary" if isinstance(content, Mapping) else f"a {type(content).__name__}"
+    raise WeightsError(f"The checkpoint holds {what} that is not a state dict.", given=path, expected=EXPECTED)
+
+
+def _unwrap(content: Mapping[str, Any], path: Path, entries: Sequence[str]) -> Checkpoint:
+    """Find the state dict in the dictionaries around it."""
+    taken: list[str] = []
+    passed_over: list[str] = []
+    while not _is_state_dict(content) and len(taken) < DEEPEST:
+        known = [entry for entry in entries if _holds_weights(content.get(entry))]
+        found = known or [key for key, value in content.items() if _is_state_dict(value)]
+        if not known and len(found) > 1:
+            raise _ambiguous(path, found)
+        if not found:
+            break
+        taken.append(found[0])
+        passed_over += found[1:]
+        content = content[found[0]]
+    if not _is_state_dict(content):
+        raise _no_state_dict(path, content)
+    weights = {_stripped(key): value for key, value in content.items()}
+    if weights.keys() != content.keys():
+        weights.pop(AVERAGES, None)
+    return Checkpoint(weights, ".".join(taken) or None, tuple(passed_over))
+
+
+def _is_state_dict(value: Any) -> bool:
+    return isinstance(value, Mapping) and bool(value) and all(isinstance(each, Tensor) for each in value.values())
+
+
+def _holds_weights(value: Any, depth: int = DEEPEST) -> bool:
+    if _is_state_dict(value):
+        return True
+    return isinstance(value, Mapping) and depth > 0 and any(_holds_weights(each, depth - 1) for each in value.values())
+
+
+def _stripped(key: str) -> str:
+    while key.startswith(PREFIXES):
+        for prefix in PREFIXES:
+            key = key.removeprefix(prefix)
+    return key
+
+
+def _ambiguous(path: Path, found: Sequence[str]) -> WeightsError:
+    return WeightsError(
+        f"The checkpoint holds {len(found)} state dicts: {', '.join(map(str, found[:5]))}.",
+        given=path,
+        expected="one, or one of them named " + ", ".join(ENTRIES),
+        hint=f"torch.save(torch.load('{path.name}')['{found[0]}'], 'weights.pt')   # in Python, with the one you mean",
+    )
+
+
+def _no_state_dict(path: Path, content: Mapping[str, Any]) -> WeightsError:
+    others = [f"{key} ({type(value).__name__})" for key, value in content.items() if not isinstance(value, Tensor)]
+    some = ", ".join(others[:3]) + (", ..." if len(others) > 3 else "")
+    return WeightsError(
+        f"The checkpoint holds a {type(content).__name__} that is not a state dict: beside tensors there are {some}."
+        if len(others) < len(content)
+        else f"The checkpoint holds a {type(content).__name__} that is not a state dict, of {some}.",
+        given=path,
+        expected=EXPECTED,
+    )
