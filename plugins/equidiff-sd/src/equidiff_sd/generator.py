@@ -87,7 +87,7 @@ class Autoencoder:
 
     def recompute(self) -> None:
         """Keep less for the backward pass; see `recompute_blocks`."""
-        recompute_blocks(self._model.decoder, (ResnetBlock2D, Attention, Upsample2D, AutoencoderTinyBlock))
+        recompute_blocks(self._model, (ResnetBlock2D, Attention, Upsample2D, AutoencoderTinyBlock))
 
     def decode(self, states: Tensor) -> Tensor:
         """Decode states to images, nominally in [0, 1], not clamped."""
