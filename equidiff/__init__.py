@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from equidiff.api.generators import diffusers as diffusers
     from equidiff.api.invariant_set import InvariantSet as InvariantSet
     from equidiff.api.invariant_set import load as load
     from equidiff.api.sampling import SamplingError as SamplingError
@@ -42,6 +43,7 @@ _MODULES = {
     "SamplingError": "equidiff.api.sampling",
     "Solver": "equidiff.contracts",
     "classifier": "equidiff.builtin.objectives.in_memory",
+    "diffusers": "equidiff.api.generators",
     "layer": "equidiff.builtin.objectives.in_memory",
     "load": "equidiff.api.invariant_set",
     "neuron": "equidiff.builtin.objectives.in_memory",
@@ -61,6 +63,7 @@ __all__ = [
     "ScalarTarget",
     "Solver",
     "classifier",
+    "diffusers",
     "layer",
     "load",
     "neuron",

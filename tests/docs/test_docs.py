@@ -110,6 +110,7 @@ def test_every_command_shown_exists(words):
 def check_spec(kind, text):
     packages = (
         "equidiff_azula",
+        "equidiff_diffusers",
         "equidiff_faces",
         "equidiff_hello",
         "equidiff_lightningdit",
