@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -15,6 +16,14 @@ from equidiff.search.starts import Start
 
 BLOCK = 16  # samples that share a pool
 SHIFT = 5  # ranks by which the order of a block turns with each pool; prime to the block, so that everybody comes first
+
+
+@dataclass(frozen=True)
+class _Pool:
+    """The candidates of a block, sorted, and the samples that have not taken theirs."""
+
+    answer: Answer
+    users: set[int]
 
 
 class CandidatePool:
@@ -33,7 +42,8 @@ class CandidatePool:
     ) -> None:
         self._problem, self._seed, self._passes, self._start = problem, seed, passes, start
         self._block_sizes = Counter(index // BLOCK for index in indices)
-        self._pools: dict[tuple[int, int, Candidates], Answer] = {}
+        self._searching = set(indices)
+        self._pools: dict[tuple[int, int, Candidates], _Pool] = {}
         self._rounds: Counter[tuple[int, int]] = Counter()
 
     def share(self, index: int, request: Candidates) -> tuple[Answer, float]:
@@ -53,11 +63,27 @@ class CandidatePool:
         key = (block, number, request)
         if key not in self._pools:
             noise = self._noise(Stream.BLOCK_CANDIDATES, BLOCK * count, block, number, count)
-            self._pools[key] = self._sorted(noise, request.steps)
+            users = {each for each in self._searching if each // BLOCK == block}
+            self._pools[key] = _Pool(self._sorted(noise, request.steps), users)
+        candidates = self._pools[key].answer
+        self._release(key, index)
         place = (place + SHIFT * number) % BLOCK
         # back and forth: nobody always gets the worst
         ranks = [BLOCK * row + (BLOCK - 1 - place if row % 2 else place) for row in range(count)]
-        return self._pools[key].pick(ranks), BLOCK * count / self._block_sizes[block]
+        return candidates.pick(ranks), BLOCK * count / self._block_sizes[block]
+
+    def finish(self, index: int) -> None:
+        """Note that a sample ended, and forget the pools that nobody else waits for."""
+        self._searching.discard(index)
+        for key in [key for key in self._pools if key[0] == index // BLOCK]:
+            self._release(key, index)
+
+    def _release(self, key: tuple[int, int, Candidates], index: int) -> None:
+        """A pool is in the device's memory: it goes with the last sample that may still take its share."""
+        users = self._pools[key].users
+        users.discard(index)
+        if not users:
+            del self._pools[key]
 
     def _noise(self, purpose: Stream, rows: int, *numbers: int) -> Tensor:
         random = purpose.open(self._seed, *numbers)

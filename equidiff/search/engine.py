@@ -208,12 +208,16 @@ def solve(
     while True:
         for task in active:
             yield from task.advance(answers[task.index])
+            if task.request is None:
+                pool.finish(task.index)
         active = [task for task in active if task.request is not None]
         while len(active) < batch and (index := next(waiting, None)) is not None:
             residual = _Residual(problem, tolerance, seed, index, start)
             task = _Task(index, solver, law, residual, budget)
             yield from task.advance(None)
-            if task.request is not None:
+            if task.request is None:
+                pool.finish(index)
+            else:
                 active.append(task)
         if not active:
             return

@@ -5,10 +5,10 @@ from functools import partial
 import pytest
 import timm
 import torch
+from allocations import most_allocated
 from analytic import linear_problem
 from safetensors.torch import save_file
 from torch._subclasses.fake_tensor import DataDependentOutputException
-from torch.profiler import ProfilerActivity, profile
 from torch.utils.checkpoint import checkpoint
 
 from equidiff.builtin.regularizers.none import NoRegularizer
@@ -36,18 +36,6 @@ def problem_of(plugins, generator, objective=None):
     return Problem(source, measures, regularizer, torch.zeros(len(measures.names)))
 
 
-def measured(work, latents):
-    """The most bytes that were allocated at a time, as torch's profiler saw them come and go."""
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as recording:
-        work(latents)
-    events = [event for event in recording.profiler.kineto_results.events() if event.name() == "[memory]"]
-    alive = most = 0
-    for event in sorted(events, key=lambda event: event.start_ns()):
-        alive += event.nbytes()
-        most = max(most, alive)
-    return most
-
-
 def parameter_bytes(module):
     return sum(parameter.nbytes for parameter in module.parameters())
 
@@ -59,7 +47,7 @@ def test_the_prediction_is_what_the_profiler_measures(plugins, objective, rows):
     found = predict_pass(problem, Auto(), rows)
     latents = torch.randn(rows, 1, 28, 28, generator=torch.Generator().manual_seed(0))
     problem.jacobian(latents[:1])  # what is computed once and kept is no part of a pass
-    assert found.pass_ == pytest.approx(measured(problem.jacobian, latents), rel=0.2)
+    assert found.pass_ == pytest.approx(most_allocated(problem.jacobian, latents), rel=0.2)
     assert found.peak == found.weights + found.pass_
 
 
@@ -67,7 +55,7 @@ def test_a_pass_that_keeps_no_graph_needs_less(plugins):
     problem = problem_of(plugins, "toy:fashion,steps=2")
     latents = torch.randn(8, 1, 28, 28)
     found = predict(problem.value, (1, 28, 28), 8)
-    assert found.pass_ == pytest.approx(measured(problem.value, latents), rel=0.2)
+    assert found.pass_ == pytest.approx(most_allocated(problem.value, latents), rel=0.2)
     assert 5 * found.pass_ < predict(problem.gradient, (1, 28, 28), 8).pass_
 
 
@@ -122,7 +110,7 @@ def test_many_steps_are_foretold_from_few():
         direct, found = predict(problem.jacobian, (4, 16, 16), 8), predict_pass(problem, Auto(), 8)
         assert found.pass_ == pytest.approx(direct.pass_, rel=0.01)
         assert found.weights == direct.weights == problem.generator.weights.nbytes + problem.target.nbytes
-        assert found.pass_ == pytest.approx(measured(problem.jacobian, latents), rel=0.2)
+        assert found.pass_ == pytest.approx(most_allocated(problem.jacobian, latents), rel=0.2)
         sizes.append(found.pass_)
     assert 2 * sizes[1] < sizes[0]
 
@@ -157,7 +145,7 @@ def test_the_memory_of_a_timm_network_is_predicted(plugins, tmp_path):
     latents = torch.randn(2, 1, 28, 28, generator=torch.Generator().manual_seed(0))
     work = problem.jacobian if len(problem.target) <= 4 else problem.gradient
     work(latents[:1])
-    assert found.pass_ == pytest.approx(measured(work, latents), rel=0.2)
+    assert found.pass_ == pytest.approx(most_allocated(work, latents), rel=0.2)
     trunk = parameter_bytes(model) - parameter_bytes(model.fc)
     running = sum(buffer.nbytes for buffer in model.buffers())
     flow = parameter_bytes(problem.generator.flow)

@@ -9,6 +9,7 @@ from equidiff.builtin.regularizers.none import NoRegularizer
 from equidiff.builtin.solvers.auto import Auto
 from equidiff.builtin.solvers.infinite import Infinite
 from equidiff.contracts import Solver, Step
+from equidiff.search.candidate_pool import CandidatePool
 from equidiff.search.engine import Result, StepRecord, solve
 from equidiff.search.problem import Problem
 
@@ -180,6 +181,30 @@ def test_a_sample_alone_gets_the_hand_it_gets_among_others():
     alone = results(linear_problem(), TakesCandidates(), [23], batch=64)
     assert_close(together[23].answer.latents, alone[23].answer.latents)
     assert alone[23].cost.forwards == 2 * 16 * 3  # nobody to share the pool with
+
+
+def test_pools_are_forgotten_with_their_last_taker(monkeypatch):
+    """At any time there are the pools of the blocks under way, whatever was searched before them."""
+    kept, pools = [], []
+
+    class Watched(CandidatePool):
+        def __init__(self, *args):
+            super().__init__(*args)
+            pools.append(self)
+
+    class TakesUnevenly(Waits):
+        def solve(self, latents, residual, budget):
+            for number in range(int(latents[0, 0].abs() * 2)):  # some never take any
+                found = yield from residual.candidates(3)
+                yield Step(number, found.rows(0, 1))
+                kept.append(len(pools[0]._pools))
+
+    monkeypatch.setattr("equidiff.search.engine.CandidatePool", Watched)
+    results(linear_problem(), TakesUnevenly(), range(200), batch=5)
+    assert pools[0]._pools == {}
+    assert len(kept) > 100
+    rounds = 6  # of one block, and of the next, which begins before it ends
+    assert 0 < max(kept) <= 2 * rounds < 200 // 16 * 2
 
 
 def test_the_budget_does_not_depend_on_the_neighbours():

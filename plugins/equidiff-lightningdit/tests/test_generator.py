@@ -1,12 +1,17 @@
 import pytest
 import torch
+from allocations import most_allocated
 from equidiff_lightningdit import LightningDiT, LightningDiTGenerator, TransformerConfig, sample_ode
 from equidiff_lightningdit.parts import load_parts
-from equidiff_lightningdit.sampler import Guidance, integrate, integrate_back, intervals
+from equidiff_lightningdit.sampler import Guidance, integrate, integrate_back, intervals, time_grid
 from golden_files import write_folder
 from torch import nn
+from torch.overrides import TorchFunctionMode
 from torch.testing import assert_close
+from torch.utils.checkpoint import checkpoint
+from torchdiffeq import odeint
 
+from equidiff.doctor.memory import predict
 from equidiff.plugin import EquiDiffError
 from equidiff.testing import check_plugin
 from equidiff.testing.numerics import check_map
@@ -116,6 +121,24 @@ def test_with_checkpointing_a_step_keeps_its_latents_alone(folder):
     assert without - without_few > 20 * (many - few)
 
 
+def peak_of_a_gradient(work, at):
+    return predict(lambda latents: torch.autograd.grad(work(latents.requires_grad_()).sum(), latents), at.shape[1:], 2)
+
+
+def test_the_decoder_is_recomputed_block_by_block(folder):
+    """Its peak is that of one block, where a checkpoint around the whole holds every tensor of the decoder."""
+    at = latents()
+    generator, kept = tiny(folder), tiny(folder, recompute=False)
+    assert_close(generator.decode(at), kept.decode(at), rtol=0, atol=0)
+    slopes = [torch.autograd.grad(each.decode(at.requires_grad_()).square().sum(), at)[0] for each in (generator, kept)]
+    assert_close(*slopes, rtol=1e-5, atol=1e-6)
+    blocks = peak_of_a_gradient(generator.decode, at)
+    whole = peak_of_a_gradient(lambda z: checkpoint(kept.decode, z, use_reentrant=False), at)
+    assert blocks.pass_ < 0.6 * whole.pass_
+    measured = most_allocated(lambda: torch.autograd.grad(generator.decode(at).sum(), at))
+    assert blocks.pass_ == pytest.approx(measured, rel=0.2)
+
+
 def test_bfloat16_is_near_and_keeps_float32_outside(folder):
     at = latents()
     full, narrow = tiny(folder), tiny(folder, dtype="bfloat16")
@@ -128,6 +151,40 @@ def test_bfloat16_is_near_and_keeps_float32_outside(folder):
     types = {name: weight.dtype for name, weight in narrow._transformer.named_parameters()}
     assert types["t_embedder.mlp.0.weight"] == types["pos_embed"] == torch.float32
     assert types["blocks.0.attn.qkv.weight"] == torch.bfloat16
+
+
+def test_nothing_between_the_products_is_wider_than_they_are(folder):
+    """One float32 operand would turn all that follows into float32, at twice the memory traffic."""
+    generator = tiny(folder, dtype="bfloat16")
+    blocks = generator._transformer.blocks
+    given, made, attended = [], [], []
+    for module in blocks.modules():
+        module.register_forward_pre_hook(lambda _, inputs: given.extend(inputs))
+        module.register_forward_hook(lambda _, __, output: made.append(output))
+
+    class Attended(TorchFunctionMode):
+        def __torch_function__(self, function, types, args=(), kwargs=None):
+            if function is torch.nn.functional.scaled_dot_product_attention:
+                attended.extend(args)
+            return function(*args, **(kwargs or {}))
+
+    with Attended():
+        generator.integrate(latents(), [0.3, 0.4])
+    assert len(attended) == 3 * len(blocks)
+    tensors = [each for each in (*given, *made, *attended) if isinstance(each, torch.Tensor)]
+    assert len(tensors) > 20 * len(blocks)
+    assert {tensor.dtype for tensor in tensors} == {torch.bfloat16}
+
+
+@pytest.mark.parametrize("method", ["midpoint", "heun2", "rk4"])
+def test_fixed_steps_are_those_of_torchdiffeq(method):
+    noise, times = torch.randn(2, 1, 8, 8, dtype=torch.float64), time_grid(7).double()
+
+    def velocity(state, time):
+        return GaussianFlow()(state, torch.as_tensor(time, dtype=torch.float64).expand(len(state)), None)
+
+    found = integrate(velocity, noise, times.tolist(), method)
+    assert_close(found, odeint(lambda time, state: velocity(state, time), noise, times, method=method)[-1])
 
 
 def test_compiled_is_the_same(folder):

@@ -6,17 +6,19 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, final
 
 import torch
+from diffusers.models.attention_processor import Attention
+from diffusers.models.resnet import ResnetBlock2D
+from diffusers.models.upsampling import Upsample2D
 from PIL.Image import Image
-from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
+from torch import Tensor
 
 from equidiff.contracts import BuildContext, Generator, SplitSampler
 from equidiff.errors import UnknownNameError, UsageError
+from equidiff.networks.recompute import recompute_blocks
 from equidiff.numerics.flow import reencode_flow
 from equidiff.types import Latents, Samples, States
 from equidiff_lightningdit.parts import FASHION, Parts, load_parts
 from equidiff_lightningdit.sampler import (
-    CHECKPOINT,
     SHIFT,
     Guidance,
     Method,
@@ -48,10 +50,10 @@ class LightningDiTGenerator(Generator):
         method: integrator of the flow.
         label: class index; unconditional (the null label) when absent.
         guidance: classifier-free guidance towards the class.
-        recompute: recompute each step, and the decoder, in the backward pass (gradient checkpointing): what is kept is
-            one latent a step.
+        recompute: recompute each step, and each block of the decoder, in the backward pass (gradient checkpointing):
+            what is kept is one latent a step, and the inputs of the decoder's blocks.
         compiled: compile the transformer.
-        dtype: "bfloat16" runs the transformer under autocast; latents, time and decoder stay float32.
+        dtype: "bfloat16" runs the transformer in it; latents, time and decoder stay float32.
         network: name of the network that objectives use unless told otherwise.
         queries: the generator's own query images.
 
@@ -87,12 +89,13 @@ class LightningDiTGenerator(Generator):
         self._label = self._null if label is None else label
         self._guidance = guidance or Guidance()
         self._shift, self._method = shift, method
-        self._dtype = torch.bfloat16 if dtype == "bfloat16" else None
         transformer = parts.transformer.to(device)
-        if self._dtype is not None:
-            _narrow(transformer, self._dtype)
+        if dtype == "bfloat16":
+            transformer.narrow(torch.bfloat16)
         self._transformer = torch.compile(transformer) if compiled else transformer
         self._autoencoder = parts.autoencoder.to(device)
+        if recompute:
+            recompute_blocks(self._autoencoder.decoder, (ResnetBlock2D, Attention, Upsample2D))
         self._stats = parts.stats.to(device)
         self._queries = queries or []
         self._times = {steps: time_grid(intervals(method, steps) + 1, shift).tolist()}
@@ -130,22 +133,17 @@ class LightningDiTGenerator(Generator):
 
     def decode(self, clean: Tensor) -> Samples:
         """Decode the flow's last latents to images."""
-        if self.recompute and torch.is_grad_enabled():
-            return checkpoint(self._decode, clean, **CHECKPOINT)
-        return self._decode(clean)
+        return (self._autoencoder.decode(self._stats.denormalise(clean)).sample + 1) / 2
 
     def velocity(self, rows: int, device: torch.device) -> Velocity:
         """Velocity of the flow for this many rows."""
         labels = torch.full((rows,), self._label, device=device)
-        return velocity_of(self._transformer, labels, self._null, self._guidance, self._dtype)
+        return velocity_of(self._transformer, labels, self._null, self._guidance)
 
     def _grid(self, steps: int) -> list[float]:
         if steps not in self._times:
             self._times[steps] = time_grid(intervals(self._method, steps) + 1, self._shift).tolist()
         return self._times[steps]
-
-    def _decode(self, latents: Tensor) -> Samples:
-        return (self._autoencoder.decode(self._stats.denormalise(latents)).sample + 1) / 2
 
 
 @final
@@ -175,13 +173,6 @@ class FlowSplitSampler(SplitSampler):
         """Integrate both backwards in a few steps; see `equidiff.numerics.flow.reencode_flow`."""
         velocity = self._generator.velocity(2 * len(latents), latents.device)
         return reencode_flow(velocity, latents, states[:, 0], moved[:, 0], self._after[0])
-
-
-def _narrow(transformer: nn.Module, dtype: torch.dtype) -> None:
-    """Store in `dtype` the weights that autocast would convert at every evaluation: all but the time embedding."""
-    for name, module in transformer.named_modules():
-        if isinstance(module, nn.Linear | nn.Conv2d) and not name.startswith("t_embedder"):
-            module.to(dtype)
 
 
 def build(argument: str | None, options: LightningDiTOptions, context: BuildContext) -> Generator:

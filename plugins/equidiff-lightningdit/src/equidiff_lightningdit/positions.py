@@ -52,8 +52,19 @@ def rotary_tables(grid: int, size: int) -> tuple[Float[Tensor, "positions size"]
     return angles.cos(), angles.sin()
 
 
+def signed_for_rotation(sines: Tensor) -> Tensor:
+    """Sines with the signs that `rotate` needs: of each pair, the first is subtracted."""
+    first, second = sines.unflatten(-1, (-1, 2)).unbind(-1)
+    return torch.stack([-first, second], dim=-1).flatten(-2)
+
+
 def rotate(features: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
-    """Rotate each adjacent pair of features, `[..., positions, size]`, by its position's angles."""
-    pairs = features.unflatten(-1, (-1, 2))
-    rotated = torch.stack([-pairs[..., 1], pairs[..., 0]], dim=-1).flatten(-2)
-    return features * cosines + rotated * sines
+    """Rotate each adjacent pair of features by its position's angles.
+
+    Args:
+        features: `[..., positions, size]`.
+        cosines: of the angles, `[positions, size]`.
+        sines: likewise, from `signed_for_rotation`.
+    """
+    swapped = features.unflatten(-1, (-1, 2)).flip(-1).flatten(-2)
+    return torch.addcmul(features * cosines, swapped, sines)

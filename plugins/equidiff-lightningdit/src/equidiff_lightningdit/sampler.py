@@ -19,7 +19,7 @@ from torchdiffeq import odeint
 from equidiff.errors import UsageError
 
 Method = Literal["euler", "midpoint", "heun2", "rk4", "dopri5"]
-Velocity = Callable[[Tensor, float], Tensor]
+Velocity = Callable[[Tensor, float | Tensor], Tensor]
 Network = Callable[[Tensor, Tensor, Tensor], Tensor]  # maps latents, times and labels to velocities
 STAGES = {"euler": 1, "midpoint": 2, "heun2": 2, "rk4": 4}  # network evaluations in one interval of the grid
 SHIFT = 0.3
@@ -55,9 +55,9 @@ class Guidance:
     start: float = 0.0
     channels: int | None = CFG_CHANNELS
 
-    def active(self, time: float) -> bool:
-        """True if guidance applies at this time."""
-        return self.scale > 1 and time >= self.start
+    def active(self, time: float | Tensor) -> bool:
+        """True if guidance applies at this time, which is read only if that depends on it."""
+        return self.scale > 1 and (self.start <= 0 or float(time) >= self.start)
 
     def combine(self, known: Tensor, unknown: Tensor) -> Tensor:
         """Combine the velocities with and without a class into the guided one."""
@@ -65,9 +65,7 @@ class Guidance:
         return torch.cat([guided, known[:, guided.shape[1] :]], dim=1)
 
 
-def velocity_of(
-    model: Network, label: Int[Tensor, " batch"], null: int, guidance: Guidance, dtype: torch.dtype | None = None
-) -> Velocity:
+def velocity_of(model: Network, label: Int[Tensor, " batch"], null: int, guidance: Guidance) -> Velocity:
     """Velocity as a function of latents `[batch, channels, side, side]` and a time that they share.
 
     Args:
@@ -75,20 +73,28 @@ def velocity_of(
         label: a class index for each row.
         null: the label of no class.
         guidance: time, strength and channels of the guidance.
-        dtype: run the network under autocast in this type; the result has the dtype of the latents.
+
+    Returns:
+        The velocity in the dtype of the latents, whatever that of the network is.
     """
 
-    def predict(latents: Tensor, time: float, labels: Tensor) -> Tensor:
-        with torch.autocast(latents.device.type, dtype, enabled=dtype is not None):
-            return model(latents, latents.new_full((len(latents),), time), labels).to(latents.dtype)
+    def predict(latents: Tensor, time: float | Tensor, labels: Tensor) -> Tensor:
+        return model(latents, _times(time, latents), labels).to(latents.dtype)
 
-    def velocity(latents: Tensor, time: float) -> Tensor:
+    def velocity(latents: Tensor, time: float | Tensor) -> Tensor:
         if not guidance.active(time):
             return predict(latents, time, label)
         labels = torch.cat([label, torch.full_like(label, null)])
         return guidance.combine(*predict(torch.cat([latents, latents]), time, labels).chunk(2))
 
     return velocity
+
+
+def _times(time: float | Tensor, latents: Tensor) -> Tensor:
+    """The same time for each row; a tensor is not read, which would make the host wait for the device."""
+    if isinstance(time, Tensor):
+        return time.to(latents.dtype).expand(len(latents))
+    return latents.new_full((len(latents),), time)
 
 
 def sample_ode(
@@ -204,14 +210,30 @@ def _step_back(velocity: Velocity, target: Tensor, now: float, after: float, swe
 
 
 def _cross(velocity: Velocity, latents: Tensor, now: float, after: float, method: Method) -> Tensor:
+    """Cross one interval. Its times are numbers of the host, which so never waits for the device."""
+    if method == "dopri5":
+        return _dopri5(velocity, latents, now, after)
+    size = after - now
+    slope = velocity(latents, now)
     if method == "euler":
-        return latents + (after - now) * velocity(latents, now)
+        return latents + size * slope
+    if method == "midpoint":
+        return latents + size * velocity(latents + size / 2 * slope, now + size / 2)
+    if method == "heun2":
+        return latents + size / 2 * (slope + velocity(latents + size * slope, after))
+    # rk4: Kutta's 3/8 rule, as torchdiffeq has it under this name
+    second = velocity(latents + size / 3 * slope, now + size / 3)
+    third = velocity(latents + size * (second - slope / 3), now + 2 * size / 3)
+    fourth = velocity(latents + size * (slope - second + third), after)
+    return latents + size / 8 * (slope + 3 * (second + third) + fourth)
+
+
+def _dopri5(velocity: Velocity, latents: Tensor, now: float, after: float) -> Tensor:
+    """Adaptive steps, which wait for the device to learn their errors, but not for the time of each evaluation."""
 
     def derivative(time: Tensor, state: Tensor) -> Tensor:
-        return velocity(state.to(latents.dtype), float(time)).to(state.dtype)
+        return velocity(state.to(latents.dtype), time).to(state.dtype)
 
     times = torch.tensor([now, after], dtype=torch.float64, device=latents.device)
-    if method != "dopri5":
-        return odeint(derivative, latents, times, method=method)[-1]
     # in float64: otherwise rounding decides which steps are accepted, and changes the result by their tolerance
-    return odeint(derivative, latents.double(), times, method=method, **DOPRI5)[-1].to(latents.dtype)
+    return odeint(derivative, latents.double(), times, method="dopri5", **DOPRI5)[-1].to(latents.dtype)

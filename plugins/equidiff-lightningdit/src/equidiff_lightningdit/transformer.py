@@ -15,14 +15,21 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from equidiff_lightningdit.config import TransformerConfig
-from equidiff_lightningdit.positions import TIME_FEATURES, rotary_tables, rotate, sinusoidal_grid, time_features
+from equidiff_lightningdit.positions import (
+    TIME_FEATURES,
+    rotary_tables,
+    rotate,
+    signed_for_rotation,
+    sinusoidal_grid,
+    time_features,
+)
 
 NORM_EPS = 1e-6
 HEAD_NORM_EPS = 1e-5  # of qk-norm's LayerNorm; its RMSNorm uses NORM_EPS
 
 
 class RMSNorm(nn.Module):
-    """Root-mean-square norm with a learned weight, computed in float32 or wider."""
+    """Root-mean-square norm with a learned weight; computed in float32 or wider, given in the dtype of the features."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -30,8 +37,8 @@ class RMSNorm(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Normalise the last axis."""
-        wide = features.to(torch.promote_types(features.dtype, torch.float32))
-        return F.rms_norm(wide, wide.shape[-1:], eps=NORM_EPS).to(features.dtype) * self.weight
+        # the kernel itself sums in float32, whatever comes in
+        return F.rms_norm(features, features.shape[-1:], self.weight.to(features.dtype), NORM_EPS)
 
 
 def _norm(config: TransformerConfig) -> nn.Module:
@@ -65,8 +72,7 @@ class Attention(nn.Module):
         query, key = self.q_norm(query), self.k_norm(key)
         if tables is not None:
             query, key = rotate(query, *tables), rotate(key, *tables)
-        # under autocast, the rotation turns queries and keys into float32
-        mixed = F.scaled_dot_product_attention(query.to(value.dtype), key.to(value.dtype), value)
+        mixed = F.scaled_dot_product_attention(query, key, value)
         return self.proj(mixed.transpose(1, 2).reshape(batch, count, width))
 
 
@@ -102,8 +108,7 @@ def _modulation(config: TransformerConfig, parts: int) -> nn.Sequential:
 
 
 def _modulate(tokens: Tensor, scale: Tensor, shift: Tensor | None) -> Tensor:
-    scaled = tokens * (1 + scale)
-    return scaled if shift is None else scaled + shift
+    return tokens * (1 + scale) if shift is None else torch.addcmul(shift, tokens, 1 + scale)
 
 
 class Block(nn.Module):
@@ -125,8 +130,9 @@ class Block(nn.Module):
             shift1, scale1, gate1, shift2, scale2, gate2 = parts.chunk(6, dim=-1)
         else:
             (scale1, gate1, scale2, gate2), shift1, shift2 = parts.chunk(4, dim=-1), None, None
-        tokens = tokens + gate1 * self.attn(_modulate(self.norm1(tokens), scale1, shift1), tables)
-        return tokens + gate2 * self.mlp(_modulate(self.norm2(tokens), scale2, shift2))
+        mixed = self.attn(_modulate(self.norm1(tokens), scale1, shift1), tables)
+        tokens = torch.addcmul(tokens, gate1, mixed)
+        return torch.addcmul(tokens, gate2, self.mlp(_modulate(self.norm2(tokens), scale2, shift2)))
 
 
 class PatchEmbed(nn.Module):
@@ -185,6 +191,10 @@ class Rotary(nn.Module):
         self.register_buffer("freqs_cos", cosines)
         self.register_buffer("freqs_sin", sines)
 
+    def forward(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """Cosines and signed sines, as `rotate` takes them."""
+        return self.freqs_cos.to(dtype), signed_for_rotation(self.freqs_sin).to(dtype)
+
 
 class FinalLayer(nn.Module):
     """Maps tokens to the values of their patches."""
@@ -233,6 +243,17 @@ class LightningDiT(nn.Module):
         """The label of no class: the last row of the table."""
         return self.config.num_classes
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """Dtype of its matrix products, and of all that lies between them."""
+        return self.x_embedder.proj.weight.dtype
+
+    def narrow(self, dtype: torch.dtype) -> None:
+        """Convert the weights, but those that embed time, class and position: they are small, and added up once."""
+        for name, module in self.named_modules():
+            if isinstance(module, nn.Linear | nn.Conv2d | nn.LayerNorm | RMSNorm) and not name.startswith("t_embedder"):
+                module.to(dtype)
+
     def forward(
         self,
         latents: Float[Tensor, "batch channels side side"],
@@ -247,11 +268,13 @@ class LightningDiT(nn.Module):
             labels: class indices in 0..num_classes; the last is the null label.
 
         Returns:
-            The velocity, of the latents' shape.
+            The velocity, of the latents' shape, in the network's dtype.
         """
-        tables = None if self.feat_rope is None else (self.feat_rope.freqs_cos, self.feat_rope.freqs_sin)
-        tokens = self.x_embedder(latents) + self.pos_embed
-        condition = self.t_embedder(time) + self.y_embedder(labels)
+        dtype = self.dtype
+        # converted once: one wider operand would turn everything after it as wide, at several times the memory traffic
+        tables = None if self.feat_rope is None else self.feat_rope(dtype)
+        tokens = self.x_embedder(latents.to(dtype)) + self.pos_embed.to(dtype)
+        condition = (self.t_embedder(time) + self.y_embedder(labels)).to(dtype)
         for block in self.blocks:
             tokens = block(tokens, condition, tables)
         return self._unpatchify(self.final_layer(tokens, condition))

@@ -7,11 +7,16 @@ from typing import Any, final
 
 import torch
 from diffusers import AutoencoderTiny
+from diffusers.models.attention_processor import Attention
+from diffusers.models.resnet import ResnetBlock2D
+from diffusers.models.unets.unet_2d_blocks import AutoencoderTinyBlock
+from diffusers.models.upsampling import Upsample2D
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from equidiff.contracts import Generator, SplitSampler
 from equidiff.errors import InexactInverseError
+from equidiff.networks.recompute import recompute_blocks
 from equidiff.types import Latents, Samples, States
 from equidiff_sd.sampler import UNDO_TOLERANCE, Plan, Sampler, Step
 from equidiff_sd.text import Conditioning
@@ -80,6 +85,10 @@ class Autoencoder:
         self.channels: int = model.config.out_channels
         self.latent_channels: int = model.config.latent_channels
 
+    def recompute(self) -> None:
+        """Keep less for the backward pass; see `recompute_blocks`."""
+        recompute_blocks(self._model, (ResnetBlock2D, Attention, Upsample2D, AutoencoderTinyBlock))
+
     def decode(self, states: Tensor) -> Tensor:
         """Decode states to images, nominally in [0, 1], not clamped."""
         return self._model.decode(states / self._scaling, return_dict=False)[0] / 2 + 0.5
@@ -102,7 +111,7 @@ class Diffusion(Generator):
         latent_shape: (channels, height, width) of the space that the network works in.
         steps: sampler steps, one network evaluation each (two with guidance).
         autoencoder: decodes the sampler's last state; None for a network that works on pixels.
-        recompute: recompute each step and the decoding in the backward pass, to save memory.
+        recompute: recompute each step, and each block of the decoder, in the backward pass, to save memory.
 
     References:
         Rombach et al. (2022), "High-resolution image synthesis with latent diffusion models".
@@ -126,6 +135,8 @@ class Diffusion(Generator):
             self.sample_shape = (autoencoder.channels, height * autoencoder.factor, width * autoencoder.factor)
         self.steps = steps
         self.recompute = recompute
+        if recompute and autoencoder is not None:
+            autoencoder.recompute()
 
     def generate(self, latents: Latents, steps: int | None = None) -> Samples:
         """Run the sampler from `latents`, `[batch, *latent_shape]`, and decode; see `Generator.generate`."""
@@ -176,9 +187,6 @@ class Diffusion(Generator):
 
     def decode(self, states: Tensor) -> Samples:
         """Decode the sampler's last states to images."""
-        return self._recomputed(self._decode, states)
-
-    def _decode(self, states: Tensor) -> Tensor:
         return states / 2 + 0.5 if self._autoencoder is None else self._autoencoder.decode(states)
 
     def _encode(self, samples: Tensor) -> tuple[Tensor, str | None]:
