@@ -1,5 +1,22 @@
 """The command line."""
 
-from equidiff.cli.app import main
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NoReturn
+
+from equidiff.cli.interrupts import prompt_interruption
 
 __all__ = ["main"]
+
+
+def main(args: Sequence[str] | None = None) -> NoReturn:
+    """Run a command and exit with its code.
+
+    Args:
+        args: the words after `equidiff`; those of `sys.argv` when absent.
+    """
+    with prompt_interruption():
+        from equidiff.cli.app import main
+
+        main(args)

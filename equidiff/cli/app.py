@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
 import equidiff
 from equidiff.cli.commands import (
@@ -28,10 +29,28 @@ from equidiff.cli.commands import (
 )
 from equidiff.cli.completion import whole_words
 from equidiff.cli.console import Terminal
+from equidiff.cli.console.streams import safe_streams
+from equidiff.cli.exit_codes import INTERRUPTED, NOT_ALL_MEMBERS
+from equidiff.cli.interrupts import prompt_interruption
 from equidiff.cli.options import Plain, PluginFiles, State, Traceback
 from equidiff.errors import EquiDiffError, UsageError
 
+DONE = {0, NOT_ALL_MEMBERS}  # exit codes of commands that have a result
+
+
+class _Commands(TyperGroup):
+    """Commands that can be interrupted, also outside of the parts in which they say more about it."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            ctx.obj.terminal.note("Interrupted.")
+            return INTERRUPTED
+
+
 app = typer.Typer(
+    cls=_Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -80,19 +99,43 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
         args: the words after `equidiff`; those of `sys.argv` when absent.
     """
     words = list(sys.argv[1:] if args is None else args)
-    terminal = Terminal("--plain" in words)
+    with prompt_interruption(), safe_streams() as (stdout, _):
+        code = _run(words)
+        stdout.flush()
+        if stdout.error is not None and not isinstance(stdout.error, BrokenPipeError):
+            code = _show(_lost(stdout.error), words) if code in DONE else code
+    sys.exit(code)
+
+
+def _run(words: list[str]) -> int:
+    """The exit code of a command; whatever goes wrong, the user gets one panel."""
+    state = State(Terminal(_is_plain(words)))
     try:
         with whole_words():
-            code = app(args=words, prog_name="equidiff", standalone_mode=False, obj=State(terminal))
-    except Exception as error:  # whatever it is, the user gets one panel
+            return app(args=words, prog_name="equidiff", standalone_mode=False, obj=state) or 0
+    except Exception as error:
         if type(error).__name__ == "NoArgsIsHelpError":  # no command: the help has been printed
-            sys.exit(UsageError.exit_code)
+            return UsageError.exit_code
         if "--traceback" in words:
             traceback.print_exc()
-            sys.exit(_as_equidiff_error(error).exit_code)
-        terminal.error(_as_equidiff_error(error))
-        sys.exit(_as_equidiff_error(error).exit_code)
-    sys.exit(code or 0)
+            return _as_equidiff_error(error).exit_code
+        return _show(_as_equidiff_error(error), words)
+
+
+def _show(error: EquiDiffError, words: list[str]) -> int:
+    Terminal(_is_plain(words)).error(error)
+    return error.exit_code
+
+
+def _is_plain(words: list[str]) -> bool:
+    return "--plain" in words
+
+
+def _lost(error: OSError) -> EquiDiffError:
+    return EquiDiffError(
+        f"The work is done, but its result cannot be written to standard output: {error.strerror or error}",
+        expected="a place with room for it",
+    )
 
 
 def _as_equidiff_error(error: Exception) -> EquiDiffError:

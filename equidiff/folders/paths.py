@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from equidiff.errors import RunFolderError
+from equidiff.folders.text import shell_word
 
 EXPECTED_OUT = "a folder that does not exist yet, in a place where you may write"
 
@@ -21,7 +22,7 @@ def check_free(path: Path) -> None:
         raise unwritable(path, error) from error
     if not path.is_dir():
         raise RunFolderError("The output folder is a file.", given=path, expected=EXPECTED_OUT, hint="--out ./my-run")
-    hint = f"--resume {path}" if (path / "run.json").exists() else "--out ./another-name"
+    hint = f"--resume {shell_word(path)}" if (path / "run.json").exists() else "--out ./another-name"
     raise RunFolderError("The output folder exists already.", given=path, expected=EXPECTED_OUT, hint=hint)
 
 

@@ -88,11 +88,12 @@ def _own_labels(paths: Sequence[Path]) -> Sequence[str | None]:
 
 def _read_labels(path: Path) -> dict[str, str]:
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        # names in it may be of other bytes than UTF-8, as on the disk
+        with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
             rows = csv.DictReader(file)
             fits = {"image", "label"} <= set(rows.fieldnames or [])
             known = {row["image"]: row["label"] for row in rows if row["label"]} if fits else {}
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, csv.Error) as error:
         raise QueryError(f"The labels cannot be read: {error}", given=path, expected="a CSV file") from error
     if not fits:
         raise QueryError(

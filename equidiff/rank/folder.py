@@ -26,14 +26,14 @@ from typing import Any
 
 from PIL.Image import Image
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file
 from torch import Tensor
 
 from equidiff.errors import RunFolderError
 from equidiff.folders.atomic import write_atomically, write_image
 from equidiff.folders.paths import check_free, unwritable
 from equidiff.folders.status import COMPLETE, RUNNING, read_description, timestamp
-from equidiff.folders.tensors import write_tensors
+from equidiff.folders.tensors import read_tensors, utf8_path, write_tensors
+from equidiff.folders.text import shell_word, to_json
 from equidiff.images.folder import ImageFile
 from equidiff.rank.unit import Unit
 
@@ -79,7 +79,7 @@ class RankFolder:
         rows.writerows((file.path, file.label or "") for file in images)
         try:
             (path / "activations").mkdir(parents=True)
-            write_atomically(path / "images.csv", text.getvalue())
+            write_atomically(path / "images.csv", text.getvalue().encode("utf-8", "surrogateescape"))
             folder.write()
         except OSError as error:
             raise unwritable(path, error) from error
@@ -94,7 +94,7 @@ class RankFolder:
         """
         info = read_rank_info(path)
         try:
-            with (path / "images.csv").open(encoding="utf-8", newline="") as file:
+            with (path / "images.csv").open(encoding="utf-8", errors="surrogateescape", newline="") as file:
                 images = [ImageFile(row["image"], row["label"] or None) for row in csv.DictReader(file)]
         except (OSError, KeyError, ValueError) as error:
             raise _damaged(path / "images.csv") from error
@@ -109,7 +109,7 @@ class RankFolder:
                 "This scan did not finish.",
                 given=self.path,
                 expected="a finished scan",
-                hint=f"equidiff rank --resume {self.path}",
+                hint=f"equidiff rank --resume {shell_word(self.path)}",
             )
 
     def chunks(self) -> list[range]:
@@ -182,7 +182,7 @@ class RankFolder:
         """
         file = self.path / "tensors.safetensors"
         try:
-            return load_file(file)
+            return read_tensors(file)
         except (OSError, SafetensorError) as error:
             raise _damaged(file) from error
 
@@ -192,7 +192,7 @@ class RankFolder:
 
     def write(self) -> None:
         """Replace `rank.json` in one move."""
-        write_atomically(self.path / "rank.json", json.dumps(self.info, indent=2, ensure_ascii=False) + "\n")
+        write_atomically(self.path / "rank.json", to_json(self.info, indent=2) + "\n")
 
     def _file(self, rows: range) -> Path:
         return self.path / "activations" / f"{rows.start // CHUNK_SIZE:05d}.safetensors"
@@ -200,7 +200,7 @@ class RankFolder:
     def _read(self, rows: range) -> tuple[Tensor, list[tuple[str, str]]]:
         file = self._file(rows)
         try:
-            with safe_open(file, "pt") as content:
+            with utf8_path(file) as path, safe_open(path, "pt") as content:
                 broken = json.loads((content.metadata() or {})["broken"])
                 return content.get_tensor("activations"), list(broken.items())
         except (OSError, SafetensorError, KeyError, ValueError) as error:
@@ -225,7 +225,7 @@ def check_unranked(path: Path) -> None:
             "This folder already holds a ranking.",
             given=path,
             expected="a new folder",
-            hint=f"equidiff rank --resume {path}",
+            hint=f"equidiff rank --resume {shell_word(path)}",
         )
     check_free(path)
 

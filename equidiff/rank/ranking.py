@@ -15,6 +15,7 @@ from equidiff.devices import choose_device
 from equidiff.errors import QueryError, RunFolderError, UnknownNameError, UnsupportedError, UsageError, unknown_name
 from equidiff.folders.paths import free_path
 from equidiff.folders.status import INTERRUPTED, RUNNING
+from equidiff.folders.text import shell_word
 from equidiff.images.folder import ImageFile, find_images
 from equidiff.networks import Network, Units, find_class
 from equidiff.rank.folder import RankFolder, check_unranked
@@ -228,7 +229,7 @@ def resume(path: Path) -> Scan:
             f"The images have changed since the scan began; new, missing or relabelled: {differ}.",
             given=plan.images,
             expected=f"the {len(folder.images)} images of {path / 'images.csv'}",
-            hint=f"equidiff rank --images {plan.images}   # a new scan",
+            hint=f"equidiff rank --images {shell_word(plan.images)}   # a new scan",
         )
     return Scan(plan, folder, units, specs)
 

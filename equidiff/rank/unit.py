@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
+from equidiff.folders.text import to_json
+
 
 @dataclass(frozen=True)
 class TopImage:
@@ -53,7 +55,7 @@ class Unit:
         """Write the unit as a line of `units.jsonl`."""
         known = {name: value for name, value in vars(self).items() if value is not None and name != "top"}
         top = [{name: value for name, value in vars(image).items() if value is not None} for image in self.top]
-        return json.dumps({**known, "top": top}, ensure_ascii=False)
+        return to_json({**known, "top": top})
 
     @classmethod
     def from_json(cls, text: str) -> Unit:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from equidiff.errors import RunFolderError
 from equidiff.folders.status import COMPLETE, INTERRUPTED
+from equidiff.folders.text import shell_word
 from equidiff.registry.manager import Plugins
 from equidiff.run.info import read_info
 from equidiff.run.invariant_set import InvariantSet
@@ -42,7 +43,7 @@ def load_members(path: Path) -> InvariantSet:
             "This run has not ended.",
             given=f"{path}, status {info.status}",
             expected="a run that is complete",
-            hint=f"equidiff run --resume {path}",
+            hint=f"equidiff run --resume {shell_word(path)}",
         )
     found = InvariantSet.load(path)
     if not found.members:

@@ -19,13 +19,13 @@ from typing import Any
 import torch
 from PIL import Image
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from equidiff.errors import RunFolderError
 from equidiff.folders.atomic import write_atomically, write_image
 from equidiff.folders.paths import check_free, unwritable
 from equidiff.folders.status import RUN_FAILED
+from equidiff.folders.tensors import read_tensors as read_file
 from equidiff.folders.tensors import write_tensors
 from equidiff.images.convert import is_image, save_png
 from equidiff.run.info import Counts, RunInfo, read_info
@@ -182,8 +182,8 @@ class RunFolder:
 
     def _gather(self, records: list[Record]) -> dict[str, Tensor]:
         """One row for each line of `members.jsonl`; not-a-number where a sample failed."""
-        tensors = load_file(self._partial_query) if self._partial_query.exists() else {}
-        parts = [None if each.status == FAILED else load_file(self._partial(each.index)) for each in records]
+        tensors = read_file(self._partial_query) if self._partial_query.exists() else {}
+        parts = [None if each.status == FAILED else read_file(self._partial(each.index)) for each in records]
         return tensors | stack_rows(parts)
 
     @property
@@ -245,7 +245,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 def _read(file: Path) -> dict[str, Tensor]:
     try:
-        return load_file(file) if file.exists() else {}
+        return read_file(file) if file.exists() else {}
     except (SafetensorError, OSError) as error:
         raise RunFolderError(f"The tensors of this run cannot be read: {error}", given=file) from error
 
@@ -262,7 +262,7 @@ def read_prior(path: Path) -> dict[str, Tensor]:
 def read_query(path: Path) -> dict[str, Tensor]:
     """Query and query_latent, those of them that there are, also of a run that has not ended."""
     partial = path / "partial" / "query.safetensors"
-    tensors = load_file(partial) if partial.exists() else read_tensors(path)
+    tensors = read_file(partial) if partial.exists() else read_tensors(path)
     return {name: tensors[name] for name in OF_QUERY if name in tensors}
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, ValidationError, WrapValidator
 
 from equidiff.errors import RunFolderError
+from equidiff.folders import text
 from equidiff.folders.status import RUNNING, read_description, timestamp
 from equidiff.registry.manager import FROM_FILE
 from equidiff.registry.specs import parse_sum
@@ -256,7 +257,7 @@ class RunInfo(Part):
 
     def to_json(self) -> str:
         """The text of `run.json`."""
-        return json.dumps(self.model_dump(exclude_none=True), indent=2, ensure_ascii=False) + "\n"
+        return text.to_json(self.model_dump(exclude_none=True), indent=2) + "\n"
 
 
 def is_custom(objective: str) -> bool:
@@ -276,7 +277,9 @@ def read_info(path: Path) -> RunInfo:
     )
     values = read_description(file, "run folder", READABLE, set(), absent, _damaged(file))
     try:
-        return RunInfo.model_validate_json(json.dumps(values), strict=True)
+        # checked as JSON, in which lists stand for tuples; JSON of pydantic has no names that are not UTF-8
+        RunInfo.model_validate_json(text.SURROGATE.sub("?", json.dumps(values, ensure_ascii=False)), strict=True)
+        return RunInfo.model_validate(values)
     except ValidationError as error:
         place = ".".join(str(key) for key in error.errors()[0]["loc"])
         raise _damaged(f"{file}, at {place}") from None

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from equidiff.errors import RunFolderError, UsageError
+from equidiff.folders.text import shell_command
 from equidiff.registry.specs import parse_sum, print_sum
 from equidiff.run.info import RunInfo, is_custom
 
@@ -71,7 +71,7 @@ def name_again(command: Sequence[str], objective: str | None = None, files: Iter
         words += ["--objective", objective]
     for file in files:
         words += ["--plugin", str(file)]
-    return shlex.join(words)
+    return shell_command(words)
 
 
 def _hint(command: Sequence[str], objective: str | None = None, files: Iterable[Path] = ()) -> str | None:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from equidiff.contracts import Generator, Objective
 from equidiff.errors import QueryError, UsageError
+from equidiff.folders.text import shell_word
 from equidiff.images.convert import image_to_tensor, is_image_shape, to_image
 from equidiff.images.fit import fit_image, fit_query
 from equidiff.images.read import EXPECTED, read_image, to_grey_or_rgb
@@ -69,7 +70,8 @@ def load_query(query: str | int | Path | Image.Image | Tensor | np.ndarray[Any, 
     require_images(generator, str(query))
     path = _one_file(str(query))
     if path.is_dir():
-        raise QueryError("The query is a folder.", given=path, expected=EXPECTED, hint=f"--query top:{path}")
+        hint = f"--query {shell_word(f'top:{path}')}"
+        raise QueryError("The query is a folder.", given=path, expected=EXPECTED, hint=hint)
     with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         image = read_image(path)
@@ -241,5 +243,6 @@ def _one_file(text: str) -> Path:
     matches = sorted(glob.glob(str(path)))
     if len(matches) != 1:
         problem = f"{len(matches)} files match the query." if matches else "The query does not exist."
-        raise QueryError(problem, given=text, expected=EXPECTED, hint=f"--query {matches[0] if matches else '0'}")
+        hint = f"--query {shell_word(matches[0]) if matches else '0'}"
+        raise QueryError(problem, given=text, expected=EXPECTED, hint=hint)
     return Path(matches[0])

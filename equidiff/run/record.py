@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from equidiff.folders import text
 from equidiff.images.convert import is_image
 from equidiff.search.engine import Result
 from equidiff.search.starts import QueryStart, start_angle
@@ -137,7 +137,7 @@ class Record:
     def to_json(self) -> str:
         """One line of `members.jsonl`."""
         known = {name: value for name, value in asdict(self).items() if value is not None}
-        return json.dumps(known, ensure_ascii=False)
+        return text.to_json(known)
 
 
 def _finite(value: Tensor) -> float | None:

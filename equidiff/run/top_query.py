@@ -9,6 +9,7 @@ from typing import Any
 from equidiff.builtin.objectives.descriptors import NeuronOptions
 from equidiff.contracts import BuildContext, Weights
 from equidiff.errors import QueryError
+from equidiff.folders.text import shell_word
 from equidiff.images.folder import find_images
 from equidiff.rank.folder import RankFolder
 from equidiff.registry.build import Built
@@ -47,7 +48,7 @@ def resolve_top(query: Any, objective: Built, context: BuildContext) -> Any:
             f"top:FOLDER needs a single unit, and this objective has {len(names)} outputs.",
             given=f"{query}, for {objective.spec}",
             expected="a neuron, a class or a feature; all positions of one will do",
-            hint=f"--query {PREFIX}{folder} with one of: " + ", ".join(list(names)[:3]),
+            hint=f"--query {shell_word(f'{PREFIX}{folder}')} with one of: " + ", ".join(list(names)[:3]),
         )
     if (folder / "rank.json").exists():
         return str(_look_up(folder, units.pop(), objective, context.weights))
@@ -88,7 +89,7 @@ def _look_up(folder: Path, name: str, objective: Built, weights: Sequence[Weight
             "This ranking is of other units.",
             given=objective.spec,
             expected=f"a unit of {info['layer']}, such as {info['first_unit']}",
-            hint=f"--query {PREFIX}{info['settings']['images']} measures the images themselves",
+            hint=f"--query {shell_word(PREFIX + info['settings']['images'])} measures the images themselves",
         )
     return Path(info["settings"]["images"]) / ranking.read_units()[int(index)].top[0].image
 

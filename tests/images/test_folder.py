@@ -52,7 +52,7 @@ def test_labels_from_a_file(tmp_path):
 @pytest.mark.parametrize(
     ("content", "words"),
     [("1.png,tabby\n", "lacks a column"), ("image,label\nother.png,tabby\n", "none of these"), ("", "lacks a column"),
-     (b"\xff\xfe\xff", "cannot be read"), (None, "cannot be read")],
+     (b"\xff\xfe\xff", "lacks a column"), (None, "cannot be read")],
 )  # fmt: skip
 def test_labels_that_cannot_be_used(content, words, tmp_path):
     make(tmp_path, "1.png")

@@ -12,20 +12,19 @@ numbers and the seconds it took; another has a `reason`. `notes` are warnings. F
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any, final
 
 from PIL import Image
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from equidiff.errors import RunFolderError
 from equidiff.folders.atomic import write_atomically, write_image
 from equidiff.folders.status import read_description
-from equidiff.folders.tensors import write_tensors
+from equidiff.folders.tensors import read_tensors, write_tensors
+from equidiff.folders.text import shell_word, to_json
 
 SCHEMA_VERSION = 1
 NAME = "attributions.json"
@@ -59,7 +58,7 @@ class AttributionFolder:
             return None
         damaged = RunFolderError(
             "The attributions.json of this run cannot be read.", given=file, expected="what equidiff compare writes",
-            hint=f"mv {path} {path}-damaged",
+            hint=f"mv {shell_word(path)} {shell_word(f'{path}-damaged')}",
         )  # fmt: skip
         info = read_description(file, "folder of attributions", SCHEMA_VERSION, NEEDED, damaged, damaged)
         return cls(path, info)
@@ -75,7 +74,7 @@ class AttributionFolder:
         self.info = {"schema_version": SCHEMA_VERSION, **known, "methods": known.pop("methods")}
         try:
             self.path.mkdir(exist_ok=True)
-            write_atomically(self.path / NAME, json.dumps(self.info, indent=2, ensure_ascii=False) + "\n")
+            write_atomically(self.path / NAME, to_json(self.info, indent=2) + "\n")
         except OSError as error:
             raise self._unwritable(error) from error
 
@@ -112,7 +111,7 @@ class AttributionFolder:
             RunFolderError: it is missing or damaged.
         """
         try:
-            return load_file(self.path / name)
+            return read_tensors(self.path / name)
         except (SafetensorError, OSError) as error:
             raise RunFolderError(f"These maps cannot be read: {error}", given=self.path / name) from error
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from equidiff.folders import text
 from equidiff.folders.atomic import write_atomically
 from equidiff.metrics.intervals import Pair, mean_interval, share_interval
 
@@ -132,4 +132,4 @@ def curve(values: Tensor) -> list[float]:
 
 def write_metrics(folder: Path, metrics: dict[str, Any]) -> Path:
     """Write `metrics.json` into a run folder, in one move."""
-    return write_atomically(folder / FILE, json.dumps(metrics, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    return write_atomically(folder / FILE, text.to_json(metrics, indent=2, allow_nan=False) + "\n")

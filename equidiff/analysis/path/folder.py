@@ -16,6 +16,7 @@ from equidiff.analysis.path.steps import JUMP, Steps
 from equidiff.folders.atomic import write_atomically
 from equidiff.folders.paths import unwritable
 from equidiff.folders.status import timestamp
+from equidiff.folders.text import to_json
 from equidiff.images.convert import is_image, save_png
 from equidiff.run.invariant_set import InvariantSet
 from equidiff.search.engine import FAILED, MEMBER, NOT_CONVERGED
@@ -89,7 +90,7 @@ def _write(folder: Path, path: SetPath, found: InvariantSet, measure: Measure, a
     if animated:
         first, *others = animate(path)
         first.save(folder / "path.gif", save_all=True, append_images=others, duration=FRAME_MS, loop=0)
-    text = json.dumps(describe_path(path, found), indent=2, ensure_ascii=False)
+    text = to_json(describe_path(path, found), indent=2)
     (folder / "path.json").write_text(text + "\n", encoding="utf-8")
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 
+from equidiff.folders.text import shell_command
 from equidiff.run.invariant_set import InvariantSet
 
 
@@ -26,7 +26,7 @@ def commands_of(found: InvariantSet, path: Path) -> dict[str, str]:
         "path": [str(path), str(first), str(second)],
         "figure": [str(path)],
     }
-    return {name: shlex.join(["equidiff", name, *rest, *objective]) for name, rest in words.items()}
+    return {name: shell_command(["equidiff", name, *rest, *objective]) for name, rest in words.items()}
 
 
 def _ends(found: InvariantSet) -> tuple[int, int]:

@@ -39,6 +39,7 @@ from equidiff.analysis.report.sort_keys import SortKey, sort_keys
 from equidiff.analysis.report.verdict import answers
 from equidiff.errors import RunFolderError
 from equidiff.folders.atomic import write_atomically
+from equidiff.folders.text import printable, shell_word
 from equidiff.images.convert import is_image
 from equidiff.run.info import RunInfo
 from equidiff.run.invariant_set import InvariantSet
@@ -78,13 +79,13 @@ def write_report(
     """
     page = render(found, path, cited, show)
     try:
-        return write_atomically(out, page)
+        return write_atomically(out, printable(page))
     except OSError as error:
         raise RunFolderError(
             f"The report cannot be written: {error.strerror or error}",
             given=out,
             expected="a file name in a folder with write permission",
-            hint=f"equidiff report {path} --out report.html",
+            hint=f"equidiff report {shell_word(path)} --out report.html",
         ) from error
 
 

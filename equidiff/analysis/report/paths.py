@@ -9,12 +9,12 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from equidiff.analysis.report.data_uris import frame_uri
 from equidiff.analysis.report.results import damaged, items, text_of
 from equidiff.folders.status import read_description
+from equidiff.folders.tensors import read_tensors
 from equidiff.images.convert import is_image, to_image
 from equidiff.run.invariant_set import InvariantSet
 from equidiff.search.engine import MEMBER
@@ -57,7 +57,7 @@ def _read(file: Path, found: InvariantSet) -> PathStrip:
     error = damaged(file, "path")
     about = read_description(file, "path", VERSION, {"ends", "frames"}, error, error)
     try:
-        samples = load_file(file.with_name("tensors.safetensors"))["samples"]
+        samples = read_tensors(file.with_name("tensors.safetensors"))["samples"]
         frames = about["frames"]
         first, second = (int(end) for end in about["ends"])
         if len(frames) != len(samples) or not 1 <= len(frames) <= MOST_FRAMES:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import fields
 from typing import Any
 
+from equidiff.folders.text import shell_command
 from equidiff.run.info import RunInfo
 from equidiff.run.settings import Settings
 
@@ -39,7 +39,7 @@ def reproduction_command(info: RunInfo) -> tuple[str | None, str]:
                 note = "The query was given in Python, so the command gives its value instead."
         elif known.get(name) is not None:
             words += [f"--{name.replace('_', '-')}", _text(known[name])]
-    return shlex.join(words), note
+    return shell_command(words), note
 
 
 def _text(value: Any) -> str:

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from equidiff.errors import RunFolderError
 from equidiff.folders.status import read_description
+from equidiff.folders.tensors import read_tensors
 from equidiff.run.invariant_set import InvariantSet
 
 METRICS = "metrics.json"
@@ -170,7 +170,7 @@ def _method(path: Path, about: dict[str, Any], indices: list[int]) -> Method:
     # the name comes from a file that others may have written: it must not lead outside its folder
     file = path / "attributions" / Path(str(about["file"])).name
     try:
-        maps = load_file(file)
+        maps = read_tensors(file)
         query, members = maps.get("query"), maps["members"]
     except (SafetensorError, OSError, KeyError) as error:
         raise damaged(file, "compare") from error

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import typer
 
 from equidiff.cli.options import Json, Plain, PluginFiles, Traceback
+from equidiff.folders.text import to_json
 
 if TYPE_CHECKING:
     from equidiff.registry.manager import Plugin
@@ -24,7 +24,7 @@ def plugins(
     terminal = context.obj.terminal
     found = context.obj.plugins(plugin).plugins
     if as_json:
-        terminal.result(json.dumps([_as_dict(each) for each in found], indent=2, ensure_ascii=False))
+        terminal.json(to_json([_as_dict(each) for each in found], indent=2))
         return
     rows = [(each.name, each.version or each.source, each.problem or _offers(each)) for each in found]
     terminal.table(("plugin", "version", "offers"), rows, [each.problem is not None for each in found])

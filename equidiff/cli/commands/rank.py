@@ -10,6 +10,7 @@ import typer
 
 from equidiff.cli.options import COMPUTATION, Json, Plain, Quiet, State, Traceback, examples
 from equidiff.errors import UsageError
+from equidiff.folders.text import shell_word
 
 SETTINGS = ("images", "model", "layer", "labels", "top", "batch", "device")
 
@@ -141,7 +142,7 @@ def _check(
             "A resumed scan keeps its own settings.",
             given=" ".join(f"--{name}" for name in (*given, *(["out"] if out else []))),
             expected="--resume FOLDER without them",
-            hint=f"equidiff rank --resume {resume}",
+            hint=f"equidiff rank --resume {shell_word(resume)}",
         )
     if resume is None and "images" not in given:
         raise UsageError(

@@ -38,7 +38,7 @@ def report(
     except KeyboardInterrupt:
         state.terminal.note("Interrupted: nothing was written.")
         return INTERRUPTED
-    state.terminal.result(str(path))
+    state.terminal.path(path)
     if show:
         typer.launch(str(path))
     return 0

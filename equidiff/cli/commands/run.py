@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import typer
 
@@ -34,10 +32,12 @@ from equidiff.cli.commands.run_options import (
     Verbose,
 )
 from equidiff.cli.exit_codes import INTERRUPTED, NOT_ALL_MEMBERS
+from equidiff.cli.interrupts import prompt_interruption
 from equidiff.cli.options import Json, Plain, PluginFiles, Quiet, State, Traceback, examples
 from equidiff.errors import UsageError
 from equidiff.folders.paths import check_free
 from equidiff.folders.status import COMPLETE
+from equidiff.folders.text import shell_word
 from equidiff.run.settings import Settings
 
 SETTINGS = [field.name for field in fields(Settings)]
@@ -87,7 +87,7 @@ def run(
     state: State = context.obj
     state.files += plugin or []
     state.terminal.quiet = quiet
-    with _termination_interrupts():
+    with prompt_interruption(signal.SIGTERM):  # a job queue sends it before it kills
         try:
             if resume is None:
                 return _begin(state, given, out, show)
@@ -118,30 +118,16 @@ def _go_on(state: State, given: dict[str, Any], out: Path | None, path: Path, sh
             "A resumed run keeps its own settings.",
             given=" ".join(f"--{name}" for name in (*given, *(["out"] if out else []))),
             expected="--resume RUN without them",
-            hint=f"equidiff run --resume {path}",
+            hint=f"equidiff run --resume {shell_word(path)}",
         )
     check_named(info, objective, state.files, (*RESUME, str(path)))
     if info.status == COMPLETE:
         members, asked = info.counts.members, info.counts.asked
         state.terminal.note(f"This run is already complete: {members} of {asked} samples are members.")
-        state.terminal.result((path / "run.json").read_text(encoding="utf-8") if show["as_json"] else str(path))
+        state.terminal.answer(path, "run.json" if show["as_json"] else None)
         return 0 if members == asked else NOT_ALL_MEMBERS
     with state.terminal.status("loading"):
         from equidiff.cli.handlers import run as handler
 
         work = handler.resume(state, info, path, objective)
     return handler.perform(work, state, handler.Show(**show))
-
-
-@contextmanager
-def _termination_interrupts() -> Iterator[None]:
-    """Let SIGTERM, which a job queue sends before it kills, save what there is, as Ctrl-C does."""
-
-    def interrupt(_signal: int, _frame: object) -> NoReturn:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +11,7 @@ from equidiff.cli.completion import complete_component, complete_kinds
 from equidiff.cli.console import Terminal
 from equidiff.cli.options import Json, Plain, PluginFiles, Traceback
 from equidiff.errors import UsageError
+from equidiff.folders.text import to_json
 
 if TYPE_CHECKING:
     from equidiff.networks import Network
@@ -66,7 +66,7 @@ def show(
 
 def _show_kind(terminal: Terminal, offers: list[Offer], as_json: bool) -> None:
     if as_json:
-        terminal.result(_dump([_as_dict(offer) for offer in offers]))
+        terminal.json(_dump([_as_dict(offer) for offer in offers]))
         return
     rows = [(offer.descriptor.name, offer.plugin, offer.descriptor.summary) for offer in offers]
     terminal.table(("name", "plugin", "summary"), rows)
@@ -79,7 +79,7 @@ def _show_one(
     if as_json:
         if listing:
             about["listing"] = [dict(zip(listing[0], row, strict=True)) for row in listing[1]]
-        terminal.result(_dump(about))
+        terminal.json(_dump(about))
         return
     terminal.prose(f"{about['name']}: {about['summary']}\n")
     rows = [("kind", about["kind"]), ("plugin", f"{about['plugin']} ({about['distribution']})")]
@@ -105,7 +105,7 @@ def _show_layers(terminal: Terminal, model: str, as_json: bool) -> None:
 
         layers = describe_layers(_bare_network(model))
     if as_json:
-        terminal.result(_dump([{**layer._asdict(), "shape": layer.shape and list(layer.shape)} for layer in layers]))
+        terminal.json(_dump([{**layer._asdict(), "shape": layer.shape and list(layer.shape)} for layer in layers]))
         return
     # an Identity repeats the output of the layer before it, which is listed already
     rows = [(layer.name, layer.type, _shape(layer.shape)) for layer in layers if layer.type != "Identity"]
@@ -171,4 +171,4 @@ def type_of(field: dict[str, Any]) -> str:
 
 
 def _dump(value: object) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False)
+    return to_json(value, indent=2)

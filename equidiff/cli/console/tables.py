@@ -13,6 +13,8 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from equidiff.folders.text import printable
+
 Rows = Sequence[tuple[str, object]]
 COLUMN_GAP = 3
 LONGEST_WORD = 28  # letters that are never broken
@@ -53,9 +55,10 @@ def facts(rows: Rows, width: int, name_style: str, value_style: str = "") -> lis
     room = max(width - names - 2, 1)
     parts: list[Text] = []
     for name, value in rows:
-        lines = wrap(str(value), room)
+        text = printable(str(value))
+        lines = wrap(text, room)
         if max(map(cell_len, lines)) > room:
-            lines = wrap(str(value), width)
+            lines = wrap(text, width)
             parts += [Text(name, name_style), *(Text(line, value_style) for line in lines)]
             continue
         first = Text.assemble((name + " " * (names + 2 - cell_len(name)), name_style), (lines[0], value_style))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from rich.console import Console, Group
 from rich.panel import Panel
@@ -13,9 +16,11 @@ from rich.text import Text
 from equidiff.cli.console import tables
 from equidiff.cli.console.progress import PlainProgress, Show, bar
 from equidiff.cli.console.search import LiveSearch, PlainSearch, SearchDisplay
+from equidiff.cli.console.streams import Stream, is_narrow
 from equidiff.cli.console.tables import Rows, is_command, wrap
 from equidiff.cli.console.thumbnails import sheet_for
 from equidiff.errors import EquiDiffError
+from equidiff.folders.text import printable
 
 
 class Terminal:
@@ -31,14 +36,32 @@ class Terminal:
     def __init__(self, plain: bool = False) -> None:
         self._err = Console(stderr=True, markup=False, highlight=False, emoji=False)
         self._out = Console(markup=False, highlight=False, emoji=False)
-        self.plain = plain or not self._err.is_terminal
-        self._plain_out = plain or not self._out.is_terminal
+        self.plain = plain or not self._err.is_terminal or is_narrow(self._err.file)
+        self._plain_out = plain or not self._out.is_terminal or is_narrow(self._out.file)
         self.quiet = False
         self._left_out: set[str] = set()
 
     def result(self, text: str) -> None:
         """Write a text to stdout, unchanged."""
         sys.stdout.write(text if text.endswith("\n") else text + "\n")
+
+    def path(self, path: Path) -> None:
+        """Write a path to stdout: its own bytes, which name the same file again; escaped on a terminal."""
+        if isinstance(sys.stdout, Stream) and not sys.stdout.isatty() and not str(path).isascii():
+            sys.stdout.write_bytes(os.fsencode(path) + b"\n")
+        else:
+            self.result(printable(str(path)))
+
+    def answer(self, folder: Path, file: str | None = None) -> None:
+        """Write the path of a folder to stdout, or the content of a JSON file in it."""
+        if file is None:
+            self.path(folder)
+        else:
+            self.json((folder / file).read_text(encoding="utf-8"))
+
+    def json(self, text: str) -> None:
+        """Write JSON to stdout; where that cannot take every letter, they are escaped as JSON has it."""
+        self.result(json.dumps(json.loads(text), indent=2) if is_narrow(sys.stdout) else text)
 
     def prose(self, text: str, style: str = "") -> None:
         """Print sentences on stdout, wrapped between words on a terminal."""
@@ -52,7 +75,7 @@ class Terminal:
         if self.quiet:
             return
         if self.plain:
-            sys.stderr.write(text + "\n")
+            sys.stderr.write(printable(text) + "\n")
         else:
             self._print(self._err, text, style)
 
@@ -74,7 +97,7 @@ class Terminal:
 
     def _facts(self, rows: Rows, console: Console, plain: bool, dim: bool) -> None:
         if plain:
-            console.file.writelines(tables.aligned(rows, ""))
+            console.file.writelines(map(printable, tables.aligned(rows, "")))
             return
         for line in tables.facts(rows, console.width, "dim" if dim else "bold", "dim" if dim else ""):
             console.print(line, soft_wrap=True)
@@ -89,7 +112,7 @@ class Terminal:
         A command that is too long for the frame follows below it, where it can be copied as a whole.
         """
         if self.plain:
-            sys.stderr.writelines([f"{title}: {text}\n", *tables.aligned(rows, "  ")])
+            sys.stderr.writelines(map(printable, [f"{title}: {text}\n", *tables.aligned(rows, "  ")]))
             return
         room = self._err.width - 4
         beside = room - max((len(name) for name, _ in rows), default=0) - 2
@@ -131,6 +154,7 @@ class Terminal:
         if self.quiet and not result:
             return
         console, plain = (self._out, self._plain_out) if result else (self._err, self.plain)
+        rows = [[printable(str(cell)) for cell in row] for row in rows]
         if plain:
             widths = [max(len(str(row[i])) for row in (columns, *rows)) for i in range(len(columns))]
             for row in (columns, *rows):
@@ -176,5 +200,5 @@ class Terminal:
 
     @staticmethod
     def _print(console: Console, text: str, style: str) -> None:
-        for line in wrap(text, console.width):
+        for line in wrap(printable(text), console.width):
             console.print(Text(line, style), soft_wrap=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from equidiff.analysis.compare.work import COLUMNS, Work, complete_entries, draw
 from equidiff.cli.console import Terminal
 from equidiff.cli.exit_codes import INTERRUPTED, NOT_ALL_MEMBERS
 from equidiff.cli.options import State
+from equidiff.folders.text import shell_word
 from equidiff.registry.specs import Spec, print_list
 from equidiff.run.finished import open_finished
 from equidiff.run.own_code import name_again
@@ -67,7 +67,7 @@ def perform(work: Work, state: State, as_json: bool) -> int:
         return INTERRUPTED
     _conclude(work, terminal)
     folder = work.folder
-    terminal.result((folder.path / NAME).read_text(encoding="utf-8") if as_json else str(folder.path))
+    terminal.answer(folder.path, NAME if as_json else None)
     done = [entry["status"] == COMPLETE for entry in folder.info["methods"] if entry["spec"] in asked]
     return 0 if all(done) else NOT_ALL_MEMBERS
 
@@ -123,4 +123,4 @@ def _resume_command(work: Work, state: State, specs: Sequence[str]) -> str:
     """Command that runs these methods."""
     listed = print_list(map(Spec.parse, specs or [CONTROL]))
     command = name_again((*COMMAND, str(work.run)), work.objective, state.files)
-    return f"{command} --methods {shlex.quote(listed)} --members {len(work.subject.members)}"
+    return f"{command} --methods {shell_word(listed)} --members {len(work.subject.members)}"

@@ -42,7 +42,7 @@ def perform(finished: Finished, plan: Plan, terminal: Terminal, as_json: bool, t
         return INTERRUPTED
     path = write_evaluation(finished, metrics)
     if as_json:
-        terminal.result(path.read_text(encoding="utf-8"))
+        terminal.json(path.read_text(encoding="utf-8"))
     else:
         for verdict in metrics["verdicts"]:
             terminal.prose(verdict["sentence"], "" if verdict.get("holds") else "yellow")

@@ -11,6 +11,7 @@ from equidiff.analysis.figures.thesis.source import Source
 from equidiff.cli.exit_codes import INTERRUPTED
 from equidiff.cli.options import State
 from equidiff.errors import UsageError, unknown_name
+from equidiff.folders.text import shell_word
 from equidiff.run.finished import load_members
 from equidiff.run.invariant_set import InvariantSet
 from equidiff.run.session import Session
@@ -48,7 +49,7 @@ def perform(arguments: Arguments, state: State) -> int:
         session = _session(arguments, state, names)
     try:
         for path in _draw(arguments, found, session, names, files, state):
-            state.terminal.result(str(path))
+            state.terminal.path(path)
     except KeyboardInterrupt:
         state.terminal.note("Interrupted: no figure is left half-written.")
         return INTERRUPTED
@@ -58,7 +59,7 @@ def perform(arguments: Arguments, state: State) -> int:
 def _output_path(arguments: Arguments) -> Path:
     """Path to write to: the file, or the folder for all figures."""
     if arguments.name not in {*FIGURES, ALL}:
-        hint = f"equidiff figure {arguments.run} --name all"
+        hint = f"equidiff figure {shell_word(arguments.run)} --name all"
         raise unknown_name("figure", arguments.name, [*FIGURES, ALL], hint)
     if arguments.name == ALL:
         if arguments.out is not None and (arguments.out.suffix or arguments.out.is_file()):
@@ -66,7 +67,7 @@ def _output_path(arguments: Arguments) -> Path:
                 "Several figures do not fit into one file.",
                 given=f"--out {arguments.out}",
                 expected="a folder",
-                hint=f"--out {arguments.out.with_suffix('')}",
+                hint=f"--out {shell_word(arguments.out.with_suffix(''))}",
             )
         return arguments.out or arguments.run / "figures"
     out = arguments.out or arguments.run / "figures" / f"{arguments.name}.png"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from equidiff.cli.exit_codes import INTERRUPTED, NOT_ALL_MEASURED
 from equidiff.contracts import BuildContext, Generator, Objective
 from equidiff.devices import choose_device
 from equidiff.errors import QueryError
+from equidiff.folders.text import to_json
 from equidiff.images.folder import ImageFile, find_images
 from equidiff.registry.build import build
 from equidiff.registry.manager import Plugins
@@ -103,7 +103,7 @@ def perform(work: Work, terminal: Terminal, as_json: bool) -> int:
             "None of these images can be measured.", given=f"{path}: {reason}", expected="8-bit grey or RGB images"
         )
     if as_json:
-        terminal.result(json.dumps(_describe(work, measured), indent=2, ensure_ascii=False))
+        terminal.json(to_json(_describe(work, measured), indent=2))
     else:
         _show(work.objective, measured, terminal)
     for note in work.notes:

@@ -8,6 +8,7 @@ from equidiff.analysis.path.watch import FrameCounter
 from equidiff.cli.console import Terminal
 from equidiff.cli.exit_codes import INTERRUPTED, NOT_ALL_MEMBERS
 from equidiff.errors import UnsupportedError
+from equidiff.folders.text import shell_word
 from equidiff.images.convert import is_image
 from equidiff.run.finished import Finished
 from equidiff.search.engine import MEMBER
@@ -24,7 +25,7 @@ def check_gif(finished: Finished, gif: bool) -> None:
             "Samples that are not images cannot be animated.",
             given="--gif",
             expected="a run whose samples are images",
-            hint=f"equidiff path {finished.path}",
+            hint=f"equidiff path {shell_word(finished.path)}",
         )
 
 
@@ -49,7 +50,7 @@ def perform(
         terminal.facts([("try", "\n".join(_proposals(path, finished)))])
     if (folder / "path.png").exists():
         terminal.facts([("image", folder / "path.png")])
-    terminal.result((folder / "path.json").read_text(encoding="utf-8") if as_json else str(folder))
+    terminal.answer(folder, "path.json" if as_json else None)
     return 0 if len(path.members) == frames else NOT_ALL_MEMBERS
 
 

@@ -11,6 +11,7 @@ from equidiff.cli.console import Terminal
 from equidiff.cli.exit_codes import INTERRUPTED
 from equidiff.errors import UsageError, unknown_name
 from equidiff.folders.status import COMPLETE
+from equidiff.folders.text import shell_command, shell_word
 from equidiff.rank import Plan, Ranking, Scan, begin, draw_units
 from equidiff.rank import resume as resume_scan
 from equidiff.rank.concepts import Concepts, align, read_concepts
@@ -18,6 +19,7 @@ from equidiff.rank.folder import RankFolder, read_rank_info
 from equidiff.rank.unit import Unit
 
 NUMBERS = ("max", "mean", "active", "sparsity", "selectivity", "entropy", "alignment", "clarity")
+ASK = ("equidiff", "run", "--objective")
 WORDS = ("best_class", "concept")
 
 
@@ -90,19 +92,19 @@ def perform(work: Work, view: View, terminal: Terminal, as_json: bool) -> int:
             with terminal.progress(0, 0, "comparing") as show:
                 ranking = align(ranking, work.concepts, show)
     except KeyboardInterrupt:
-        terminal.note(f"Interrupted. Continue with: equidiff rank --resume {folder.path}")
+        terminal.note(f"Interrupted. Continue with: equidiff rank --resume {shell_word(folder.path)}")
         return INTERRUPTED
     shown = _choose(ranking, view)
     with terminal.status("drawing"):
         image = _draw(ranking, shown, view)
     _print(ranking, shown, image, terminal)
-    terminal.result((folder.path / "rank.json").read_text(encoding="utf-8") if as_json else str(folder.path))
+    terminal.answer(folder.path, "rank.json" if as_json else None)
     return 0
 
 
 def _check(folder: RankFolder, view: View) -> None:
     """Refuse a view that could not be shown in the end, since a scan takes long."""
-    classes, command = folder.info["classes"], f"equidiff rank --resume {folder.path}"
+    classes, command = folder.info["classes"], f"equidiff rank --resume {shell_word(folder.path)}"
     for label in view.classes:
         if label not in classes:
             raise unknown_name("class among these images", label, classes, hint=command)
@@ -197,7 +199,7 @@ def _print(ranking: Ranking, shown: list[Shown], image: Path, terminal: Terminal
     facts += [
         ("time", f"{info['wall_s']:.1f} s"),
         ("image", image),
-        ("next", f'equidiff run --objective "{shown[0].unit.spec}" --query "top:{ranking.folder.path}"'),
+        ("next", shell_command([*ASK, shown[0].unit.spec, "--query", f"top:{ranking.folder.path}"])),
     ]
     terminal.facts(facts)
 

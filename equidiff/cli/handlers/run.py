@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -23,6 +22,7 @@ from equidiff.cli.options import State
 from equidiff.devices import is_out_of_memory
 from equidiff.errors import EquiDiffError, RunFolderError, first_line
 from equidiff.folders.paths import free_path
+from equidiff.folders.text import shell_command
 from equidiff.registry.manager import Plugins
 from equidiff.run.cautions import cautions
 from equidiff.run.execute import execute
@@ -105,6 +105,14 @@ def resume(state: State, info: RunInfo, path: Path, objective: str | None) -> Wo
 
 def perform(work: Work, state: State, show: Show) -> int:
     """Carry out the run, print about it, and return the exit code."""
+    try:
+        return _perform(work, state, show)
+    except KeyboardInterrupt:  # behind the search, which says more itself
+        state.terminal.note("Interrupted: the samples are saved, but not all images of them are drawn.")
+        return INTERRUPTED
+
+
+def _perform(work: Work, state: State, show: Show) -> int:
     terminal, folder = state.terminal, work.folder
     asked = folder.info.counts.asked
     terminal.note(question(folder.info), "bold")
@@ -127,7 +135,7 @@ def perform(work: Work, state: State, show: Show) -> int:
         terminal.command(*_next_command(work, state, page))
     else:
         _report_no_member(folder, terminal)
-    terminal.result((folder.path / "run.json").read_text(encoding="utf-8") if show.as_json else str(folder.path))
+    terminal.answer(folder.path, "run.json" if show.as_json else None)
     return 0 if len(members) == asked else NOT_ALL_MEMBERS
 
 
@@ -179,7 +187,7 @@ def _next_command(work: Work, state: State, page: Path | None) -> tuple[str, str
     """The command to type next, after the word for what it does."""
     path = str(work.folder.path)
     if page is None:
-        return "look", shlex.join(["equidiff", "report", path, "--open"])
+        return "look", shell_command(["equidiff", "report", path, "--open"])
     return "next", name_again(("equidiff", "evaluate", path), work.folder.info.specs.objective, state.files)
 
 

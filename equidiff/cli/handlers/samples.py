@@ -64,7 +64,7 @@ def perform(work: Work, count: int | None, terminal: Terminal) -> int:
         terminal.note("Interrupted: nothing was written.")
         return INTERRUPTED
     _conclude(work, shown, terminal)
-    terminal.result(str(work.path))
+    terminal.path(work.path)
     return 0
 
 

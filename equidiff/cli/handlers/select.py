@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from equidiff.cli.exit_codes import INTERRUPTED
 from equidiff.folders.atomic import write_atomically, write_image
 from equidiff.folders.paths import unwritable
 from equidiff.folders.status import timestamp
+from equidiff.folders.text import to_json
 from equidiff.run.finished import Finished
 
 SUBTITLES = {
@@ -40,7 +40,10 @@ def perform(finished: Finished, count: int, by: str, features: str | None, termi
     if image is not None:
         terminal.facts([("image", image)])
     indices = " ".join(str(member.index) for member in selection.members)
-    terminal.result(json.dumps(written, indent=2) if as_json else indices)
+    if as_json:
+        terminal.json(to_json(written, indent=2))
+    else:
+        terminal.result(indices)
     return 0
 
 
@@ -76,7 +79,7 @@ def _write(finished: Finished, selection: Selection, written: dict[str, Any]) ->
     image = draw_contact_sheet(finished.found, lambda x: problem.objective.measure(x.to(problem.target.device)), choice)
     try:
         folder.mkdir(exist_ok=True)
-        write_atomically(folder / f"{selection.by}.json", json.dumps(written, indent=2) + "\n")
+        write_atomically(folder / f"{selection.by}.json", to_json(written, indent=2) + "\n")
         return None if image is None else write_image(folder / f"{selection.by}.png", image)
     except OSError as error:
         raise unwritable(folder, error) from error

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from equidiff.errors import WeightsError, first_line
+from equidiff.folders.tensors import read_tensors
 from equidiff.networks.checkpoints.content import EXPECTED, Kind, recognise
 from equidiff.networks.checkpoints.files import weights_files
 
@@ -89,10 +90,9 @@ def read_content(path: Path, shells: Sequence[Any] = ()) -> Any:
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
     from safetensors import SafetensorError
-    from safetensors.torch import load_file
 
     try:
-        return load_file(path)
+        return read_tensors(path)
     except (SafetensorError, OSError) as error:
         raise WeightsError(
             f"The checkpoint is a damaged safetensors file: {error}", given=path, expected=EXPECTED

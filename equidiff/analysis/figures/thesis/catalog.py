@@ -14,6 +14,7 @@ from equidiff.analysis.figures.thesis import cutoff, grid, level_curves, logits,
 from equidiff.analysis.figures.thesis.source import TEXT, Source
 from equidiff.errors import RunFolderError, UnsupportedError, UsageError
 from equidiff.folders.atomic import write_atomically
+from equidiff.folders.text import shell_word
 from equidiff.run.invariant_set import InvariantSet
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def check_fits(name: str, found: InvariantSet, path: Path) -> None:
             f"The figure {name} cannot be drawn of this run: {reason}.",
             given=f"{path}, samples of shape {tuple(found.samples.shape[1:])}",
             expected="one of " + ", ".join(fits),
-            hint=f"equidiff figure {path} --name {fits[0]}",
+            hint=f"equidiff figure {shell_word(path)} --name {fits[0]}",
         )
 
 
@@ -81,7 +82,7 @@ def check_suffix(out: Path) -> None:
             "The name of the file has no suffix of a known format.",
             given=out,
             expected="a name that ends in " + ", ".join(SUFFIXES),
-            hint=f"--out {out.with_suffix('.png')}",
+            hint=f"--out {shell_word(out.with_suffix('.png'))}",
         )
 
 

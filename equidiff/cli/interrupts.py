@@ -1,0 +1,78 @@
+"""Ctrl-C from the first import on. Imports nothing heavy: it must be there before anything that is.
+
+An interruption is an exception, and a module that is being imported may lose it: torch clears whatever is raised while
+it imports numpy, and goes on with half of it. So an import is never interrupted in the middle.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from equidiff.cli.exit_codes import INTERRUPTED
+
+AGAIN_S = 0.02  # until an interruption that came during an import is tried again
+IMPORT = "<frozen importlib"
+
+
+@contextmanager
+def prompt_interruption(number: int = signal.SIGINT) -> Iterator[None]:
+    """Let a signal raise KeyboardInterrupt where nothing can lose it.
+
+    While EquiDiff's own modules are imported, which happens before any work, the process ends at once. An import of
+    any other module is let finish first. A signal that is ignored, as in a shell's background jobs, stays ignored.
+
+    Args:
+        number: of the signal.
+    """
+    before = signal.getsignal(number)
+    if before not in {signal.default_int_handler, signal.SIG_DFL} or not _in_main_thread():
+        yield
+        return
+    signal.signal(number, _interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    importing = [each for each in _frames(frame) if each.f_code.co_filename.startswith(IMPORT)]
+    if not importing:
+        raise KeyboardInterrupt
+    if any(_is_own_module(each) for each in _frames(frame)):
+        _leave()
+    again = threading.Timer(AGAIN_S, signal.raise_signal, [number])
+    again.daemon = True
+    again.start()
+
+
+def _frames(frame: FrameType | None) -> Iterator[FrameType]:
+    """The frames of this process, from where the signal came up to `prompt_interruption`'s caller and beyond."""
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
+
+
+def _is_own_module(frame: FrameType) -> bool:
+    """True for a module of EquiDiff that is being imported."""
+    return frame.f_code.co_name == "<module>" and str(frame.f_globals.get("__name__")).startswith("equidiff.")
+
+
+def _leave() -> None:
+    """End the process without unwinding it: half-imported modules cannot be relied on."""
+    try:
+        clear = "\r\x1b[2K\x1b[?25h" if sys.stderr.isatty() else ""  # a spinner's line; the cursor that it hides
+        sys.stderr.write(f"{clear}Interrupted.\n")
+        sys.stderr.flush()
+    finally:
+        os._exit(INTERRUPTED)
+
+
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
