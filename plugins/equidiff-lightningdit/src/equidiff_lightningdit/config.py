@@ -12,7 +12,14 @@ from torch import Tensor
 from equidiff.errors import WeightsError
 
 # blocks, width, heads: the published family, for checkpoints whose keys do not imply the number of heads
-FAMILY = {"B": (12, 768, 12), "L": (24, 1024, 16), "XL": (28, 1152, 16), "1p0B": (24, 1536, 24), "1p6B": (28, 1792, 28)}
+FAMILY = {
+    "S": (12, 384, 6),
+    "B": (12, 768, 12),
+    "L": (24, 1024, 16),
+    "XL": (28, 1152, 16),
+    "1p0B": (24, 1536, 24),
+    "1p6B": (28, 1792, 28),
+}
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,7 @@ class LightningDiTGenerator(Generator):
             what is kept is one latent a step, and the inputs of the decoder's blocks.
         compiled: compile the transformer.
         dtype: "bfloat16" runs the transformer in it; latents, time and decoder stay float32.
+        reversed_time: the transformer's time runs from data (0) to noise (1), and it predicts `noise - data`.
         network: name of the network that objectives use unless told otherwise.
         queries: the generator's own query images.
 
@@ -74,6 +75,7 @@ class LightningDiTGenerator(Generator):
         recompute: bool = True,
         compiled: bool = False,
         dtype: str = "float32",
+        reversed_time: bool = False,
         network: str | None = None,
         queries: list[Image] | None = None,
     ) -> None:
@@ -93,6 +95,7 @@ class LightningDiTGenerator(Generator):
         if dtype == "bfloat16":
             transformer.narrow(torch.bfloat16)
         self._transformer = torch.compile(transformer) if compiled else transformer
+        self._reversed_time = reversed_time
         self._autoencoder = parts.autoencoder.to(device)
         if recompute:
             recompute_blocks(self._autoencoder.decoder, (ResnetBlock2D, Attention, Upsample2D))
@@ -138,7 +141,13 @@ class LightningDiTGenerator(Generator):
     def velocity(self, rows: int, device: torch.device) -> Velocity:
         """Velocity of the flow for this many rows."""
         labels = torch.full((rows,), self._label, device=device)
-        return velocity_of(self._transformer, labels, self._null, self._guidance)
+        return velocity_of(self._predict, labels, self._null, self._guidance)
+
+    def _predict(self, latents: Tensor, times: Tensor, labels: Tensor) -> Tensor:
+        """The transformer's prediction of `data - noise` at times from noise (0) to data (1)."""
+        if self._reversed_time:
+            return -self._transformer(latents, 1 - times, labels)
+        return self._transformer(latents, times, labels)
 
     def _grid(self, steps: int) -> list[float]:
         if steps not in self._times:
@@ -200,13 +209,7 @@ def build(argument: str | None, options: LightningDiTOptions, context: BuildCont
         heads=options.heads,
     )
     context.weights.extend(record for record in parts.weights if record not in context.weights)
-    classes = parts.transformer.config.num_classes
-    if options.label is not None and options.label >= classes:
-        raise UnknownNameError(
-            "The transformer was not trained with this class.",
-            given=f"class={options.label}",
-            expected=f"an index from 0 to {classes - 1}",
-        )
+    check_label(options.label, parts.transformer.config.num_classes)
     return LightningDiTGenerator(
         parts,
         device=context.device,
@@ -221,6 +224,16 @@ def build(argument: str | None, options: LightningDiTOptions, context: BuildCont
         network="fashion" if argument == FASHION else None,
         queries=_garments() if argument == FASHION else None,
     )
+
+
+def check_label(label: int | None, classes: int) -> None:
+    """Raise for a class that the transformer does not know."""
+    if label is not None and label >= classes:
+        raise UnknownNameError(
+            "The transformer was not trained with this class.",
+            given=f"class={label}",
+            expected=f"an index from 0 to {classes - 1}",
+        )
 
 
 def _garments() -> list[Image]:

@@ -24,6 +24,7 @@ from equidiff_lightningdit.checkpoints import (
     read_checkpoint,
     role_of,
 )
+from equidiff_lightningdit.layouts import check_lightningdit
 from equidiff_lightningdit.transformer import LightningDiT
 
 SUFFIXES = (".pt", ".pth", ".ckpt", ".safetensors")
@@ -102,6 +103,7 @@ def load_parts(
         found[AUTOENCODER] = _read(Path(autoencoder), records)
     if stats:
         found[STATS] = _read(Path(stats), records)
+    check_lightningdit(found[TRANSFORMER].weights, found[TRANSFORMER].path)  # before the other files are downloaded
     for role, published in SHARED.items():
         if role not in found:
             found[role] = _fetch(published, records)
@@ -111,7 +113,7 @@ def load_parts(
         build_latent_stats(found[STATS].weights, found[STATS].path, multiplier),
         tuple(records),
     )
-    _check_channels(parts)
+    check_channels(parts)
     return parts
 
 
@@ -197,7 +199,8 @@ def _by_hand(published: HubFile, folder: Path | str) -> str:
     return f"hf download {published.repository} {published.file} --local-dir {folder}"
 
 
-def _check_channels(parts: Parts) -> None:
+def check_channels(parts: Parts) -> None:
+    """Raise if the latents of the parts have different numbers of channels."""
     channels = {
         TRANSFORMER: parts.transformer.config.in_channels,
         AUTOENCODER: parts.autoencoder.config["latent_channels"],

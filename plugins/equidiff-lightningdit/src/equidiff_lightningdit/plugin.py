@@ -22,10 +22,26 @@ PEEBLES = Reference(
     2023,
     "https://arxiv.org/abs/2212.09748",
 )
+MA = Reference(
+    "ma2024sit",
+    "Ma, Nanye and Goldstein, Mark and Albergo, Michael S. and Boffi, Nicholas M. and Vanden-Eijnden, Eric and "
+    "Xie, Saining",
+    "SiT: Exploring Flow and Diffusion-Based Generative Models with Scalable Interpolant Transformers",
+    2024,
+    "https://arxiv.org/abs/2401.08740",
+)
+YU = Reference(
+    "yu2025repa",
+    "Yu, Sihyun and Kwak, Sangkyung and Jang, Huiwon and Jeong, Jongheon and Huang, Jonathan and Shin, Jinwoo and "
+    "Xie, Saining",
+    "Representation Alignment for Generation: Training Diffusion Transformers Is Easier Than You Think",
+    2025,
+    "https://arxiv.org/abs/2410.06940",
+)
 
 
-class LightningDiTOptions(Options):
-    """Options of `lightningdit`."""
+class FlowOptions(Options):
+    """Options of both generators."""
 
     label: int | None = Field(None, alias="class", ge=0, description="class index; unconditional when absent")
     guidance: float = Field(
@@ -39,6 +55,19 @@ class LightningDiTOptions(Options):
         ge=1,
         description="number of channels to guide, from the first; 3 as published, with scales of 6 to 10",
     )
+    method: Literal["euler", "midpoint", "heun2", "rk4", "dopri5"] = Field(
+        "euler", description="integrator of the flow"
+    )
+    checkpoint: bool = Field(
+        True, description="recompute each step in the backward pass, which saves memory and takes more time"
+    )
+    compile: bool = Field(False, description="compile the transformer, which takes a minute and makes the run faster")
+    heads: int | None = Field(None, ge=1, description="number of attention heads, for checkpoints that do not imply it")
+
+
+class LightningDiTOptions(FlowOptions):
+    """Options of `lightningdit`."""
+
     steps: int | None = Field(
         None, ge=1, le=10_000, description="network evaluations; 50 by default, 25 for fashion, 249 as published"
     )
@@ -48,13 +77,6 @@ class LightningDiTOptions(Options):
         le=100,
         description="shift of the time grid: below 1, more steps are near the noise; 1 makes it uniform",
     )
-    method: Literal["euler", "midpoint", "heun2", "rk4", "dopri5"] = Field(
-        "euler", description="integrator of the flow"
-    )
-    checkpoint: bool = Field(
-        True, description="recompute each step in the backward pass, which saves memory and takes more time"
-    )
-    compile: bool = Field(False, description="compile the transformer, which takes a minute and makes the run faster")
     autoencoder: str | None = Field(
         None, description="file of the VA-VAE; by default that of the folder, otherwise that of the hub"
     )
@@ -62,12 +84,42 @@ class LightningDiTOptions(Options):
         None, description="file of the latent statistics; by default that of the folder, otherwise that of the hub"
     )
     multiplier: float = Field(1.0, gt=0, description="factor on normalised latents in training")
-    heads: int | None = Field(None, ge=1, description="number of attention heads, for checkpoints that do not imply it")
+
+
+class SitOptions(FlowOptions):
+    """Options of `sit`."""
+
+    steps: int | None = Field(None, ge=1, le=10_000, description="network evaluations; 50 by default")
+    shift: float = Field(
+        1.0, ge=0, le=100, description="shift of the time grid: below 1, more steps are near the noise; 1 as published"
+    )
+    autoencoder: str | None = Field(
+        None,
+        description="folder of an AutoencoderKL of diffusers; by default vae beside the checkpoint, otherwise "
+        "stabilityai/sd-vae-ft-ema from the hub",
+    )
+    multiplier: float | None = Field(
+        None, gt=0, description="factor on latents in training; by default the autoencoder's own, 0.18215"
+    )
+    time: Literal["sit", "repa"] | None = Field(
+        None,
+        description="direction of the network's time: sit from noise to data, repa from data to noise; by default "
+        "repa if the checkpoint has REPA's projectors",
+    )
+
+
+SYNONYMS = {
+    **dict.fromkeys(("model", "name", "path", "weights", "ckpt"), ":{value}"),
+    **dict.fromkeys(("label", "class_label", "y"), "class"),
+    **dict.fromkeys(("guidance_scale", "cfg", "cfg_scale"), "guidance"),
+    **dict.fromkeys(("num_steps", "num_inference_steps", "nfe"), "steps"),
+    **dict.fromkeys(("sampler", "solver", "integrator"), "method"),
+}
 
 
 @hookimpl
 def equidiff_generators() -> list[Descriptor]:
-    """A latent flow model of photographs, and a small one of garments."""
+    """Latent flow models of photographs, and a small one of garments."""
     return [
         Descriptor(
             name="lightningdit",
@@ -85,14 +137,24 @@ def equidiff_generators() -> list[Descriptor]:
                 "lightningdit:./my-checkpoints,steps=25",
                 "lightningdit:fashion",
             ),
-            synonyms={
-                **dict.fromkeys(("model", "name", "path", "weights", "ckpt"), ":{value}"),
-                **dict.fromkeys(("label", "class_label", "y"), "class"),
-                **dict.fromkeys(("guidance_scale", "cfg", "cfg_scale"), "guidance"),
-                **dict.fromkeys(("num_steps", "num_inference_steps", "nfe"), "steps"),
-                **dict.fromkeys(("sampler", "solver", "integrator"), "method"),
-                **dict.fromkeys(("timestep_shift",), "shift"),
+            synonyms=SYNONYMS
+            | {
                 **dict.fromkeys(("vae", "vavae"), "autoencoder"),
+                **dict.fromkeys(("timestep_shift",), "shift"),
             },
-        )
+        ),
+        Descriptor(
+            name="sit",
+            factory="equidiff_lightningdit.sit:build",
+            summary="SiT and REPA: flows of latents with DiT's transformer, decoded by Stable Diffusion's autoencoder.",
+            argument="path of a checkpoint of SiT or REPA, or of a folder with one and the autoencoder in vae",
+            options=SitOptions,
+            references=(MA, YU, PEEBLES),
+            needs=("diffusers", "torchdiffeq"),
+            examples=(
+                "sit:./SiT-XL-2-256x256.pt",
+                "sit:./SiT-XL-2-256x256.pt,class=207,guidance=4,guided_channels=3,autoencoder=./sd-vae-ft-ema",
+            ),
+            synonyms=SYNONYMS | {"vae": "autoencoder"},
+        ),
     ]
