@@ -128,11 +128,11 @@ def _complete_option(descriptor: Descriptor | None, incomplete: str, used: set[s
 
 
 def _values(field: dict[str, Any]) -> list[str]:
-    """The values that a JSON schema lists."""
+    """The values that a JSON schema lists, and the beginnings that it gives as examples."""
     variants = field.get("anyOf", [field])
     named = [value for each in variants for value in each.get("enum", [each["const"]] if "const" in each else [])]
     named += ["true", "false"] if any(each.get("type") == "boolean" for each in variants) else []
-    return [str(value) for value in named]
+    return [str(value) for value in [*named, *field.get("examples", [])]]
 
 
 def _descriptors(kind: str) -> list[Descriptor]:

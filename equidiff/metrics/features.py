@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -19,13 +19,14 @@ from equidiff.errors import PluginError, UnsupportedError, UsageError, unknown_n
 from equidiff.images.convert import quantized, to_channels
 from equidiff.networks import Units, load_network
 from equidiff.networks.checkpoints import hash_weights, read_weights
+from equidiff.networks.sources import SOURCES
 from equidiff.registry.descriptors import Descriptor
 from equidiff.registry.options import read_options
 from equidiff.registry.specs import Spec
 from equidiff.types import Samples
 
 DEFAULT_SIZE = 32  # the longer side of the small images of `pixels`
-EXPECTED = "pixels, fashion, timm:NAME, module:./FILE.py:FUNCTION, or inception:WEIGHTS.pth"
+EXPECTED = "pixels, fashion, timm:NAME, torchvision:NAME, hf:NAME, module:./FILE.py:FUNCTION, or inception:WEIGHTS.pth"
 PROBES = 2  # more than one, to see if a function keeps the batch axis
 
 
@@ -47,7 +48,7 @@ class FeatureSpace:
 
 
 class FeatureOptions(NetworkOptions):
-    """Options of `timm:NAME` and `fashion`."""
+    """Options of `fashion` and of networks from elsewhere, such as `timm:NAME`."""
 
     model: None = Field(None, exclude=True)
     layer: str | None = Field(None, description="the layer; by default the input of the classifier's final one")
@@ -61,8 +62,8 @@ def build_features(text: str, context: BuildContext) -> FeatureSpace:
     """Build a feature space from a spec.
 
     Args:
-        text: `pixels[:SIZE]`, `fashion`, `timm:NAME[,checkpoint=...,layer=...]`, `module:FILE.py:FUNCTION` or
-            `inception:WEIGHTS.pth`.
+        text: `pixels[:SIZE]`, `fashion`, `timm:NAME[,checkpoint=...,layer=...]` and likewise for each other source of
+            networks, `module:FILE.py:FUNCTION` or `inception:WEIGHTS.pth`.
         context: gives the device, and the generator of the samples to compare.
 
     Raises:
@@ -127,13 +128,13 @@ def _pixels(spec: Spec, context: BuildContext, generator: Generator) -> FeatureS
 
 
 def _network(spec: Spec, context: BuildContext, generator: Generator) -> FeatureSpace:
-    named = spec.argument if spec.name == "timm" else spec.name
-    if (spec.name == "timm") != (spec.argument is not None):
+    named = spec.name if spec.argument is None else f"{spec.name}:{spec.argument}"
+    if (spec.name == "fashion") != (spec.argument is None):
         raise UsageError("This does not name a network.", given=spec, expected=EXPECTED)
-    options = read_options(Descriptor(spec.name, "", "", options=FeatureOptions), spec).model_dump()
-    where = {key: options.pop(key) for key in ("layer", "positions", "tokens")}
+    options = cast("FeatureOptions", read_options(Descriptor(spec.name, "", "", options=FeatureOptions), spec))
+    where = {key: getattr(options, key) for key in ("layer", "positions", "tokens")}
     own = BuildContext(context.device, context.dtype, generator, [])
-    return _network_space(str(spec), load_network(named, context=own, **options), where, own)
+    return _network_space(str(spec), load_network(named, context=own, **options.settings()), where, own)
 
 
 def _network_space(name: str, network: Any, where: dict[str, Any] | None, context: BuildContext) -> FeatureSpace:
@@ -203,7 +204,7 @@ def _inception(spec: Spec, context: BuildContext, generator: Generator) -> Featu
 BUILDERS: dict[str, Callable[[Spec, BuildContext, Generator], FeatureSpace]] = {
     "pixels": _pixels,
     "fashion": _network,
-    "timm": _network,
+    **dict.fromkeys(SOURCES, _network),
     "module": _module,
     "inception": _inception,
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -70,7 +70,7 @@ class Tap:
         """Read the value for these inputs; later layers are not computed."""
 
         def stop(value: Any) -> None:
-            raise _Reached(value)
+            raise _Reached(sole_tensor(value))
 
         handle = self._hook(stop)
         try:
@@ -85,7 +85,7 @@ class Tap:
     def read_all(self, inputs: Tensor) -> list[Any]:
         """Read the value at every call of the layer during a whole forward pass, without gradients."""
         values: list[Any] = []
-        handle = self._hook(values.append)
+        handle = self._hook(lambda value: values.append(sole_tensor(value)))
         try:
             self.network.module(inputs)
         finally:
@@ -94,8 +94,17 @@ class Tap:
 
     def _hook(self, receive: Callable[[Any], None]) -> RemovableHandle:
         if self.before:
-            return self.module.register_forward_pre_hook(lambda _module, arguments: receive(arguments[0]))
+            return self.module.register_forward_pre_hook(
+                lambda _module, arguments, named: receive(next(iter((*arguments, *named.values())))), with_kwargs=True
+            )
         return self.module.register_forward_hook(lambda _module, _arguments, output: receive(output))
+
+
+def sole_tensor(output: Any) -> Any:
+    """The tensor of an output that consists of nothing else, as attention returns its values with weights of None."""
+    parts = list(output.values()) if isinstance(output, Mapping) else output
+    given = [part for part in parts if part is not None] if isinstance(parts, Sequence) else []
+    return given[0] if len(given) == 1 and isinstance(given[0], Tensor) else output
 
 
 @torch.no_grad()
@@ -105,7 +114,8 @@ def describe_layers(network: Network) -> list[Layer]:
 
     def note(name: str) -> Callable[[nn.Module, Any, Any], None]:
         def hook(_module: nn.Module, _arguments: Any, output: Any) -> None:
-            shapes[name] = tuple(output.shape[1:]) if isinstance(output, Tensor) else None
+            value = sole_tensor(output)
+            shapes[name] = tuple(value.shape[1:]) if isinstance(value, Tensor) else None
 
         return hook
 

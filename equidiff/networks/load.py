@@ -14,7 +14,9 @@ from equidiff.networks import circles, fashion
 from equidiff.networks.checkpoints import hash_weights, put_weights, read_weights
 from equidiff.networks.images import prepare_grey
 from equidiff.networks.network import Network
-from equidiff.networks.pretrained import load_timm
+from equidiff.networks.preprocessing import Values
+from equidiff.networks.request import Request
+from equidiff.networks.sources import load_from_source
 from equidiff.types import Samples
 
 
@@ -23,40 +25,58 @@ def load_network(
     checkpoint: str | None,
     context: BuildContext,
     *,
-    mean: float | None = None,
-    std: float | None = None,
+    pretrained: str | None = None,
+    size: int | None = None,
+    mean: Values | None = None,
+    std: Values | None = None,
     pad: str | None = None,
+    weights: bool = True,
 ) -> Network:
     """Build a network, load its weights, and append them to `context.weights`.
 
     Args:
-        model: "fashion", "circles", or a timm name; by default the generator's own network.
-        checkpoint: a local weights file; by default the shipped or pretrained weights.
+        model: "fashion", "circles", a timm name, or a name with the prefix of another source, such as
+            "torchvision:resnet50"; by default the generator's own network.
+        checkpoint: a local weights file; by default the shipped or published weights.
         context: gives the device, and the generator whose samples the network must take.
-        mean: value that timm models subtract from every channel; by default that of timm's data config.
-        std: value that timm models divide every channel by; by default that of timm's data config.
+        pretrained: name of the published weights, where there are several.
+        size: side of the images, for networks that do not say how theirs are prepared.
+        mean: value that is subtracted from each channel; by default the network's own.
+        std: value that each channel is divided by; by default the network's own.
         pad: padding of timm's EfficientNet family ("same": as TensorFlow pads).
+        weights: load the weights; without them, the layers can be listed.
 
     Raises:
         UsageError: no network was named and the generator has none of its own, or an option does not apply.
         UnknownNameError: there is no network of that name; the message shows the nearest ones.
         WeightsError: the weights cannot be obtained or read, or do not fit.
-        UnsupportedError: the network cannot take the generator's samples.
+        UnsupportedError: the network cannot take the generator's samples, or is not a network of images.
+        PluginError: a library that it needs is not installed, or the user's own code fails.
     """
-    name = model or (context.generator.network if context.generator else None)
-    if name is None:
+    name = model or _own_network(context)
+    request = Request(name, context, checkpoint, pretrained, size, mean, std, pad, weights)
+    network = _load_shipped_network(request) if name in SHIPPED else load_from_source(request)
+    _check_samples(network, context)
+    return network
+
+
+def _load_shipped_network(request: Request) -> Network:
+    request.refuse(
+        *("pretrained", "size", "mean", "std", "pad"),
+        why=f"{request.model} has its own preprocessing and weights.",
+        expected="no such option",
+    )
+    return SHIPPED[request.model](request.checkpoint, request.context)
+
+
+def _own_network(context: BuildContext) -> str:
+    if context.generator is None or context.generator.network is None:
         raise UsageError(
             "No network is named, and this generator has none of its own.",
             expected="model=NAME in the objective",
-            hint="neuron:17,model=resnet50 (or fashion, circles, or another timm model)",
+            hint="neuron:17,model=resnet50 (or fashion, circles, torchvision:NAME, hf:NAME, or another timm model)",
         )
-    if name in ("fashion", "circles"):
-        _refuse_timm_options(name, {"mean": mean, "std": std, "pad": pad})
-        network = _fashion(checkpoint, context) if name == "fashion" else _circles(checkpoint, context)
-    else:
-        network = load_timm(name, checkpoint, context, mean=mean, std=std, pad=pad)
-    _check_samples(network, context)
-    return network
+    return context.generator.network
 
 
 def _fashion(checkpoint: str | None, context: BuildContext) -> Network:
@@ -99,14 +119,7 @@ def _unchanged(samples: Samples) -> Tensor:
     return samples
 
 
-def _refuse_timm_options(name: str, options: dict[str, object]) -> None:
-    given = [key for key, value in options.items() if value is not None]
-    if given:
-        raise UsageError(
-            f"{name} has its own preprocessing.",
-            given=", ".join(given),
-            expected="these options only with timm models",
-        )
+SHIPPED = {"fashion": _fashion, "circles": _circles}
 
 
 def _check_samples(network: Network, context: BuildContext) -> None:

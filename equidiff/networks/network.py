@@ -23,7 +23,7 @@ class Network:
     Attributes:
         module: maps prepared inputs to logits `[batch, outputs]`; one output is one logit, for the last class. Its
             parameters do not require gradients.
-        name: "fashion", "circles", timm's name, or that of the module's class.
+        name: as the user typed it ("fashion", "resnet50", "hf:REPOSITORY"), or that of the module's class.
         device: device of the module and of prepared images.
         sample_shape: shape of a sample at the network's own size, e.g. `(3, 224, 224)`.
         prepare: maps samples `[batch, channels, height, width]` of any size, nominally in [0, 1] (or points
@@ -33,6 +33,8 @@ class Network:
         head: dotted name of the final linear layer; None if there is not exactly one.
         resizes: `prepare` takes images of any size and gives inputs of the network's own.
         channels_last: feature maps whose shape is ambiguous are `[batch, height, width, channels]`.
+        classifies: its outputs may be logits; False for an encoder.
+        class_token: its token sequences begin with a class token; None where that is not known.
     """
 
     module: nn.Module
@@ -44,6 +46,8 @@ class Network:
     head: str | None = None
     channels_last: bool = False
     resizes: bool = True
+    classifies: bool = True
+    class_token: bool | None = None
 
     @property
     def classes(self) -> tuple[str, ...] | None:

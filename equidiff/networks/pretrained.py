@@ -19,6 +19,8 @@ from equidiff.networks.finetuned import fill, fill_from_numpy
 from equidiff.networks.hub import find_cached_file, find_file
 from equidiff.networks.network import Network
 from equidiff.networks.packages import Packaged, find_packaged_network, install_command, read_in_order
+from equidiff.networks.preprocessing import Values
+from equidiff.networks.sources.building import per_channel
 from equidiff.networks.timm_names import check_name, current_name
 from equidiff.types import Samples
 
@@ -26,7 +28,13 @@ HUB_FILES = ("model.safetensors", "pytorch_model.bin")
 
 
 def load_timm(
-    name: str, checkpoint: str | None, context: BuildContext, *, mean: float | None, std: float | None, pad: str | None
+    name: str,
+    checkpoint: str | None,
+    context: BuildContext,
+    *,
+    mean: Values | None,
+    std: Values | None,
+    pad: str | None,
 ) -> Network:
     """Load a timm model with its own evaluation transform; arguments and errors are those of `load_network`."""
     import timm
@@ -43,7 +51,7 @@ def load_timm(
 
     config = timm.data.resolve_model_data_config(module)
     channels = config["input_size"][0]
-    config |= {key: (value,) * channels for key, value in (("mean", mean), ("std", std)) if value is not None}
+    config |= {key: tuple(per_channel(value, config[key])) for key, value in (("mean", mean), ("std", std))}
     # one transform for images and samples: on tensors its parts are differentiable, antialiased and do not clamp
     transform = timm.data.create_transform(**config, is_training=False)
     subset = timm.data.infer_imagenet_subset(module)

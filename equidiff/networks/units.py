@@ -138,7 +138,8 @@ def _reduction(output: Tensor, axis: int, given: dict[str, str | None], tap: Tap
             expected=f"no such option, or {allowed}=..." if allowed else "no such option",
         )
     # timm counts the class token (and registers) of its transformers
-    if given["tokens"] == "cls" and getattr(tap.network.module, "num_prefix_tokens", None) == 0:
+    without = tap.network.class_token is False or getattr(tap.network.module, "num_prefix_tokens", None) == 0
+    if given["tokens"] == "cls" and without:
         raise UsageError(
             f"{tap.network.name} has no class token.",
             given="tokens=cls",

@@ -45,7 +45,7 @@ def find_units(model: str, layer: str | None, context: BuildContext) -> tuple[Un
         EquiDiffError: the network or the layer cannot be loaded; see `load_network` and `Units.at`.
     """
     name, given, network_options = parse_named("model", model, ModelOptions)
-    network = load_network(name, context=context, **network_options.model_dump())
+    network = load_network(name, context=context, **network_options.settings())
     if layer is None:
         place, layer_given, layer_options = None, dict[str, str](), LayerOptions()
     else:

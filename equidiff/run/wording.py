@@ -44,7 +44,7 @@ def question(info: RunInfo) -> str:
     """The question that a run asks, as one sentence."""
     target = info.target
     what = target.names[0] if len(target.names) == 1 else f"the {len(target.names)} outputs of {info.specs.objective}"
-    network = f" of the network {info.called.network}" if info.called is not None else ""
+    network = _measured_network(info)
     samples = f"Which samples of {info.specs.generator}"
     if target.is_given:
         one = len(target.values) == 1
@@ -52,6 +52,12 @@ def question(info: RunInfo) -> str:
         return f"{samples} give {what}{network} {value}?"
     same = f"the same {target.unit}" if len(target.values) == 1 else f"the same {target.unit} values"
     return f"{samples} give {what}{network} {same} as {target.source}?"
+
+
+def _measured_network(info: RunInfo) -> str:
+    """The network that the objective measures; an encoder is not the one that calls samples by a class."""
+    named = info.options.objective.get("model") or (info.called.network if info.called is not None else None)
+    return "" if named is None else f" of the network {named}"
 
 
 def agreement(info: RunInfo) -> str:

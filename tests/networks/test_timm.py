@@ -2,13 +2,12 @@
 
 import hashlib
 
-import numpy as np
 import pytest
 import timm
 import torch
 from hubs import COMMIT, put_in_cache, use_cache
-from PIL import Image
 from safetensors.torch import save_file
+from small_images import ROUNDINGS, make_image
 
 from equidiff.builtin.objectives import neuron
 from equidiff.contracts import BuildContext
@@ -37,15 +36,6 @@ def vit(tmp_path_factory):
 @pytest.fixture(scope="module")
 def vit_network(vit):
     return load_network("test_vit", str(vit), BuildContext())
-
-
-ROUNDINGS = 2.5 / 255  # Pillow rounds to 8 bits twice, after each direction that it resizes
-
-
-def make_image(width=50, height=40, mode="RGB"):
-    pixels = np.random.default_rng(0).integers(60, 196, (height, width, 3), dtype=np.uint8)
-    # smooth, and far from black and white: Pillow clamps and rounds after resizing, tensors do neither
-    return Image.fromarray(pixels).resize((4 * width, 4 * height), Image.Resampling.BICUBIC).convert(mode)
 
 
 def test_timm_names_are_checked(vit):

@@ -31,9 +31,7 @@ def build(argument: str | None, options: ClassifierOptions, context: BuildContex
             expected="no class, or output=probability or output=logit",
             hint="classifier,output=distribution",
         )
-    network = load_network(
-        options.model, options.checkpoint, context, mean=options.mean, std=options.std, pad=options.pad
-    )
+    network = load_network(options.model, context=context, **options.settings())
     outputs = count_logits(network)
     chosen = None if argument is None else find_class(network, argument, count_classes(outputs))
     return classify(network, outputs, chosen, options.output)
@@ -115,6 +113,13 @@ def count_logits(network: Network) -> int:
     Raises:
         UnsupportedError: the network is not a classifier.
     """
+    if not network.classifies:
+        raise UnsupportedError(
+            f"{network.name} is an encoder: its outputs are not classes.",
+            given="classifier",
+            expected="a network with a classifier",
+            hint=f"neuron:LAYER.INDEX,model={network.name}   # equidiff show objective neuron --model {network.name}",
+        )
     output = network.logits(network.probe(1))
     # timm's feature extractors have 0 classes
     if getattr(network.module, "num_classes", None) == 0 or not isinstance(output, Tensor) or output.ndim != 2:

@@ -2,38 +2,73 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, WithJsonSchema
 
 from equidiff.plugin import Descriptor, Options
 
 NETWORK_SYNONYMS = {
     **dict.fromkeys(("network", "net", "arch", "architecture", "backbone", "model_name"), "model"),
-    **dict.fromkeys(("weights", "ckpt", "path", "file", "checkpoint_path", "pretrained"), "checkpoint"),
+    **dict.fromkeys(("weights", "ckpt", "path", "file", "checkpoint_path"), "checkpoint"),
+    **dict.fromkeys(("tag", "weights_name"), "pretrained"),
+    **dict.fromkeys(("image_size", "input_size", "resize"), "size"),
     "padding": "pad",
 }
+# prefixes of networks from elsewhere than timm, and the name behind each
+SOURCES = {
+    "torchvision": "NAME",
+    "hf": "REPOSITORY or FOLDER",
+}
 THESIS_UNITS = (1656, 1052, 421)  # in ResNet-50: zebra stripes, honeycomb, gyromitra, each at all 49 positions
+
+
+def _split(value: Any) -> Any:
+    """Three values joined by slashes, since a comma would end the option."""
+    return value.split("/") if isinstance(value, str) and "/" in value else value
+
+
+# a value for all channels, or one for each of three
+PerChannel = Annotated[float | tuple[float, float, float], BeforeValidator(_split), WithJsonSchema({"type": "number"})]
+PositivePerChannel = Annotated[
+    PositiveFloat | tuple[PositiveFloat, PositiveFloat, PositiveFloat],
+    BeforeValidator(_split),
+    WithJsonSchema({"type": "number", "exclusiveMinimum": 0}),
+]
 
 
 class NetworkOptions(Options):
     """Options that choose the network."""
 
     model: str | None = Field(
-        None, description="fashion, circles, or any timm model; the generator's own network by default"
+        None,
+        description="fashion, circles, any timm model, or a network from elsewhere: "
+        f"{', '.join(f'{prefix}:{form}' for prefix, form in SOURCES.items())}; the generator's own by default",
+        examples=["fashion", "circles", *(f"{prefix}:" for prefix in SOURCES)],
     )
     checkpoint: str | None = Field(
         None, description="local weights: a file (safetensors or torch.save), the index of one in parts, or a folder"
     )
-    mean: float | None = Field(
-        None, description="for timm models: value subtracted from each channel; timm's own by default"
+    pretrained: str | None = Field(
+        None, description="for torchvision: name of its published weights, e.g. IMAGENET1K_V1; the best by default"
     )
-    std: float | None = Field(
-        None, gt=0, description="for timm models: value that divides each channel; timm's own by default"
+    size: PositiveInt | None = Field(
+        None, description="side of the images, for a network that does not say how its images are prepared"
+    )
+    mean: PerChannel | None = Field(
+        None,
+        description="value subtracted from each channel, e.g. 0.5 or 0.485/0.456/0.406; the network's own by default",
+    )
+    std: PositivePerChannel | None = Field(
+        None, description="value that divides each channel, in the same form; the network's own by default"
     )
     pad: Literal["same"] | None = Field(
         None, description="for timm's EfficientNet family: pad as TensorFlow does, for weights converted from it"
     )
+
+    def settings(self) -> dict[str, Any]:
+        """The options that go with the network's name, as `load_network` takes them."""
+        return {name: getattr(self, name) for name in NetworkOptions.model_fields if name != "model"}
 
 
 class NeuronOptions(NetworkOptions):

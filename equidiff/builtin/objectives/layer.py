@@ -24,9 +24,7 @@ def build(argument: str | None, options: NeuronOptions, context: BuildContext) -
     """
     if not argument:
         raise UsageError("layer needs the name of a layer.", expected="a dotted name", hint="layer:block3")
-    network = load_network(
-        options.model, options.checkpoint, context, mean=options.mean, std=options.std, pad=options.pad
-    )
+    network = load_network(options.model, context=context, **options.settings())
     given = {name: getattr(options, name) for name in ("positions", "tokens") if name in options.model_fields_set}
     return Layer(Units.at(network, argument, **given))
 

@@ -29,9 +29,7 @@ def build(argument: str | None, options: NeuronOptions, context: BuildContext) -
         UnsupportedError: the layer's output is not a single tensor of numbers.
     """
     layer, index = _parse(argument)
-    network = load_network(
-        options.model, options.checkpoint, context, mean=options.mean, std=options.std, pad=options.pad
-    )
+    network = load_network(options.model, context=context, **options.settings())
     given = {name: getattr(options, name) for name in ("positions", "tokens") if name in options.model_fields_set}
     units = Units.at(network, layer, **given)
     check_index(units, index)

@@ -26,7 +26,8 @@ Features = Annotated[
     str | None,
     typer.Option(
         metavar="SPEC",
-        help="Feature space to compare samples in: pixels[:SIZE], fashion, timm:NAME[,checkpoint=...,layer=...], "
+        help="Feature space to compare samples in: pixels[:SIZE], fashion, timm:NAME[,checkpoint=...,layer=...] "
+        "and likewise torchvision:NAME or hf:NAME, "
         "module:FILE.py:FUNCTION (its code is run), or inception:WEIGHTS.pth, which adds FID "
         "(default: the generator's own network, or pixels where that is the network under test).",
     ),

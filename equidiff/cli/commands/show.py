@@ -39,7 +39,8 @@ def show(
         ),
     ] = None,
     model: Annotated[
-        str | None, typer.Option(metavar="NAME", help="With `objective neuron`: list the layers of this network.")
+        str | None,
+        typer.Option(metavar="NAME[,KEY=VALUE...]", help="With `objective neuron`: list the layers of this network."),
     ] = None,
     as_json: Json = False,
     plugin: PluginFiles = None,
@@ -115,22 +116,12 @@ def _show_layers(terminal: Terminal, model: str, as_json: bool) -> None:
 
 def _bare_network(model: str) -> Network:
     """Build a network without its weights, which may be large or unreachable, and which its layers do not depend on."""
-    import timm
-
     from equidiff.contracts import BuildContext
-    from equidiff.networks import Network, load_network
-    from equidiff.networks.timm_names import current_name
+    from equidiff.networks import load_network
+    from equidiff.rank.specs import ModelOptions, parse_named
 
-    if not timm.is_model(model):
-        return load_network(model, None, BuildContext())
-    module = timm.create_model(current_name(model)).eval()
-    return Network(
-        module=module,
-        name=model,
-        device="cpu",
-        sample_shape=timm.data.resolve_model_data_config(module)["input_size"],
-        prepare=lambda samples: samples,
-    )
+    name, _, options = parse_named("model", model, ModelOptions)
+    return load_network(name, context=BuildContext(), **options.settings(), weights=False)
 
 
 def _shape(shape: tuple[int, ...] | None) -> str:
