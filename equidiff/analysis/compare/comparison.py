@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, final
 
@@ -150,12 +151,20 @@ def compare_method(built: Built, subject: Subject, done: Done) -> tuple[dict[str
         except Exception as error:  # whatever a method raises, the others go on
             hint = "; a smaller --batch may fit" if is_out_of_memory(error) else ""
             return entry | {"status": FAILED, "reason": _message(error) + hint}, None
-    notes = list(dict.fromkeys(str(each.message) for each in caught))
+    notes = _distinct(str(each.message) for each in caught)
     flat = int((maps.flatten(1).amax(dim=1) == maps.flatten(1).amin(dim=1)).sum())
     if flat:
         notes.append(f"{flat} of {len(maps)} maps are constant and carry no information")
     entry |= {"status": COMPLETE, "numbers": numbers, "wall_s": round(time.monotonic() - started, 3)}
     return entry | ({"notes": notes} if notes else {}), subject.split(maps)
+
+
+def _distinct(texts: Iterable[str]) -> list[str]:
+    """The texts without those that differ from an earlier one in numbers alone."""
+    found: dict[str, str] = {}
+    for text in texts:
+        found.setdefault(re.sub(r"\d+(\.\d+)?", "0", text), text)
+    return list(found.values())
 
 
 def _measure(method: Attribution, subject: Subject, done: Done) -> tuple[dict[str, Any], Tensor]:

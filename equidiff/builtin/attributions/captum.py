@@ -15,10 +15,6 @@ from equidiff.errors import UnsupportedError
 from equidiff.numerics.random import prior_samples
 from equidiff.types import Attributions, Samples
 
-MISSING_RULE = (
-    "The network has a non-linearity that the method has no rule for, such as a softmax or a GELU; "
-    "for a class, output=logit may help"
-)
 TOLERATED_GAP = 0.1  # of the difference that the attributions should sum to; a larger one is worth a warning
 
 
@@ -58,20 +54,20 @@ def quiet() -> Iterator[None]:
         yield
 
 
-def warn_if_incomplete(method: str, gaps: Tensor, differences: Tensor, remedy: str) -> None:
+def warn_if_incomplete(method: str, gaps: Tensor, differences: Tensor, remedy: Callable[[], str]) -> None:
     """Warn if attributions do not sum to the difference that they divide among the pixels.
 
     Args:
         method: name of the method.
         gaps: `[batch]`, the sum of the attributions minus the difference.
         differences: `[batch]`, the measurement of each sample minus that of its baseline.
-        remedy: a sentence about what may help.
+        remedy: makes sentences about the cause or what may help; called if there is a gap.
     """
     lack = float(gaps.abs().sum() / differences.abs().sum().clamp(min=torch.finfo(gaps.dtype).tiny))
     if lack > TOLERATED_GAP:
         warnings.warn(
             f"the attributions of {method} do not add up: their sum differs by {100 * lack:.0f} % from the difference "
-            f"between the measurements of sample and baseline. {remedy}",
+            f"between the measurements of sample and baseline. {remedy()}",
             stacklevel=2,
         )
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
+import torch
 from captum.attr import DeepLift
 from captum.attr._core.deep_lift import SUPPORTED_NON_LINEAR
 from torch import Tensor
 
-from equidiff.builtin.attributions.captum import (
-    MISSING_RULE,
-    Captum,
-    baseline_differences,
-    warn_if_incomplete,
-)
+from equidiff.builtin.attributions.captum import Captum, baseline_differences, warn_if_incomplete
+from equidiff.builtin.attributions.conservation import explain_gap
 from equidiff.builtin.attributions.descriptors import BaselineOptions
 from equidiff.builtin.attributions.modules import require_single_use
 from equidiff.contracts import BuildContext, ScalarTarget
@@ -24,7 +21,12 @@ def build(argument: str | None, options: BaselineOptions, context: BuildContext)
     def compute(scalar: ScalarTarget, samples: Samples) -> Tensor:
         require_single_use(scalar, samples, tuple(SUPPORTED_NON_LINEAR), "DeepLIFT")
         values, gaps = DeepLift(scalar).attribute(samples, baselines=options.baseline, return_convergence_delta=True)
-        warn_if_incomplete("DeepLIFT", gaps, baseline_differences(scalar, samples, options.baseline), MISSING_RULE)
+
+        def explain() -> str:
+            worst = samples[gaps.abs().argmax()][None]
+            return explain_gap(scalar, worst, torch.full_like(worst, options.baseline))
+
+        warn_if_incomplete("DeepLIFT", gaps, baseline_differences(scalar, samples, options.baseline), explain)
         return values
 
     return Captum(compute)

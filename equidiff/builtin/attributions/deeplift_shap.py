@@ -7,7 +7,8 @@ from captum.attr import DeepLiftShap
 from captum.attr._core.deep_lift import SUPPORTED_NON_LINEAR
 from torch import Tensor
 
-from equidiff.builtin.attributions.captum import MISSING_RULE, Captum, baseline_samples, warn_if_incomplete
+from equidiff.builtin.attributions.captum import Captum, baseline_samples, warn_if_incomplete
+from equidiff.builtin.attributions.conservation import explain_gap
 from equidiff.builtin.attributions.descriptors import DeepLiftShapOptions
 from equidiff.builtin.attributions.modules import require_single_use
 from equidiff.contracts import BuildContext, ScalarTarget
@@ -27,7 +28,11 @@ def build(argument: str | None, options: DeepLiftShapOptions, context: BuildCont
             reference = scalar(baselines).mean()
             differences = scalar(samples) - reference
         gaps = torch.stack([gap.mean() for _, gap in rows])
-        warn_if_incomplete("DeepLIFT SHAP", gaps, differences, MISSING_RULE)
+
+        def explain() -> str:
+            return explain_gap(scalar, samples[gaps.abs().argmax()][None], baselines[:1])
+
+        warn_if_incomplete("DeepLIFT SHAP", gaps, differences, explain)
         return torch.cat([values for values, _ in rows])
 
     return Captum(compute)

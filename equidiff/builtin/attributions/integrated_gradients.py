@@ -23,7 +23,7 @@ def build(argument: str | None, options: IntegratedGradientsOptions, context: Bu
             return_convergence_delta=True,
         )
         differences = baseline_differences(scalar, samples, options.baseline)
-        warn_if_incomplete("integrated gradients", gaps, differences, f"steps={4 * options.steps} may help")
+        warn_if_incomplete("integrated gradients", gaps, differences, lambda: f"steps={4 * options.steps} may help")
         return values
 
     return Captum(compute)
