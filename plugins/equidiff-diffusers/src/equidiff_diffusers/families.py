@@ -23,6 +23,7 @@ class Family:
         guidance: argument for the scale of guidance; None where there is none.
         off: the scale without classifier-free guidance; None where the network is told the scale, and needs one.
         negative: it takes a negative prompt.
+        once: it takes one prompt for all rows.
     """
 
     exit: Exit = "processor"
@@ -31,6 +32,7 @@ class Family:
     guidance: str | None = "guidance_scale"
     off: float | None = 1.0
     negative: bool = True
+    once: bool = False
 
 
 TEXT = Family()
@@ -48,20 +50,27 @@ FAMILIES: Mapping[str, Family] = {
     "DDIMPipeline": PIXELS,
     "DDPMPipeline": PIXELS,
     "DiTPipeline": Family(exit="decoder", encode=()),
+    "ErnieImagePipeline": TEXT,
     "Flux2KleinPipeline": TEXT,
     "Flux2Pipeline": TOLD,
     "FluxPipeline": Family(off=None, negative=False),  # a negative prompt would do nothing without a second scale
     "HunyuanDiTPipeline": TEXT,
+    "HunyuanImagePipeline": Family(guidance=None),  # the scale is its guider's
     "IFPipeline": Family(exit="state"),
     "Kandinsky3Pipeline": Family(exit="decoder"),
     "KandinskyPipeline": Family(exit="decoder", encode=("_encode_prompt",)),
     "KandinskyV22Pipeline": Family(exit="decoder", encode=()),
+    "Krea2Pipeline": Family(off=0.0),
     "LDMPipeline": Family(exit="decoder", encode=(), guidance=None),
     "LDMTextToImagePipeline": Family(exit="decoder", encode=("bert",)),
     "LatentConsistencyModelPipeline": TOLD,
+    "LongCatImagePipeline": TEXT,
     "Lumina2Pipeline": TEXT,
     "LuminaPipeline": TEXT,
     "OvisImagePipeline": TEXT,
+    "PNDMPipeline": PIXELS,
+    "PRXPipeline": TEXT,
+    "PRXPixelPipeline": TEXT,
     "PixArtAlphaPipeline": TEXT,
     "PixArtSigmaPipeline": TEXT,
     "QwenImagePipeline": TRUE,
@@ -71,23 +80,33 @@ FAMILIES: Mapping[str, Family] = {
     "StableDiffusion3Pipeline": TEXT,
     "StableDiffusionPipeline": TEXT,
     "StableDiffusionXLPipeline": TEXT,
-    "WuerstchenDecoderPipeline": Family(exit="decoder", signed=False, off=0.0),
+    "WuerstchenDecoderPipeline": Family(exit="decoder", signed=False, off=0.0, once=True),
     "ZImagePipeline": Family(off=0.0),
 }
 
 REASONS = (  # the first that matches a name
     (r"Modular", "it is a modular pipeline, which has no call that could be followed"),
-    (r"Img2Img|Depth2Img|Variation|Kontext|Edit|Pix2Pix|Cycle|Paint|Fill|Upscal|SuperRes|Refiner|Layered|Redux|Omni",
+    (r"Img2Img|Depth2Img|Variation|Kontext|Edit|Pix2Pix|Cycle|Paint|Fill|Upscal|SuperRes|Refiner|Layered|Redux|Omni"
+     r"|I2I|SRPipeline|Blip",
      "it starts from an image"),
     (r"Inpaint|RePaint", "it fills in an image"),
     (r"ControlNet|Control|Adapter|GLIGEN|Cloze", "it is steered by an image"),
-    (r"Video|Wan|LTX|Mochi|Allegro|Cog(VideoX)|Latte|AnimateDiff|Cosmos|SkyReels|Helios|ConsisID|EasyAnimate|T2V|I2V",
+    (r"Video|Wan|LTX|Mochi|Allegro|Cog(VideoX)|Latte|AnimateDiff|Cosmos|SkyReels|Helios|ConsisID|EasyAnimate|T2V|I2V"
+     r"|AnyFlow|PIA|SanaWM",
      "it makes videos"),
     (r"Audio|Music|AceStep|Dance|Spectrogram", "it makes sound"),
     (r"Prior", "it makes embeddings of images; the decoder that goes with it makes the image"),
     (r"Combined", "it is two samplers after each other; its decoder alone is supported in Python, with embeddings"),
     (r"VQDiffusion|Amused|LLaDA|Gemma", "it starts from tokens, not from noise"),
     (r"ShapE|Proteina|Marigold", "it does not make images"),
+    (r"PAG", "its call changes the attention of its network, which threads share"),
+    (r"ScoreSdeVe|KarrasVe", "its sampler takes two kinds of steps"),
+    (r"Onnx", "its networks have no gradients"),
+    (r"Kandinsky5|HiDream", "it makes images of one size, too large for a test"),
+    (r"StableDiffusion(Safe|SAG|Panorama|AttendAnd|Paradigms|LDM3D)|StableDiffusionPipelineSafe|Semantic|Alt|Versatile|UniDiff",
+     "diffusers no longer maintains it"),
+    (r"UnCLIP", "it is several samplers after each other"),
+    (r"GlmImage", "a language model writes the tokens of its image first"),
 )  # fmt: skip
 
 

@@ -16,7 +16,7 @@ INDEX = "model_index.json"
 HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 EXPECTED = "a folder that DiffusionPipeline.save_pretrained wrote, or a hub id"
 LIBRARIES = ("diffusers", "transformers")  # of components
-UNUSED = ("safety_checker", "feature_extractor", "image_encoder", "watermarker")  # components
+UNUSED = ("safety_checker", "feature_extractor", "image_encoder", "watermarker", "pe", "pe_tokenizer")  # components
 SMALL = ("*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken")
 WEIGHTS = re.compile(
     r"(model|diffusion_pytorch_model)(\.(?P<variant>\w+))?(-\d{5}-of-\d{5}(\.(?P<late>\w+))?)?\.safetensors"
@@ -85,8 +85,9 @@ class Folder:
 
 def components(index: dict[str, Any]) -> dict[str, tuple[str, str]]:
     """Library and class of each component of a pipeline that is there and used."""
-    pairs = {name: value for name, value in index.items() if isinstance(value, list) and len(value) == 2}
-    return {name: (str(a), str(b)) for name, (a, b) in pairs.items() if a and b and name not in UNUSED}
+    lists = {name: value for name, value in index.items() if isinstance(value, list) and name not in UNUSED}
+    # a list of two numbers is a setting, and an absent component is two nulls
+    return {name: (value[0], value[1]) for name, value in lists.items() if [type(each) for each in value] == [str, str]}
 
 
 def find_folder(name: str, variant: str | None = None) -> Folder:

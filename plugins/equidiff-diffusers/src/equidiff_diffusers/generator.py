@@ -8,7 +8,7 @@ import torch
 
 from equidiff.contracts import Generator
 from equidiff.types import Latents, Samples
-from equidiff_diffusers.run import Parts, Run
+from equidiff_diffusers.run import Parts, Run, few_steps
 
 
 @final
@@ -29,7 +29,7 @@ class DiffusersGenerator(Generator):
         self._parts = parts
         self.steps = steps
         self.device = parts.pipeline.device
-        probe = Run(parts, None, steps=1 if steps == 1 else 2)
+        probe = Run(parts, None, steps=1 if steps == 1 else few_steps(parts.pipeline.scheduler))
         with torch.no_grad():
             sample = probe()
         self._first, self._outputs = probe.first, probe.outputs

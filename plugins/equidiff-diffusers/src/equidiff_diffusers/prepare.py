@@ -18,7 +18,7 @@ from equidiff_diffusers.families import Family, family
 from equidiff_diffusers.frozen import freeze, with_method
 from equidiff_diffusers.generator import DiffusersGenerator
 from equidiff_diffusers.noise import Noise
-from equidiff_diffusers.run import Parts, arguments_for
+from equidiff_diffusers.run import Parts, arguments_for, few_steps
 
 MOST_STEPS = 20  # unless asked for more
 ENCODERS = ("text_encoder", "image_encoder", "safety_checker", "bert", "prior_", "watermark")  # beginnings of names
@@ -85,9 +85,9 @@ def _arguments(
     arguments: dict[str, Any] = {"return_dict": False, **wish.call}
     repeated: dict[str, Any] = {}
     if "prompt" in takes:
-        repeated["prompt"] = wish.prompt or ""
+        (arguments if kind.once else repeated)["prompt"] = wish.prompt or ""
     if wish.negative is not None:
-        repeated["negative_prompt"] = wish.negative
+        (arguments if kind.once else repeated)["negative_prompt"] = wish.negative
     if "class_labels" in takes:
         label = _label(pipeline, wish.label)
         repeated |= {} if label is None else {"class_labels": label}
@@ -181,7 +181,7 @@ def _record(parts: Parts, call: Callable[..., Any], rows: int) -> dict[str, Reco
     pipeline.__dict__["scheduler"] = copy.deepcopy(parts.pipeline.scheduler)
     pipeline.__dict__["_progress_bar_config"] = {"disable": True}
     with suppress(_Encoded), Noise():
-        call(pipeline, **arguments_for(call, parts, rows, steps=2))
+        call(pipeline, **arguments_for(call, parts, rows, few_steps(parts.pipeline.scheduler)))
     return recorders
 
 

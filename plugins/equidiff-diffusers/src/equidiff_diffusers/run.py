@@ -70,12 +70,18 @@ class _Done(Exception):
         self.result = result
 
 
+def few_steps(scheduler: Any) -> int:
+    """Steps that suffice to see what a pipeline does: two, and four where Runge-Kutta begins."""
+    return 2 if getattr(scheduler.config, "skip_prk_steps", True) else 4
+
+
 def arguments_for(call: Callable[..., Any], parts: Parts, rows: int, steps: int) -> dict[str, Any]:
     """Arguments of a pipeline's call for this many rows and steps."""
     takes = inspect.signature(call).parameters
     arguments = dict(parts.arguments)
     arguments |= {name: [value] * rows for name, value in parts.repeated.items()}
     arguments |= {"num_inference_steps": steps, "batch_size": rows, "use_resolution_binning": False}
+    arguments |= {"use_pe": False, "enable_prompt_rewrite": False}  # by a language model, which would draw words
     if steps != 2:
         arguments["intermediate_timesteps"] = None  # which only two steps have
     return {
@@ -145,6 +151,7 @@ class Run:
             names[name] = with_method(module, method, self._network(name, method, module))
         names.update({name: Replay(makes, self._rows) for name, makes in parts.prompts.items()})
         names["scheduler"] = self._scheduler(parts.pipeline.scheduler)
+        names.update({name: copy.deepcopy(names[name]) for name in ("guider", "ocr_guider") if names.get(name)})
         if parts.family.exit == "processor":
             names["image_processor"] = copy.copy(parts.pipeline.image_processor)
             names["image_processor"].postprocess = self._postprocess
@@ -159,6 +166,8 @@ class Run:
         def run(*args: Any, **kwargs: Any) -> Any:
             if not decodes and self._step < self._span.start and name in self.outputs:
                 return _blank(self.outputs[name], self._rows)
+            if "timestep" in kwargs and "hidden_states" in kwargs:
+                kwargs["timestep"] = _for_all(kwargs["timestep"], len(kwargs["hidden_states"]))
             call = recomputed if self._parts.recompute else _call
             result = call(function, *args, **kwargs)
             self.outputs.setdefault(name, result)
@@ -207,6 +216,12 @@ class Run:
 
         scheduler.step = step
         return scheduler
+
+
+def _for_all(times: Any, count: int) -> Any:
+    """A time for each row: PRX's call has one for the rows with the prompt, and one for those without."""
+    few = isinstance(times, Tensor) and times.ndim == 1 and 1 < len(times) < count
+    return times.repeat_interleave(count // len(times)) if few else times
 
 
 def _call(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

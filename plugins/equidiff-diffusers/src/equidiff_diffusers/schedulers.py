@@ -11,9 +11,12 @@ from equidiff.errors import UnsupportedError, UsageError, unknown_name
 ENDING = "Scheduler"
 # classes by short names; the class's own name, with or without its ending, will do too
 SHORT = {
+    "cogvideox": "CogVideoXDDIMScheduler",
     "consistency": "CMStochasticIterativeScheduler",
     "ddim": "DDIMScheduler",
+    "ddim-parallel": "DDIMParallelScheduler",
     "ddpm": "DDPMScheduler",
+    "ddpm-parallel": "DDPMParallelScheduler",
     "deis": "DEISMultistepScheduler",
     "dpm": "DPMSolverMultistepScheduler",
     "dpm-single": "DPMSolverSinglestepScheduler",
@@ -43,11 +46,24 @@ REASONS = {
     "CosineDPMSolverMultistepScheduler": "its noise is a Brownian path that is drawn anew for each call",
     "KarrasVeScheduler": "it takes two steps that are not those of a scheduler",
     "ScoreSdeVeScheduler": "it takes two steps that are not those of a scheduler",
+    "CogVideoXDPMScheduler": "its steps take the estimate of the step before",
     "DDIMInverseScheduler": "it goes from an image to noise",
     "DPMSolverMultistepInverseScheduler": "it goes from an image to noise",
     "RePaintScheduler": "it fills in an image",
     "AmusedScheduler": "it samples tokens",
     "VQDiffusionScheduler": "it samples tokens",
+    **dict.fromkeys(
+        ("BlockRefinementScheduler", "DiscreteDDIMScheduler", "EntropyBoundScheduler"), "it samples tokens"
+    ),
+    **dict.fromkeys(
+        (
+            *("FlowMapEulerDiscreteScheduler", "HeliosDMDScheduler", "HeliosScheduler"),
+            *("LTXEulerAncestralRFScheduler", "MiniMaxH3Scheduler", "PiflowScheduler"),
+        ),
+        "it was made for videos",
+    ),
+    "RFD4ProteinaScheduler": "it was made for proteins",
+    "UnCLIPScheduler": "it was made for pipelines of several samplers",
 }
 
 

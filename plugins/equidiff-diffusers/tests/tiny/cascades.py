@@ -15,13 +15,13 @@ from transformers import CLIPTextModelWithProjection
 from . import decoders, text
 
 
-def _paella() -> PaellaVQModel:
+def _paella(contrast: float) -> PaellaVQModel:
     autoencoder = decoders.enliven(
         PaellaVQModel(bottleneck_blocks=1, embed_dim=8, latent_channels=4, num_vq_embeddings=32, scale_factor=0.3)
     )
     with torch.no_grad():
         last = autoencoder.out_block[0]
-        last.weight *= 0.2
+        last.weight *= contrast
         last.bias.fill_(0.5)  # its images are in [0, 1]
     return autoencoder
 
@@ -43,7 +43,7 @@ def wuerstchen() -> WuerstchenDecoderPipeline:
         text_encoder=text.clip(words),
         decoder=decoders.enliven(decoder),
         scheduler=DDPMWuerstchenScheduler(),
-        vqgan=_paella(),
+        vqgan=_paella(1e-3),
         latent_dim_scale=4.0,
     )
 
@@ -74,7 +74,7 @@ def stable_cascade() -> StableCascadeDecoderPipeline:
         tokenizer=words,
         text_encoder=text.clip(words, CLIPTextModelWithProjection),
         scheduler=DDPMWuerstchenScheduler(),
-        vqgan=_paella(),
+        vqgan=_paella(2e-3),
         latent_dim_scale=4.0,
     )
 

@@ -12,6 +12,8 @@ from diffusers import (
     HunyuanImageTransformer2DModel,
     Krea2Pipeline,
     Krea2Transformer2DModel,
+    LongCatImagePipeline,
+    LongCatImageTransformer2DModel,
     PRXPipeline,
     PRXPixelPipeline,
     PRXTransformer2DModel,
@@ -20,12 +22,16 @@ from diffusers.guiders import AdaptiveProjectedMixGuidance
 from torch import nn
 from transformers import (
     ByT5Tokenizer,
+    Qwen2VLImageProcessor,
+    Qwen2VLProcessor,
+    Qwen2VLVideoProcessor,
     T5GemmaConfig,
     T5GemmaEncoder,
 )
 
 from . import decoders, text
 from .flows import HEADS, euler
+from .fluxes import AXES, PACKED
 
 
 def prx() -> PRXPipeline:
@@ -118,6 +124,31 @@ def ernie_image() -> ErnieImagePipeline:
         text_encoder=text.decoder_only("MistralModel", words),
         tokenizer=words,
         scheduler=euler(shift=3.0),
+    )
+
+
+def longcat() -> LongCatImagePipeline:
+    """LongCat-Image."""
+    words = text.qwen_words()
+    processor = Qwen2VLProcessor(
+        image_processor=Qwen2VLImageProcessor(),
+        tokenizer=words,
+        video_processor=Qwen2VLVideoProcessor(),
+        chat_template=words.chat_template,
+    )
+    transformer = LongCatImageTransformer2DModel(
+        **{**PACKED, "in_channels": 64},
+        joint_attention_dim=text.WIDTH,
+        pooled_projection_dim=text.WIDTH,
+        axes_dims_rope=AXES,
+    )
+    return LongCatImagePipeline(
+        scheduler=euler(use_dynamic_shifting=True),
+        vae=decoders.kl(16, shift_factor=0.1),
+        text_encoder=text.with_eyes("Qwen2_5_VLForConditionalGeneration", words),
+        tokenizer=words,
+        text_processor=processor,
+        transformer=decoders.enliven(transformer),
     )
 
 

@@ -24,6 +24,7 @@ from diffusers import (
     LCMScheduler,
     LDMPipeline,
     LDMTextToImagePipeline,
+    PNDMPipeline,
     PNDMScheduler,
     StableDiffusionPipeline,
     StableDiffusionXLPipeline,
@@ -148,6 +149,11 @@ def ddpm(schedule: Any = None) -> DDPMPipeline:
 def ddim_pixels() -> DDIMPipeline:
     """An unconditional model of pixels, sampled with DDIM; its scheduler clips the estimate of the image."""
     return DDIMPipeline(unet=pixel_unet(), scheduler=DDIMScheduler(beta_end=0.005))
+
+
+def pndm() -> PNDMPipeline:
+    """An unconditional model of pixels, sampled with PNDM and its Runge-Kutta beginning."""
+    return PNDMPipeline(unet=pixel_unet(), scheduler=PNDMScheduler(beta_end=0.005))
 
 
 def consistency(classes: int | None = 10) -> ConsistencyModelPipeline:
