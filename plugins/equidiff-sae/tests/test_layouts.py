@@ -248,3 +248,124 @@ def test_what_is_not_there_or_does_not_fit(prisma_folder, tmp_path):
     (damaged / "weights.pt").write_bytes((damaged / "weights.pt").read_bytes()[:900])
     with pytest.raises(WeightsError, match=r"cannot be read|damaged"):
         load_sae(damaged)
+
+
+def test_a_scale_that_is_nowhere_is_not_left_out(tmp_path, random_state):
+    folder = lens_folder(tmp_path, random_state(SHAPES), normalize_activations="expected_average_only_in")
+    with pytest.raises(WeightsError, match="scaled in training"):
+        load_sae(folder)
+    (folder / "activation_scaler.json").write_text('{"scaling_factor": null}')
+    with pytest.raises(WeightsError, match="no scaling_factor"):
+        load_sae(folder)
+    (folder / "activation_scaler.json").write_text('{"scaling_factor": 0.5}')
+    assert load_sae(folder).config.factor == 0.5
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"architecture": "temporal"}, "SAELens's architecture temporal is not supported: its features depend"),
+        ({"architecture": "hypernetwork"}, "architecture of this autoencoder is not supported"),
+        ({"normalize_activations": "batch_norm"}, "normalisation of this autoencoder is not supported"),
+        ({"hook_head_index": 3}, "one attention head is not supported"),
+    ],
+)
+def test_what_saelens_has_and_this_has_not(tmp_path, random_state, settings, words):
+    with pytest.raises(WeightsError, match=words):
+        load_sae(lens_folder(tmp_path, random_state(SHAPES), **settings))
+
+
+def test_settings_of_saelens_6_are_nested(tmp_path, random_state):
+    about = {"hook_name": "blocks.5.hook_resid_post", "model_name": "m", "image_size": 224, "hook_name_out": "other"}
+    settings = {"hook_name": None, "model_name": None, "metadata": about}
+    config = load_sae(lens_folder(tmp_path, random_state(SHAPES), **settings)).config
+    assert (config.hook, config.out_hook, config.model, config.size) == ("blocks.5.hook_resid_post", None, "m", 224)
+
+
+@pytest.mark.parametrize(
+    ("name", "transcode", "hooks"),
+    [
+        ("layers.7.mlp", False, ("blocks.7.hook_mlp_out", None)),
+        ("layers.7.mlp", True, ("blocks.7.mlp.input", "blocks.7.hook_mlp_out")),
+        ("encoder.layer.3", False, ("blocks.3.hook_resid_post", None)),
+        ("encoder.layer.3", True, ("blocks.3.hook_resid_pre", "blocks.3.hook_resid_post")),
+        ("blocks.2.attn.proj", True, ("blocks.2.attn.proj.input", "blocks.2.attn.proj")),
+        ("mine", False, (None, None)),
+    ],
+)
+def test_the_place_that_sparsify_reads(tmp_path, random_state, name, transcode, hooks):
+    """A transcoder reads its module's input."""
+    folder, _ = sparsify_folder(tmp_path, random_state, name=name, transcode=transcode)
+    config = load_sae(folder).config
+    assert (config.hook, config.out_hook) == hooks
+
+
+def test_a_run_of_saev_says_where_it_was_trained(tmp_path, random_state):
+    run = tmp_path / "run"
+    for folder in (run / "checkpoint", run / "links" / "train-shards"):
+        folder.mkdir(parents=True)
+    header = {"schema": 5, "cfg": {"d_model": 6, "d_sae": 12, "activation": {"cls": "Relu", "params": {}}}}
+    saev_file(run / "checkpoint", random_state(SHAPES), header)
+    data = {"layer": 9, "tokens": "content"}
+    (run / "checkpoint" / "config.json").write_text(json.dumps({"train_data": data}))
+    shards = {"family": "dinov2", "ckpt": "dinov2_vitb14_reg", "content_tokens_per_example": 256}
+    (run / "links" / "train-shards" / "metadata.json").write_text(json.dumps(shards))
+    config = load_sae(run).config
+    assert (config.hook, config.tokens, config.size) == ("blocks.9.hook_resid_post", "patches", 224)
+    assert config.model == "dinov2/dinov2_vitb14_reg"
+    assert config.doubt is None
+    (run / "checkpoint" / "config.json").write_text(json.dumps({"train_data": {**data, "scale_mean": True}}))
+    with pytest.raises(WeightsError, match="centred and scaled activations is not supported"):
+        load_sae(run)
+
+
+def test_files_of_saev_that_leave_something_open(tmp_path, random_state):
+    state = random_state(SHAPES)
+    assert "centred and scaled" in load_sae(saev_file(tmp_path, state, {"d_vit": 6, "exp_factor": 2})).config.doubt
+    with pytest.raises(WeightsError, match="Schema 9 of saev is not supported"):
+        load_sae(saev_file(tmp_path, state, {"schema": 9, "cfg": {}}))
+    cfg = {"activation": {"cls": "BatchTopK", "params": {"top_k": 5}}}
+    before = load_sae(saev_file(tmp_path, state, {"schema": 2, "cfg": cfg}))  # of before the threshold was stored
+    expected = keep_largest(GIVEN @ state["W_enc"] + state["b_enc"], 5, -torch.inf)
+    torch.testing.assert_close(before.encode(GIVEN), expected)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({}, "do not say its class"),
+        ({"class": "OMPSAE"}, "OMPSAE is not supported: its features are the result of an iterative solver"),
+        ({"class": "USAE"}, "class of this autoencoder is not supported"),
+        ({"class": "TopKSAE"}, "do not say its top_k"),
+        ({"class": "BatchTopKSAE", "top_k": 3}, "do not say its running_threshold"),
+        ({"class": "SAE", "hidden": True}, "This encoder of overcomplete is not supported"),
+        ({"class": "SAE", "normalization": "mine"}, "normalization of the dictionary"),
+    ],
+)
+def test_what_a_state_dict_of_overcomplete_must_say(tmp_path, random_state, settings, words):
+    shapes = {
+        "encoder.final_block.0.weight": (12, 6),
+        "encoder.final_block.0.bias": (12,),
+        "dictionary._weights": (12, 6),
+    }
+    if settings.pop("hidden", False):
+        shapes["encoder.mlp_blocks.0.0.weight"] = (6, 6)
+    torch.save(random_state(shapes), tmp_path / "sae.pt")
+    (tmp_path / "config.json").write_text(json.dumps(settings))
+    with pytest.raises(WeightsError, match=words):
+        load_sae(tmp_path)
+
+
+def test_a_class_of_dictionary_learning_that_is_unknown(tmp_path, random_state):
+    torch.save(random_state(SHAPES), tmp_path / "ae.pt")
+    (tmp_path / "config.json").write_text(json.dumps({"trainer": {"dict_class": "CrossCoder"}}))
+    with pytest.raises(WeightsError, match=r"class of this autoencoder is not supported") as caught:
+        load_sae(tmp_path)
+    assert "CrossCoder" in caught.value.given
+
+
+def test_the_class_of_code_in_a_pickle_is_named(tmp_path):
+    torch.save(Bomb, tmp_path / "sae.pt")
+    with pytest.raises(WeightsError, match="code in them is not run") as caught:
+        load_sae(tmp_path)
+    assert "Bomb" in caught.value.given

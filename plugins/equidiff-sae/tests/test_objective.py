@@ -1,8 +1,10 @@
 """`sae:INDEX` as an objective, in Python and on the command line."""
 
+import json
 from importlib.resources import files
 
 import pytest
+import timm
 import torch
 from equidiff_sae import load_sae
 from equidiff_sae.feature import Feature
@@ -11,6 +13,7 @@ from equidiff_sae.tower import load_tower
 from equidiff_sae.vision import Vision
 from PIL import Image
 from running import assert_one_error, read_run, run_cli
+from safetensors.torch import save_file
 
 import equidiff
 from equidiff.builtin.regularizers.none import NoRegularizer
@@ -108,12 +111,12 @@ def test_bad_input(spec, code, words):
 @pytest.mark.parametrize(
     ("change", "options", "code", "words"),
     [
-        ({}, "model=fashion-vit", 1, ["does not fit the transformer", "6 wide", "96 wide"]),
+        ({}, "model=fashion-vit", 1, ["does not fit the network", "6 wide", "96 wide"]),
         ({"hook_point_layer": 7}, "model=fashion-vit", 1, ["no layer 7", "0 to 3"]),
         ({"layer_subtype": "hook_z"}, "model=fashion-vit", 1, ["no hook named 'blocks.1.hook_z'"]),
         ({"cls_token_only": True, "use_patches_only": True}, "", 1, ["ambiguous which tokens"]),
         ({"cls_token_only": True}, "tokens=patches,model=fashion-vit", 2, ["trained on the class token alone"]),
-        ({}, "", 2, ["do not say which transformer"]),
+        ({}, "", 2, ["do not say which network"]),
     ],
 )
 def test_an_autoencoder_that_does_not_fit(prisma_folder, change, options, code, words):
@@ -131,3 +134,72 @@ def test_points_are_no_pictures():
     assert_one_error(
         run_cli("run", "-g", "toy:circles", "-o", "sae:17", "-n", "1"), 1, "needs images, and this generator"
     )
+
+
+IMAGE = Image.new("RGB", (64, 64), (200, 90, 40))
+
+
+@pytest.fixture
+def convnet(tmp_path):
+    """An autoencoder in SAELens's layout on a stage of timm's smallest ResNet: its spec, and the values by hand."""
+    torch.manual_seed(0)
+    module = timm.create_model("test_resnet", num_classes=0).eval()
+    save_file(module.state_dict(), tmp_path / "net.safetensors")
+    state = {
+        "W_enc": torch.randn(192, 8),
+        "b_enc": torch.zeros(8),
+        "W_dec": torch.randn(8, 192),
+        "b_dec": torch.zeros(192),
+    }
+    save_file(state, tmp_path / "sae_weights.safetensors")
+    settings = {"architecture": "standard", "d_in": 192, "d_sae": 8, "metadata": {"hook_name": "layer3.0"}}
+    (tmp_path / "cfg.json").write_text(json.dumps(settings))
+    IMAGE.save(tmp_path / "image.png")
+    spec = f"sae:3,sae={tmp_path},model=test_resnet,checkpoint={tmp_path / 'net.safetensors'}"
+
+    def by_hand(size):
+        inputs = (image_to_tensor(IMAGE)[0, :, :1, :1].expand(3, size, size) - 0.5) / 0.5  # the image has one colour
+        seen = []
+        module.layer3[0].register_forward_hook(lambda _module, _given, output: seen.append(output))
+        with torch.no_grad():
+            module(inputs[None])
+        return (seen[0].flatten(2).transpose(1, 2) @ state["W_enc"][:, 3]).clamp(min=0)[0]
+
+    return spec, by_hand, tmp_path / "image.png"
+
+
+def test_a_feature_of_a_convnet(convnet):
+    """Channels at positions; the network reads 160 pixels unless it is told another size."""
+    spec, by_hand, image = convnet
+    for option, size in (("", 160), (",size=96", 96)):
+        out = run_cli("measure", image, "-g", "pixels:32x32x3", "-o", f"{spec},reduce=all{option}", "--json")
+        assert out.code == 0, out.stderr
+        values = torch.tensor(json.loads(out.stdout)["images"][0]["values"])
+        torch.testing.assert_close(values, by_hand(size), atol=1e-4, rtol=1e-4)
+
+
+def test_what_had_to_be_assumed_is_said(convnet, tmp_path):
+    spec, _, image = convnet
+    out = run_cli("measure", image, "-g", "pixels:32x32x3", "-o", spec)
+    assert "test_resnet reads 160x160" in " ".join(out.stderr.split())
+    assert "size=PIXELS" not in run_cli("measure", image, "-g", "pixels:32x32x3", "-o", f"{spec},size=224").stderr
+    run = run_cli(
+        "run", "-g", "pixels:32x32x3", "-r", "none", "-o", spec, "--query", image, "-n", "1", "--budget", "1", "--out",
+        tmp_path / "run",
+    )  # fmt: skip
+    (note,) = read_run(tmp_path / "run")["notes"]
+    assert note in " ".join(run.stderr.split())
+
+
+@pytest.mark.parametrize(
+    ("option", "code", "words"),
+    [
+        ("tokens=cls", 1, ["no class token at layer3.0", "positions of a feature map"]),
+        ("site=layer3.9", 1, ["no layer of test_resnet named"]),
+        ("weights=processed", 1, ["blocks of a transformer alone"]),
+        ("size=0", 2, ["an integer of at least 1"]),
+    ],
+)
+def test_bad_input_about_a_convnet(convnet, option, code, words):
+    spec, _, image = convnet
+    assert_one_error(run_cli("measure", image, "-g", "pixels:32x32x3", "-o", f"{spec},{option}"), code, *words)

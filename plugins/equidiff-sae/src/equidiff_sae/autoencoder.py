@@ -79,7 +79,7 @@ class SparseAutoencoder:
                 expected="decode(features, activations)",
             )
         if config.scaled:
-            features = features / self._get("W_dec").norm(dim=1)
+            features = features / self._lengths()
         decoded = features @ self._get("W_dec") + self._get("b_dec_out" if "b_dec_out" in self._tensors else "b_dec")
         given = decoded.new_zeros(config.d_in) if activations is None else self._flat(activations)
         if config.skip:
@@ -139,7 +139,7 @@ class SparseAutoencoder:
         if self.config.architecture == "gated":
             return centred @ (weights * self._get("r_mag", columns).exp()) + self._get("b_mag", columns)
         preactivations = centred @ weights + self._get("b_enc", columns)
-        return preactivations * self._get("W_dec", columns).norm(dim=1) if self.config.scaled else preactivations
+        return preactivations * self._lengths(columns) if self.config.scaled else preactivations
 
     def gate(self, centred: Float[Tensor, "*batch d_in"]) -> Float[Tensor, "*batch d_sae"]:
         """Gate of a gated autoencoder: a feature is active where it is above zero."""
@@ -204,6 +204,10 @@ class SparseAutoencoder:
         levels = self._get("levels")
         nearness = (-(preactivations[..., None] - levels).square()).softmax(dim=-1)
         return (nearness * levels).sum(dim=-1).relu()
+
+    def _lengths(self, columns: slice = slice(None)) -> Tensor:
+        """Norms of the decoder's rows, for activations that are not normalised by a constant factor."""
+        return self._get("W_dec", columns).norm(dim=1) / self.config.factor
 
     def _flat(self, activations: Tensor) -> Tensor:
         """Activations in float32, with attention heads side by side."""

@@ -97,7 +97,7 @@ def read_json(path: Path) -> dict[str, Any]:
         ) from None
     except (OSError, ValueError) as error:
         raise WeightsError(f"The autoencoder's settings cannot be read: {error}", given=path) from error
-    if not isinstance(content, dict | Shell):
+    if not isinstance(content, dict):
         raise WeightsError("The autoencoder's settings are not a JSON object.", given=path)
     return content
 
@@ -135,7 +135,7 @@ def read_pickle(path: Path) -> dict[str, Any] | Shell:
             raise _refused(path, error) from error
         except Exception as error:  # torch.load raises whatever its many formats raise
             raise WeightsError(f"The weights cannot be read: {_first(error)}", given=path, expected=EXPECTED) from error
-    if not isinstance(content, dict):
+    if not isinstance(content, dict | Shell):
         raise WeightsError(f"The file holds a {type(content).__name__}.", given=path, expected=EXPECTED)
     return content
 

@@ -115,7 +115,8 @@ def find(text: str) -> Source:
     """
     path = Path(text).expanduser()
     if path.is_dir():
-        file = _choose_in(path)
+        run = path / "checkpoint"  # of saev
+        file = run / "sae.pt" if (run / "sae.pt").is_file() else _choose_in(path)
         return Source(file, file.name)
     if path.is_file():
         return Source(path, path.name)

@@ -93,7 +93,7 @@ def _model(config: SaeConfig, options: SaeOptions) -> str:
     name = options.model or config.model
     if name is None:
         raise UsageError(
-            "The autoencoder's files do not say which transformer it belongs to.",
+            "The autoencoder's files do not say which network it belongs to.",
             expected="model=NAME",
             hint="model=vit_base_patch16_clip_quickgelu_224.openai, or another timm name",
         )
@@ -137,8 +137,8 @@ def _check_width(vision: Vision, config: SaeConfig) -> None:
         width = vision.read(vision.network.probe(1)).shape[-1]
     if width != config.d_in:
         raise WeightsError(
-            "The autoencoder does not fit the transformer.",
+            "The autoencoder does not fit the network.",
             given=f"an autoencoder of activations {config.d_in} wide, and {vision.network.name}, which is {width} wide",
             expected="two of the same width",
-            hint="model=NAME must be the transformer that the autoencoder was trained on",
+            hint="model=NAME must be the network that the autoencoder was trained on",
         )

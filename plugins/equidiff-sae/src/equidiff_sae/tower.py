@@ -12,6 +12,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from equidiff.contracts import BuildContext
@@ -68,6 +69,7 @@ def load_tower(name: str, checkpoint: str | None, context: BuildContext, view: V
         network = _from_folder(folder, checkpoint, context, view)
     else:
         network = _from_timm(KNOWN.get(name, name.removeprefix("timm/")), checkpoint, context, view)
+    _check_size(network, view.size)
     for module in network.module.modules() if name in EPSILON else ():
         if isinstance(module, nn.LayerNorm):
             module.eps = EPSILON[name]
@@ -79,6 +81,17 @@ def find_folder(name: str) -> Path | None:
     if name == FASHION_VIT:
         return Path(str(files("equidiff_sae") / "weights" / FASHION_VIT))
     return Path(name) if Path(name).is_dir() else None
+
+
+@torch.no_grad()
+def _check_size(network: Network, size: int | None) -> None:
+    embed: Any = getattr(network.module, "patch_embed", None)
+    if size is None or embed is None:
+        return
+    try:
+        embed(network.probe(1))
+    except (AssertionError, ValueError, RuntimeError) as error:
+        raise _wrong_size(network.name, size, error) from error
 
 
 def quick_gelu_twin(name: str) -> str | None:

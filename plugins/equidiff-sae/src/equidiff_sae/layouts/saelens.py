@@ -75,7 +75,9 @@ def read_saelens(content: Mapping[str, Any], tensors: Tensors, path: Path) -> tu
     if config.architecture == "pursuit" and not config.centred:
         tensors["b_dec"] = torch.zeros(d_in)  # tied: added to the output only where it was subtracted from the input
     if "topk_threshold" in tensors:
-        tensors["threshold"] = tensors.pop("topk_threshold").float().reshape(1).expand(config.d_sae)
+        # in the unit of the features, which SAELens changes with the decoder's norms when it folds the factor
+        threshold = tensors.pop("topk_threshold").float() / (factor if config.scaled else 1)
+        tensors["threshold"] = threshold.reshape(1).expand(config.d_sae)
     return config, tensors | extra
 
 

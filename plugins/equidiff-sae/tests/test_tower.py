@@ -5,14 +5,16 @@ import json
 import pytest
 import timm
 import torch
-from equidiff_sae.tower import load_tower
+from equidiff_sae.pairing import SAEV_DINO
+from equidiff_sae.tower import View, load_tower, quick_gelu_twin
 from equidiff_sae.vision import Vision
 from PIL import Image
 from safetensors.torch import save_file
 
 from equidiff.contracts import BuildContext
-from equidiff.errors import UnknownNameError, WeightsError
+from equidiff.errors import UnknownNameError, UnsupportedError, WeightsError
 from equidiff.images.convert import image_to_tensor
+from equidiff.networks import Network
 
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 
@@ -80,3 +82,66 @@ def test_places_that_are_not_there(network):
         Vision(network, "blocks.3.hook_resid_post")
     with pytest.raises(UnknownNameError, match="no hook named"):
         Vision(network, "blocks.1.attn.hook_k")
+
+
+@pytest.fixture
+def weights(tmp_path):
+    """Weights of timm's smallest transformer, at its own size of 160 pixels."""
+    torch.manual_seed(0)
+    path = tmp_path / "vit.safetensors"
+    save_file(timm.create_model("test_vit").state_dict(), path)
+    return path
+
+
+def tokens_of(module, size):
+    module.eval()
+    with torch.no_grad():
+        return module.forward_features(torch.linspace(-1, 1, 3 * size * size).reshape(1, 3, size, size))
+
+
+def test_another_size_is_what_timm_makes_of_it(weights, monkeypatch):
+    overlay = {"file": str(weights), "custom_load": False}
+    own = timm.create_model("test_vit", pretrained=True, pretrained_cfg_overlay=overlay, img_size=96)
+    network = load_tower("test_vit", str(weights), BuildContext(), View(96))
+    torch.testing.assert_close(tokens_of(network.module, 96), tokens_of(own, 96))
+    assert network.prepare(torch.rand(1, 3, 40, 50)).shape == (1, 3, 96, 96)
+    # without a file, the weights are loaded at the network's own size first
+    full = timm.create_model("test_vit", pretrained=True, pretrained_cfg_overlay=overlay)
+    loaded = Network(full, "test_vit", "cpu", (3, 160, 160), prepare=lambda samples: samples)
+    monkeypatch.setattr("equidiff_sae.tower.load_network", lambda *_: loaded)
+    network = load_tower("test_vit", None, BuildContext(), View(96))
+    torch.testing.assert_close(tokens_of(network.module, 96), tokens_of(own, 96))
+
+
+def test_weights_of_another_size(weights, tmp_path):
+    path = tmp_path / "small.safetensors"
+    module = timm.create_model("test_vit", img_size=96)
+    save_file(module.state_dict(), path)
+    with pytest.raises(WeightsError, match="images of another size") as caught:
+        load_tower("test_vit", str(path), BuildContext())
+    assert caught.value.hint == "size=96"
+    network = load_tower("test_vit", str(path), BuildContext(), View(96))
+    torch.testing.assert_close(tokens_of(network.module, 96), tokens_of(module, 96))
+
+
+def test_a_size_that_patches_do_not_fill(weights):
+    with pytest.raises(UnsupportedError, match="cannot read images of this size: Input height"):
+        load_tower("test_vit", str(weights), BuildContext(), View(100))
+
+
+def test_the_view_of_saev(vit_folder):
+    """Resize to 256, crop 224: on an image of 256 pixels, the crop alone."""
+    folder = vit_folder()
+    config = json.loads((folder / "config.json").read_text())
+    save_file(
+        timm.create_model(config["architecture"], **config["model_args"]).state_dict(), folder / "model.safetensors"
+    )
+    network = load_tower(str(folder), None, BuildContext(), SAEV_DINO)
+    image = torch.rand(1, 3, 256, 256)
+    torch.testing.assert_close(network.prepare(image), image[:, :, 16:-16, 16:-16])
+
+
+def test_networks_of_openai_have_a_twin():
+    assert quick_gelu_twin("vit_base_patch16_clip_224.openai") == "vit_base_patch16_clip_quickgelu_224.openai"
+    for name in ("vit_base_patch16_clip_quickgelu_224.openai", "vit_base_patch32_clip_224.laion2b", "resnet18"):
+        assert quick_gelu_twin(name) is None
