@@ -85,6 +85,7 @@ FAMILIES: Mapping[str, Family] = {
 }
 
 REASONS = (  # the first that matches a name
+    (r"^OmniGenPipeline$|Cosmos2TextToImage", "no test covers it yet"),
     (r"Modular", "it is a modular pipeline, which has no call that could be followed"),
     (r"Img2Img|Depth2Img|Variation|Kontext|Edit|Pix2Pix|Cycle|Paint|Fill|Upscal|SuperRes|Refiner|Layered|Redux|Omni"
      r"|I2I|SRPipeline|Blip",
