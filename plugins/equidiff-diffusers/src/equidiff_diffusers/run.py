@@ -102,11 +102,13 @@ class Run:
         span: part of the way; all of it when absent.
         outputs: what each network returned for one row, which stands for what it would return in steps left out.
         rows: number of rows where there are no latents.
+        listen: called with name, method and arguments of each network that is called.
 
     Attributes:
         noise: what the pipeline drew.
         first: the sampler's first state, as its scheduler got it.
-        calls: networks in the order of their calls, with arguments and result, if `listen` is set.
+        scheduler: the run's own, with its times set.
+        outputs: what each network returned first.
     """
 
     def __init__(
@@ -117,12 +119,13 @@ class Run:
         span: Span | None = None,
         outputs: Mapping[str, Any] | None = None,
         rows: int = 1,
-        listen: Callable[[str, Callable[..., Any], tuple[Any, ...], dict[str, Any], Any], None] | None = None,
+        listen: Callable[[str, Callable[..., Any], tuple[Any, ...], dict[str, Any]], None] | None = None,
     ) -> None:
         self._parts, self._steps, self._span = parts, steps, span or Span()
         self._rows = rows if latents is None else len(latents)
         self.noise = Noise(latents)
         self.first: Tensor | None = None
+        self.scheduler: Any = None
         self.outputs: dict[str, Any] = dict(outputs or {})
         self._listen = listen
         self._step = 0
@@ -172,7 +175,7 @@ class Run:
             result = call(function, *args, **kwargs)
             self.outputs.setdefault(name, result)
             if self._listen is not None:
-                self._listen(name, function, args, kwargs, result)
+                self._listen(name, function, args, kwargs)
             if decodes and self._parts.family.exit == "decoder":
                 image = result if isinstance(result, Tensor) else result[0]
                 raise _Done(image / 2 + 0.5 if self._parts.family.signed else image)
@@ -187,7 +190,7 @@ class Run:
         raise _Done(image / 2 + 0.5 if signed else image)
 
     def _scheduler(self, scheduler: Any) -> Any:
-        scheduler = copy.deepcopy(scheduler)
+        scheduler = self.scheduler = copy.deepcopy(scheduler)
         original, span = scheduler.step, self._span
 
         @functools.wraps(original)
@@ -197,14 +200,14 @@ class Run:
                 self.first = sample
             if index < span.start:
                 self._step += 1
+                if hasattr(scheduler, "_step_index"):
+                    scheduler._step_index = self._step
                 after = sample
                 if index == span.start - 1 and span.state is not None:
                     after = span.state.repeat(len(sample) // self._rows, *[1] * (sample.ndim - 1))
                 return SchedulerOutput(prev_sample=after) if kwargs.get("return_dict", True) else (after,)
             if span.predict:
-                raise _Done(model_output)
-            if index == span.start > 0 and hasattr(scheduler, "_step_index"):
-                scheduler._step_index = index
+                raise _Done(model_output[: self._rows])
             result = original(model_output, timestep, sample, *args, **kwargs)
             self._step += 1
             after = result[0]
