@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import timm
 import torch
+from PIL import Image
 from running import assert_one_error, run_cli
 from safetensors.torch import save_file
 from timm.models import load_checkpoint
@@ -267,6 +268,21 @@ def test_the_command_line_shows_one_panel(tmp_path):
     (tmp_path / "w.bin").write_text(POINTER)
     outcome = run_cli("run", "--objective", f"classifier:5,model={ARCHITECTURE},checkpoint={tmp_path / 'w.bin'}")
     assert_one_error(outcome, 1, "Git LFS pointer", "git lfs pull")
+
+
+def test_a_run_says_that_it_took_the_averaged_weights(tmp_path):
+    torch.save({"state_dict": WEIGHTS, "state_dict_ema": AVERAGED}, tmp_path / "w.pt")
+    torch.save({"state_dict": AVERAGED}, tmp_path / "one.pt")
+    image = Image.radial_gradient("L").convert("RGB")
+    image.save(tmp_path / "q.png")
+    objective = f"classifier:5,output=logit,model={ARCHITECTURE},checkpoint={tmp_path / 'w.pt'}"
+    outcome = run_cli("run", "-g", "pixels:16x16x3", "-r", "none", "-o", objective, "--query", tmp_path / "q.png",
+                      "-n", "1", "--budget", "1", "--out", tmp_path / "run")  # fmt: skip
+    assert "the averaged weights, state_dict_ema, were read" in outcome.stderr
+    info = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert [file["entry"] for file in info["weights"]] == ["state_dict_ema"]
+    network = loaded(tmp_path / "one.pt")
+    assert info["target"]["values"] == pytest.approx([float(network.module(network.prepare_image(image))[0, 5])], 1e-5)
 
 
 def test_a_module_is_filled_or_refused_but_not_both(tmp_path):

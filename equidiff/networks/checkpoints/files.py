@@ -42,12 +42,20 @@ def weights_files(path: Path) -> list[Path]:
         raise _absent(path)
     if path.name.endswith(INDEX):
         return _parts(path)
+    return [path]
+
+
+def refuse_part(path: Path) -> None:
+    """Refuse one part of a checkpoint whose index lies beside it.
+
+    Raises:
+        WeightsError: it is one.
+    """
     index = path.with_name(PART.sub("", path.name) + INDEX)
     if PART.search(path.name) and index.is_file():
         raise WeightsError(
             "The checkpoint is one part of several.", given=path, expected="their index", hint=f"checkpoint={index}"
         )
-    return [path]
 
 
 def hash_weights(path: Path, name: str | None = None, revision: str | None = None) -> Weights:

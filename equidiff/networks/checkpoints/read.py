@@ -17,7 +17,7 @@ from torch import Tensor
 from equidiff.errors import WeightsError, first_line
 from equidiff.folders.tensors import read_tensors
 from equidiff.networks.checkpoints.content import EXPECTED, Kind, recognise
-from equidiff.networks.checkpoints.files import weights_files
+from equidiff.networks.checkpoints.files import refuse_part, weights_files
 
 # entries of a larger checkpoint that hold the state dict, in timm's order: weights averaged in training come first
 ENTRIES = ("state_dict_ema", "model_ema", "state_dict", "model")
@@ -52,6 +52,7 @@ def read_checkpoint(path: Path, entries: Sequence[str] = ENTRIES) -> Checkpoint:
     Raises:
         WeightsError: the file is missing or damaged, holds no state dict, or several, or code, which is never run.
     """
+    refuse_part(path)
     content: dict[str, Any] = {}
     for file in weights_files(path):
         content |= _mapping(read_content(file), file)

@@ -133,7 +133,9 @@ def test_broken_configurations(text_copy, file, content):
 def test_truncated_weights(text_copy, part):
     (file,) = (text_copy / part).glob("*.safetensors")
     file.write_bytes(file.read_bytes()[:-1000])
-    assert_one_error(run(f"sd:{text_copy}"), 1, f"The weights of {part} cannot be loaded")
+    assert_one_error(run(f"sd:{text_copy}"), 1, "cut short", f"{part}/")
+    file.write_text("version https://git-lfs.github.com/spec/v1\nsize 123456\n")
+    assert_one_error(run(f"sd:{text_copy}"), 1, "Git LFS pointer", f"{part}/")
 
 
 @pytest.mark.parametrize(

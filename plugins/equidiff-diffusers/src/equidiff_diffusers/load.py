@@ -15,7 +15,7 @@ from torch import nn
 
 from equidiff.contracts import BuildContext
 from equidiff.errors import EquiDiffError, first_line
-from equidiff.networks.checkpoints import hash_weights
+from equidiff.networks.checkpoints import hash_weights, recognise
 from equidiff_diffusers.families import family
 from equidiff_diffusers.find import UNUSED, Folder, components
 from equidiff_diffusers.run import DECODERS
@@ -83,6 +83,8 @@ def _load_network(
             "safetensors files; others may contain code, and are not read",
             hint="pipeline.save_pretrained('DIR') in diffusers writes them",
         )
+    for file in files:
+        recognise(file)  # names what it is, if it is not the weights
     named = variant if variant is not None and f".{variant}" in files[0].name else None
     try:
         network, info = network_class.from_pretrained(

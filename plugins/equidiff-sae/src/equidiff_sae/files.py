@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from equidiff.errors import WeightsError
+from equidiff.networks.checkpoints import recognise
 
 UNKNOWN = re.compile(r"Unsupported global: GLOBAL (\S+)")  # in errors of torch.load
 EXPECTED = "tensors alone: safetensors, or a state dict written by torch.save"
@@ -111,6 +112,7 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
+    recognise(path)  # names what it is, if it is not the weights
     try:
         return load_file(path)
     except (SafetensorError, OSError) as error:
@@ -123,6 +125,7 @@ def read_pickle(path: Path) -> dict[str, Any] | Shell:
     Raises:
         WeightsError: the file is damaged, or holds code, which is not run.
     """
+    recognise(path)
     with torch.serialization.safe_globals(_stand_ins()):
         try:
             try:

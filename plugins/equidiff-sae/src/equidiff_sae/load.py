@@ -12,6 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from equidiff.errors import WeightsError
+from equidiff.networks.checkpoints import Kind, recognise
 from equidiff.networks.hub import find_snapshot
 from equidiff_sae.autoencoder import SparseAutoencoder
 from equidiff_sae.catalog import Entry, entries, find_entry, unknown_entry
@@ -166,7 +167,9 @@ def read_source(source: Source) -> SparseAutoencoder:
             expected=EXPECTED,
             hint="the .pt file of the same repository",
         )
-    config, tensors = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
+    # saev's files begin with a line of their own
+    safe = read_header(path) is None and recognise(path) is Kind.SAFETENSORS
+    config, tensors = _read_safetensors(path) if safe else _read_torch(path)
     check(config, tensors, path)
     return SparseAutoencoder(config, tensors)
 

@@ -20,6 +20,7 @@ from equidiff.errors import UnsupportedError, WeightsError, first_line
 from equidiff.images.convert import to_channels
 from equidiff.networks import Network, load_network
 from equidiff.networks.checkpoints import hash_weights, put_weights, read_weights
+from equidiff.networks.timm_names import check_name
 from equidiff.types import Samples
 from equidiff_sae.catalog import FASHION_VIT
 
@@ -129,6 +130,7 @@ def _from_timm(name: str, checkpoint: str | None, context: BuildContext, view: V
     if checkpoint is None or not timm.is_model(name):
         module = load_network(name, None, context).module  # the hub's weights, or an error that lists the known names
         return _network(_resized(module, name, size), name, _config(module, size), context.device, view)
+    name = check_name(name)
     config = timm.get_pretrained_cfg(name)
     fixed = size is not None and config is not None and config.fixed_input_size
     try:

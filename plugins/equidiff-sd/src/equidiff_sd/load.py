@@ -8,7 +8,7 @@ from typing import Any
 
 from equidiff.contracts import BuildContext
 from equidiff.errors import first_line
-from equidiff.networks.checkpoints import hash_weights, read_weights
+from equidiff.networks.checkpoints import hash_weights, read_content, recognise
 from equidiff_sd.folder import TEXT_ENCODERS, Folder
 
 WRONG = ("missing", "unexpected", "mismatched")
@@ -28,9 +28,10 @@ def load_model(folder: Folder, part: str, model_class: Any, context: BuildContex
         WeightsError: the file is damaged, or its tensors are not those of the configuration.
     """
     files = folder.weights(part)
-    if not files.safe:
-        for file in files.paths:
-            read_weights(file)  # refuses a pickle with code in it, even if the library's own reader would run it
+    for file in files.paths:
+        recognise(file)  # names what it is, if it is not the weights
+        if not files.safe:
+            read_content(file)  # refuses a pickle with code in it, even if the library's own reader would run it
     # diffusers reads several files only into a network that has no memory yet
     options: dict[str, Any] = {} if part in TEXT_ENCODERS else {"low_cpu_mem_usage": files.index is not None}
     options |= {"use_safetensors": files.safe, "variant": files.variant}
