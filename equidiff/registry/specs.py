@@ -4,7 +4,8 @@
     [weight*]spec + [weight*]spec ...       neuron:a + 0.5*neuron:b      (objectives only)
     spec,spec,...                           saliency,occlusion,window=7  (`equidiff compare` only)
 
-A comma, a plus sign or a per cent sign inside an argument or a value is written `%2C`, `%2B`, `%25`. A printed spec
+A comma, a plus sign or a per cent sign inside an argument or a value is written `%2C`, `%2B`, `%25`, unless it belongs
+to the path of something that exists: `checkpoint=a+b.pt` is understood where there is such a file. A printed spec
 parses to the same spec again.
 """
 
@@ -13,9 +14,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from urllib.parse import quote, unquote
 
 from equidiff.errors import SpecError
+from equidiff.registry.paths import escape, escape_paths, unescape
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 ASSIGNED = re.compile(rf"\s*{NAME.pattern}=[^:=,]+(,|$)")  # lowpass=0.5, for lowpass:0.5
@@ -38,7 +39,7 @@ class Spec:
         Raises:
             SpecError: the text does not follow the grammar, or names an option twice.
         """
-        head, *pairs = text.strip().split(",")
+        head, *pairs = escape_paths(text.strip()).split(",")
         name, colon, argument = head.partition(":")
         if not NAME.fullmatch(name):
             hint = text.strip().replace("=", ":", 1) if ASSIGNED.match(text) else None
@@ -51,15 +52,20 @@ class Spec:
             key, equals, value = pair.partition("=")
             key = key.strip()
             if not equals or not NAME.fullmatch(key):
-                raise SpecError("An option is written key=value.", given=repr(pair), expected=GRAMMAR)
+                raise SpecError(
+                    "An option is written key=value.",
+                    given=repr(pair),
+                    expected=GRAMMAR,
+                    hint=f"{_before(text, f',{pair}')}%2C{pair}   # for a comma that is a part of a name",
+                )
             if key in options:
                 raise SpecError(f"The option {key!r} is given twice.", given=repr(text))
-            options[key] = unquote(value)
-        return cls(name, unquote(argument) if colon else None, options)
+            options[key] = unescape(value)
+        return cls(name, unescape(argument) if colon else None, options)
 
     def __str__(self) -> str:
-        text = self.name if self.argument is None else f"{self.name}:{_quote(self.argument)}"
-        return ",".join([text, *(f"{key}={_quote(value)}" for key, value in self.options.items())])
+        text = self.name if self.argument is None else f"{self.name}:{escape(self.argument)}"
+        return ",".join([text, *(f"{key}={escape(value)}" for key, value in self.options.items())])
 
     def __hash__(self) -> int:
         return hash(str(self))
@@ -72,7 +78,7 @@ def parse_list(text: str) -> list[Spec]:
         SpecError: a part is empty, an option comes first, or a spec is malformed.
     """
     groups: list[list[str]] = []
-    for part in text.split(","):
+    for part in escape_paths(text).split(","):
         key, equals, _ = part.partition("=")
         if not part.strip():
             raise SpecError("The list has an empty entry.", given=repr(text), expected="saliency,occlusion,window=7")
@@ -100,11 +106,16 @@ def parse_sum(text: str) -> list[tuple[float, Spec]]:
         SpecError: a term is empty or malformed.
     """
     terms = []
-    for part in text.split("+"):
+    for part in escape_paths(text).split("+"):
         if not part.strip():
             raise SpecError("The sum has an empty term.", given=repr(text), expected="spec + 0.5*spec")
         match = WEIGHT.fullmatch(part)
-        terms.append((float(match[1]), Spec.parse(match[2])) if match else (1.0, Spec.parse(part)))
+        try:
+            terms.append((float(match[1]), Spec.parse(match[2])) if match else (1.0, Spec.parse(part)))
+        except SpecError as error:
+            if terms and error.hint is None:
+                error.hint = f"{_before(text, f'+{part}')}%2B{part}   # for a plus sign that is a part of a name"
+            raise
     return terms
 
 
@@ -117,7 +128,5 @@ def _number(value: float) -> str:
     return repr(value).replace("e+", "e")
 
 
-def _quote(text: str) -> str:
-    text = text.replace("%", "%25").replace(",", "%2C").replace("+", "%2B")
-    # leading and trailing blanks would be lost to the shell or to the parser
-    return re.sub(r"^\s+|\s+$", lambda blanks: quote(blanks[0]), text)
+def _before(text: str, rest: str) -> str:
+    return text.partition(rest)[0]
