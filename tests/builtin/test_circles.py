@@ -22,13 +22,18 @@ def test_angles_are_kept():
 
 
 def test_gradients_match_finite_differences():
-    quantile = torch.linspace(0.02, 0.98, 25, dtype=torch.float64, requires_grad=True)
-    (slope,) = torch.autograd.grad(radius_of(quantile).sum(), quantile)
+    length = torch.linspace(0.2, 2.8, 25, dtype=torch.float64, requires_grad=True)
+    (slope,) = torch.autograd.grad(radius_of(length).sum(), length)
     with torch.no_grad():
-        by_difference = (radius_of(quantile + 1e-6) - radius_of(quantile - 1e-6)) / 2e-6
-    assert_close(slope, by_difference, rtol=1e-4, atol=1e-6)
+        by_difference = (radius_of(length + 1e-6) - radius_of(length - 1e-6)) / 2e-6
+    assert_close(slope, by_difference, rtol=1e-3, atol=1e-5)
+
+
+def test_float32_is_enough_also_in_the_tails():
+    length = torch.cat([torch.linspace(1e-3, 7, 5001), torch.randn(20_000, 2).norm(dim=1)])
+    assert_close(radius_of(length).double(), radius_of(length.double()), atol=1e-5, rtol=0)
 
 
 def test_inversion_finds_the_latents():
     z = torch.randn(200, 2)
-    assert_close(Circles().invert(Circles().generate(z)), z, atol=2e-3, rtol=2e-3)
+    assert_close(Circles().invert(Circles().generate(z)), z, atol=2e-4, rtol=2e-4)

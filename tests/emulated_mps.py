@@ -1,0 +1,85 @@
+"""A device without float64, as Apple's GPUs are: tensors that say that they are on `mps`, and are computed on the CPU."""
+
+import torch
+from torch.utils.backend_registration import _DummyBackendModule, _setup_privateuseone_for_python_backend
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_flatten, tree_map
+
+NAME = "apple"
+
+
+class Backend(_DummyBackendModule):
+    """What torch asks of a device's own module."""
+
+    def get_amp_supported_dtype(self):
+        return [torch.bfloat16]
+
+
+_setup_privateuseone_for_python_backend(NAME, Backend())
+DEVICE = torch.device(NAME, 0)
+aten = torch.ops.aten
+
+
+class OnMps(torch.Tensor):
+    """A tensor of the emulated device."""
+
+    @staticmethod
+    def __new__(cls, held):
+        return torch.Tensor._make_wrapper_subclass(
+            cls, held.shape, strides=held.stride(), storage_offset=held.storage_offset(), dtype=held.dtype, device=DEVICE
+        )
+
+    def __init__(self, held):
+        self.held = held
+
+    __torch_function__ = torch._C._disabled_torch_function_impl
+
+    @classmethod
+    def __torch_dispatch__(cls, func, types, args=(), kwargs=None):
+        return compute(func, args, kwargs or {})
+
+    def __getitem__(self, place):  # torch makes an index of a list behind the back of the mode
+        return super().__getitem__(torch.tensor(place) if isinstance(place, list) else place)
+
+    def tolist(self):  # torch has none for subclasses
+        return self.held.tolist()
+
+    def __repr__(self):
+        return f"OnMps({self.held})"
+
+
+class Mps(TorchDispatchMode):
+    """The mode in which tensors may be on `mps`."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        return compute(func, args, kwargs or {})
+
+
+def compute(func, args, kwargs):
+    given = [each for each in tree_flatten((args, kwargs))[0] if isinstance(each, torch.Tensor)]
+    inside = [each for each in given if isinstance(each, OnMps)]
+    asked = kwargs.get("device")
+    asked = None if asked is None else torch.device(asked)
+    if asked is not None and asked.type == NAME:
+        kwargs = {**kwargs, "device": torch.device("cpu")}
+    elif func is aten._to_copy.default and asked is not None and asked.type == "cpu" and inside:
+        return func(inside[0].held, **{**kwargs, "device": None})
+    stays = bool(inside) and asked is None or (asked is not None and asked.type == NAME)
+    if inside and func is not aten._to_copy.default and func is not aten.copy_.default:
+        outside = [each for each in given if not isinstance(each, OnMps) and each.ndim]
+        if outside and func is not aten._index_put_impl_.default and "index" not in str(func):
+            raise RuntimeError(f"Expected all tensors to be on the same device: {func}")
+    held = tree_map(lambda each: each.held if isinstance(each, OnMps) else each, (args, kwargs))
+    result = func(*held[0], **held[1])
+    if not stays:
+        return result
+    return tree_map(lambda each: _put(each, inside, func), result)
+
+
+def _put(value, inside, func):
+    if not isinstance(value, torch.Tensor):
+        return value
+    if value.dtype == torch.float64 and value.ndim:
+        raise TypeError(f"Cannot convert a MPS Tensor to float64 dtype as the MPS framework does not support it: {func}")
+    same = next((each for each in inside if each.held is value), None)  # an operation in place
+    return OnMps(value) if same is None else same
