@@ -100,7 +100,8 @@ def sample(
         solver: a spec string or a Solver.
         query: an index into the generator's own queries, an image or its path, or one sample as a tensor or a numpy
             array. An array of uint8 is an image, H x W or H x W x 3; an array of floats is in [0, 1] in these layouts,
-            or C x H x W like a tensor.
+            or C x H x W like a tensor. "prior" is a prior sample: of 64, the one with the highest measurement where the
+            objective is sparse, else the median one; "prior:12" is one of them.
         target: the measurement to reach, in place of a query: a number, several, or text with commas.
         samples: how many to try for.
         budget: evaluations a sample may cost; the solver's own when None.

@@ -22,11 +22,14 @@ class Objective(ABC):
         unit: "activation", "logit", "probability", or another word.
         resizes: True where `measure` takes images of any size, because it resizes them as its network's own evaluation
             does. A query from a file is then measured in its own size; else it is fitted to the generator's samples.
+        sparse: True for a unit that is silent on most samples, as a feature of a sparse autoencoder is. A run that is
+            given no query then asks about the prior sample with the highest measurement, not the median one.
     """
 
     names: tuple[str, ...]
     unit: str
     resizes: bool = False
+    sparse: bool = False
 
     @abstractmethod
     def measure(self, samples: Samples) -> Measurements:

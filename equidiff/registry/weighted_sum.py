@@ -30,6 +30,7 @@ class WeightedSum(Objective):
         outputs = zip(*(objective.names for _, objective in terms), strict=True)
         self.names = tuple(_name(weights, names) for names in outputs)
         units = {objective.unit for _, objective in terms}
+        self.sparse = all(objective.sparse for _, objective in terms)
         self.resizes = all(objective.resizes for _, objective in terms)
         self.unit = units.pop() if len(units) == 1 else "mixed"
 

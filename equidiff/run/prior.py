@@ -55,20 +55,25 @@ MOST_KEPT, MOST_BYTES = 2, 64 * 2**20
 
 @torch.no_grad()
 def measure_prior(
-    problem: Problem, predictor: Predictor | None, batch: int, key: Hashable | None = None
+    problem: Problem,
+    predictor: Predictor | None,
+    batch: int,
+    key: Hashable | None = None,
+    drawn: tuple[Tensor, int] | None = None,
 ) -> PriorSamples:
     """Make prior samples and measure them.
 
     Args:
         problem: the equation.
         predictor: says what the network calls each.
-        batch: rows in one pass; fewer, where they do not fit into memory.
-        key: all that the generator's samples depend on; they are made once for each. None to make them anew.
+        batch: as for `draw_prior`.
+        key: as for `draw_prior`.
+        drawn: what `draw_prior` returned, if it was called before.
 
     Raises:
         RuntimeError: not even one sample fits, or a component raises it for another reason.
     """
-    made, batch = _make(problem, batch, key)
+    made, batch = drawn or draw_prior(problem, batch, key)
     measured: list[tuple[Tensor, ...]] = []
     for rows in made.split(batch):
         samples = problem.written(rows)
@@ -80,8 +85,18 @@ def measure_prior(
     )
 
 
-def _make(problem: Problem, batch: int, key: Hashable | None) -> tuple[Tensor, int]:
-    """Samples `[COUNT, *sample_shape]` before rounding, on the run's device, and the rows that fit into one pass."""
+@torch.no_grad()
+def draw_prior(problem: Problem, batch: int, key: Hashable | None = None) -> tuple[Tensor, int]:
+    """Samples `[COUNT, *sample_shape]` before rounding, on the run's device, and the rows that fit into one pass.
+
+    Args:
+        problem: the equation; its target does not matter.
+        batch: rows in one pass; fewer, where they do not fit into memory.
+        key: all that the generator's samples depend on; they are made once for each. None to make them anew.
+
+    Raises:
+        RuntimeError: not even one sample fits, or a component raises it for another reason.
+    """
     if key in _kept:
         _kept.move_to_end(key)
         return _kept[key], batch

@@ -114,13 +114,13 @@ def as_measured(query: Query, objective: Objective, shape: tuple[int, ...]) -> Q
     return replace(query, sample=sample, image=to_image(sample[0]))
 
 
-def default_query(generator: Generator) -> int | None:
-    """The index of the query that a run takes by default: the generator's own query 3, or its first.
+def default_query(generator: Generator) -> int | str:
+    """The query that a run takes by default: the index of the generator's own query 3, or of its first.
 
-    None for a generator without queries of its own.
+    A generator without queries of its own asks about one of its prior samples.
     """
     count = len(generator.queries())
-    return None if count == 0 else DEFAULT_INDEX if count > DEFAULT_INDEX else 0
+    return "prior" if count == 0 else DEFAULT_INDEX if count > DEFAULT_INDEX else 0
 
 
 def measure_query(query: Query, objective: Objective, device: str) -> Tensor:

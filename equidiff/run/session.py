@@ -22,7 +22,8 @@ from equidiff.registry.provenance import versions
 from equidiff.run.info import TARGET_GIVEN, Counts, Inversion, Options, RunInfo, Specs, Target, WeightsFile
 from equidiff.run.inversion import invert_query
 from equidiff.run.parts import CalledInfo, Prior, QueryClass, count_classes
-from equidiff.run.prior import PriorSamples, absolute_tolerance, measure_prior
+from equidiff.run.prior import PriorSamples, absolute_tolerance, draw_prior, measure_prior
+from equidiff.run.prior_query import choose_prior_query, is_prior_query
 from equidiff.run.query import Query, as_measured, default_query, load_query, measure_query, parse_target
 from equidiff.run.record import Called
 from equidiff.run.settings import Settings, parse_tolerance
@@ -166,7 +167,14 @@ def prepare(
     if default_to_query and settings.query is None and settings.target is None:
         settings = replace(settings, query=default_query(generator))
     settings = replace(settings, query=resolve_top(settings.query, built["objective"], context))
-    query, target = _target(settings, generator, objective, device)
+    chosen = drawn = None
+    if is_prior_query(settings.query) and settings.target is None:
+        tell("drawing prior samples")
+        drawn = draw_prior(_without_target(built, device), settings.batch, key)
+        saved = settings.saved == "uint8"
+        written, chosen = choose_prior_query(settings.query, drawn[0], objective, drawn[1], saved)
+        settings = replace(settings, query=written)
+    query, target = _target(settings, generator, objective, device, chosen)
     problem = Problem(
         generator,
         objective,
@@ -183,7 +191,7 @@ def prepare(
     prior = start = inversion = None
     if with_prior:
         tell("measuring prior samples")
-        prior = measure_prior(problem, predictor, settings.batch, key)
+        prior = measure_prior(problem, predictor, settings.batch, key, drawn)
     given = solver.tolerance if settings.tolerance is None else settings.tolerance
     tolerance = absolute_tolerance(parse_tolerance(given), problem, prior)
     if settings.start == "query":
@@ -231,8 +239,15 @@ def default_regularizer(generator: Generator) -> str:
     return "lowpass" if len(generator.sample_shape) == 3 else "none"
 
 
+def _without_target(built: dict[str, Built], device: str) -> Problem:
+    """The equation before its target is known, which prior samples do not depend on."""
+    objective = built["objective"].component
+    unknown = torch.zeros(len(objective.names), device=device)
+    return Problem(built["generator"].component, objective, built["regularizer"].component, unknown)
+
+
 def _target(
-    settings: Settings, generator: Generator, objective: Objective, device: str
+    settings: Settings, generator: Generator, objective: Objective, device: str, chosen: Query | None
 ) -> tuple[Query | None, torch.Tensor]:
     if settings.target is not None:
         if settings.query is not None:
@@ -246,9 +261,9 @@ def _target(
         raise UsageError(
             "Neither a query nor a target is given.",
             expected="one of them: members have its measurement",
-            hint="--query IMAGE.png or --target 1.5",
+            hint="--query IMAGE.png, --query prior or --target 1.5",
         )
-    query = as_measured(load_query(settings.query, generator), objective, generator.sample_shape)
+    query = as_measured(chosen or load_query(settings.query, generator), objective, generator.sample_shape)
     if settings.saved == "uint8" and is_image(query.sample):
         query = replace(query, sample=quantized(query.sample))
     return query, measure_query(query, objective, device)

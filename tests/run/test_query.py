@@ -26,8 +26,8 @@ class Pictures(Generator):
         return [Image.new("L", (4, 4), 10 * index) for index in range(self.count)]
 
 
-@pytest.mark.parametrize(("count", "index"), [(0, None), (1, 0), (3, 0), (4, 3), (20, 3)])
-def test_default_is_query_3_or_the_first(count, index):
+@pytest.mark.parametrize(("count", "index"), [(0, "prior"), (1, 0), (3, 0), (4, 3), (20, 3)])
+def test_default_is_query_3_or_the_first_or_a_prior_sample(count, index):
     assert default_query(Pictures(count)) == index
 
 

@@ -82,10 +82,11 @@ Query = Annotated[
     str | None,
     _option(
         "--query",
-        default="the generator's own query 3, or its first",
-        metavar="IMAGE|INDEX|top:FOLDER",
-        help="Sample that sets the value: an image file, the index of one of the generator's own queries, or the image "
-        "with the highest value in a folder",
+        default="the generator's own query 3, or its first; prior where it has none",
+        metavar="IMAGE|INDEX|top:FOLDER|prior",
+        help="Sample that sets the value: an image file, the index of one of the generator's own queries, the image "
+        "with the highest value in a folder, or prior, which is the prior sample with the highest value of a sparse "
+        "unit, or the median value of another",
         panel=QUESTION,
     ),
 ]

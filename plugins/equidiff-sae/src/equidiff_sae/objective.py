@@ -81,6 +81,7 @@ class SaeFeature(Objective):
 
     unit = "activation"
     resizes = True  # transformers have one size
+    sparse = True
 
     def __init__(
         self,

@@ -1,9 +1,11 @@
-"""A device without float64, as Apple's GPUs are: tensors that say that they are on `mps`, and are computed on the CPU."""
+"""A device without float64, as the GPUs of Apple are: its tensors say that they are on it, and are computed here."""
+
+import sys
 
 import torch
-from torch.utils.backend_registration import _DummyBackendModule, _setup_privateuseone_for_python_backend
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map
+from torch.utils.backend_registration import _DummyBackendModule, _setup_privateuseone_for_python_backend
 
 NAME = "apple"
 
@@ -26,7 +28,12 @@ class OnMps(torch.Tensor):
     @staticmethod
     def __new__(cls, held):
         return torch.Tensor._make_wrapper_subclass(
-            cls, held.shape, strides=held.stride(), storage_offset=held.storage_offset(), dtype=held.dtype, device=DEVICE
+            cls,
+            held.shape,
+            strides=held.stride(),
+            storage_offset=held.storage_offset(),
+            dtype=held.dtype,
+            device=DEVICE,
         )
 
     def __init__(self, held):
@@ -64,7 +71,7 @@ def compute(func, args, kwargs):
         kwargs = {**kwargs, "device": torch.device("cpu")}
     elif func is aten._to_copy.default and asked is not None and asked.type == "cpu" and inside:
         return func(inside[0].held, **{**kwargs, "device": None})
-    stays = bool(inside) and asked is None or (asked is not None and asked.type == NAME)
+    stays = (bool(inside) and asked is None) or (asked is not None and asked.type == NAME)
     if inside and func is not aten._to_copy.default and func is not aten.copy_.default:
         outside = [each for each in given if not isinstance(each, OnMps) and each.ndim]
         if outside and func is not aten._index_put_impl_.default and "index" not in str(func):
@@ -80,6 +87,56 @@ def _put(value, inside, func):
     if not isinstance(value, torch.Tensor):
         return value
     if value.dtype == torch.float64 and value.ndim:
-        raise TypeError(f"Cannot convert a MPS Tensor to float64 dtype as the MPS framework does not support it: {func}")
+        raise TypeError(
+            f"Cannot convert a MPS Tensor to float64 dtype as the MPS framework does not support it: {func}"
+        )
     same = next((each for each in inside if each.held is value), None)  # an operation in place
     return OnMps(value) if same is None else same
+
+
+COMMANDS = {
+    "the first command of the README": ["run", "-n", "1", "--budget", "3"],
+    "circles": ["run", "-g", "toy:circles", "-o", "classifier:inner", "-n", "2"],
+    "circles, from the query": ["run", "-g", "toy:circles", "-o", "classifier:inner", "--start", "query", "-n", "1"],
+    **{
+        f"solver {solver}": ["run", "-g", "pixels:8", "-s", solver, "-n", "1", "--budget", "3"]
+        for solver in ("infinite", "lbfgs", "imagespace", "rejection", "auto")
+    },
+    **{
+        f"regularizer {name}": ["run", "-g", "pixels:8", "-r", name, "-n", "1", "--budget", "3"]
+        for name in ("tv", "none", "lowpass:0.3")
+    },
+    **{
+        f"objective {spec}": ["run", "-g", "pixels:8", "-o", spec, "-n", "1", "--budget", "3", "--query", "prior:1"]
+        for spec in (
+            "layer:pool,model=fashion", "classifier:bag,model=fashion", "classifier,output=distribution,model=fashion",
+            "neuron:3,model=fashion + 0.5*neuron:4,model=fashion",
+        )
+    },
+    "evaluate": ["evaluate", "circles"],
+    "select": ["select", "circles", "--count", "1"],
+    "path": ["path", "circles", "0", "1"],
+}  # fmt: skip
+
+
+def main():
+    """Run each command on the device, in this process, and write the names of those that failed."""
+    from running import run_cli
+
+    with Mps():
+        for name, words in COMMANDS.items():
+            more = ["--out", name] if words[0] in {"run", "samples"} else []
+            if words[0] == "run" and "-g" in words and "-o" not in words:
+                more += ["-o", "neuron:17,model=fashion", "--query", "prior:1"]
+            done = run_cli(*words, *more, "--device", NAME)
+            if done.code not in {0, 3}:
+                sys.stdout.write(f"{name}: {done.stderr[-1500:]}\n")
+        try:  # a negative control
+            torch.ones(2, device=NAME).double()
+        except TypeError:
+            return
+        sys.stdout.write("this device has float64\n")
+
+
+if __name__ == "__main__":
+    main()
