@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import torch
@@ -21,7 +21,8 @@ class Answer:
         samples: `[rows, *sample_shape]`, as the run writes them.
         measurements: `[rows, m]`, of these.
         residuals: `[rows, r]`: unfiltered, then each view, then the root of the penalty, if the regularizer has one.
-        loss: `[rows]`: `weight` times the sum of all squared residuals.
+        loss: `[rows]`: `weight` times the sum of all squared residuals; in an answer to a solver, on the CPU, so that
+            reading it waits for nothing.
         loss_unfiltered: `[rows]`: the share of the sample itself.
         loss_filtered: `[rows]`: the share of its views; None without views.
         outside: `[rows]`: root mean square distance of an image's pixels from [0, 1], before it is clamped.
@@ -43,11 +44,18 @@ class Answer:
 
     def pick(self: AnyAnswer, rows: Sequence[int]) -> AnyAnswer:
         """These rows, in this order, as an answer of their own."""
-        return self._each(lambda value: value[list(rows)])
+        host = torch.tensor(rows)
+        # one copy of the row numbers for all tensors: the host waits for each
+        orders = {device: host.to(device) for device in {self.latents.device, self.loss.device}}
+        return self._each(lambda value: value[orders[value.device]])
 
     def cpu(self: AnyAnswer) -> AnyAnswer:
         """The same answer on the CPU."""
         return self._each(Tensor.cpu)
+
+    def with_loss_on_cpu(self: AnyAnswer) -> AnyAnswer:
+        """The same answer, whose losses can be read without waiting for the device again."""
+        return replace(self, loss=self.loss.cpu())
 
     @classmethod
     def join(cls, answers: Sequence[AnyAnswer]) -> AnyAnswer:

@@ -80,5 +80,6 @@ def _padded(request: PassRequest, equation: Equation, batch: int) -> Answer:
     """
     count = len(request.latents)
     missing = -count % ROWS
-    repeated = [count - 1] * (missing if count + missing <= batch else 0)
-    return request.take([*range(count), *repeated]).run(equation).rows(0, count)
+    if missing and count + missing <= batch:
+        request = PassRequest.join([request, *[request.take(slice(count - 1, count))] * missing])
+    return request.run(equation).rows(0, count)

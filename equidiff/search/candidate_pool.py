@@ -90,5 +90,7 @@ class CandidatePool:
         return torch.randn(rows, *self._problem.generator.latent_shape, generator=random)
 
     def _sorted(self, latents: Tensor, steps: int | None) -> Answer:
-        answer = self._passes.compute(Value(latents.to(self._problem.target.device), steps), self._problem)
+        answer = self._passes.compute(
+            Value(latents.to(self._problem.target.device), steps), self._problem
+        ).with_loss_on_cpu()
         return answer.pick(answer.loss.nan_to_num(nan=torch.inf).argsort(stable=True).tolist())

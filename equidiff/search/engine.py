@@ -240,7 +240,7 @@ def _answer_all(problem: Problem, tasks: list[_Task], passes: Passes, pool: Cand
         elif isinstance(request, PassRequest):
             groups.setdefault(request.key, []).append((task, request))
     for group in groups.values():
-        answer = passes.compute(PassRequest.join([request for _, request in group]), problem)
+        answer = passes.compute(PassRequest.join([request for _, request in group]), problem).with_loss_on_cpu()
         answers |= _hand_out(answer, group, problem)
     return answers
 

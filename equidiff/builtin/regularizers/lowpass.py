@@ -34,6 +34,7 @@ class LowPass(Regularizer):
     def __init__(self, cutoff: float = DEFAULT_CUTOFF, smooth: bool = False) -> None:
         self.cutoff = cutoff
         self.smooth = smooth
+        self._responses: dict[tuple[object, ...], Tensor] = {}
 
     def views(self, samples: Samples) -> list[Samples]:
         """The filtered images.
@@ -42,7 +43,10 @@ class LowPass(Regularizer):
             samples: `[batch, channels, height, width]`.
         """
         height, width = samples.shape[-2:]
-        spectrum = torch.fft.rfft2(samples) * self.response(height, width).to(samples)
+        key = (height, width, samples.device, samples.dtype)
+        if key not in self._responses:  # a copy to the device, for which the host would wait in every pass
+            self._responses[key] = self.response(height, width).to(samples)
+        spectrum = torch.fft.rfft2(samples) * self._responses[key]
         return [torch.fft.irfft2(spectrum, s=(height, width))]
 
     def response(self, height: int, width: int) -> Tensor:

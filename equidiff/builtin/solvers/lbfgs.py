@@ -54,13 +54,14 @@ def minimize(ask: Ask, start: Latents, patience: int | None = None, history: int
         patience: ends after this many evaluations in which the loss did not halve; never for that reason when absent.
         history: steps that the curvature is estimated from.
     """
-    z = torch.nn.Parameter(start.clone())
+    # on the CPU: the line search reads a dozen numbers for each evaluation, and would wait for a device at each
+    z = torch.nn.Parameter(start.cpu().clone())
     progress = Progress(patience)
 
     def closure() -> Tensor:
-        answer = ask(z.detach().clone())
+        answer = ask(z.detach().clone().to(start.device))
         _note(progress, answer)
-        z.grad = answer.gradient
+        z.grad = answer.gradient.cpu()
         return answer.loss[0]
 
     with suppress(StopIteration):
@@ -78,15 +79,16 @@ def minimize_on_sphere(ask: Ask, start: Latents, patience: int, history: int = 2
         patience: ends after this many evaluations in which the loss did not halve.
         history: steps that the curvature is estimated from.
     """
-    w, radius = torch.nn.Parameter(start.clone()), start.norm()
-    progress = Progress(patience)
+    w = torch.nn.Parameter(start.cpu().clone())
+    radius, progress = w.detach().norm(), Progress(patience)
 
     def closure() -> Tensor:
         direction = w.detach() / w.detach().norm()
-        answer = ask(radius * direction)
+        answer = ask((radius * direction).to(start.device))
         _note(progress, answer)
-        along = (answer.gradient * direction).sum()
-        w.grad = radius / w.detach().norm() * (answer.gradient - along * direction)
+        gradient = answer.gradient.cpu()
+        along = (gradient * direction).sum()
+        w.grad = radius / w.detach().norm() * (gradient - along * direction)
         return answer.loss[0]
 
     with suppress(StopIteration):

@@ -1,6 +1,7 @@
 import pytest
 import torch
 from allocations import most_allocated
+from emulated_device import DEVICE, EmulatedDevice
 from equidiff_lightningdit import LightningDiT, LightningDiTGenerator, TransformerConfig, sample_ode
 from equidiff_lightningdit.parts import load_parts
 from equidiff_lightningdit.sampler import Guidance, integrate, integrate_back, intervals, time_grid
@@ -174,6 +175,26 @@ def test_nothing_between_the_products_is_wider_than_they_are(folder):
     tensors = [each for each in (*given, *made, *attended) if isinstance(each, torch.Tensor)]
     assert len(tensors) > 20 * len(blocks)
     assert {tensor.dtype for tensor in tensors} == {torch.bfloat16}
+
+
+@pytest.mark.parametrize("method", ["euler", "midpoint", "heun2", "rk4", "dopri5"])
+def test_no_step_waits_for_the_device(folder, method):
+    """Those of dopri5 wait to learn their errors, and not for the time of each of their evaluations."""
+    parts = load_parts(str(folder))
+    with EmulatedDevice() as device:
+        generator = LightningDiTGenerator(parts, device=DEVICE, steps=4, method=method)
+        at = latents(1).to(DEVICE).requires_grad_()
+        generator.generate(at, 4)  # the grid of these steps, labels
+        device.waits.clear()
+        evaluations = []
+        generator._transformer.register_forward_pre_hook(lambda *_: evaluations.append(1))
+        generator.generate(at, 4)
+        if method == "dopri5":
+            assert 0 < device.waits["read"] < 4 * len(evaluations)
+        else:
+            torch.autograd.grad(generator.generate(at, 4).sum(), at)
+            assert not device.waits
+            assert len(evaluations) >= 8
 
 
 @pytest.mark.parametrize("method", ["midpoint", "heun2", "rk4"])
