@@ -42,7 +42,7 @@ def load_timm(
     name = check_name(name)
     arguments = {} if pad is None else {"pad_type": pad}
     if checkpoint:
-        module, record = _load_local(name, arguments, Path(checkpoint))
+        module, record = _load_local(name, arguments, Path(checkpoint), context)
     else:
         module, record = _load_pretrained(name, arguments)
     if record not in context.weights:
@@ -138,7 +138,7 @@ def _load_packaged(name: str, arguments: dict[str, Any], packaged: Packaged) -> 
     return module, packaged.record()
 
 
-def _load_local(name: str, arguments: dict[str, Any], path: Path) -> tuple[Any, Weights]:
+def _load_local(name: str, arguments: dict[str, Any], path: Path, context: BuildContext) -> tuple[Any, Weights]:
     import timm
 
     source = _described(name, path)
@@ -151,6 +151,11 @@ def _load_local(name: str, arguments: dict[str, Any], path: Path) -> tuple[Any, 
         return fill_from_numpy(create, files[0]), hash_weights(path)
     checkpoint = read_checkpoint(path)
     module = fill(create, checkpoint.weights, path, timm.models.model_entrypoint(name))
+    if checkpoint.passed_over:
+        others = " and ".join(checkpoint.passed_over)
+        context.notes.append(
+            f"Of the weights in {path.name}, {checkpoint.entry} were read, as timm does, not {others}."
+        )
     return module, replace(hash_weights(path), entry=checkpoint.entry)
 
 

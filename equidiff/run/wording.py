@@ -165,15 +165,6 @@ def prior_warning(info: RunInfo) -> str | None:
     )
 
 
-def averaged_weights(info: RunInfo) -> list[str]:
-    """A sentence for each checkpoint whose weights averaged in training were preferred to others in it."""
-    return [
-        f"{file.name}: the averaged weights, {file.entry}, were read, as timm does."
-        for file in info.weights
-        if file.entry is not None and "ema" in file.entry
-    ]
-
-
 def percent(share: float) -> str:
     """A share as a whole percentage."""
     return f"{100 * share:.0f} %"

@@ -278,7 +278,7 @@ def test_a_run_says_that_it_took_the_averaged_weights(tmp_path):
     objective = f"classifier:5,output=logit,model={ARCHITECTURE},checkpoint={tmp_path / 'w.pt'}"
     outcome = run_cli("run", "-g", "pixels:16x16x3", "-r", "none", "-o", objective, "--query", tmp_path / "q.png",
                       "-n", "1", "--budget", "1", "--out", tmp_path / "run")  # fmt: skip
-    assert "the averaged weights, state_dict_ema, were read" in outcome.stderr
+    assert "Of the weights in w.pt, state_dict_ema were read, as timm does, not state_dict." in outcome.stderr
     info = json.loads((tmp_path / "run" / "run.json").read_text())
     assert [file["entry"] for file in info["weights"]] == ["state_dict_ema"]
     network = loaded(tmp_path / "one.pt")

@@ -38,7 +38,7 @@ def test_the_text_is_that_of_the_file(write, text):
     assert list(json.loads(text)) == [
         "specs", "options", "target", "inversion", "search", "seed", "tolerance", "tolerance_given", "within", "prior",
         "called", "budget", "device", "dtype", "versions",
-        "weights", "schema_version", "status", "started", "counts", "finished", "wall_s", "evaluations",
+        "weights", "notes", "schema_version", "status", "started", "counts", "finished", "wall_s", "evaluations",
     ]  # fmt: skip
 
 

@@ -34,7 +34,7 @@ from equidiff.run.remaining import Remaining
 from equidiff.run.reopen import reopen
 from equidiff.run.session import Session, prepare
 from equidiff.run.settings import Settings
-from equidiff.run.wording import averaged_weights, question
+from equidiff.run.wording import question
 from equidiff.search.engine import MEMBER
 
 
@@ -116,8 +116,6 @@ def _perform(work: Work, state: State, show: Show) -> int:
     terminal, folder = state.terminal, work.folder
     asked = folder.info.counts.asked
     terminal.note(question(folder.info), "bold")
-    for sentence in averaged_weights(folder.info):
-        terminal.note(sentence)
     terminal.facts(settings_of(folder.info, len(work.todo), work.default_query), dim=True)
     inversion = work.session.inversion
     if inversion is not None and inversion.warning is not None:
