@@ -9,6 +9,7 @@ from equidiff.contracts import BuildContext, Generator
 from equidiff.errors import SpecError, UsageError
 from equidiff_diffusers.find import EXPECTED, find_folder
 from equidiff_diffusers.load import load_pipeline
+from equidiff_diffusers.lora import add_lora
 from equidiff_diffusers.prepare import Wish, prepare
 from equidiff_diffusers.schedulers import check_scheduler, with_scheduler
 
@@ -29,7 +30,10 @@ def build(argument: str | None, options: DiffusersOptions, context: BuildContext
     if not argument:
         raise SpecError("No pipeline is named.", given="diffusers", expected=EXPECTED, hint="diffusers:./FOLDER")
     folder = find_folder(argument, options.variant)
-    pipeline = load_pipeline(folder, options.dtype, options.variant, context).to(context.device)
+    pipeline = load_pipeline(folder, options.dtype, options.variant, context)
+    if options.lora is not None:
+        add_lora(pipeline, options.lora, options.lora_scale, context)
+    pipeline.to(context.device)
     if options.scheduler is not None:
         pipeline.scheduler = with_scheduler(pipeline, options.scheduler)
     check_scheduler(pipeline)

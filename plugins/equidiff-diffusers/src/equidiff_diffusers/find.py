@@ -19,7 +19,7 @@ LIBRARIES = ("diffusers", "transformers")  # of components
 UNUSED = ("safety_checker", "feature_extractor", "image_encoder", "watermarker", "pe", "pe_tokenizer")  # components
 SMALL = ("*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken")
 WEIGHTS = re.compile(
-    r"(model|diffusion_pytorch_model)(\.(?P<variant>\w+))?(-\d{5}-of-\d{5}(\.(?P<late>\w+))?)?\.safetensors"
+    r"(model|diffusion_pytorch_model)(\.(?P<variant>\w+))?(-\d{5}-of-(?P<parts>\d{5})(\.(?P<late>\w+))?)?\.safetensors"
 )
 
 
@@ -69,12 +69,12 @@ class Folder:
             )
 
     def weights(self, part: str, variant: str | None) -> list[Path]:
-        """Files with the weights of a network: of the variant where it has one, else without."""
+        """Files with the weights of a network: of the variant where it has one, else without; none if parts lack."""
         files = sorted((self.path / part).glob("*.safetensors"))
         found = {file: match for file in files if (match := WEIGHTS.fullmatch(file.name))}
         for wanted in dict.fromkeys((variant, None)):
             chosen = [file for file, match in found.items() if (match["variant"] or match["late"]) == wanted]
-            if chosen:
+            if chosen and int(found[chosen[0]]["parts"] or 1) == len(chosen):
                 return chosen
         return []
 

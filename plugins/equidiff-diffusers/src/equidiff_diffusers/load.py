@@ -45,7 +45,7 @@ def load_pipeline(folder: Folder, dtype: str, variant: str | None, context: Buil
     pipeline_class = _find_class("diffusers", index["_class_name"])
     takes = inspect.signature(pipeline_class.__init__).parameters
     loaded: dict[str, Any] = {name: None for name in UNUSED if name in takes}
-    with _quiet():
+    with quiet():
         # the largest network comes last, so that errors are reported before it is loaded
         for name, (library, class_name) in sorted(components(index).items(), key=lambda part: _size(folder, part[0])):
             component_class = _find_class(library, class_name)
@@ -113,8 +113,10 @@ def _dtype(asked: str, part: str, files: list[Path], context: BuildContext) -> t
         return torch.float32
     if asked == "auto":
         asked = context.dtype
-        if sum(map(_count, files)) > LARGE:
+        count = sum(map(_count, files))
+        if count > LARGE and asked != "bfloat16":
             asked = "bfloat16"
+            context.notes.append(f"{part}, with {count / 1e9:.1f} billion parameters, was loaded in bfloat16.")
     return DTYPES[asked]
 
 
@@ -130,7 +132,7 @@ def _keys(keys: Any) -> list[str]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Silence the libraries' progress bars and reports; an error message says what is wrong."""
     import diffusers.utils.logging as diffusers_log
     import transformers.utils.logging as transformers_log

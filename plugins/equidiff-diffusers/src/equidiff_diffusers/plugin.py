@@ -48,6 +48,8 @@ class DiffusersOptions(Options):
         "else --dtype; the decoder and the sampler are always in float32",
     )
     variant: str | None = Field(None, description="variant of the weights files to prefer, such as fp16")
+    lora: str | None = Field(None, description="LoRA to add to the weights: a safetensors file, a folder or a hub id")
+    lora_scale: float = Field(1.0, ge=-10, le=10, description="factor on what the LoRA changes")
     checkpoint: bool = Field(
         True, description="recompute each network in the backward pass, which saves memory and takes more time"
     )
@@ -81,6 +83,7 @@ def equidiff_generators() -> list[Descriptor]:
                 **dict.fromkeys(("negative_prompt", "avoid"), "negative"),
                 **dict.fromkeys(("label", "class_label", "class_labels", "y"), "class"),
                 "torch_dtype": "dtype",
+                **dict.fromkeys(("adapter", "lora_weights"), "lora"),
             },
         )
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -20,6 +21,7 @@ from equidiff_diffusers.generator import DiffusersGenerator
 from equidiff_diffusers.noise import Noise
 from equidiff_diffusers.run import Parts, arguments_for, few_steps
 
+SIDES = 32  # multiples of this are good for each pipeline that has one size for all networks
 MOST_STEPS = 20  # unless asked for more
 ENCODERS = ("text_encoder", "image_encoder", "safety_checker", "bert", "prior_", "watermark")  # beginnings of names
 
@@ -91,8 +93,9 @@ def _arguments(
     if "class_labels" in takes:
         label = _label(pipeline, wish.label)
         repeated |= {} if label is None else {"class_labels": label}
-    if wish.size is not None:
-        arguments |= {"height": wish.size[0], "width": wish.size[1]}
+    size = wish.size or _own_size(pipeline, takes)
+    if size is not None:
+        arguments |= {"height": size[0], "width": size[1]}
     if kind.guidance is not None:
         scale = wish.guidance
         if scale is None and not (wish.prompt or wish.negative or wish.label is not None or wish.call):
@@ -150,6 +153,17 @@ def _label(pipeline: Any, given: int | str | None) -> int | None:
             expected="no class" if count is None else f"an index from 0 to {count - 1}",
         )
     return int(given)
+
+
+def _own_size(pipeline: Any, takes: Mapping[str, inspect.Parameter]) -> tuple[int, int] | None:
+    """Size of the images that the network was trained on, where the pipeline's call has one size for all networks."""
+    network = pipeline.components.get("transformer") or pipeline.components.get("unet")
+    side = getattr(getattr(network, "config", None), "sample_size", None)
+    factor = getattr(pipeline, "vae_scale_factor", None) or getattr(pipeline, "movq_scale_factor", None)
+    if "height" in takes and isinstance(takes["height"].default, int) and isinstance(side, int) and factor:
+        pixels = math.ceil(side * factor / SIDES) * SIDES
+        return (pixels, pixels)
+    return None
 
 
 def _own_steps(takes: Mapping[str, inspect.Parameter]) -> int:
