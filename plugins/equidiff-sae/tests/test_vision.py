@@ -3,8 +3,11 @@
 import pytest
 import timm
 import torch
+from equidiff_sae.tower import View, load_tower
 from equidiff_sae.vision import Vision, choose_tokens
+from tiny_transformers import save_tiny
 
+from equidiff.contracts import BuildContext
 from equidiff.errors import UnknownNameError, UnsupportedError
 from equidiff.networks import Network
 
@@ -161,3 +164,54 @@ def test_names_that_are_not_there():
         Vision(network, "blocks.1.hook_resid_post")
     with pytest.raises(UnknownNameError, match="no layer of"):
         Vision(network, "layer3.9")
+
+
+@pytest.mark.parametrize(
+    ("kind", "prefix"), [("vit", 1), ("clip", 1), ("siglip", 0), ("beit", 1), ("dinov2", 1), ("dinov3", 3)]
+)
+def test_towers_of_transformers(tmp_path, kind, prefix):
+    """The residual stream as transformers itself returns it, and the tokens in it."""
+    save_tiny(kind, tmp_path)
+    network = load_tower(f"hf:{tmp_path}", None, BuildContext())
+    inputs = network.prepare(torch.rand(2, 3, 40, 50, generator=torch.Generator().manual_seed(1)))
+    with torch.no_grad():
+        states = network.module(pixel_values=inputs, output_hidden_states=True).hidden_states
+    for layer in (0, 1):
+        vision = Vision(network, hook(layer, "resid_post"))
+        after = vision.read(inputs)
+        torch.testing.assert_close(Vision(network, hook(layer, "resid_pre")).read(inputs), states[layer])
+        torch.testing.assert_close(after, states[layer + 1])
+        assert torch.equal(choose_tokens(after, "patches", vision), after[:, prefix:])
+        if prefix:
+            assert torch.equal(choose_tokens(after, "cls", vision), after[:, :1])
+        else:
+            with pytest.raises(UnsupportedError, match="its 16 tokens are patches"):
+                choose_tokens(after, "cls", vision)
+        middle, mlp = (Vision(network, hook(layer, site)).read(inputs) for site in ("resid_mid", "mlp_out"))
+        if kind in ("vit", "clip", "siglip"):  # the others scale what they add
+            torch.testing.assert_close(middle + mlp, after)
+        heads = Vision(network, hook(layer, "attn.hook_z")).read(inputs)
+        attention = Vision(network, hook(layer, "attn_out"))
+        last = next(m for n, m in network.module.named_modules() if n.endswith(("o_proj", "out_proj")))
+        if layer == 0:
+            torch.testing.assert_close(last(heads), attention.read(inputs))
+
+
+def test_a_tower_by_the_names_of_the_larger_model(tmp_path):
+    save_tiny("clip", tmp_path)
+    network = load_tower(f"hf:{tmp_path}", None, BuildContext())
+    inputs = network.probe(1)
+    own = Vision(network, hook(1, "resid_post")).read(inputs)
+    name = next(n for n, m in network.module.named_modules() if n.endswith("encoder.layers.1"))
+    for place in (name, f"model.{name}", f"vision_tower.vision_model.{name.removeprefix('vision_model.')}"):
+        torch.testing.assert_close(Vision(network, place).read(inputs), own)
+
+
+def test_a_convnet_of_transformers(tmp_path):
+    save_tiny("resnet", tmp_path)
+    network = load_tower(f"hf:{tmp_path}", None, BuildContext())
+    stage = next(name for name, _ in network.module.named_modules() if name.endswith("stages.1"))
+    tokens = Vision(network, stage, width=8).read(network.probe(2))
+    assert tokens.shape == (2, 16, 8)
+    with pytest.raises(UnsupportedError, match="makes images of 32 pixels"):
+        load_tower(f"hf:{tmp_path}", None, BuildContext(), View(64))

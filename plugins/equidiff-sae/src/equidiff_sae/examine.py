@@ -13,7 +13,7 @@ from torch import Tensor
 from equidiff.contracts import Finding
 from equidiff_sae.autoencoder import SparseAutoencoder
 from equidiff_sae.catalog import Entry
-from equidiff_sae.vision import Vision, choose_tokens
+from equidiff_sae.vision import Vision, can_process, choose_tokens
 
 ENOUGH_IMAGES = 32  # with fewer, the figures are not judged
 VARIANCE_MARGIN = 0.05  # explained variance may be this much below the published one, because the images differ
@@ -53,8 +53,10 @@ def examine(
     if not images:
         return [Finding(what, "needs images to check that it fits its transformer: --images FOLDER")]
     findings = [Finding(what, _published(entry))]
-    for processed in (vision.processed, not vision.processed):
-        figures = measure_fit(Vision(vision.network, vision.hook, processed), autoencoder, images)
+    other = [not vision.processed] if can_process(vision.network, vision.hook) else []
+    for processed in (vision.processed, *other):
+        width = autoencoder.config.d_in
+        figures = measure_fit(Vision(vision.network, vision.hook, processed, width), autoencoder, images)
         chosen = processed == vision.processed
         state = f"{figures} on {len(images)} images"
         judged = chosen and entry is not None and len(images) >= ENOUGH_IMAGES
@@ -89,7 +91,8 @@ def measure_fit(vision: Vision, autoencoder: SparseAutoencoder, images: Sequence
     config = autoencoder.config
     inputs, targets = _tokens_of(vision, config.tokens, images), None
     if config.out_hook:
-        targets = _tokens_of(Vision(vision.network, config.out_hook, vision.processed), config.tokens, images)
+        there = Vision(vision.network, config.out_hook, vision.processed, config.d_out)
+        targets = _tokens_of(there, config.tokens, images)
     targets = inputs if targets is None else targets
     error, on = 0.0, 0.0
     local = autoencoder.to(vision.network.device)

@@ -63,7 +63,7 @@ def build(argument: str | None, options: SaeOptions, context: BuildContext) -> S
 
 @final
 class SaeFeature(Objective):
-    """A feature's activation at a transformer's tokens.
+    """A feature's activation at the tokens of a transformer, or the positions of a feature map.
 
     If the feature is inactive at all tokens, the activation has no gradient. `compare` then gives solvers the distance
     of the pre-activation, whose gradient leads to activity. It is never less than the distance of the activation, so
@@ -80,7 +80,7 @@ class SaeFeature(Objective):
     """
 
     unit = "activation"
-    resizes = True  # transformers have one size
+    resizes = True  # networks have one size
     sparse = True
 
     def __init__(
@@ -156,7 +156,7 @@ class SaeFeature(Objective):
 def _check_samples(context: BuildContext) -> None:
     if context.generator is not None and len(context.generator.sample_shape) != 3:
         raise UnsupportedError(
-            "A Vision Transformer needs images, and this generator makes points.",
+            "The network of an autoencoder needs images, and this generator makes points.",
             given=f"samples of shape {tuple(context.generator.sample_shape)}",
             expected="grey or RGB images",
             hint="--generator toy:fashion",

@@ -48,7 +48,8 @@ class SaeOptions(Options):
     )
     model: str | None = Field(
         None,
-        description="the network: a timm name or a folder in timm's layout; by default that of the autoencoder",
+        description="the network: a timm name, a folder in timm's layout or a name of another source, e.g. "
+        "hf:facebook/dinov2-base; by default that of the autoencoder",
     )
     size: int | None = Field(
         None,
@@ -74,7 +75,7 @@ def equidiff_objectives() -> list[Descriptor]:
         Descriptor(
             name="sae",
             factory="equidiff_sae.objective:build",
-            summary="A feature of a sparse autoencoder on a Vision Transformer.",
+            summary="A feature of a sparse autoencoder on a vision network.",
             argument=f"index of the feature\nworth a look in fashion-sae:\n{worthwhile}",
             options=SaeOptions,
             references=(JOSEPH, BRICKEN),

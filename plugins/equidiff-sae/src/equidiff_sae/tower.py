@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from equidiff.errors import UnsupportedError, WeightsError, first_line
 from equidiff.images.convert import to_channels
 from equidiff.networks import Network, load_network
 from equidiff.networks.checkpoints import hash_weights, put_weights, read_weights
+from equidiff.networks.sources import source_of
 from equidiff.networks.timm_names import check_name
 from equidiff.types import Samples
 from equidiff_sae.catalog import FASHION_VIT
@@ -28,9 +30,19 @@ from equidiff_sae.catalog import FASHION_VIT
 KNOWN = {
     "open-clip:laion/CLIP-ViT-B-32-DataComp.XL-s13B-b90K": "vit_base_patch32_clip_224.datacompxl",
     "facebook/dino-vitb16": "vit_base_patch16_224.dino",
+    # as saev names them
+    **{f"clip/ViT-B-{size}/openai": f"vit_base_patch{size}_clip_quickgelu_224.openai" for size in (16, 32)},
+    "clip/ViT-L-14/openai": "vit_large_patch14_clip_quickgelu_224.openai",
+    "clip/ViT-L-14-336/openai": "vit_large_patch14_clip_quickgelu_336.openai",
+    **{
+        f"dinov2/dinov2_vit{size[0]}14{registers}": f"vit_{size}_patch14{timms}_dinov2.lvd142m"
+        for size in ("small", "base", "large", "giant")
+        for registers, timms in (("", ""), ("_reg", "_reg4"))
+    },
 }
 # epsilon of layer norms that Prisma sets more exactly than timm
 EPSILON = {"facebook/dino-vitb16": 1e-12}
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w.-]+)?")  # of the hub's repositories
 BEHIND = ("head.", "norm.", "fc_norm.")  # weights behind the last block
 
 
@@ -53,8 +65,9 @@ def load_tower(name: str, checkpoint: str | None, context: BuildContext, view: V
     """Load a network with the autoencoders' preprocessing: resize the shorter side, crop the centre.
 
     Args:
-        name: a timm name, a name from an autoencoder's settings, "fashion-vit", or a folder in timm's layout
-            (config.json and model.safetensors).
+        name: a timm name, a name from an autoencoder's settings, "fashion-vit", a folder in timm's layout (config.json
+            and model.safetensors), or a name of another source, e.g. "hf:facebook/dinov2-base". Networks of another
+            source prepare images as they do for all objectives.
         checkpoint: a weights file: timm's, or open_clip's for the same architecture. The hub's when absent.
         context: sets the device; the weights are appended to it.
         view: the images that it reads; for another size than the network's own, position embeddings are interpolated as
@@ -68,8 +81,10 @@ def load_tower(name: str, checkpoint: str | None, context: BuildContext, view: V
     folder = find_folder(name)
     if folder is not None:
         network = _from_folder(folder, checkpoint, context, view)
+    elif source_of(_resolve(name)) != "timm":
+        network = _from_source(_resolve(name), checkpoint, context, view)
     else:
-        network = _from_timm(KNOWN.get(name, name.removeprefix("timm/")), checkpoint, context, view)
+        network = _from_timm(_resolve(name), checkpoint, context, view)
     _check_size(network, view.size)
     for module in network.module.modules() if name in EPSILON else ():
         if isinstance(module, nn.LayerNorm):
@@ -82,6 +97,19 @@ def find_folder(name: str) -> Path | None:
     if name == FASHION_VIT:
         return Path(str(files("equidiff_sae") / "weights" / FASHION_VIT))
     return Path(name) if Path(name).is_dir() else None
+
+
+def _resolve(name: str) -> str:
+    """The name that `load_network` knows: repositories of the hub that are not timm's are those of transformers."""
+    known = KNOWN.get(name, name.removeprefix("timm/").removeprefix("timm:"))
+    return f"hf:{known}" if HUB_ID.fullmatch(known) else known
+
+
+def _from_source(name: str, checkpoint: str | None, context: BuildContext, view: View) -> Network:
+    network = load_network(name, checkpoint, context)
+    if view.size not in (None, network.sample_shape[1]):
+        raise _wrong_size(name, view.size, f"its own preprocessing makes images of {network.sample_shape[1]} pixels")
+    return network
 
 
 @torch.no_grad()
@@ -99,7 +127,7 @@ def quick_gelu_twin(name: str) -> str | None:
     """Timm's name of the same weights with QuickGELU, where they were trained with it and the network has GELU."""
     import timm
 
-    architecture, dot, tag = KNOWN.get(name, name.removeprefix("timm/")).partition(".")
+    architecture, dot, tag = _resolve(name).partition(".")
     twin = f"{architecture.replace('_clip_', '_clip_quickgelu_')}{dot}{tag}"
     candidate = "_clip_" in architecture and "quickgelu" not in architecture
     return twin if candidate and timm.is_model_pretrained(twin) else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any, final
 
 import torch
@@ -14,6 +15,9 @@ from equidiff.networks import Network, Tap
 from equidiff_sae.blocks import SITES, blocks_of, place_of
 from equidiff_sae.config import split_hook
 
+CLASS_TOKENS = ("cls_token", "class_embedding", "class_token")  # parameters
+# of larger models, in front of the names of a tower's modules
+OWNERS = re.compile(r"^(?:module|model|vision_model|vision_tower|visual|trunk|backbone)\.")
 INPUT = ".input"  # ending of the name of a module whose input is read
 
 
@@ -43,24 +47,30 @@ class Vision:
         self.is_map = False  # what was read last is a feature map
         self._width = width
         self._tap = _tap(network, hook)
-        if processed and split_hook(hook) is None:
+        if processed and not can_process(network, hook):
             raise UnsupportedError(
-                "Prisma's processed weights are known for blocks of a transformer alone.",
-                given=f"weights=processed at {hook}",
+                "Prisma's processed weights are known for blocks of timm's transformers alone.",
+                given=f"weights=processed at {hook} of {network.name}",
                 expected="weights=raw",
             )
 
     @property
     def prefix(self) -> int:
-        """Number of tokens before the patches, as the network counts them."""
-        return int(getattr(self.network.module, "num_prefix_tokens", 0))
+        """Number of tokens before the patches."""
+        own = getattr(self.network.module, "num_prefix_tokens", None)
+        if own is not None:
+            return int(own)
+        # transformers' have one parameter for each kind of them
+        named = {name.rpartition(".")[2]: value for name, value in self.network.module.named_parameters()}
+        registers = named["register_tokens"].shape[-2] if "register_tokens" in named else 0
+        return registers + sum(name in named for name in (*CLASS_TOKENS, "distillation_token"))
 
     @property
     def has_class_token(self) -> bool:
         """True where the first token is a class token."""
         # some of timm's have it as a parameter, and transformers' as one of their embeddings
         names = (name.rpartition(".")[2] for name, _ in self.network.module.named_parameters())
-        return any(name in ("cls_token", "class_embedding", "class_token") for name in names)
+        return any(name in CLASS_TOKENS for name in names)
 
     def read(self, inputs: Tensor) -> Float[Tensor, "batch tokens width"]:
         """The tokens at the hook, for prepared inputs; differentiable."""
@@ -96,6 +106,11 @@ class Vision:
         centred = tokens - tokens.mean(dim=-1, keepdim=True)
         # the outputs of patch embedding, class token and first norm keep their mean
         return centred + embedding.mean() if site.startswith("resid") else centred
+
+
+def can_process(network: Network, hook: str) -> bool:
+    """True for places where the tokens of Prisma's processed weights are known."""
+    return split_hook(hook) is not None and all(hasattr(network.module, name) for name in ("blocks", "patch_embed"))
 
 
 def choose_tokens(tokens: Float[Tensor, "batch tokens width"], which: str, vision: Vision) -> Tensor:
@@ -137,9 +152,9 @@ def _other_tokens(vision: Vision, count: int, prefix: int) -> str:
 
 def _patches(network: Network) -> int | None:
     """Number of patches that the network makes of an image; None where it does not say."""
-    embedding = getattr(network.module, "patch_embed", None)
-    size = getattr(embedding, "patch_size", None)
-    if embedding is None or size is None or network.sample_shape[1] < 1:
+    owners = (getattr(network.module, "patch_embed", None), getattr(network.module, "config", None))
+    size = next((owner.patch_size for owner in owners if hasattr(owner, "patch_size")), None)
+    if size is None:
         return None
     sides = (size, size) if isinstance(size, int) else tuple(size)
     return math.prod(length // side for length, side in zip(network.sample_shape[1:], sides, strict=True))
@@ -211,6 +226,8 @@ def _tap(network: Network, hook: str) -> Tap:
             expected=f"layer=NUMBER with site={', site='.join(SITES)}; or a module of the block: {', '.join(names)}",
         )
     name = hook.removesuffix(INPUT)
+    while name not in modules and OWNERS.match(name):
+        name = OWNERS.sub("", name)
     if name not in modules or not name:
         raise unknown_name(f"layer of {network.name}", hook, [known for known in modules if known])
-    return Tap(network, hook, modules[name], before=hook != name)
+    return Tap(network, hook, modules[name], before=hook.endswith(INPUT))
