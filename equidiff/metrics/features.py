@@ -12,10 +12,10 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from equidiff.builtin.objectives.custom import find_function
 from equidiff.builtin.objectives.descriptors import NetworkOptions
 from equidiff.contracts import BuildContext, Generator, Weights
 from equidiff.errors import PluginError, UnsupportedError, UsageError, unknown_name
+from equidiff.folders.code import find_function
 from equidiff.images.convert import quantized, to_channels
 from equidiff.networks import Units, load_network
 from equidiff.networks.checkpoints import hash_weights, read_weights
@@ -26,7 +26,10 @@ from equidiff.registry.specs import Spec
 from equidiff.types import Samples
 
 DEFAULT_SIZE = 32  # the longer side of the small images of `pixels`
-EXPECTED = "pixels, fashion, timm:NAME, torchvision:NAME, hf:NAME, module:./FILE.py:FUNCTION, or inception:WEIGHTS.pth"
+EXPECTED = (
+    "pixels, fashion, timm:NAME (or torchvision:, hf:, open_clip:NAME), module:./FILE.py:FUNCTION, "
+    "or inception:WEIGHTS.pth"
+)
 PROBES = 2  # more than one, to see if a function keeps the batch axis
 
 

@@ -54,7 +54,7 @@ def wrap_module(
     """
     frozen = freeze(module, device)
     if preprocessing.channels is None and preprocessing.function is None:
-        preprocessing = replace(preprocessing, channels=_first_channels(frozen))
+        preprocessing = replace(preprocessing, channels=first_channels(frozen))
 
     check_preparation(preprocessing.prepare, shape, device)
     name = type(unwrap(module)).__name__
@@ -115,7 +115,7 @@ def _is_frozen(module: nn.Module, device: str) -> bool:
     )
 
 
-def _first_channels(module: nn.Module) -> int | None:
+def first_channels(module: nn.Module) -> int | None:
     """Channels of the images that the module takes, by its first convolution; None where that does not tell."""
     first = next((each for each in module.modules() if isinstance(each, nn.Conv2d)), None)
     return first.in_channels if first is not None and first.in_channels in {1, 3} else None

@@ -126,4 +126,9 @@ def describe_layers(network: Network) -> list[Layer]:
     finally:
         for handle in handles:
             handle.remove()
-    return [Layer(name, type(modules[name]).__name__, shapes[name]) for name in modules if name in shapes]
+    return [Layer(name, _type(modules[name]), shapes[name]) for name in modules if name in shapes]
+
+
+def _type(module: nn.Module) -> str:
+    """Name of a module's class, in TorchScript that of the class it was made of."""
+    return str(getattr(module, "original_name", type(module).__name__))

@@ -8,7 +8,6 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import importlib.util
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 import pluggy
 
 from equidiff.errors import EquiDiffError, PluginError, unknown_name
+from equidiff.folders.code import import_file
 from equidiff.registry import hookspecs
 from equidiff.registry.descriptors import KINDS, Descriptor
 
@@ -174,26 +174,6 @@ class Plugins:
                     if not isinstance(descriptor, Descriptor):
                         raise TypeError(f"equidiff_{kind}s returned {descriptor!r}, not a Descriptor")
                     yield Offer(kind, plugin.name, plugin.source, descriptor)
-
-
-def import_file(path: Path) -> ModuleType:
-    """Execute a Python file that the user named, once, and return it as a module."""
-    name = f"equidiff_file_{path.stem}"
-    path = path.resolve()
-    loaded = sys.modules.get(name)
-    if loaded is not None and getattr(loaded, "__file__", None) == str(path):
-        return loaded
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise PluginError("This is not a Python file.", given=path, expected="a file ending in .py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module
 
 
 def _in_one_line(error: BaseException) -> str:

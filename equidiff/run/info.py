@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, ValidationError, WrapValidator
 
+from equidiff.builtin.objectives.descriptors import RUN_AS_CODE
 from equidiff.errors import RunFolderError
 from equidiff.folders import text
 from equidiff.folders.status import RUNNING, read_description, timestamp
@@ -262,7 +263,8 @@ class RunInfo(Part):
 
 def is_custom(objective: str) -> bool:
     """True for an objective's spec that names code which neither EquiDiff nor a plugin brought."""
-    return any(spec.name == "custom" for _, spec in parse_sum(objective))
+    specs = [spec for _, spec in parse_sum(objective)]
+    return any(spec.name == "custom" or spec.options.get("model", "").startswith(RUN_AS_CODE) for spec in specs)
 
 
 def read_info(path: Path) -> RunInfo:

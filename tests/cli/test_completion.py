@@ -9,9 +9,11 @@ import time
 import pytest
 from made_runs import made_info
 
+from equidiff.builtin.objectives.descriptors import SOURCES as FORMS
 from equidiff.cli.completion import LAYERS, join_words
 from equidiff.contracts import BuildContext
 from equidiff.networks import describe_layers, load_network
+from equidiff.networks.sources import SOURCES
 from equidiff.registry.descriptors import KINDS
 
 CODE = """
@@ -164,3 +166,9 @@ def test_in_a_real_bash(tmp_path):
     )
     done = subprocess.run(["bash", "--norc", "-c", call], capture_output=True, text=True, timeout=60)
     assert done.stdout.split() == ["circles"], done.stderr
+
+
+def test_networks_from_elsewhere():
+    assert set(FORMS) == set(SOURCES) - {"timm"}  # the descriptor imports no torch, so it lists them again
+    words = complete("equidiff run --objective neuron:17,model=")
+    assert {"fashion", *(f"{prefix}:" for prefix in FORMS)} <= set(words)

@@ -9,9 +9,9 @@ import torch
 from analytic import Identity
 from safetensors.torch import save_file
 
-from equidiff.builtin.objectives.custom import find_function
 from equidiff.contracts import BuildContext
 from equidiff.errors import EquiDiffError, PluginError, UnknownNameError, UnsupportedError, UsageError, WeightsError
+from equidiff.folders.code import find_function
 from equidiff.metrics.features import build_features, default_features
 from equidiff.networks import load_network
 

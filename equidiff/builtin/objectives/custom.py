@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
 from collections.abc import Callable
-from pathlib import Path
-from types import ModuleType
 from typing import Any, final
 
 import torch
 from torch import Tensor, nn
 
 from equidiff.contracts import BuildContext, Objective
-from equidiff.errors import EquiDiffError, PluginError, UsageError, unknown_name
+from equidiff.errors import EquiDiffError, PluginError, UsageError
+from equidiff.folders.code import find_function
 from equidiff.registry.descriptors import Options
-from equidiff.registry.manager import import_file
 from equidiff.types import Measurements, Samples
 
 Function = Callable[[Tensor], Any]  # the result is checked
-EXPECTED = "module:function, or ./file.py:function"
 PROBES = 2  # more than one, to see how the function treats the batch axis
 
 
@@ -117,55 +112,3 @@ class Custom(Objective):
 
     def _wrong(self, given: str, expected: str) -> PluginError:
         return PluginError(f"{self._name} does not return a valid measurement.", given=given, expected=expected)
-
-
-def find_function(argument: str | None, component: str = "custom") -> Function:
-    """Import the function that the user named.
-
-    Args:
-        argument: `module:function` or `./file.py:function`.
-        component: name of the component, for messages.
-
-    Raises:
-        EquiDiffError: the argument is not the location of a function, or the code cannot be imported.
-    """
-    place, _, name = (argument or "").rpartition(":")
-    if not place or not name:
-        raise UsageError(
-            f"{component} needs a function.", given=argument, expected=EXPECTED, hint=f"{component}:./probe.py:score"
-        )
-    module = _import(place, component)
-    function = getattr(module, name, None)
-    if function is None:
-        own = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
-        raise unknown_name(f"function in {place}", name, own)
-    if not callable(function):
-        raise UsageError(
-            f"{name} in {place} is not a function.", given=type(function).__name__, expected="samples in, numbers out"
-        )
-    return function
-
-
-def _import(place: str, component: str) -> ModuleType:
-    is_file = place.endswith(".py") or "/" in place
-    if is_file and not Path(place).is_file():
-        raise UsageError("The file does not exist.", given=Path(place).resolve(), expected="a Python file")
-    try:
-        return import_file(Path(place)) if is_file else _import_module(place)
-    except EquiDiffError:
-        raise
-    except (Exception, SystemExit) as error:
-        raise PluginError(
-            f"{place} cannot be imported: {type(error).__name__}: {error}",
-            given=place,
-            expected=EXPECTED,
-            hint=None if is_file else f"{component}:./{place}.py:FUNCTION, if it is a file",
-        ) from error
-
-
-def _import_module(name: str) -> ModuleType:
-    here = str(Path.cwd())
-    if here not in sys.path:
-        # behind everything else: a file that happens to be called random.py must not shadow the library
-        sys.path.append(here)
-    return importlib.import_module(name)

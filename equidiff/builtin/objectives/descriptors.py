@@ -19,7 +19,12 @@ NETWORK_SYNONYMS = {
 SOURCES = {
     "torchvision": "NAME",
     "hf": "REPOSITORY or FOLDER",
+    "open_clip": "NAME or FOLDER",
+    "torchscript": "FILE",
+    "exported": "FILE.pt2",
+    "module": "FILE.py:FUNCTION",
 }
+RUN_AS_CODE = ("torchscript:", "exported:", "module:")  # names of networks that are programs of somebody's own
 THESIS_UNITS = (1656, 1052, 421)  # in ResNet-50: zebra stripes, honeycomb, gyromitra, each at all 49 positions
 
 
@@ -50,7 +55,9 @@ class NetworkOptions(Options):
         None, description="local weights: a file (safetensors or torch.save), the index of one in parts, or a folder"
     )
     pretrained: str | None = Field(
-        None, description="for torchvision: name of its published weights, e.g. IMAGENET1K_V1; the best by default"
+        None,
+        description="name of the published weights, for torchvision (e.g. IMAGENET1K_V1; the best by default) and "
+        "open_clip (a tag, e.g. openai)",
     )
     size: PositiveInt | None = Field(
         None, description="side of the images, for a network that does not say how its images are prepared"

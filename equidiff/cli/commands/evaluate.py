@@ -27,7 +27,7 @@ Features = Annotated[
     typer.Option(
         metavar="SPEC",
         help="Feature space to compare samples in: pixels[:SIZE], fashion, timm:NAME[,checkpoint=...,layer=...] "
-        "and likewise torchvision:NAME or hf:NAME, "
+        "and likewise torchvision:, hf:, open_clip:NAME, "
         "module:FILE.py:FUNCTION (its code is run), or inception:WEIGHTS.pth, which adds FID "
         "(default: the generator's own network, or pixels where that is the network under test).",
     ),

@@ -22,7 +22,7 @@ Features = Annotated[
     typer.Option(
         metavar="SPEC",
         help="Feature space to compare samples in, as for evaluate: pixels[:SIZE], fashion, timm:NAME, "
-        "torchvision:NAME, hf:NAME, "
+        "torchvision:, hf:, open_clip:NAME, "
         "module:FILE.py:FUNCTION (its code is run), or inception:WEIGHTS.pth "
         "(default: the generator's own network, or pixels where that is the network under test).",
     ),

@@ -6,6 +6,7 @@ import importlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from equidiff.errors import unknown_name
 from equidiff.networks.network import Network
 from equidiff.networks.request import Request
 
@@ -14,21 +15,23 @@ SOURCES: Mapping[str, str] = {
     "timm": "timm",
     "torchvision": "torchvision",
     "hf": "transformers",
+    "open_clip": "open_clip",
+    "torchscript": "torchscript",
+    "exported": "exported",
+    "module": "own_code",
 }
 
 
-def source_of(model: str) -> str:
-    """The prefix of a network's name; "timm" where it has none."""
-    prefix = model.partition(":")[0]
-    return prefix if prefix in SOURCES else "timm"
-
-
 def load_from_source(request: Request) -> Network:
-    """Load a network from the library or the file that its prefix names.
+    """Load a network from the library or the file that its prefix names; from timm where it has none.
 
     Raises:
+        UnknownNameError: there is no such prefix.
         EquiDiffError: it cannot be loaded; see `load_network`.
     """
-    module = importlib.import_module(f"{__name__}.{SOURCES[source_of(request.model)]}")
+    prefix, colon, _ = request.model.partition(":")
+    if colon and prefix not in SOURCES:
+        raise unknown_name("source of networks", prefix, SOURCES, hint="model=hf:NAME, model=torchvision:NAME, ...")
+    module = importlib.import_module(f"{__name__}.{SOURCES[prefix] if colon else 'timm'}")
     load: Callable[[Request], Any] = module.load
     return load(request)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from types import ModuleType
 from typing import Any
@@ -12,9 +12,15 @@ import torch
 from torch import Tensor, nn
 
 from equidiff.errors import PluginError, UnsupportedError, first_line
+from equidiff.networks.in_memory import first_channels
 from equidiff.networks.network import Network
-from equidiff.networks.preprocessing import check_preparation
+from equidiff.networks.preprocessing import Preprocessing, check_preparation
+from equidiff.networks.request import Request
+from equidiff.networks.sources.scripted import Scripted
 from equidiff.types import Samples
+
+DEFAULT_SIDE = 224
+CLASS_TOKENS = ("cls_token", "class_embedding", "class_token")  # names of parameters
 
 
 def require(package: str, extra: str, model: str) -> ModuleType:
@@ -62,6 +68,8 @@ def finish(network: Network) -> Network:
     with torch.enable_grad():
         check_preparation(network.prepare, network.sample_shape, network.device)
     inputs = network.prepare(_noise(network))
+    if isinstance(network.module, Scripted):
+        network.module.settle(inputs)
     first, second = _run(network, inputs), _run(network, inputs)
     if not _same(first, second):
         raise UnsupportedError(
@@ -85,7 +93,7 @@ def find_head(network: Network) -> str | None:
 
         return hook
 
-    linear = [(name, module) for name, module in network.module.named_modules() if isinstance(module, nn.Linear)]
+    linear = [(name, module) for name, module in network.module.named_modules() if _is_linear(module)]
     handles = [module.register_forward_hook(note(name)) for name, module in linear]
     try:
         logits = network.logits(network.probe(1))
@@ -93,6 +101,14 @@ def find_head(network: Network) -> str | None:
         for handle in handles:
             handle.remove()
     return outputs.get(id(logits))
+
+
+def _is_linear(module: nn.Module) -> bool:
+    """Tell if a module is a linear layer, or was one before it was scripted or exported."""
+    if isinstance(module, nn.Linear) or getattr(module, "original_name", None) == "Linear":
+        return True
+    own = dict(module.named_parameters(recurse=False))
+    return type(module).__name__ == "InterpreterModule" and "weight" in own and own["weight"].ndim == 2
 
 
 def _noise(network: Network) -> Tensor:
@@ -126,3 +142,45 @@ def _tensors(value: Any) -> Iterator[Tensor]:
     elif isinstance(value, Sequence) and not isinstance(value, str):
         for part in value:
             yield from _tensors(part)
+
+
+def assemble(
+    request: Request,
+    module: nn.Module,
+    preprocess: Callable[[Tensor], Any] | None = None,
+    shape: tuple[int, ...] | None = None,
+    channels: int | None = None,
+) -> Network:
+    """Make a network of a module whose preprocessing the user describes.
+
+    Args:
+        request: its size, mean and std are the preprocessing.
+        module: the network.
+        preprocess: maps samples to inputs, in place of size, mean and std.
+        shape: of one input, where it is known; else that of the generator's samples, or of 224 x 224 pixels.
+        channels: of the images; by default those of the shape or of the first convolution.
+
+    Raises:
+        UsageError: the options cannot be used.
+        PluginError: the preprocessing cannot be used by a search.
+        UnsupportedError: the module cannot take its inputs.
+    """
+    size = request.size or (shape[1:] if shape is not None and len(shape) == 3 else None)
+    own = Preprocessing.of(size, request.mean, request.std, preprocess)
+    if preprocess is None:
+        known = channels or (shape[0] if shape and len(shape) == 3 else first_channels(module))
+        own = replace(own, channels=own.channels or known)
+    generator = request.context.generator
+    if own.size is None and generator is not None:
+        sample_shape = tuple(generator.sample_shape)
+    else:
+        sample_shape = shape or (own.channels or 3, *(own.size or (DEFAULT_SIDE, DEFAULT_SIDE)))
+    network = Network(
+        module,
+        request.model,
+        request.context.device,
+        sample_shape,
+        own.prepare,
+        resizes=own.size is not None,
+    )
+    return finish(network)

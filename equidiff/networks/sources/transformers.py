@@ -18,11 +18,10 @@ from equidiff.networks.classes import class_names
 from equidiff.networks.network import Network
 from equidiff.networks.preprocessing import Preprocessing
 from equidiff.networks.request import Request
-from equidiff.networks.sources.building import finish, per_channel, require
+from equidiff.networks.sources.building import CLASS_TOKENS, finish, per_channel, require
 from equidiff.networks.sources.folder import find_folder, weights_entry
 from equidiff.types import Samples
 
-CLASS_TOKENS = ("cls_token", "class_embedding", "class_token")
 PROBE_SIDE = 224
 POOLER = "pooler."
 

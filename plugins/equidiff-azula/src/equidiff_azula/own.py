@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from azula.denoise import Denoiser
 
-from equidiff.builtin.objectives.custom import find_function
 from equidiff.errors import EquiDiffError, PluginError, UsageError
+from equidiff.folders.code import find_function
 from equidiff_azula.models import Model
 
 if TYPE_CHECKING:
