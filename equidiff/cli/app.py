@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
 from typing import Annotated, Any, NoReturn
 
@@ -99,6 +100,7 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
         args: the words after `equidiff`; those of `sys.argv` when absent.
     """
     words = list(sys.argv[1:] if args is None else args)
+    warnings.filterwarnings("ignore", "Image size .* exceeds limit")  # of Pillow; such an image gets a panel
     with prompt_interruption(), safe_streams() as (stdout, _):
         code = _run(words)
         stdout.flush()

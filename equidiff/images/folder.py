@@ -18,7 +18,9 @@ from PIL.Image import Image
 from equidiff.errors import QueryError
 from equidiff.images.read import read_image
 
-SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+# HEIC too, so that photographs of a phone are named as unreadable, not passed over
+SUFFIXES = {".avif", ".bmp", ".gif", ".heic", ".heif", ".jfif", ".jp2", ".jpeg", ".jpg", ".mpo", ".pgm", ".png", ".pnm"}
+SUFFIXES |= {".ppm", ".tif", ".tiff", ".webp"}
 EXPECTED = f"a folder with images in it ({', '.join(sorted(SUFFIXES))})"
 PREFIX = re.compile(r"(n\d{8}|\d+)_")
 AHEAD = 64  # images that are read before they are asked for

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import glob
 import math
-import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from equidiff.errors import QueryError, UsageError
 from equidiff.folders.text import shell_word
 from equidiff.images.convert import image_to_tensor, is_image_shape, to_image
 from equidiff.images.fit import fit_image, fit_query
-from equidiff.images.read import EXPECTED, read_image, to_grey_or_rgb
+from equidiff.images.read import EXPECTED, describe_frames, read_image, to_grey_or_rgb
 
 DEFAULT_INDEX = 3  # of the generator's own queries, where the user names none
 
@@ -72,10 +71,8 @@ def load_query(query: str | int | Path | Image.Image | Tensor | np.ndarray[Any, 
     if path.is_dir():
         hint = f"--query {shell_word(f'top:{path}')}"
         raise QueryError("The query is a folder.", given=path, expected=EXPECTED, hint=hint)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        image = read_image(path)
-    return Query(str(path), image_to_tensor(image), image)
+    image = read_image(path)
+    return Query(f"{path}{describe_frames(image)}", image_to_tensor(image), image)
 
 
 def as_sample(query: Query, generator: Generator) -> Tensor:

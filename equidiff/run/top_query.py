@@ -11,6 +11,7 @@ from equidiff.contracts import BuildContext, Weights
 from equidiff.errors import QueryError
 from equidiff.folders.text import shell_word
 from equidiff.images.folder import find_images
+from equidiff.images.read import IMAGES
 from equidiff.rank.folder import RankFolder
 from equidiff.registry.build import Built
 from equidiff.registry.specs import Spec
@@ -69,7 +70,7 @@ def _measure(folder: Path, objective: Built, context: BuildContext) -> Path:
         if best is None or value > best[0]:
             best = (value, path)
     if best is None:
-        raise QueryError("None of these images can be read.", given=problem, expected="8-bit grey or RGB images")
+        raise QueryError("None of these images can be read.", given=problem, expected=IMAGES)
     return best[1]
 
 

@@ -1,10 +1,15 @@
-"""Images as they are stored: turned, with a tag that says so."""
+"""Images as they are stored: turned, with a tag that says so, and in all colours and formats that people have."""
+
+import struct
+import subprocess
+import zlib
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from equidiff.builtin.generators.pixels import Pixels
+from equidiff.errors import QueryError
 from equidiff.images.read import read_image
 from equidiff.run.query import load_query
 
@@ -44,3 +49,137 @@ def test_every_orientation_is_upright(tag, suffix, tmp_path):
 def test_without_a_tag_nothing_is_turned(tmp_path):
     STORED[6](upright()).save(tmp_path / "plain.png")
     assert read_image(tmp_path / "plain.png").size == (12, 8)
+
+
+def picture(mode="RGB"):
+    random = np.random.default_rng(0).integers(0, 256, (9, 7, 3), dtype=np.uint8)
+    return Image.fromarray(random).convert(mode)
+
+
+def written(image, path, **more):
+    image.save(path, **more)
+    return read_image(path)
+
+
+def opaque(image):
+    image.putalpha(255)
+    return image
+
+
+@pytest.mark.parametrize("suffix", ["png", "tiff", "webp"])
+def test_alpha_that_is_opaque_is_dropped(suffix, tmp_path):
+    lossless = {"lossless": True} if suffix == "webp" else {}
+    read = written(opaque(picture()), tmp_path / f"a.{suffix}", **lossless)
+    assert read.mode == "RGB"
+    assert read.tobytes() == picture().tobytes()
+
+
+def test_grey_with_opaque_alpha_and_one_bit_are_grey(tmp_path):
+    read = written(opaque(picture("L")), tmp_path / "a.png")
+    assert (read.mode, read.tobytes()) == ("L", picture("L").tobytes())
+    read = written(picture("1"), tmp_path / "b.png")
+    assert (read.mode, read.tobytes()) == ("L", picture("1").convert("L").tobytes())
+
+
+@pytest.mark.parametrize("mode", ["P", "CMYK", "YCbCr"])
+def test_other_colours_are_what_pillow_makes_of_them(mode, tmp_path):
+    path = tmp_path / ("a.png" if mode == "P" else "a.tif")
+    picture(mode).save(path)
+    with Image.open(path) as image:
+        assert image.mode == mode
+        assert read_image(path).tobytes() == image.convert("RGB").tobytes()
+
+
+def test_cmyk_of_a_jpeg_is_inverted_as_pillow_does(tmp_path):
+    picture("CMYK").save(tmp_path / "a.jpg", quality=100)
+    with Image.open(tmp_path / "a.jpg") as image:
+        assert image.mode == "CMYK"
+        assert read_image(tmp_path / "a.jpg").tobytes() == image.convert("RGB").tobytes()
+
+
+def test_a_transparent_colour_of_a_palette_counts_where_it_is_used(tmp_path):
+    picture("P").save(tmp_path / "used.png", transparency=picture("P").getpixel((0, 0)))
+    with pytest.raises(QueryError, match="transparent in places"):
+        read_image(tmp_path / "used.png")
+    two = Image.new("P", (4, 4), 1)
+    two.putpalette([255, 0, 0, 0, 255, 0])
+    assert written(two, tmp_path / "spare.png", transparency=0).getpixel((0, 0)) == (0, 255, 0)
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_grey_of_16_bits_is_scaled_not_clipped(suffix, tmp_path):
+    values = np.array([[0, 128, 129, 257 * 3, 257 * 100 + 128, 257 * 100 + 129, 65535]], dtype=np.uint16)
+    read = np.asarray(written(Image.fromarray(values), tmp_path / f"a.{suffix}"))
+    assert read.tolist() == [[0, 0, 1, 3, 100, 101, 255]]
+    assert np.array_equal(read, np.round(values / 257))
+
+
+def test_colours_of_16_bits_keep_their_high_bytes(tmp_path):
+    rows = np.array([[[0x1234, 0xFFFF, 0x0080]] * 4] * 4, dtype=">u2")
+    write_png(tmp_path / "a.png", 4, 4, 16, 2, rows)
+    assert read_image(tmp_path / "a.png").getpixel((0, 0)) == (0x12, 0xFF, 0x00)
+
+
+def write_png(path, width, height, bits, colour, rows):
+    """Write a PNG of a kind that Pillow cannot write."""
+
+    def chunk(kind, content):
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0)
+    lines = zlib.compress(b"".join(b"\0" + row.tobytes() for row in rows))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", lines) + chunk(b"IEND", b""))
+
+
+@pytest.mark.parametrize("suffix", ["gif", "webp", "png", "tiff"])
+def test_of_several_frames_it_is_the_first_and_says_so(suffix, tmp_path):
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue", "lime")]
+    path = tmp_path / f"a.{suffix}"
+    frames[0].save(path, save_all=True, append_images=frames[1:], **({"lossless": True} if suffix == "webp" else {}))
+    assert read_image(path).getpixel((4, 4)) == (255, 0, 0)
+    assert load_query(str(path), Pixels((3, 8, 8))).source == f"{path} (the first of 3 frames)"
+
+
+@pytest.mark.parametrize("mode", ["F", "I"])
+def test_numbers_without_a_known_range_are_refused(mode, tmp_path):
+    Image.new(mode, (4, 4), 3).save(tmp_path / "a.tiff")
+    with pytest.raises(QueryError, match="which part of its range"):
+        read_image(tmp_path / "a.tiff")
+
+
+def test_colours_that_need_a_profile_are_refused(tmp_path):
+    Image.new("LAB", (4, 4)).save(tmp_path / "a.tiff")
+    with pytest.raises(QueryError, match="not grey or RGB"):
+        read_image(tmp_path / "a.tiff")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\n", "PostScript"),
+        (b"%PDF-1.7\n", "PDF"),
+        (b'<svg xmlns="http://www.w3.org/2000/svg"/>', "SVG"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "Git LFS"),
+        (b"no image", "not an image."),
+    ],
+)
+def test_other_files_are_named_and_start_no_program(content, words, tmp_path, monkeypatch):
+    monkeypatch.setattr(subprocess, "Popen", None)
+    (tmp_path / "a b.png").write_bytes(content)
+    with pytest.raises(QueryError, match=words) as error:
+        read_image(tmp_path / "a b.png")
+    assert (error.value.hint is not None) == (words == "HEIC")
+
+
+def test_what_exhausts_the_memory_and_what_breaks_off_is_refused(tmp_path, monkeypatch):
+    picture().resize((400, 400)).save(tmp_path / "whole.png")
+    (tmp_path / "half.png").write_bytes((tmp_path / "whole.png").read_bytes()[:3000])
+    with pytest.raises(QueryError, match=r"cannot be read: .*truncated"):
+        read_image(tmp_path / "half.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 90_000)
+    with pytest.warns(Image.DecompressionBombWarning), pytest.raises(QueryError, match="exhaust the memory"):
+        read_image(tmp_path / "whole.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 9_000)
+    with pytest.raises(QueryError, match="cannot be read"):
+        read_image(tmp_path / "whole.png")

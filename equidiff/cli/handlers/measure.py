@@ -17,6 +17,7 @@ from equidiff.devices import choose_device
 from equidiff.errors import QueryError
 from equidiff.folders.text import to_json
 from equidiff.images.folder import ImageFile, find_images
+from equidiff.images.read import IMAGES
 from equidiff.registry.build import build
 from equidiff.registry.manager import Plugins
 from equidiff.run.measure import measure_files
@@ -99,9 +100,7 @@ def perform(work: Work, terminal: Terminal, as_json: bool) -> int:
         return INTERRUPTED
     if not measured.values:
         path, reason = next(iter(measured.reasons.items()))
-        raise QueryError(
-            "None of these images can be measured.", given=f"{path}: {reason}", expected="8-bit grey or RGB images"
-        )
+        raise QueryError("None of these images can be measured.", given=f"{path}: {reason}", expected=IMAGES)
     if as_json:
         terminal.json(to_json(_describe(work, measured), indent=2))
     else:
