@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from equidiff_lightningdit.plugin import LightningDiTOptions
 
 STEPS = 50
-FASHION_STEPS = 25
+FASHION_STEPS = 12
 SPLIT_AT = 0.6  # time: 0 is noise, 1 is data
 
 

@@ -69,7 +69,7 @@ class LightningDiTOptions(FlowOptions):
     """Options of `lightningdit`."""
 
     steps: int | None = Field(
-        None, ge=1, le=10_000, description="network evaluations; 50 by default, 25 for fashion, 249 as published"
+        None, ge=1, le=10_000, description="network evaluations; 50 by default, 12 for fashion, 249 as published"
     )
     shift: float = Field(
         0.3,
