@@ -21,7 +21,6 @@ from equidiff.errors import UnsupportedError, WeightsError, first_line
 from equidiff.images.convert import to_channels
 from equidiff.networks import Network, load_network
 from equidiff.networks.checkpoints import hash_weights, put_weights, read_weights
-from equidiff.networks.sources import source_of
 from equidiff.networks.timm_names import check_name
 from equidiff.types import Samples
 from equidiff_sae.catalog import FASHION_VIT
@@ -81,7 +80,7 @@ def load_tower(name: str, checkpoint: str | None, context: BuildContext, view: V
     folder = find_folder(name)
     if folder is not None:
         network = _from_folder(folder, checkpoint, context, view)
-    elif source_of(_resolve(name)) != "timm":
+    elif ":" in _resolve(name):  # the prefix of another library; timm's names have none here
         network = _from_source(_resolve(name), checkpoint, context, view)
     else:
         network = _from_timm(_resolve(name), checkpoint, context, view)
