@@ -38,6 +38,21 @@ class Reference:
 
 
 @dataclass(frozen=True)
+class Published:
+    """Files that a component takes from a model hub.
+
+    Attributes:
+        files: the repository and the name of each; empty where it needs none, or cannot tell.
+        by_hand: commands that fetch them on another machine, and the use of what they fetch, a line each.
+        instead: a spec of the same component that needs no files.
+    """
+
+    files: tuple[tuple[str, str], ...]
+    by_hand: tuple[str, ...]
+    instead: str
+
+
+@dataclass(frozen=True)
 class Descriptor:
     """One component that a plugin offers.
 
@@ -55,6 +70,9 @@ class Descriptor:
         examples: specs that work exactly as written.
         listing: import string of a function without arguments that returns the column names and rows of a table of
             the available choices, which `equidiff show` prints.
+        published: import string of a function that says, by argument and options, which files the component takes
+            from a model hub: a `Published`, or None. It imports nothing heavy: a run that cannot have them is refused
+            before torch is loaded.
         synonyms: names under which users may look for an option or for the argument, e.g. in other libraries. They are
             not accepted: the error says what to write instead, either the name of an option ("lr") or, after a colon,
             the argument (":{value}", or ":[{argument}.]{value}", whose part in brackets needs an argument).
@@ -69,4 +87,5 @@ class Descriptor:
     needs: tuple[str, ...] = ()
     examples: tuple[str, ...] = field(default=())
     listing: str = ""
+    published: str = ""
     synonyms: Mapping[str, str] = field(default_factory=dict[str, str], hash=False)

@@ -19,7 +19,7 @@ import pluggy
 from equidiff.errors import EquiDiffError, PluginError, unknown_name
 from equidiff.folders.code import import_file
 from equidiff.registry import hookspecs
-from equidiff.registry.descriptors import KINDS, Descriptor
+from equidiff.registry.descriptors import KINDS, Descriptor, Published
 
 GROUP = "equidiff"
 FROM_FILE = "a file"  # in the place of a version, for a plugin that is one file
@@ -102,6 +102,14 @@ class Plugins:
             PluginError: the module or the function cannot be imported; the message names the plugin.
         """
         return self._load(offer, offer.descriptor.factory)
+
+    def published(self, offer: Offer) -> Callable[..., Published | None]:
+        """Import the function that tells which files a component takes from a hub.
+
+        Raises:
+            PluginError: it cannot be imported; the message names the plugin.
+        """
+        return self._load(offer, offer.descriptor.published)
 
     def listing(self, offer: Offer) -> tuple[Sequence[str], list[Sequence[object]]] | None:
         """Column names and rows of the table of choices; None where the descriptor has no listing.

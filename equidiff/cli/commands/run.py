@@ -100,10 +100,14 @@ def run(
 def _begin(state: State, given: dict[str, Any], out: Path | None, show: dict[str, bool]) -> int:
     if out is not None:
         check_free(out)
+    plugins = state.plugins()
+    from equidiff.registry.published import check_published  # needs pydantic, which `--help` does not
+
+    check_published(plugins, {kind: given[kind] for kind in ("generator", "objective") if kind in given})
     with state.terminal.status("loading") as tell:
         from equidiff.cli.handlers import run as handler
 
-        work = handler.begin(state.plugins(), given, out, tell)
+        work = handler.begin(plugins, given, out, tell)
     return handler.perform(work, state, handler.Show(**show))
 
 

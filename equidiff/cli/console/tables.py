@@ -20,7 +20,7 @@ COLUMN_GAP = 3
 LONGEST_WORD = 28  # letters that are never broken
 FEWEST_BESIDE = 2  # columns beside the first one, in a table that is split
 MOST_SPLIT = 24  # rows of such a table
-PROGRAMS = ("equidiff ", "pip ", "mv ", "convert ", "HF_HOME=")  # that a hint may tell the user to run
+PROGRAMS = ("equidiff ", "pip ", "mv ", "convert ", "hf ", "HF_HOME=")  # that a hint may tell the user to run
 
 
 def is_command(text: str) -> bool:

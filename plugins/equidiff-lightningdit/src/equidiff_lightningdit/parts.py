@@ -25,6 +25,7 @@ from equidiff_lightningdit.checkpoints import (
     role_of,
 )
 from equidiff_lightningdit.layouts import check_lightningdit
+from equidiff_lightningdit.published import AUTOENCODER_FILE, DEFAULT, STATS_FILE, TRANSFORMERS, HubFile
 from equidiff_lightningdit.transformer import LightningDiT
 
 SUFFIXES = (".pt", ".pth", ".ckpt", ".safetensors")
@@ -32,31 +33,7 @@ TRANSFORMER, AUTOENCODER, STATS = ROLES
 FASHION = "fashion"
 
 
-@dataclass(frozen=True)
-class HubFile:
-    """A published file.
-
-    Attributes:
-        repository: hub id of its repository.
-        file: its name there.
-        revision: a commit; None stands for the main branch, whose commit `run.json` records.
-    """
-
-    repository: str
-    file: str
-    revision: str | None = None
-
-
-TRANSFORMERS = {
-    "xl-800ep": HubFile("hustvl/lightningdit-xl-imagenet256-800ep", "lightningdit-xl-imagenet256-800ep.pt"),
-    "xl-64ep": HubFile("hustvl/lightningdit-xl-imagenet256-64ep", "lightningdit-xl-imagenet256-64ep.pt"),
-}
-VA_VAE = "hustvl/vavae-imagenet256-f16d32-dinov2"
-SHARED = {
-    AUTOENCODER: HubFile(VA_VAE, "vavae-imagenet256-f16d32-dinov2.pt"),
-    STATS: HubFile(VA_VAE, "latents_stats.pt"),
-}
-DEFAULT = "xl-800ep"
+SHARED = {AUTOENCODER: AUTOENCODER_FILE, STATS: STATS_FILE}
 
 
 @dataclass(frozen=True)

@@ -137,6 +137,7 @@ def equidiff_generators() -> list[Descriptor]:
                 "lightningdit:./my-checkpoints,steps=25",
                 "lightningdit:fashion",
             ),
+            published="equidiff_lightningdit.published:published",
             synonyms=SYNONYMS
             | {
                 **dict.fromkeys(("vae", "vavae"), "autoencoder"),

@@ -8,10 +8,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from equidiff.errors import UnknownNameError, unknown_name
+from equidiff.plugin import Published
 from equidiff_sae.config import join_hook, split_hook
+
+if TYPE_CHECKING:
+    from equidiff_sae.plugin import SaeOptions
 
 # the one that Prisma's README recommends to try first
 PRISMA_DEFAULT = "sparse-autoencoder-clip-b-32-sae-vanilla-x64-layer-11-hook_resid_post-l1-1e-05"
@@ -102,6 +106,11 @@ def unknown_entry(text: str) -> UnknownNameError:
         [entry.name for entry in entries()],
         hint="equidiff show objective sae lists them; sae=PATH or sae=ORGANISATION/NAME names another",
     )
+
+
+def published(argument: str | None, options: SaeOptions) -> Published | None:
+    """A feature that needs no files; those that a published autoencoder needs are told when it is built."""
+    return Published((), (), "sae:17")
 
 
 def listing() -> tuple[tuple[str, ...], list[tuple[object, ...]]]:

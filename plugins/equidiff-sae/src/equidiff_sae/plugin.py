@@ -73,6 +73,7 @@ def equidiff_objectives() -> list[Descriptor]:
     worthwhile = "\n".join(f"{each['index']} {each['shows']}" for each in fashion_facts()["features"])
     return [
         Descriptor(
+            published="equidiff_sae.catalog:published",
             name="sae",
             factory="equidiff_sae.objective:build",
             summary="A feature of a sparse autoencoder on a vision network.",
