@@ -5,8 +5,9 @@ from dataclasses import replace
 from importlib.resources import files
 
 import pytest
+import timm
 import torch
-from equidiff_sae import load_sae
+from equidiff_sae import SaeConfig, SparseAutoencoder, load_sae
 from equidiff_sae.catalog import entries
 from equidiff_sae.examine import examine, measure_fit
 from equidiff_sae.tower import load_tower
@@ -15,6 +16,7 @@ from PIL import Image
 from running import run_cli
 
 from equidiff.contracts import BuildContext
+from equidiff.networks import Network
 
 AUTOENCODER = load_sae(str(files("equidiff_sae") / "weights" / "fashion-sae"))
 
@@ -101,3 +103,16 @@ def test_conventions_differ_where_means_are_kept(vision, pictures):
         for processed in (False, True)
     ]
     assert same[0].explained_variance == pytest.approx(same[1].explained_variance, abs=1e-3)
+
+
+def test_a_convnet_is_examined_as_it_is(pictures):
+    """Prisma's processed weights are of transformers alone."""
+    torch.manual_seed(0)
+    module = timm.create_model("test_resnet").eval().requires_grad_(False)
+    network = Network(module, "test_resnet", "cpu", (3, 64, 64), prepare=lambda samples: samples.expand(-1, 3, 64, 64))
+    tensors = {"W_enc": torch.randn(192, 400), "b_enc": torch.zeros(400), "W_dec": torch.randn(400, 192)}
+    config = SaeConfig("saelens", "standard", "relu", "none", 192, 400, 192)
+    autoencoder = SparseAutoencoder(config, {**tensors, "b_dec": torch.zeros(192)})
+    wide = [image.resize((64, 64)).convert("RGB") for image in pictures[:2]]
+    findings = examine(Vision(network, "layer3.0", width=192), autoencoder, None, wide)
+    assert [finding.subject.strip() for finding in findings] == ["sae layer3.0", "weights=raw"]

@@ -1,5 +1,8 @@
 """One feature: the gradient that leads to activity, and that no non-member passes for a member."""
 
+from dataclasses import replace
+from importlib.resources import files
+
 import pytest
 import torch
 from equidiff_sae import load_sae
@@ -74,8 +77,6 @@ def vision():
 
 
 def objective(vision, index, reduce):
-    from importlib.resources import files
-
     autoencoder = load_sae(str(files("equidiff_sae") / "weights" / "fashion-sae"))
     return SaeFeature(vision, autoencoder, Feature(autoencoder, index), "patches", reduce)
 
@@ -101,3 +102,42 @@ def test_the_residual_is_never_shorter_than_that_of_the_activation(vision, index
         torch.testing.assert_close(residual, plain)
     else:
         assert (residual[~on] < plain[~on]).all()
+
+
+@pytest.mark.parametrize("activation", ["abstopk", "signed-topk"])
+@pytest.mark.parametrize("reduce", ["max", "mean", "all"])
+def test_features_that_may_be_negative(vision, activation, reduce):
+    """Where such a feature is off, the residual leads to the sign of the target, and is never shorter than without."""
+    autoencoder = load_sae(str(files("equidiff_sae") / "weights" / "fashion-sae"))
+    signed = autoencoder.described(replace(autoencoder.config, activation=activation, k=8))
+    made = SaeFeature(vision, signed, Feature(signed, 40), "patches", reduce)
+    images = torch.rand(4, 1, 28, 28, generator=torch.Generator().manual_seed(2)).requires_grad_()
+    for target in (-2.0, 2.0):
+        wanted = torch.full((len(made.names),), target)
+        measurements, residual = made.compare(images, wanted)
+        plain = made.residual(measurements, wanted)
+        off = measurements == 0
+        assert off.any()
+        assert (residual.sign() == plain.sign()).all()
+        assert (residual.abs() >= plain.abs()).all()
+        assert (residual[off].abs() > plain[off].abs()).all()
+        (slope,) = torch.autograd.grad(residual[off].square().sum(), images)
+        assert slope.any()
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_the_way_to_a_negative_feature(prisma_folder, sign):
+    """Along the gradient of its distance, a feature of AbsTopK turns on with the sign that is wanted."""
+    plain = load_sae(prisma_folder())
+    feature = Feature(plain.described(replace(plain.config, activation="abstopk", k=2)), 5)
+    here = tokens(0)
+    start = feature.read(here).value
+    for _ in range(200):
+        here = here.requires_grad_()
+        reading = feature.read(here)
+        distance = reading.deficit if sign > 0 else reading.below
+        (slope,) = torch.autograd.grad(distance.sum(), here)
+        here = here.detach() + 0.1 * torch.nn.functional.normalize(slope, dim=1)
+    off = start == 0
+    assert 0.2 < off.float().mean() < 1
+    assert (feature.read(here).value[off] * sign > 0).float().mean() > 0.95

@@ -1,10 +1,13 @@
 """Places in networks, against what their blocks compute step by step."""
 
+import json
+
 import pytest
 import timm
 import torch
 from equidiff_sae.tower import View, load_tower
 from equidiff_sae.vision import Vision, choose_tokens
+from safetensors.torch import save_file
 from tiny_transformers import save_tiny
 
 from equidiff.contracts import BuildContext
@@ -215,3 +218,28 @@ def test_a_convnet_of_transformers(tmp_path):
     assert tokens.shape == (2, 16, 8)
     with pytest.raises(UnsupportedError, match="makes images of 32 pixels"):
         load_tower(f"hf:{tmp_path}", None, BuildContext(), View(64))
+
+
+def test_a_tower_of_open_clip(tmp_path):
+    """Its tokens as open_clip returns them after the last block, and before its last norm."""
+    open_clip = pytest.importorskip("open_clip")
+    vision_cfg = {"image_size": 32, "layers": 2, "width": 16, "head_width": 8, "patch_size": 8}
+    text_cfg = {"context_length": 8, "vocab_size": 50, "width": 16, "heads": 2, "layers": 1}
+    model_cfg = {"embed_dim": 8, "quick_gelu": True, "vision_cfg": vision_cfg, "text_cfg": text_cfg}
+    settings = {"model_cfg": model_cfg, "preprocess_cfg": {"mean": [0.5] * 3, "std": [0.2] * 3}}
+    (tmp_path / "open_clip_config.json").write_text(json.dumps(settings))
+    model = open_clip.CLIP(embed_dim=8, quick_gelu=True, vision_cfg=dict(vision_cfg), text_cfg=dict(text_cfg))
+    save_file(model.state_dict(), tmp_path / "open_clip_model.safetensors")
+    network = load_tower(f"open_clip:{tmp_path}", None, BuildContext())
+    inputs = network.probe(2) + torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    vision = Vision(network, hook(1, "resid_post"))
+    tokens = vision.read(inputs)
+    found = model.eval().visual.forward_intermediates(
+        inputs, indices=[0, 1], output_fmt="NLC", output_extra_tokens=True, intermediates_only=True
+    )
+    torch.testing.assert_close(choose_tokens(tokens, "patches", vision), found["image_intermediates"][1])
+    torch.testing.assert_close(choose_tokens(tokens, "cls", vision), found["image_intermediates_prefix"][1])
+    middle, mlp = (Vision(network, hook(1, site)).read(inputs) for site in ("resid_mid", "mlp_out"))
+    torch.testing.assert_close(middle + mlp, tokens)
+    before, attention = (Vision(network, hook(1, site)).read(inputs) for site in ("resid_pre", "attn_out"))
+    torch.testing.assert_close(before + attention, middle)

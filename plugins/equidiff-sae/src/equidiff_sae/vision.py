@@ -152,7 +152,7 @@ def _other_tokens(vision: Vision, count: int, prefix: int) -> str:
 
 def _patches(network: Network) -> int | None:
     """Number of patches that the network makes of an image; None where it does not say."""
-    owners = (getattr(network.module, "patch_embed", None), getattr(network.module, "config", None))
+    owners = (network.module, *(getattr(network.module, name, None) for name in ("patch_embed", "config")))
     size = next((owner.patch_size for owner in owners if hasattr(owner, "patch_size")), None)
     if size is None:
         return None
