@@ -7,6 +7,7 @@ import pytest
 import torch
 from equidiff_sae import load_sae
 from equidiff_sae.feature import Feature
+from sae_families import GOLDEN
 from safetensors.torch import save_file
 
 from equidiff.errors import WeightsError
@@ -372,6 +373,16 @@ def test_a_class_of_dictionary_learning_that_is_unknown(tmp_path, random_state):
     with pytest.raises(WeightsError, match=r"class of this autoencoder is not supported") as caught:
         load_sae(tmp_path)
     assert "CrossCoder" in caught.value.given
+
+
+def test_a_checkpoint_of_dictionary_learning_has_its_settings_above(tmp_path):
+    made = GOLDEN / "dictionary_learning-TopK"
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "config.json").write_bytes((made / "config.json").read_bytes())
+    (tmp_path / "checkpoints" / "ae_100.pt").write_bytes((made / "ae.pt").read_bytes())
+    autoencoder = load_sae(tmp_path / "checkpoints" / "ae_100.pt")
+    assert autoencoder.config == load_sae(made).config
+    assert autoencoder.config.hook == "blocks.3.hook_resid_post"
 
 
 def test_the_class_of_code_in_a_pickle_is_named(tmp_path):

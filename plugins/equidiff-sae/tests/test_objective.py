@@ -197,6 +197,7 @@ def test_what_had_to_be_assumed_is_said(convnet, tmp_path):
         ("tokens=cls", 1, ["no class token at layer3.0", "positions of a feature map"]),
         ("site=layer3.9", 1, ["no layer of test_resnet named"]),
         ("weights=processed", 1, ["blocks of timm's transformers alone"]),
+        ("through=prisma", 1, ["no counterpart of this network", "through=timm"]),
         ("size=0", 2, ["an integer of at least 1"]),
     ],
 )

@@ -194,7 +194,7 @@ def _read_torch(path: Path) -> tuple[SaeConfig, dict[str, Tensor]]:
         return read_overcomplete(described, tensors, path)
     combined = "state_dict" in content
     tensors = _tensors(content["state_dict"] if combined else content, path)
-    settings = path.with_name("config.json")
+    settings = _settings_of(path)
     if combined and not settings.exists():
         # the same settings are pickled beside the tensors
         return read_prisma(vars(content.get("cfg", object)), tensors, path)
@@ -202,6 +202,12 @@ def _read_torch(path: Path) -> tuple[SaeConfig, dict[str, Tensor]]:
     if any(name.startswith("dictionary.") for name in tensors):
         return read_overcomplete(described, tensors, settings)
     return (read_dictionary_learning if "trainer" in described else read_prisma)(described, tensors, settings)
+
+
+def _settings_of(path: Path) -> Path:
+    """The settings beside the weights, or beside the folder of dictionary_learning's checkpoints."""
+    above = path.parent.with_name("config.json")
+    return above if path.parent.name == "checkpoints" and above.exists() else path.with_name("config.json")
 
 
 def _tensors(content: Any, path: Path) -> dict[str, Tensor]:

@@ -43,6 +43,8 @@ def hooked(network: Network) -> Network:
         PluginError: vit-prisma is not installed.
         UnsupportedError: HookedViT has no counterpart of this transformer.
     """
+    source: Any = network.module
+    _check(source)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # its imports emit deprecation warnings
@@ -55,8 +57,6 @@ def hooked(network: Network) -> Network:
             expected="the package vit-prisma",
             hint="pip install 'equidiff-sae[prisma]'",
         ) from error
-    source: Any = network.module
-    _check(source)
     model = HookedViT(HookedViTConfig(**_settings(source)))
     weights = _converted(source, model.cfg.n_heads)
     missing = model.state_dict().keys() - weights.keys()
@@ -70,7 +70,16 @@ def hooked(network: Network) -> Network:
 
 def _check(source: Any) -> None:
     """Refuse what HookedViT lacks: it has one class token with a position, no LayerScale and no qk-norm."""
-    block = source.blocks[0]
+    from timm.models.vision_transformer import Block, VisionTransformer
+
+    if not isinstance(source, VisionTransformer) or not isinstance(source.blocks[0], Block):
+        raise UnsupportedError(
+            "Prisma's HookedViT has no counterpart of this network.",
+            given=f"through=prisma for {type(source).__name__}",
+            expected="a VisionTransformer of timm",
+            hint="through=timm",
+        )
+    block: Any = source.blocks[0]
     scaled = [name for name in ("ls1", "ls2") if not isinstance(getattr(block, name, nn.Identity()), nn.Identity)]
     plain = not scaled and isinstance(getattr(block.attn, "q_norm", nn.Identity()), nn.Identity)
     if not plain or source.num_prefix_tokens != 1 or getattr(source, "no_embed_class", False):
