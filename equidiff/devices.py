@@ -8,6 +8,7 @@ from equidiff.errors import UsageError
 
 # CUDA and MPS; the CPU on Linux; the CPU elsewhere; cuBLAS and cuDNN
 NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "status_alloc_failed")
+TF32_CAPABILITY = (8, 0)  # of NVIDIA's Ampere, the first to have it
 
 
 def choose_device(name: str) -> str:
@@ -26,6 +27,30 @@ def choose_device(name: str) -> str:
             f"The device cannot be used: {reason}", given=name, expected="cpu, cuda, cuda:1, mps", hint="--device cpu"
         ) from None
     return name
+
+
+def choose_dtype(name: str, device: str, exact: bool = False) -> str:
+    """Resolve "auto": tf32 on a CUDA GPU that has it, unless residuals must be exact; float32 elsewhere.
+
+    Args:
+        name: "auto", or a dtype, which stays as it is.
+        device: from `choose_device`.
+        exact: something needs residuals to full precision.
+    """
+    if name != "auto":
+        return name
+    fast = device.startswith("cuda") and not exact and torch.cuda.get_device_capability(device) >= TF32_CAPABILITY
+    return "tf32" if fast else "float32"
+
+
+def set_precision(dtype: str, device: str) -> str:
+    """Let float32 matrix products on a GPU be as exact as a dtype asks, and return the dtype that tensors have.
+
+    The setting is torch's own, of the whole process. On other devices it is left alone.
+    """
+    if device.startswith("cuda"):
+        torch.set_float32_matmul_precision("high" if dtype == "tf32" else "highest")
+    return "float32" if dtype == "tf32" else dtype
 
 
 def device_memory(device: str) -> tuple[int, int] | None:

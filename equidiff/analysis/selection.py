@@ -212,7 +212,7 @@ class _FeatureExtractor:
 
 
 def _space(session: Session, features: str | None) -> tuple[FeatureSpace, str | None]:
-    context = BuildContext(session.device, session.settings.dtype, session.problem.generator)
+    context = BuildContext(session.device, session.context.dtype, session.problem.generator)
     if features is not None:
         return build_features(features, context), None
     return default_features(context, frozenset(weights.sha256 for weights in session.context.weights))

@@ -82,7 +82,7 @@ def sample(
     batch: int = 16,
     seed: int = 0,
     device: str = "auto",
-    dtype: str = "float32",
+    dtype: str = "auto",
     start: str = "prior",
     law: str | Law = "solve",
     saved: str = "uint8",
@@ -110,7 +110,9 @@ def sample(
         batch: samples in one pass through generator and objective.
         seed: sample i depends on `(seed, i)` alone.
         device: a torch device, or "auto".
-        dtype: "float32", or "bfloat16" for autocast inside generators that have it.
+        dtype: "float32", "tf32" for float32 whose matrix products keep ten bits, or "bfloat16" inside generators that
+            have it. "auto" is tf32 on a CUDA GPU, where it sets torch's float32 precision for the process, and float32
+            elsewhere, and for laws.
         start: "prior", or "query": from the query's own latent, samples near it and far from it alike. Needs a
             generator that inverts samples.
         law: "solve" for members as the solver finds them, "conditional" for the prior given that they are members; a

@@ -42,7 +42,7 @@ class Law(ABC):
 
         Args:
             equation: of the run.
-            dtype: "float32" or "bfloat16", as the run computes.
+            dtype: "float32", "tf32" or "bfloat16", as the run computes.
 
         Raises:
             UsageError: the law is not defined for it.

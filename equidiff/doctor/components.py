@@ -12,7 +12,7 @@ from torch._subclasses.fake_tensor import DataDependentOutputException
 
 from equidiff.builtin.regularizers.none import NoRegularizer
 from equidiff.contracts import BuildContext, Finding, Generator, Objective, Solver, Weights
-from equidiff.devices import choose_device, device_memory
+from equidiff.devices import choose_device, choose_dtype, device_memory, set_precision
 from equidiff.doctor.memory import Memory, SampleSum, predict_pass
 from equidiff.errors import EquiDiffError, InexactInverseError, UnsupportedError, first_line
 from equidiff.images.fit import fit_image
@@ -48,7 +48,7 @@ class Checkup:
     samples: int = 16
     images: Path | None = None
     device: str = "auto"
-    dtype: str = "float32"
+    dtype: str = "auto"
 
     def __post_init__(self) -> None:
         Settings(samples=self.samples, dtype=self.dtype)  # refuses what a run would refuse
@@ -62,10 +62,11 @@ def examine_components(checkup: Checkup, plugins: Plugins) -> Iterator[Finding]:
     """
     device = choose_device(checkup.device)
     weights: list[Weights] = []
-    alone = BuildContext(device, checkup.dtype, weights=weights)
+    dtype = set_precision(choose_dtype(checkup.dtype, device), device)
+    alone = BuildContext(device, dtype, weights=weights)
     generator: Generator = build(plugins, "generator", checkup.generator, alone).component
     yield Finding("generator", _describe(generator))
-    context = BuildContext(device, checkup.dtype, generator, weights)
+    context = BuildContext(device, dtype, generator, weights)
     objective: Objective = SampleSum()
     if checkup.objective is not None:
         objective = build(plugins, "objective", checkup.objective, context).component

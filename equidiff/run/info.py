@@ -159,7 +159,7 @@ class RunInfo(Part):
         called: what the network calls query, members and prior samples; None where there is no network with classes.
         budget: evaluations that a sample may cost.
         device: the torch device of the run.
-        dtype: "float32" or "bfloat16".
+        dtype: "float32", "tf32" or "bfloat16".
         versions: of EquiDiff, torch, Python and each plugin that took part.
         weights: every weights file that was loaded.
         notes: sentences about what a component had to assume.

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from equidiff.contracts import BuildContext, Generator, Objective, Predictor, Solver
-from equidiff.devices import choose_device
+from equidiff.devices import choose_device, choose_dtype, set_precision
 from equidiff.errors import UsageError
 from equidiff.images.convert import is_image, is_image_shape, quantized
 from equidiff.images.fit import fit_query
@@ -159,6 +159,8 @@ def prepare(
     Raises:
         EquiDiffError: a component cannot be built, or the query or the target cannot be used.
     """
+    exact = settings.law != "solve"  # a law moves where residuals are zero
+    settings = replace(settings, dtype=choose_dtype(settings.dtype, choose_device(settings.device), exact))
     built, context, key = _build_all(settings, plugins)
     generator, device = built["generator"].component, context.device
     objective, solver = built["objective"].component, built["solver"].component
@@ -208,7 +210,8 @@ def _build_all(settings: Settings, plugins: Plugins) -> tuple[dict[str, Built], 
     Of a generator that was made in Python nothing is known that they depend on.
     """
     weights: list[Any] = []
-    alone = BuildContext(device=choose_device(settings.device), dtype=settings.dtype, weights=weights)
+    device = choose_device(settings.device)
+    alone = BuildContext(device=device, dtype=set_precision(settings.dtype, device), weights=weights)
     generator = build(plugins, "generator", settings.generator, alone)
     files = tuple((file.name, file.sha256) for file in weights)
     known = (type(generator.component), generator.spec, files, alone.device, alone.dtype)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from equidiff.run.info import RunInfo
 
 STARTS = ("prior", "query")
-DTYPES = ("float32", "bfloat16")
+DTYPES = ("auto", "float32", "tf32", "bfloat16")
 SAVED = ("uint8", "float")
 
 
@@ -33,7 +33,7 @@ class Settings:
     batch: int = 16
     seed: int = 0
     device: str = "auto"
-    dtype: str = "float32"
+    dtype: str = "auto"
     start: str = "prior"
     law: str | Law = "solve"
     saved: str = "uint8"

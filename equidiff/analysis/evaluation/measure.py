@@ -100,7 +100,7 @@ def gather(finished: Finished, plan: Plan, show: Show, results: Results) -> Samp
     count = _count_members(finished, plan)
     seed = found.info.seed if plan.seed is None else plan.seed
     runner = BatchRunner(device, plan.batch or session.settings.batch, count_rows(finished, plan), show)
-    context = BuildContext(device, session.settings.dtype, generator)
+    context = BuildContext(device, session.context.dtype, generator)
     space = _space(plan, context, finished, results)
     lpips = None if plan.lpips is None else PerceptualDistance.load(plan.lpips, device)
 

@@ -147,8 +147,8 @@ Dtype = Annotated[
     _option(
         "--dtype",
         metavar="NAME",
-        default="float32",
-        help="Precision: float32, or bfloat16 for autocast",
+        default="auto",
+        help="Precision: float32, tf32, bfloat16 or auto, which is tf32 on a CUDA GPU",
         panel=COMPUTATION,
     ),
 ]

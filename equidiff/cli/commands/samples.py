@@ -55,8 +55,8 @@ def samples(
     device: Device = "auto",
     dtype: Annotated[
         str,
-        typer.Option(metavar="NAME", help="Precision: float32, or bfloat16 for autocast.", rich_help_panel=COMPUTATION),
-    ] = "float32",
+        typer.Option(metavar="NAME", help="Precision: float32, tf32, bfloat16 or auto.", rich_help_panel=COMPUTATION),
+    ] = "auto",
     plugin: PluginFiles = None,
     quiet: Quiet = False,
     plain: Plain = False,

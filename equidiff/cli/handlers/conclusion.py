@@ -36,8 +36,14 @@ def settings_of(info: RunInfo, todo: int, default_query: bool) -> Facts:
     if info.called is None:
         rows.append(("called", "nothing: there is no network with classes here"))
     rest = "" if todo == info.counts.asked else f", {todo} of them still to find"
-    rows.append(("samples", f"{info.counts.asked}{rest}; seed {info.seed}, on {info.device}"))
+    rows.append(("samples", f"{info.counts.asked}{rest}; seed {info.seed}, on {info.device}{_precision(info)}"))
     return rows
+
+
+def _precision(info: RunInfo) -> str:
+    """The precision in words, where it is not plain float32."""
+    words = {"tf32": ", float32 with TF32 products", "bfloat16": ", the generator in bfloat16"}
+    return words.get(info.dtype, "")
 
 
 def conclusion(info: RunInfo, records: Sequence[Record], image: Path | None, page: Path | None) -> Facts:

@@ -12,7 +12,7 @@ from equidiff.cli.console import PROGRESS_DELAY_S, Show, Terminal
 from equidiff.cli.exit_codes import INTERRUPTED
 from equidiff.cli.handlers.memory import explain_out_of_memory
 from equidiff.contracts import BuildContext, Generator
-from equidiff.devices import choose_device
+from equidiff.devices import choose_device, choose_dtype, set_precision
 from equidiff.folders.paths import free_path
 from equidiff.registry.build import build
 from equidiff.registry.manager import Plugins
@@ -42,7 +42,8 @@ def prepare(plugins: Plugins, given: dict[str, Any], out: Path | None, queries: 
     """
     settings = Settings(**given)
     device = choose_device(settings.device)
-    built = build(plugins, "generator", settings.generator, BuildContext(device, settings.dtype))
+    dtype = set_precision(choose_dtype(settings.dtype, device), device)
+    built = build(plugins, "generator", settings.generator, BuildContext(device, dtype))
     if queries:
         check_queries(built.component, built.spec)
     path = out or free_path(built.spec, "queries" if queries else "", Path("samples"))
