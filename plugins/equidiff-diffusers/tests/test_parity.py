@@ -23,6 +23,10 @@ STRAIGHT_THROUGH = {"ldm"}  # its decoder quantises: the gradient is that of the
 MADE_WITH_EMBEDDINGS = {"kandinsky", "kandinsky-2.2", "stable-cascade", "wuerstchen"}
 
 
+def seeded():
+    return torch.Generator().manual_seed(5)
+
+
 @pytest.fixture(scope="module", params=tiny.FAMILIES)
 def family_of(request):
     """Name of a family, its pipeline, its generator."""
@@ -52,9 +56,35 @@ def test_the_gradient_agrees_with_finite_differences(family_of):
 @pytest.mark.parametrize("name", ["dit", "flux", "sana", "sd", "z-image"])
 def test_noise_of_the_pipelines_own_generator_gives_its_image(name):
     pipeline = tiny.build(name)
-    own = measure.own_image(pipeline, tiny.CALLS[name], generator=torch.Generator().manual_seed(5))
+    own = measure.own_image(pipeline, tiny.CALLS[name], generator=seeded())
     generator = from_pipeline(pipeline, **measure.choices(tiny.CALLS[name]))
     assert (measure.image(generator, measure.latents(generator, seed=5)) - own).abs().max() < CLOSE
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("sd", {"negative_prompt": "dog", "guidance_scale": 3.0, "height": 16, "width": 32}),
+        ("sdxl", {"guidance_scale": 1.0, "num_inference_steps": 1}),
+        ("sd3", {"negative_prompt": "dog", "num_inference_steps": 5}),
+        ("flux", {"width": 32, "guidance_scale": 1.0}),
+        ("qwen-image", {"negative_prompt": "dog", "width": 32}),
+        ("sana-sprint", {"num_inference_steps": 1, "intermediate_timesteps": None}),
+        ("dit", {"guidance_scale": 1.0, "class_labels": [7]}),
+        ("z-image", {"guidance_scale": 0.0}),
+    ],
+)
+def test_other_arguments_mean_what_the_pipeline_means_by_them(name, changes):
+    pipeline, call = tiny.build(name), {**tiny.CALLS[name], **changes}
+    assert measure.difference(from_pipeline(pipeline, **measure.choices(call)), pipeline, call) < CLOSE
+    changed, before = (measure.own_image(pipeline, each, generator=seeded()) for each in (call, tiny.CALLS[name]))
+    assert changed.shape != before.shape or (changed - before).abs().max() > 1e-3  # they matter
+
+
+def test_a_pipeline_without_finite_images_is_refused():
+    pipeline = tiny.build("qwen-image")  # its noise schedule divides by zero at one step
+    with pytest.raises(UnsupportedError, match="finite"):
+        from_pipeline(pipeline, prompt="a cat", size=16, steps=1)
 
 
 @pytest.mark.parametrize("name", sorted(tiny.FAMILIES.keys() - tiny.UNREADABLE - MADE_WITH_EMBEDDINGS))

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from equidiff.contracts import Generator, SplitSampler
+from equidiff.errors import UnsupportedError
 from equidiff.types import Latents, Samples
 from equidiff_diffusers.run import Parts, Run, Span, few_steps
 from equidiff_diffusers.shapes import Call, is_fake, listen, repeat
@@ -36,6 +37,12 @@ class DiffusersGenerator(Generator):
         probe = Run(parts, None, steps=1 if steps == 1 else few_steps(parts.pipeline.scheduler))
         with torch.no_grad():
             sample = probe()
+        if not sample.isfinite().all():
+            raise UnsupportedError(
+                "The images of this pipeline are not finite numbers.",
+                given=f"{type(parts.pipeline).__name__} with steps={steps}",
+                hint="another number of steps, or dtype=float32",
+            )
         self._probe = probe
         self.latent_shape = _row_shape(probe.noise.latents)
         self.sample_shape = _row_shape(sample)
