@@ -54,6 +54,12 @@ class Tap:
             UnsupportedError: no layer was named and the network has no single final layer.
         """
         modules = dict(network.module.named_modules())
+        if len(modules) == 1 and network.head is None:
+            raise UnsupportedError(
+                f"{network.name} has no layers with names.",
+                given=type(network.module).__name__,
+                expected="a network made of modules, or the objective 'classifier', which measures the outputs",
+            )
         if layer is None:
             if network.head is None:
                 raise UnsupportedError(

@@ -111,7 +111,10 @@ def _show_layers(terminal: Terminal, model: str, as_json: bool) -> None:
     # an Identity repeats the output of the layer before it, which is listed already
     rows = [(layer.name, layer.type, _shape(layer.shape)) for layer in layers if layer.type != "Identity"]
     terminal.table(("layer", "type", "output for one sample"), rows)
-    terminal.note(f"Spec of one unit: neuron:LAYER.INDEX,model={model}, e.g. neuron:{rows[-1][0]}.0,model={model}")
+    if rows:
+        terminal.note(f"Spec of one unit: neuron:LAYER.INDEX,model={model}, e.g. neuron:{rows[-1][0]}.0,model={model}")
+    else:
+        terminal.note(f"The network has no layers with names. Its outputs: classifier,model={model}")
 
 
 def _bare_network(model: str) -> Network:

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import re
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 
-from equidiff.errors import UnsupportedError, unknown_name
+from equidiff.errors import UnsupportedError, WeightsError, first_line, unknown_name
 from equidiff.images.convert import to_channels
-from equidiff.networks.checkpoints import beneath_prefix, hash_weights, put_weights, read_weights
+from equidiff.networks.checkpoints import (
+    Kind,
+    beneath_prefix,
+    hash_weights,
+    put_weights,
+    read_content,
+    read_weights,
+    recognise,
+)
 from equidiff.networks.classes import class_names, imagenet_names
 from equidiff.networks.network import Network
 from equidiff.networks.request import Request
@@ -99,10 +108,29 @@ def _load_module(request: Request, published: Any) -> nn.Module:
     state = _todays_names(read_weights(path))
     module = _create(request.name, published, state)
     hint = "model=torchvision:NAME must name the architecture that the checkpoint was trained with"
-    put_weights(module, state, path, hint=hint)
+    if request.name.startswith("mnasnet"):
+        _put_versioned(module, state, path, hint)
+    else:
+        put_weights(module, state, path, hint=hint)
     if record not in request.context.weights:
         request.context.weights.append(record)
     return module
+
+
+def _put_versioned(module: nn.Module, state: dict[str, Tensor], path: Path, hint: str) -> None:
+    """Load an MNASNet, which reads files by the version of its layout that torch.save keeps beside the weights."""
+    saved = None if recognise(path) is Kind.SAFETENSORS else getattr(read_content(path), "_metadata", None)
+    versioned: Any = OrderedDict(state)
+    versioned._metadata = saved or {"": {"version": module._version}}
+    try:
+        module.load_state_dict(versioned)
+    except RuntimeError as error:
+        raise WeightsError(
+            f"The checkpoint does not fit the network: {first_line(error)}",
+            given=path,
+            expected="the tensors of this architecture",
+            hint=hint,
+        ) from error
 
 
 def _todays_names(state: dict[str, Tensor]) -> dict[str, Tensor]:

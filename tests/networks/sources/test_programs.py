@@ -10,6 +10,7 @@ import torch
 from running import run_cli
 from torch import nn
 
+from equidiff.builtin.objectives.classifier import count_logits
 from equidiff.contracts import BuildContext
 from equidiff.errors import PluginError, UnknownNameError, UnsupportedError, UsageError, WeightsError
 from equidiff.networks import Units, describe_layers, load_network
@@ -169,6 +170,23 @@ def test_other_files_are_no_torchscript(small, tmp_path):
         load(f"torchscript:{tmp_path / 'net.pt'}", checkpoint="weights.pt")
     with pytest.raises(UnknownNameError, match="no layer of torchscript:"):
         Units.at(load(f"torchscript:{tmp_path / 'net.pt'}", size=SIDE), "blocks.2")
+
+
+class Bare(nn.Module):
+    def forward(self, images):
+        return images.mean((2, 3))
+
+
+def test_a_program_without_layers_is_a_classifier_at_most(tmp_path):
+    save_script(Bare(), tmp_path / "net.pt", "script")
+    network = load(f"torchscript:{tmp_path / 'net.pt'}", size=SIDE)
+    assert count_logits(network) == 3
+    for layer in (None, "layer4"):
+        with pytest.raises(UnsupportedError, match="no layers with names"):
+            Units.at(network, layer)
+    shown = run_cli("show", "objective", "neuron", "--model", f"torchscript:{tmp_path / 'net.pt'},size=32")
+    assert shown.code == 0
+    assert "no layers with names" in shown.stderr
 
 
 def test_exported_programs_are_read_layer_by_layer(small, tmp_path):

@@ -82,15 +82,16 @@ def test_every_published_preprocessing_is_one_that_is_understood():
             assert len(preset.crop_size) == len(preset.resize_size) == 1
 
 
-@pytest.mark.parametrize("name", ["googlenet", "densenet121", "squeezenet1_1"])
+@pytest.mark.parametrize("name", ["googlenet", "densenet121", "squeezenet1_1", "mnasnet0_5"])
 def test_published_weights_are_used_as_torchvision_uses_them(name, tmp_path, monkeypatch):
-    """GoogLeNet changes its input and has more classifiers; DenseNet's file has old names; SqueezeNet ends in a map."""
+    """GoogLeNet changes its input, DenseNet's file has old names, SqueezeNet ends in a map, MNASNet's has a version."""
     torch.manual_seed(0)
     module = get_model(name, **({"init_weights": False} if name == "googlenet" else {}))
     state = module.state_dict()
     old = re.compile(r"(denselayer\d+\.(?:norm|conv))([12])")
     without = {key: value for key, value in state.items() if "denselayer" not in key or "batches" not in key}
-    publish(monkeypatch, tmp_path, name, {old.sub(r"\1.\2", key): value for key, value in without.items()})
+    published = {old.sub(r"\1.\2", key): value for key, value in without.items()}
+    publish(monkeypatch, tmp_path, name, published if name == "densenet121" else state)
     library = get_model(name, weights="DEFAULT").eval()
     context = BuildContext()
     network = load_network(f"torchvision:{name}", None, context)
