@@ -164,7 +164,7 @@ def _is_playable(found: InvariantSet, drawn: Drawn) -> bool:
     return drawn.query is not None and is_image(found.samples) and any(not each["member"] for each in drawn.prior)
 
 
-def _sentences(info: RunInfo) -> dict[str, str | None]:
+def _sentences(info: RunInfo) -> dict[str, str | list[str] | None]:
     """Sentences at the top of the page: the finding first, where the network has classes."""
     named, counted = called(info), found_sentence(info)
     below = [each for each in (called_otherwise(info), counted if named else None) if each]
@@ -172,7 +172,7 @@ def _sentences(info: RunInfo) -> dict[str, str | None]:
         "question": question(info),
         "title": named or counted,
         "below": ". ".join(below) + "." if below else "",
-        "caution": prior_warning(info),
+        "cautions": [each for each in (*info.notes, prior_warning(info)) if each],
     }
 
 

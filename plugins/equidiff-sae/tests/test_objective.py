@@ -1,7 +1,9 @@
 """`sae:INDEX` as an objective, in Python and on the command line."""
 
 import json
+from html import unescape
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
 import timm
@@ -184,11 +186,13 @@ def test_what_had_to_be_assumed_is_said(convnet, tmp_path):
     assert "test_resnet reads 160x160" in " ".join(out.stderr.split())
     assert "size=PIXELS" not in run_cli("measure", image, "-g", "pixels:32x32x3", "-o", f"{spec},size=224").stderr
     run = run_cli(
-        "run", "-g", "pixels:32x32x3", "-r", "none", "-o", spec, "--query", image, "-n", "1", "--budget", "1", "--out",
-        tmp_path / "run",
+        "run", "-g", "pixels:32x32x3", "-r", "none", "-o", spec, "--query", image, "-n", "1", "--tolerance", "1e9",
+        "--out", tmp_path / "run",
     )  # fmt: skip
     (note,) = read_run(tmp_path / "run")["notes"]
     assert note in " ".join(run.stderr.split())
+    page = Path(run_cli("report", tmp_path / "run").stdout.strip()).read_text(encoding="utf-8")
+    assert f'<p class="warning">{note}</p>' in unescape(page)
 
 
 @pytest.mark.parametrize(
