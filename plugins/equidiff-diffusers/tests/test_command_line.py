@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import tiny
 import torch
+from equidiff_diffusers.schedulers import SHORT
 from running import assert_one_error, read_lines, read_run, run_cli
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # diffusers' own, about configurations
@@ -136,8 +137,13 @@ def test_an_unknown_scheduler(dit):
     assert_one_error(run(f"diffusers:{dit}"), 1, "DDIMInverseScheduler cannot be used", "from an image to noise")
 
 
+def test_the_guide_names_every_scheduler():
+    guide = (Path(__file__).parents[3] / "docs" / "how-to" / "diffusers.md").read_text(encoding="utf-8")
+    assert [name for name in SHORT if f"`{name}`" not in guide] == []
+
+
 def test_the_list_of_pipelines():
     outcome = run_cli("show", "generator", "diffusers")
     assert outcome.code == 0
     assert "StableDiffusion3Pipeline" in outcome.stdout
-    assert "num_inference_steps" not in outcome.stdout
+    assert "class, guidance" in outcome.stdout

@@ -7,7 +7,7 @@ import tiny
 import torch
 from diffusers import StableDiffusion3Pipeline
 from equidiff_diffusers import find, load
-from equidiff_diffusers.build import build
+from equidiff_diffusers.build import build, from_pipeline
 from equidiff_diffusers.plugin import DiffusersOptions
 from peft import LoraConfig
 from peft.utils import get_peft_model_state_dict
@@ -126,6 +126,9 @@ def test_the_size_is_that_of_the_network_and_not_one_for_all(tmp_path):
     tiny.save("sana-sprint", tmp_path)
     assert build_one(tmp_path).sample_shape == (3, 32, 32)  # the call's default is 1024
     assert build_one(tmp_path, size="64x32").sample_shape == (3, 64, 32)
+    pipeline = tiny.build("flux")  # whose transformer has no size of its own
+    assert pipeline.vae.config.sample_size == 32
+    assert from_pipeline(pipeline, steps=1).sample_shape == (3, 32, 32)
 
 
 THERE = [

@@ -24,6 +24,7 @@ class Family:
         off: the scale without classifier-free guidance; None where the network is told the scale, and needs one.
         negative: it takes a negative prompt.
         once: it takes one prompt for all rows.
+        classes: it takes a class.
     """
 
     exit: Exit = "processor"
@@ -33,6 +34,7 @@ class Family:
     off: float | None = 1.0
     negative: bool = True
     once: bool = False
+    classes: bool = False
 
 
 TEXT = Family()
@@ -46,10 +48,10 @@ FAMILIES: Mapping[str, Family] = {
     "ChromaPipeline": TEXT,
     "CogView3PlusPipeline": TEXT,
     "CogView4Pipeline": TEXT,
-    "ConsistencyModelPipeline": PIXELS,
+    "ConsistencyModelPipeline": Family(exit="state", encode=(), guidance=None, classes=True),
     "DDIMPipeline": PIXELS,
     "DDPMPipeline": PIXELS,
-    "DiTPipeline": Family(exit="decoder", encode=()),
+    "DiTPipeline": Family(exit="decoder", encode=(), classes=True),
     "ErnieImagePipeline": TEXT,
     "Flux2KleinPipeline": TEXT,
     "Flux2Pipeline": TOLD,
@@ -131,9 +133,11 @@ def family(name: str) -> Family:
 
 def table() -> tuple[list[str], list[list[str]]]:
     """The pipelines that can be generators, for `equidiff show`."""
-    return ["pipeline", "options of its own"], [[name, _options(each)] for name, each in FAMILIES.items()]
+    return ["pipeline", "options beside those that all have"], [
+        [name, _options(each)] for name, each in FAMILIES.items()
+    ]
 
 
 def _options(each: Family) -> str:
-    names = ["prompt"] if each.encode else []
-    return ", ".join(names + (["guidance"] if each.guidance else []))
+    named = {"prompt": each.encode, "class": each.classes, "guidance": each.guidance}
+    return ", ".join(name for name, there in named.items() if there)

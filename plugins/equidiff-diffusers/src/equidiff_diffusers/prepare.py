@@ -90,7 +90,7 @@ def _arguments(
         (arguments if kind.once else repeated)["prompt"] = wish.prompt or ""
     if wish.negative is not None:
         (arguments if kind.once else repeated)["negative_prompt"] = wish.negative
-    if "class_labels" in takes:
+    if kind.classes:
         label = _label(pipeline, wish.label)
         repeated |= {} if label is None else {"class_labels": label}
     size = wish.size or _own_size(pipeline, takes)
@@ -110,7 +110,7 @@ def _check(pipeline: Any, kind: Family, takes: Mapping[str, inspect.Parameter], 
         "prompt": "prompt" in takes,
         "negative": "negative_prompt" in takes and kind.negative,
         "guidance": kind.guidance is not None,
-        "label": "class_labels" in takes,
+        "label": kind.classes,
         "size": "height" in takes,
     }
     wrong = [name for name, there in has.items() if not there and getattr(wish, name) is not None]
@@ -156,14 +156,21 @@ def _label(pipeline: Any, given: int | str | None) -> int | None:
 
 
 def _own_size(pipeline: Any, takes: Mapping[str, inspect.Parameter]) -> tuple[int, int] | None:
-    """Size of the images that the network was trained on, where the pipeline's call has one size for all networks."""
-    network = pipeline.components.get("transformer") or pipeline.components.get("unet")
-    side = getattr(getattr(network, "config", None), "sample_size", None)
+    """Size of the images that the networks were trained on, where the call has one size for all networks; else None."""
+    if "height" not in takes:
+        return None
+    parts = pipeline.components
+    side, decoded = (
+        getattr(getattr(part, "config", None), "sample_size", None)
+        for part in (parts.get("transformer") or parts.get("unet"), parts.get("vae"))
+    )
     factor = getattr(pipeline, "vae_scale_factor", None) or getattr(pipeline, "movq_scale_factor", None)
-    if "height" in takes and isinstance(takes["height"].default, int) and isinstance(side, int) and factor:
-        pixels = math.ceil(side * factor / SIDES) * SIDES
-        return (pixels, pixels)
-    return None
+    pixels = None
+    if side is None:
+        pixels = decoded
+    elif factor and isinstance(side, int) and isinstance(takes["height"].default, int):
+        pixels = side * factor
+    return (math.ceil(pixels / SIDES) * SIDES,) * 2 if isinstance(pixels, int) else None
 
 
 def _own_steps(takes: Mapping[str, inspect.Parameter]) -> int:
