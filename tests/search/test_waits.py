@@ -16,6 +16,9 @@ from equidiff.builtin.solvers.imagespace import ImageSpace
 from equidiff.builtin.solvers.infinite import Infinite
 from equidiff.builtin.solvers.lbfgs import Lbfgs
 from equidiff.builtin.solvers.rejection import Rejection
+from equidiff.contracts import BuildContext
+from equidiff.registry.build import build
+from equidiff.registry.manager import Plugins
 from equidiff.search.engine import Result, solve
 from equidiff.search.problem import Problem
 
@@ -115,6 +118,19 @@ def test_a_wait_inside_a_generator_is_counted_in_every_pass():
 def test_waits_of_a_solver_step_are_few(solver, outputs, most):
     waits, passes, steps, device = count(lambda: problem_of(outputs), solver)
     assert waits <= most * steps + passes + 12 * SAMPLES, device.places.most_common(8)
+
+
+@pytest.mark.parametrize("name", ["toy:fashion,steps=2", "toy:circles", "pixels:8"])
+def test_a_pass_of_a_shipped_generator_waits_for_nothing(name):
+    with EmulatedDevice() as device:
+        generator = build(Plugins(), "generator", name, BuildContext(DEVICE)).component
+        at = torch.randn(2, *generator.latent_shape).to(DEVICE).requires_grad_()
+        generator.generate(at)  # what is computed once
+        device.waits.clear()
+        (slope,) = torch.autograd.grad(generator.generate(at).sum(), at)
+        assert not device.waits, device.places
+        assert slope.device.type == DEVICE
+        assert slope.abs().sum().item() > 0
 
 
 def test_intermediate_states_are_searched_without_more_waits():
