@@ -98,5 +98,6 @@ def open_finished(
         objective=objective,
         files=files,
         device=device,
+        path=path,
     )
     return Finished(path, replace(found, _session=session), session)

@@ -74,7 +74,7 @@ class RunFolder:
             RunFolderError: something is there already, or it cannot be written.
         """
         check_free(path)
-        folder = cls(path, info.began())
+        folder = cls(path, info.began().model_copy(update={"run_folder": str(path.absolute())}))
         try:
             (path / "images").mkdir(parents=True)
             (path / "partial").mkdir()

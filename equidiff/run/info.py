@@ -171,6 +171,8 @@ class RunInfo(Part):
         wall_s: seconds that it took, without those between its end and its being resumed.
         evaluations: of all samples together.
         error: the reason why it failed.
+        folder: the folder in which the run was begun, from which its relative paths start.
+        run_folder: the absolute path of the run folder then, to tell how they lay to each other.
     """
 
     specs: Specs
@@ -198,6 +200,8 @@ class RunInfo(Part):
     wall_s: float | None = None
     evaluations: float | None = None
     error: str | None = None
+    folder: str | None = None
+    run_folder: str | None = None
 
     @property
     def settings(self) -> dict[str, Any]:

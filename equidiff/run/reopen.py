@@ -12,6 +12,7 @@ from equidiff.errors import RunFolderError
 from equidiff.registry.manager import Plugins
 from equidiff.run.info import RunInfo
 from equidiff.run.own_code import check_named
+from equidiff.run.places import build_where_it_was
 from equidiff.run.session import Session, prepare
 from equidiff.run.settings import Settings
 from equidiff.search.starts import QueryStart
@@ -26,6 +27,7 @@ def reopen(
     objective: str | None = None,
     files: Sequence[Path] = (),
     device: str | None = None,
+    path: Path | None = None,
 ) -> Session:
     """Build a run's components again.
 
@@ -37,6 +39,7 @@ def reopen(
         objective: where the run's objective is code of the user's own: its spec, named again.
         files: plugin files that the user named.
         device: a torch device, or "auto"; the run's own when absent.
+        path: the run folder, to find files that were moved together with it.
 
     Raises:
         RunFolderError: a component was an object, or code that is not named; the weights are not the run's; its start
@@ -45,7 +48,8 @@ def reopen(
     """
     check_named(info, objective, files, command)
     settings = Settings.of(info)
-    session = prepare(settings if device is None else replace(settings, device=device), plugins, with_prior=False)
+    settings = settings if device is None else replace(settings, device=device)
+    session = build_where_it_was(settings, info, path, lambda found: prepare(found, plugins, with_prior=False))
     _check_weights(info, session)
     target = session.problem.target
     views = tuple(target.new_tensor(each) for each in info.target.views or ())

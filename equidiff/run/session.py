@@ -117,6 +117,7 @@ class Session:
             weights=tuple(WeightsFile(**vars(file)) for file in self.context.weights),
             notes=tuple(dict.fromkeys(self.context.notes)),
             counts=Counts(asked=settings.samples),
+            folder=str(Path.cwd()),
         )
 
     def _describe_prior(self) -> Prior | None:

@@ -68,7 +68,7 @@ def assert_same_run(path, whole):
     assert steps == sorted((line["index"], line["step"]) for line in read_lines(whole / "steps.jsonl"))
     info, other = read_run(path), read_run(whole)
     # costs depend on the samples that shared a batch
-    for name in info.keys() - {"started", "finished", "wall_s", "evaluations"}:
+    for name in info.keys() - {"started", "finished", "wall_s", "evaluations", "folder", "run_folder"}:
         assert info[name] == other[name], name
     assert not (path / "partial").exists()
 

@@ -19,6 +19,7 @@ from equidiff.run.info import Counts, read_info
 from equidiff.run.record import Record
 
 RUN = {
+    "folder", "run_folder", "notes",
     "schema_version", "status", "specs", "options", "target", "seed", "tolerance", "budget", "device", "dtype",
     "started", "finished", "wall_s", "versions", "weights", "counts", "evaluations", "search",
     "tolerance_given", "within", "prior", "called",

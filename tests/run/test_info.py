@@ -39,6 +39,7 @@ def test_the_text_is_that_of_the_file(write, text):
         "specs", "options", "target", "inversion", "search", "seed", "tolerance", "tolerance_given", "within", "prior",
         "called", "budget", "device", "dtype", "versions",
         "weights", "notes", "schema_version", "status", "started", "counts", "finished", "wall_s", "evaluations",
+        "folder", "run_folder",
     ]  # fmt: skip
 
 

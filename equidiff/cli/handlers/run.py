@@ -98,7 +98,7 @@ def resume(state: State, info: RunInfo, path: Path, objective: str | None) -> Wo
     """
     latent = read_query(path).get("query_latent")
     command = (*RESUME, str(path))
-    session = reopen(info, latent, state.plugins(), command=command, objective=objective, files=state.files)
+    session = reopen(info, latent, state.plugins(), command=command, objective=objective, files=state.files, path=path)
     folder = RunFolder.reopen(path)
     return Work(session, folder, [index for index in range(info.counts.asked) if index not in folder.records])
 
