@@ -46,7 +46,7 @@ def build_where_it_was(settings: Settings, info: RunInfo, run: Path | None, buil
     folders = folders_of(info, run)
     typed: dict[str, Any] = {kind: getattr(settings, kind) for kind in Specs.model_fields}
     specs = {kind: spec for kind, spec in typed.items() if isinstance(spec, str)}
-    found = typed | {kind: _located(spec, folders) for kind, spec in specs.items()}
+    found: dict[str, Any] = typed | {kind: _located(spec, folders) for kind, spec in specs.items()}
     try:
         return build(replace(settings, **found))
     except EquiDiffError as error:
