@@ -144,3 +144,11 @@ def test_pipelines_and_schedulers_that_are_not_on_the_list():
     pipeline.scheduler = DDIMInverseScheduler()
     with pytest.raises(UnsupportedError, match="from an image to noise"):
         equidiff.diffusers(pipeline)
+
+
+def test_a_run_in_python_finds_members():
+    generator = equidiff.diffusers(tiny.build("dit"), label=1, steps=4)
+    found = equidiff.sample(generator=generator, objective="classifier:bag,model=fashion", target=0.97, samples=2)
+    assert len(found) == 2
+    assert found.contains(found.samples).all()
+    assert torch.allclose(generator.generate(found.latents).clamp(0, 1), found.samples, atol=0.51 / 255)  # as saved
