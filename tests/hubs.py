@@ -51,4 +51,5 @@ def serve(monkeypatch, folder):
     info = SimpleNamespace(sha=COMMIT, siblings=[SimpleNamespace(rfilename=name) for name in files_of(folder)])
     monkeypatch.setattr(huggingface_hub.HfApi, "model_info", lambda *_, **__: info)
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    monkeypatch.setattr("equidiff.registry.published._unreachable", lambda: None)
     return downloads
