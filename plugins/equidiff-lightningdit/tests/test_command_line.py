@@ -177,7 +177,9 @@ def test_without_a_network_the_panel_says_how_to_fetch_by_hand(tmp_path, objecti
     outcome = run_tiny("lightningdit", objective, tmp_path / "run")
     repository = "hustvl/lightningdit-xl-imagenet256-800ep"
     file = "lightningdit-xl-imagenet256-800ep.pt"
-    assert_one_error(outcome, 1, "hub cannot be reached", f"hf download {repository} {file}", "--generator lightningdit:")
+    assert_one_error(
+        outcome, 1, "hub cannot be reached", f"hf download {repository} {file}", "--generator lightningdit:"
+    )
 
 
 def test_published_files_come_from_the_hub_with_their_revision(tmp_path, folder, objective, monkeypatch):
