@@ -3,13 +3,13 @@
 Each sampler runs six steps with a network of random weights, or with the flow of `toy:fashion` behind azula's
 interface. The difference is that of the image, with values in [0, 1], from that of the sampler's own call for the same
 start noise. The gradient is that of a random combination of the image's values along one direction, in float32, against
-the best of three central finite differences.
+the best of five central finite differences.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -23,6 +23,7 @@ from equidiff_azula.models import PICKLES
 from equidiff_azula.plugin import AzulaOptions
 
 from benchmarks.parity import ROOT, Row
+from benchmarks.parity.diffusers_pipelines import measure
 from equidiff.contracts import BuildContext
 from equidiff.errors import UnsupportedError
 
@@ -32,7 +33,6 @@ import azula_denoiser
 
 LIBRARIES = ("azula", "torch")
 STEPS = 6
-DISTANCES = (1e-3, 3e-3, 1e-2)  # of the finite differences
 
 
 def rows() -> Iterator[Row]:
@@ -57,21 +57,7 @@ def _measured(name: str, loaded: str, sampler: str, denoiser: Denoiser, label: d
     images = own(torch.sqrt(alpha**2 + sigma**2) * latents, **classes) / 2 + 0.5
     with torch.no_grad():
         difference = float((generator.generate(latents) - images).abs().max())
-    return Row(name, loaded, difference, _gradient_error(generator.generate, latents))
-
-
-def _gradient_error(generate: Callable[[torch.Tensor], torch.Tensor], latents: torch.Tensor) -> float:
-    draw = torch.Generator().manual_seed(1)
-    direction, weights = (torch.randn(latents.shape, generator=draw) for _ in range(2))
-    here = latents.clone().requires_grad_()
-    (gradient,) = torch.autograd.grad((weights * generate(here)).sum(), here)
-    slope = float((gradient * direction).double().sum())
-    errors = []
-    for distance in DISTANCES:
-        with torch.no_grad():
-            above, below = (generate(latents + sign * distance * direction).double() for sign in (1, -1))
-        errors.append(abs(float((weights * (above - below)).sum()) / (2 * distance) - slope) / abs(slope))
-    return min(errors)
+    return Row(name, loaded, difference, measure.gradient_error(generator, latents[:1]))
 
 
 def _label(index: int) -> dict[str, Any]:

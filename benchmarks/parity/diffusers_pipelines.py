@@ -2,7 +2,7 @@
 
 Each pipeline is built from a configuration of a few thousand random weights, and called with two steps. The difference
 is that of the image, with values in [0, 1], from the image of `pipeline(...)` for the same noise. The gradient is
-that of a random combination of the image's values along one direction, in float32, against the best of three central
+that of a random combination of the image's values along one direction, in float32, against the best of five central
 finite differences.
 """
 

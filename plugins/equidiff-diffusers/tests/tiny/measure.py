@@ -9,7 +9,7 @@ from diffusers import DiffusionPipeline
 from equidiff_diffusers.noise import SEED
 from torch import Tensor
 
-STEPS = (3e-3, 1e-3, 1e-2)
+STEPS = (3e-3, 1e-2, 1e-3, 3e-2, 0.1)
 """Lengths of the steps of a finite difference; the best of them balances its curvature against rounding."""
 
 ENOUGH = 1e-3
