@@ -56,7 +56,8 @@ def _refused() -> Iterator[Row]:
         if name.endswith("Pipeline") and name not in {*FAMILIES, *BASES}:
             reasons.setdefault(_reason(name), []).append(name.removesuffix("Pipeline"))
     for reason, names in sorted(reasons.items(), key=lambda pair: -len(pair[1])):
-        yield Row(f"{len(names)} others", ", ".join(names), refused=reason)
+        count = f"{len(names)} others" if len(names) > 1 else "1 other"
+        yield Row(count, ", ".join(names), refused=reason)
 
 
 def _reason(name: str) -> str:
