@@ -19,6 +19,7 @@ from equidiff.networks.finetuned import fill, fill_from_numpy
 from equidiff.networks.hub import find_cached_file, find_file
 from equidiff.networks.network import Network
 from equidiff.networks.packages import Packaged, find_packaged_network, install_command, read_in_order
+from equidiff.networks.pillow import PillowResizing
 from equidiff.networks.preprocessing import Values
 from equidiff.networks.sources.building import per_channel
 from equidiff.networks.timm_names import check_name, current_name
@@ -52,7 +53,7 @@ def load_timm(
     config = timm.data.resolve_model_data_config(module)
     channels = config["input_size"][0]
     config |= {key: tuple(per_channel(value, config[key])) for key, value in (("mean", mean), ("std", std))}
-    # one transform for images and samples: on tensors its parts are differentiable, antialiased and do not clamp
+    # one transform for images and samples: on tensors its parts are differentiable and antialiased
     transform = timm.data.create_transform(**config, is_training=False)
     subset = timm.data.infer_imagenet_subset(module)
     return Network(
@@ -74,8 +75,9 @@ def _on_tensors(transform: Any, channels: int) -> Callable[[Samples], Tensor]:
 
     def prepare(samples: Samples) -> Tensor:
         samples = to_channels(samples, channels)
-        for part in geometry:
-            samples = part(samples)
+        with PillowResizing():
+            for part in geometry:
+                samples = part(samples)
         mean, std = (samples.new_tensor(each)[:, None, None] for each in constants)
         return (samples - mean) / std
 

@@ -24,7 +24,7 @@ from equidiff.testing import check_objective, check_plugin, load_plugins
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
 TESTED = {
-    "circles.py", "custom_objective.py", "evaluate_run.py", "first_run.py", "lightningdit.py",
+    "azula_denoiser.py", "circles.py", "custom_objective.py", "evaluate_run.py", "first_run.py", "lightningdit.py",
     "my_plugin.py", "own_classes.py", "own_preprocess.py", "own_unit.py",
     "planted_shortcut.py", "probe.py", "rank_units.py", "thesis.py",
 }  # fmt: skip

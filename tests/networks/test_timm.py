@@ -7,7 +7,7 @@ import timm
 import torch
 from hubs import COMMIT, put_in_cache, use_cache
 from safetensors.torch import save_file
-from small_images import ROUNDINGS, make_image
+from small_images import assert_rounded_alike, make_image
 
 from equidiff.builtin.objectives import neuron
 from equidiff.contracts import BuildContext
@@ -58,7 +58,7 @@ def test_timm_only_options(vit, tmp_path):
     samples = torch.rand(1, 3, 160, 160)
     config = timm.data.resolve_model_data_config(model) | {"mean": (0.4,) * 3, "std": (0.2,) * 3}
     expected = timm.data.create_transform(**config, is_training=False)(make_image())
-    assert (network.prepare_image(make_image())[0] - expected).abs().max() < ROUNDINGS / 0.2
+    assert_rounded_alike(network.prepare_image(make_image())[0], expected, 0.2)
     assert torch.equal(network.module(samples), model(samples))
     plain = load_network("test_efficientnet", str(path), BuildContext())
     assert not torch.allclose(plain.module(samples), model(samples))
@@ -109,7 +109,7 @@ def test_timm_transform_is_used_for_images_and_samples(vit_network):
     transform = timm.data.create_transform(**timm.data.resolve_model_data_config(model), is_training=False)
     for image in (make_image(), make_image(30, 70, "L")):
         prepared = vit_network.prepare_image(image)
-        assert (prepared[0] - transform(image.convert("RGB"))).abs().max() < ROUNDINGS / 0.5
+        assert_rounded_alike(prepared[0], transform(image.convert("RGB")), 0.5)
         as_samples = vit_network.prepare(image_to_tensor(image).repeat(2, 1, 1, 1))
         assert torch.allclose(as_samples[1], prepared[0], atol=1e-6)
 

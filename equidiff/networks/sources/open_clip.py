@@ -17,6 +17,7 @@ from equidiff.images.convert import to_channels
 from equidiff.networks.checkpoints import hash_weights, read_weights, weights_files
 from equidiff.networks.hub import find_file, find_snapshot
 from equidiff.networks.network import Network
+from equidiff.networks.pillow import PillowResizing
 from equidiff.networks.request import Request
 from equidiff.networks.sources.building import CLASS_TOKENS, finish, normalize, per_channel, require
 from equidiff.types import Samples
@@ -224,6 +225,11 @@ def _on_tensors(library: Any, cfg: Any, mean: list[float], std: list[float]) -> 
 
     def prepare(samples: Samples) -> Tensor:
         samples = to_channels(samples, 3)
+        with PillowResizing():
+            samples = resized(samples)
+        return normalize(samples, mean, std)
+
+    def resized(samples: Tensor) -> Tensor:
         for step in sizes:
             if isinstance(step, own.ResizeKeepRatio):  # which reads the size of an image of Pillow
                 height, width = samples.shape[-2:]
@@ -234,7 +240,7 @@ def _on_tensors(library: Any, cfg: Any, mean: list[float], std: list[float]) -> 
                 samples = own.center_crop_or_pad(samples, step.size, fill=step.fill / 255)
             else:
                 samples = step(samples)
-        return normalize(samples, mean, std)
+        return samples
 
     return prepare
 

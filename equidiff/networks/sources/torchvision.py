@@ -23,6 +23,7 @@ from equidiff.networks.checkpoints import (
 )
 from equidiff.networks.classes import class_names, imagenet_names
 from equidiff.networks.network import Network
+from equidiff.networks.pillow import PillowResizing
 from equidiff.networks.request import Request
 from equidiff.networks.sources.building import finish, normalize, per_channel
 from equidiff.networks.sources.download import fetch
@@ -181,9 +182,10 @@ def _on_tensors(transform: Any, mean: Sequence[float], std: Sequence[float]) -> 
 
     def prepare(samples: Samples) -> Tensor:
         samples = to_channels(samples, 3)
-        samples = functional.resize(
-            samples, transform.resize_size, interpolation=transform.interpolation, antialias=transform.antialias
-        )
+        with PillowResizing():
+            samples = functional.resize(
+                samples, transform.resize_size, interpolation=transform.interpolation, antialias=transform.antialias
+            )
         return normalize(functional.center_crop(samples, transform.crop_size), mean, std)
 
     return prepare

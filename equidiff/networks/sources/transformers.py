@@ -16,6 +16,7 @@ from equidiff.images.convert import to_channels
 from equidiff.networks.checkpoints import hash_weights, read_weights
 from equidiff.networks.classes import class_names
 from equidiff.networks.network import Network
+from equidiff.networks.pillow import PillowResizing
 from equidiff.networks.preprocessing import Preprocessing
 from equidiff.networks.request import Request
 from equidiff.networks.sources.building import CLASS_TOKENS, finish, per_channel, require
@@ -201,7 +202,8 @@ def _preparation(request: Request, processor: Any, channels: int) -> Callable[[S
     def prepare(samples: Samples) -> Tensor:
         # processors count from 0 to 255; their own operations are differentiable on tensors of floats
         pixels = to_channels(samples, channels) * 255
-        prepared = processor(images=pixels, input_data_format="channels_first", return_tensors="pt", **options)
+        with PillowResizing(white=255, rows_first=True):  # as they resize the 8-bit tensor of a file
+            prepared = processor(images=pixels, input_data_format="channels_first", return_tensors="pt", **options)
         return prepared["pixel_values"]
 
     return prepare

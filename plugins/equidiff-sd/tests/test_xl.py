@@ -274,7 +274,7 @@ def test_a_broken_second_tokenizer_or_encoder(xl_copy):
     file = xl_copy / "text_encoder_2" / "model.safetensors"
     shutil.copy(xl_copy / "tokenizer" / "tokenizer.json", xl_copy / "tokenizer_2" / "tokenizer.json")
     file.write_bytes(file.read_bytes()[:-1000])
-    refused(f"sd:{xl_copy}", 1, "The weights of text_encoder_2 cannot be loaded")
+    refused(f"sd:{xl_copy}", 1, "The checkpoint is cut short", "text_encoder_2")
 
 
 def test_bad_options(xl):

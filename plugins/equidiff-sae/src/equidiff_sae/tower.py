@@ -21,6 +21,7 @@ from equidiff.errors import UnsupportedError, WeightsError, first_line
 from equidiff.images.convert import to_channels
 from equidiff.networks import Network, load_network
 from equidiff.networks.checkpoints import hash_weights, put_weights, read_weights
+from equidiff.networks.pillow import PillowResizing
 from equidiff.networks.timm_names import check_name
 from equidiff.types import Samples
 from equidiff_sae.catalog import FASHION_VIT
@@ -259,7 +260,8 @@ def _network(module: nn.Module, name: str, config: dict[str, Any], device: str, 
 def _prepare_samples(
     resize: Callable[[Tensor], Tensor], channels: int, mean: Sequence[float], std: Sequence[float], samples: Samples
 ) -> Tensor:
-    resized = resize(to_channels(samples, channels))
+    with PillowResizing():
+        resized = resize(to_channels(samples, channels))
     # torchvision's own reads the values, which fake tensors do not have
     shift, scale = (resized.new_tensor(values)[:, None, None] for values in (mean, std))
     return (resized - shift) / scale
