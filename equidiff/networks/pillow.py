@@ -1,8 +1,8 @@
 """Resizing as Pillow does it: evaluation transforms of published networks read 8-bit files, and round on the way.
 
 Pillow resizes rows and columns one after the other, and after each rounds to 8 bits, and clips what the filter
-overshoots. Networks notice: of 64 faces enlarged for an EfficientNet-Lite, one logit (of standard deviation 0.9) was off
-by 1.0 without the rounding.
+overshoots. Networks notice: for small faces that an EfficientNet-Lite enlarges, a logit of standard deviation 0.9 was
+off by up to 1.0 without the rounding.
 """
 
 from __future__ import annotations
