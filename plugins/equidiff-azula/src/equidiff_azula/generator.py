@@ -25,7 +25,7 @@ from torch.utils.checkpoint import checkpoint
 from equidiff.contracts import Generator, SplitSampler
 from equidiff.types import Latents, Samples, States
 
-SAMPLERS: dict[str, type[Sampler]] = {
+SAMPLERS: dict[str, Callable[..., Sampler]] = {
     "euler": EulerSampler,
     "heun": HeunSampler,
     "zab": zABSampler,
@@ -118,7 +118,7 @@ class Azula(Generator):
         recompute: bool = True,
     ) -> None:
         self._denoiser, self._decoder, self._recompute = denoiser, decode, recompute
-        self._kind = sampler
+        self._kind, self._steps = sampler, steps
         self.latent_shape = latent_shape
         self.steps = steps
         device = next(iter(denoiser.parameters()), torch.zeros(())).device
@@ -127,16 +127,16 @@ class Azula(Generator):
 
     def generate(self, latents: Latents, steps: int | None = None) -> Samples:
         """Run the sampler from `latents`, `[batch, *latent_shape]`, and decode; see `Generator.generate`."""
-        sampler = self._sampler(self.steps if steps is None else steps)
+        sampler = self._sampler(self._steps if steps is None else steps)
         # azula runs its samplers without gradients; the function beneath that decorator is the same sampler with them
         states = inspect.unwrap(type(sampler).__call__)(sampler, self._scale(sampler) * latents)
         return self.decode(states)
 
     def split_sampler(self) -> SplitSampler | None:
         """The sampler in two parts; None where its steps depend on earlier ones, or are too few."""
-        if self._kind not in ONE_STEP or (self.steps or 0) < FEWEST_STEPS:
+        if self._kind not in ONE_STEP or self._steps < FEWEST_STEPS:
             return None
-        sampler = self._sampler(self.steps or FEWEST_STEPS)
+        sampler = self._sampler(self._steps)
         alpha, sigma = self._denoiser.schedule(sampler.timesteps)
         noisy = int((sigma / (alpha + sigma) >= NOISE_AT_SPLIT).sum()) - 1
         if not 0 < noisy < sampler.steps:

@@ -167,15 +167,15 @@ def _load_latents(family: str, name: str, card: SimpleNamespace, options: AzulaO
             context.weights.append(hash_weights(file, name_in_run, folder.name))
     dtype = torch.bfloat16 if context.dtype == "bfloat16" else torch.float32
     with torch.no_grad():
-        texts = [encoder(prompt) for prompt in (options.prompt or "", "")]
+        text, empty = (encoder(prompt) for prompt in (options.prompt or "", ""))
     shape = _state(family, denoiser.backbone.config, options.size, autoencoder)
     denoiser, guidance = denoiser.to(dtype), options.guidance
     if family == "flux":
         scale = (guidance or FLUX_GUIDANCE) if denoiser.backbone.config.guidance_embeds else None
-        return Model(denoiser, shape, texts[0] | {"guidance": scale}, autoencoder.float())
+        return Model(denoiser, shape, text | {"guidance": scale}, autoencoder.float())
     if guidance and guidance > 1:
-        return Model(CFGDenoiser(denoiser), shape, _guided(*texts, guidance), autoencoder.float())
-    return Model(denoiser, shape, texts[0], autoencoder.float())
+        return Model(CFGDenoiser(denoiser), shape, _guided(text, empty, guidance), autoencoder.float())
+    return Model(denoiser, shape, text, autoencoder.float())
 
 
 def _state(family: str, config: Any, size: int | None, autoencoder: nn.Module) -> tuple[int, ...]:

@@ -69,11 +69,11 @@ def for_any_rows(one: Any, two: Any) -> Make:
     if isinstance(one, list) and isinstance(two, list) and len(two) == 2 * len(one):  # an entry for each row
         entries = [for_any_rows(each, each) for each in one]
         return lambda rows: [make(rows) for make in entries for _ in range(rows)]
-    if isinstance(one, list | tuple) and len(one) == len(two):
+    if isinstance(one, (list, tuple)) and len(one) == len(two):
         kind = type(one)
         parts = [for_any_rows(*pair) for pair in zip(one, two, strict=True)]
         return lambda rows: kind(make(rows) for make in parts)
-    if isinstance(one, list | tuple | Mapping | Tensor):
+    if isinstance(one, (list, tuple, Mapping, Tensor)):
         raise _not_understood(one, two)
     return lambda _rows: one
 

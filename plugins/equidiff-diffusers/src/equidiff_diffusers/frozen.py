@@ -64,7 +64,7 @@ def _cast(value: Any, dtype: torch.dtype) -> Any:
             for name, each in value.items()
         }
         return type(value)(**cast)
-    return type(value)(_cast(each, dtype) for each in value) if isinstance(value, list | tuple) else value
+    return type(value)(_cast(each, dtype) for each in value) if isinstance(value, (list, tuple)) else value
 
 
 def recomputed(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

@@ -31,7 +31,7 @@ class DiffusersGenerator(Generator):
     """
 
     def __init__(self, parts: Parts, steps: int) -> None:
-        self._parts = parts
+        self._parts, self._steps = parts, steps
         self.steps = steps
         self.device = parts.pipeline.device
         probe = Run(parts, None, steps=1 if steps == 1 else few_steps(parts.pipeline.scheduler))
@@ -54,7 +54,7 @@ class DiffusersGenerator(Generator):
 
     def generate(self, latents: Latents, steps: int | None = None) -> Samples:
         """Call the pipeline; see `Generator.generate`."""
-        steps = self.steps if steps is None else steps
+        steps = self._steps if steps is None else steps
         if is_fake(latents):
             return repeat(self._calls, latents, steps, self.sample_shape, self._parts.recompute)
         return self._run(latents, Span(), steps)().to(latents)
@@ -66,7 +66,7 @@ class DiffusersGenerator(Generator):
     def split_sampler(self) -> SplitSampler | None:
         """The sampler in two parts; None where its steps are few, draw noise, or depend on those before."""
         first = self._first_state()
-        if first is None or self.steps < FEWEST_STEPS or not is_linear(self._parts.pipeline.scheduler):
+        if first is None or self._steps < FEWEST_STEPS or not is_linear(self._parts.pipeline.scheduler):
             return None
         run = self._run(torch.zeros(1, *self.latent_shape), Span(stop=1), self.steps)
         with torch.no_grad():
@@ -79,7 +79,7 @@ class DiffusersGenerator(Generator):
         return None if latents is None or first is None else FirstState.between(latents, first[:1])
 
     def _run(self, latents: Tensor, span: Span, steps: int | None = None) -> Run:
-        return Run(self._parts, latents.to(self.device), steps or self.steps, span, self._probe.outputs)
+        return Run(self._parts, latents.to(self.device), steps or self._steps, span, self._probe.outputs)
 
 
 def _row_shape(rows: Any) -> tuple[int, ...]:

@@ -95,7 +95,7 @@ def _linked(value: Any, link: Tensor) -> Any:
 
 def _same(one: Any, other: Any) -> bool:
     """They are the same object, or lists of the same objects."""
-    if isinstance(one, list | tuple) and isinstance(other, list | tuple) and len(one) == len(other):
+    if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)) and len(one) == len(other):
         return all(_same(*pair) for pair in zip(one, other, strict=True))
     return one is other
 
@@ -103,7 +103,7 @@ def _same(one: Any, other: Any) -> bool:
 def _tensors(value: Any) -> list[Tensor]:
     if isinstance(value, Tensor):
         return [value] if value.is_floating_point() else []
-    parts = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
+    parts = value.values() if isinstance(value, Mapping) else value if isinstance(value, (list, tuple)) else ()
     return [tensor for part in parts for tensor in _tensors(part)]
 
 

@@ -138,7 +138,7 @@ def read_pickle(path: Path) -> dict[str, Any] | Shell:
             raise _refused(path, error) from error
         except Exception as error:  # torch.load raises whatever its many formats raise
             raise WeightsError(f"The weights cannot be read: {_first(error)}", given=path, expected=EXPECTED) from error
-    if not isinstance(content, dict | Shell):
+    if not isinstance(content, (dict, Shell)):
         raise WeightsError(f"The file holds a {type(content).__name__}.", given=path, expected=EXPECTED)
     return content
 

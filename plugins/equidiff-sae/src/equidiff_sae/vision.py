@@ -81,7 +81,7 @@ class Vision:
         return self._process(tokens, embedding)
 
     def _tokens(self, output: Any) -> Tensor:
-        if isinstance(output, tuple | list):
+        if isinstance(output, (tuple, list)):
             output = output[0]
         if not isinstance(output, Tensor) or output.ndim not in (2, 3, 4):
             raise UnsupportedError(
@@ -152,8 +152,11 @@ def _other_tokens(vision: Vision, count: int, prefix: int) -> str:
 
 def _patches(network: Network) -> int | None:
     """Number of patches that the network makes of an image; None where it does not say."""
-    owners = (network.module, *(getattr(network.module, name, None) for name in ("patch_embed", "config")))
-    size = next((owner.patch_size for owner in owners if hasattr(owner, "patch_size")), None)
+    owners: tuple[Any, ...] = (
+        network.module,
+        *(getattr(network.module, name, None) for name in ("patch_embed", "config")),
+    )
+    size: Any = next((owner.patch_size for owner in owners if hasattr(owner, "patch_size")), None)
     if size is None:
         return None
     sides = (size, size) if isinstance(size, int) else tuple(size)

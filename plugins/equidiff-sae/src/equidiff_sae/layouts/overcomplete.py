@@ -24,7 +24,8 @@ NORMS = {"l2": (2, False), "max_l2": (2, True), "l1": (1, False), "max_l1": (1, 
 
 def flatten(module: Shell) -> tuple[dict[str, Any], Tensors]:
     """Settings and tensors of a module that was pickled whole."""
-    settings = {name: value for name, value in vars(module).items() if isinstance(value, int | float | str | Tensor)}
+    own = vars(module).items()
+    settings: dict[str, Any] = {name: value for name, value in own if isinstance(value, int | float | str | Tensor)}
     settings["class"] = module.kind
     children = module.modules()
     encoder = children.get("encoder")
