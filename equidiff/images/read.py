@@ -85,17 +85,7 @@ def to_grey_or_rgb(image: Image.Image, source: str, sixteen: bool = False) -> Im
     if image.mode in {"L", "RGB"}:
         return image
     if image.mode not in MODES:
-        numbers = image.mode[0] in "IF"
-        raise QueryError(
-            "The image has more than 8 bits a channel, and which part of its range to keep is not known."
-            if numbers
-            else "The colours of this image are not grey or RGB, and it is not known how to convert them.",
-            given=f"{source} (mode {image.mode})",
-            expected=EXPECTED,
-            hint="convert IN.png -auto-level -depth 8 OUT.png"
-            if numbers
-            else "convert IN.tif -colorspace sRGB OUT.png",
-        )
+        raise _unknown_colours(image.mode, source)
     return image.convert(MODES[image.mode])
 
 

@@ -20,6 +20,7 @@ from equidiff.devices import choose_device
 from equidiff.errors import EquiDiffError, PluginError, QueryError, UsageError, WeightsError, first_line, unknown_name
 from equidiff.images.folder import read_ahead
 from equidiff.networks.checkpoints import hash_weights, put_weights, read_weights
+from equidiff.networks.libraries import without_logging
 from equidiff.rank.folder import RankFolder
 from equidiff.rank.ranking import Ranking
 from equidiff.rank.scan import Show
@@ -129,7 +130,7 @@ def load_clip(spec: str, device: str) -> Clip:
             expected="a local file, or a tag of open_clip",
             hint=f"--clip {name},checkpoint=FILE or --clip {_published(name)}",
         )
-    with _weights_errors(spec), _quiet():
+    with _weights_errors(spec), without_logging(logging.WARNING):
         model, _, prepare = open_clip.create_model_and_transforms(name, pretrained=options.pretrained, device=device)
         tokenize = open_clip.get_tokenizer(name)
         weights = None
@@ -256,14 +257,3 @@ def _weights_errors(spec: str) -> Iterator[None]:
             expected="a reachable model hub, or a local weights file",
             hint="--clip NAME,checkpoint=FILE",
         ) from error
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence open_clip's log lines, which report missing weights before they are loaded."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        yield
-    finally:
-        logging.disable(before)

@@ -301,3 +301,12 @@ def test_numpy_archives_are_for_networks_that_read_them(tmp_path):
         loaded(tmp_path / "w.npz", "test_vit")
     with pytest.raises(WeightsError, match="NumPy archive, as JAX"):
         read_content(tmp_path / "w.npz")
+
+
+def test_an_index_names_files_beside_it_only(tmp_path):
+    save_file({"weight": torch.zeros(1)}, tmp_path / "elsewhere.safetensors")
+    index = tmp_path / "folder" / "model.safetensors.index.json"
+    index.parent.mkdir()
+    index.write_text(json.dumps({"weight_map": {"weight": "../elsewhere.safetensors"}}))
+    with pytest.raises(WeightsError, match="files outside its folder"):
+        read_weights(index)

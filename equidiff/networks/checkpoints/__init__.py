@@ -1,7 +1,7 @@
 """Weights files of every kind that people have on their disks, read without running code in them."""
 
 from equidiff.networks.checkpoints.content import Kind, recognise
-from equidiff.networks.checkpoints.files import hash_weights, weights_files
+from equidiff.networks.checkpoints.files import hash_weights, read_index, weights_files
 from equidiff.networks.checkpoints.fit import COUNTER, beneath_prefix, misfits, put_weights
 from equidiff.networks.checkpoints.read import Checkpoint, read_checkpoint, read_content, read_weights
 
@@ -15,6 +15,7 @@ __all__ = [
     "put_weights",
     "read_checkpoint",
     "read_content",
+    "read_index",
     "read_weights",
     "recognise",
     "weights_files",

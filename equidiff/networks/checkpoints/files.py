@@ -92,8 +92,12 @@ def _in_folder(folder: Path) -> Path:
     )
 
 
-def _parts(index: Path) -> list[Path]:
-    """The files that an index lists, each once, in their names' order."""
+def read_index(index: Path) -> list[str]:
+    """Names of the files that an index lists, which lie beside it: each once, in order.
+
+    Raises:
+        WeightsError: it cannot be read, lists nothing, or names files elsewhere.
+    """
     try:
         listed = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
         names = sorted({str(name) for name in listed.values()})
@@ -101,16 +105,27 @@ def _parts(index: Path) -> list[Path]:
         raise WeightsError(
             "The index of the checkpoint cannot be read.", given=index, expected="JSON with a weight_map"
         ) from error
+    outside = [name for name in names if Path(name).name != name]
+    if outside or not names:
+        raise WeightsError(
+            f"The index of the checkpoint lists {'files outside its folder' if outside else 'no files'}.",
+            given=f"{index}: {', '.join(outside[:3])}" if outside else index,
+            expected="names of files beside it",
+        )
+    return names
+
+
+def _parts(index: Path) -> list[Path]:
+    """The files that an index lists, all of which are there."""
+    names = read_index(index)
     missing = [name for name in names if not (index.parent / name).is_file()]
-    if missing or not names:
+    if missing:
         some = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
         raise WeightsError(
-            f"Of the checkpoint's {len(names)} parts, {len(missing)} are missing: {some}"
-            if missing
-            else "The index of the checkpoint lists no parts.",
+            f"Of the checkpoint's {len(names)} parts, {len(missing)} are missing: {some}",
             given=index,
             expected="every part beside the index",
-            hint="download the missing files into the same folder" if missing else None,
+            hint="download the missing files into the same folder",
         )
     return [index.parent / name for name in names]
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from equidiff.errors import UnsupportedError, UsageError, WeightsError, first_li
 from equidiff.images.convert import to_channels
 from equidiff.networks.checkpoints import hash_weights, read_weights, weights_files
 from equidiff.networks.hub import find_file, find_snapshot
+from equidiff.networks.libraries import without_logging
 from equidiff.networks.network import Network
 from equidiff.networks.pillow import PillowResizing
 from equidiff.networks.request import Request
@@ -172,7 +172,7 @@ def _one_file(path: Path) -> Path:
 
 
 def _tower(library: Any, place: _Place) -> nn.Module:
-    with _quiet():
+    with without_logging(logging.CRITICAL):
         try:
             model = library.create_model(
                 place.name, load_weights=False, pretrained_text=False, force_preprocess_cfg=dict(place.preprocessing)
@@ -200,17 +200,6 @@ def _fill(library: Any, model: nn.Module, path: Path) -> None:
             expected="weights of this architecture, both towers",
             hint="model=open_clip:NAME must name the architecture that the weights were trained with",
         ) from error
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep open_clip from warning about random weights, into which those of the file are put next."""
-    before = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logging.disable(before)
 
 
 def _on_tensors(library: Any, cfg: Any, mean: list[float], std: list[float]) -> Callable[[Samples], Tensor]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from equidiff.errors import UnsupportedError, UsageError, WeightsError, first_li
 from equidiff.images.convert import to_channels
 from equidiff.networks.checkpoints import hash_weights, read_weights
 from equidiff.networks.classes import class_names
+from equidiff.networks.libraries import silenced
 from equidiff.networks.network import Network
 from equidiff.networks.pillow import PillowResizing
 from equidiff.networks.preprocessing import Preprocessing
@@ -43,7 +43,7 @@ def load(request: Request) -> Network:
         expected="hf:REPOSITORY@REVISION, or checkpoint=PATH",
     )
     folder, revision = find_folder(request)
-    with _quiet():
+    with silenced("transformers"):
         kind, config, classifies = _choose(request, folder)
         module = _load_module(request, folder, revision, kind, config)
         processor = _processor(request, folder)
@@ -61,22 +61,6 @@ def load(request: Request) -> Network:
         class_token=any(name.endswith(CLASS_TOKENS) for name, _ in module.named_parameters()),
     )
     return finish(network)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep transformers from reporting each load: what matters of it is checked."""
-    from transformers.utils import logging
-
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity(logging.CRITICAL)
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()
 
 
 def _choose(request: Request, folder: Path) -> tuple[Any, Any, bool]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +14,11 @@ from torch import nn
 from equidiff.contracts import BuildContext
 from equidiff.errors import EquiDiffError, first_line
 from equidiff.networks.checkpoints import hash_weights, recognise
+from equidiff.networks.libraries import loading_problems, silenced
 from equidiff_diffusers.families import family
 from equidiff_diffusers.find import UNUSED, Folder, components
 from equidiff_diffusers.run import DECODERS
 
-WRONG = ("missing", "unexpected", "mismatched")
-IGNORED = "position_ids"  # a table of 0, 1, 2, ... in old files, which no network reads
 LARGE = 10**9  # parameters of a network from which on it is loaded in bfloat16
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -45,7 +42,7 @@ def load_pipeline(folder: Folder, dtype: str, variant: str | None, context: Buil
     pipeline_class = _find_class("diffusers", index["_class_name"])
     takes = inspect.signature(pipeline_class.__init__).parameters
     loaded: dict[str, Any] = {name: None for name in UNUSED if name in takes}
-    with quiet():
+    with silenced("diffusers", "transformers"):
         # the largest network comes last, so that errors are reported before it is loaded
         for name, (library, class_name) in sorted(components(index).items(), key=lambda part: _size(folder, part[0])):
             component_class = _find_class(library, class_name)
@@ -99,10 +96,9 @@ def _load_network(
         raise
     except Exception as error:  # each library raises what its readers raise
         raise folder.error(f"The weights of {part} cannot be loaded: {first_line(error)}") from error
-    wrong = {name: [key for key in _keys(info.get(f"{name}_keys")) if IGNORED not in key] for name in WRONG}
-    if any(wrong.values()):
-        text = "; ".join(f"{len(keys)} {name} ({', '.join(keys[:3])})" for name, keys in wrong.items() if keys)
-        raise folder.error(f"The weights of {part} do not fit its configuration: {text}.")
+    wrong = loading_problems(info)
+    if wrong:
+        raise folder.error(f"The weights of {part} do not fit its configuration: {wrong}.")
     for file in files:
         context.weights.append(hash_weights(file, f"{folder.name}/{part}/{file.name}", folder.revision))
     return network
@@ -124,27 +120,3 @@ def _count(file: Path) -> int:
     """Number of parameters in a file, from its header."""
     with safe_open(file, "pt") as content:
         return sum(math.prod(content.get_slice(name).get_shape()) for name in content.keys())  # noqa: SIM118
-
-
-def _keys(keys: Any) -> list[str]:
-    """Names of tensors; libraries list shapes beside those that are mismatched."""
-    return sorted(key if isinstance(key, str) else str(key[0]) for key in keys or ())
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Silence the libraries' progress bars and reports; an error message says what is wrong."""
-    import diffusers.utils.logging as diffusers_log
-    import transformers.utils.logging as transformers_log
-
-    before = [(log, log.get_verbosity(), log.is_progress_bar_enabled()) for log in (diffusers_log, transformers_log)]
-    try:
-        for log, _, _ in before:
-            log.set_verbosity(log.CRITICAL)
-            log.disable_progress_bar()
-        yield
-    finally:
-        for log, verbosity, bars in before:
-            log.set_verbosity(verbosity)
-            if bars:
-                log.enable_progress_bar()

@@ -9,8 +9,8 @@ from equidiff.contracts import BuildContext
 from equidiff.errors import UnsupportedError, WeightsError, first_line
 from equidiff.networks.checkpoints import hash_weights
 from equidiff.networks.hub import find_file
+from equidiff.networks.libraries import silenced
 from equidiff_diffusers.find import HUB_ID
-from equidiff_diffusers.load import quiet
 
 NAME = "pytorch_lora_weights.safetensors"
 EXPECTED = "a safetensors file, a folder with one, or a hub id"
@@ -33,7 +33,7 @@ def add_lora(pipeline: Any, place: str, scale: float, context: BuildContext) -> 
         raise UnsupportedError(f"A {type(pipeline).__name__} takes no LoRA.", given=f"lora={place}")
     file, name, revision = _find(place)
     try:
-        with quiet():
+        with silenced("diffusers", "transformers"):
             pipeline.load_lora_weights(file.parent, weight_name=file.name, use_safetensors=True, local_files_only=True)
             changed = [part for part, adapters in pipeline.get_list_adapters().items() if adapters]
             if changed:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Any, final
 
 import torch
 from diffusers.models.attention_processor import Attention
@@ -31,7 +31,7 @@ from equidiff_lightningdit.sampler import (
 )
 
 if TYPE_CHECKING:
-    from equidiff_lightningdit.plugin import LightningDiTOptions
+    from equidiff_lightningdit.plugin import LightningDiTOptions, SitOptions
 
 STEPS = 50
 FASHION_STEPS = 12
@@ -208,6 +208,18 @@ def build(argument: str | None, options: LightningDiTOptions, context: BuildCont
         multiplier=options.multiplier,
         heads=options.heads,
     )
+    own: dict[str, Any] = {"network": "fashion", "queries": _garments()} if argument == FASHION else {}
+    return from_parts(parts, steps, options, context, **own)
+
+
+def from_parts(
+    parts: Parts, steps: int, options: LightningDiTOptions | SitOptions, context: BuildContext, **own: Any
+) -> LightningDiTGenerator:
+    """Make a generator of its parts with the options that all transformers share; `own` are those of one.
+
+    Raises:
+        UnknownNameError: the transformer does not know the class.
+    """
     context.weights.extend(record for record in parts.weights if record not in context.weights)
     check_label(options.label, parts.transformer.config.num_classes)
     return LightningDiTGenerator(
@@ -221,8 +233,7 @@ def build(argument: str | None, options: LightningDiTOptions, context: BuildCont
         recompute=options.checkpoint,
         compiled=options.compile,
         dtype=context.dtype,
-        network="fashion" if argument == FASHION else None,
-        queries=_garments() if argument == FASHION else None,
+        **own,
     )
 
 

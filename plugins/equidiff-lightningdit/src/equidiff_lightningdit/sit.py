@@ -23,10 +23,10 @@ from equidiff.errors import UnknownNameError, UsageError, WeightsError, first_li
 from equidiff.networks.checkpoints import hash_weights, read_weights
 from equidiff.networks.hub import find_snapshot
 from equidiff_lightningdit.checkpoints import LatentStats, build_transformer, check_role, read_checkpoint
-from equidiff_lightningdit.generator import LightningDiTGenerator, check_label
+from equidiff_lightningdit.generator import from_parts
 from equidiff_lightningdit.layouts import check_flow, is_repa, without_projectors
 from equidiff_lightningdit.parts import SUFFIXES, TRANSFORMER, Parts, check_channels
-from equidiff_lightningdit.sampler import Guidance, intervals
+from equidiff_lightningdit.sampler import intervals
 
 if TYPE_CHECKING:
     from equidiff_lightningdit.plugin import SitOptions
@@ -56,21 +56,8 @@ def build(argument: str | None, options: SitOptions, context: BuildContext) -> G
     steps = options.steps or STEPS
     intervals(options.method, steps)
     parts, repa = load_parts(argument, options)
-    context.weights.extend(record for record in parts.weights if record not in context.weights)
-    check_label(options.label, parts.transformer.config.num_classes)
-    return LightningDiTGenerator(
-        parts,
-        device=context.device,
-        steps=steps,
-        shift=options.shift,
-        method=options.method,
-        label=options.label,
-        guidance=Guidance(options.guidance, options.guidance_start, options.guided_channels),
-        recompute=options.checkpoint,
-        compiled=options.compile,
-        dtype=context.dtype,
-        reversed_time=repa if options.time is None else options.time == "repa",
-    )
+    reversed_time = repa if options.time is None else options.time == "repa"
+    return from_parts(parts, steps, options, context, reversed_time=reversed_time)
 
 
 def load_parts(argument: str | None, options: SitOptions) -> tuple[Parts, bool]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from equidiff.errors import WeightsError
+from equidiff.networks.checkpoints import read_index
 
 # stem and suffix, in order of preference; the second is a pickle
 NETWORK = (("diffusion_pytorch_model", "safetensors"), ("diffusion_pytorch_model", "bin"))
@@ -55,7 +54,7 @@ def find_weights(place: Path, forms: Iterable[tuple[str, str]]) -> WeightsFiles:
                 return WeightsFiles((single,), variant)
             index = place / f"{_named(f'{stem}.{suffix}.index', variant)}.json"
             if index.is_file():
-                return WeightsFiles(tuple(place / name for name in _read_index(index)), variant, index)
+                return WeightsFiles(tuple(place / name for name in read_index(index)), variant, index)
     stem, suffix = forms[0]
     return WeightsFiles((place / f"{stem}.{suffix}",))
 
@@ -75,19 +74,3 @@ def choose_weights(names: Iterable[str], forms: Iterable[tuple[str, str]]) -> li
 
 def _named(stem: str, variant: str | None) -> str:
     return f"{stem}.{variant}" if variant else stem
-
-
-def _read_index(path: Path) -> list[str]:
-    """Names of the files that an index lists, which lie beside it."""
-    try:
-        names = sorted(set(json.loads(path.read_text(encoding="utf-8"))["weight_map"].values()))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise WeightsError(f"The index {path.name} cannot be read: {error}", given=path) from error
-    outside = [name for name in names if Path(name).name != name]
-    if outside or not names:
-        raise WeightsError(
-            f"The index {path.name} lists {'files outside its folder' if outside else 'no files'}.",
-            given=", ".join(outside[:3]) or path,
-            expected="names of files beside it",
-        )
-    return names
