@@ -11,10 +11,10 @@ from torch import Tensor
 from equidiff.contracts import Answer, Candidates, Value
 from equidiff.numerics.random import Stream
 from equidiff.search.batching import Passes
+from equidiff.search.blocks import BLOCK
 from equidiff.search.problem import Problem
 from equidiff.search.starts import Start
 
-BLOCK = 16  # samples that share a pool
 SHIFT = 5  # ranks by which the order of a block turns with each pool; prime to the block, so that everybody comes first
 
 

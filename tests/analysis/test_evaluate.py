@@ -15,7 +15,7 @@ from equidiff.numerics.random import Stream, prior_latents
 from equidiff.registry.manager import Plugins
 from equidiff.run.finished import open_finished
 from equidiff.run.invariant_set import InvariantSet
-from equidiff.search.candidate_pool import BLOCK
+from equidiff.search.blocks import BLOCK
 
 PRIOR = 24
 FAST = ("--generator", "toy:fashion,steps=2", "--objective", "neuron:17")
