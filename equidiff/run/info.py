@@ -15,12 +15,12 @@ from equidiff.folders import text
 from equidiff.folders.status import RUNNING, read_description, timestamp
 from equidiff.registry.manager import FROM_FILE
 from equidiff.registry.specs import parse_sum
-from equidiff.run.parts import CalledInfo, ClassCount, Part, Prior
+from equidiff.run.parts import CalledInfo, ClassCount, Counts, Inversion, Part, Prior, WeightsFile
+from equidiff.search.blocks import Share
 
 SCHEMA_VERSION = 2
 READABLE = (1, 2)  # schema versions that this code reads
 TARGET_GIVEN = "--target"  # the source of a target that was given as numbers
-FAITHFUL = 0.1  # standard deviations: the round trip that the contract of generators asks of an inverse
 
 
 def _as_given(value: Any, check: Callable[[Any], float]) -> Any:
@@ -97,50 +97,6 @@ class Target(Part):
         return f"{len(self.values)} values ({self.unit}) from {min(self.values):.4g} to {max(self.values):.4g}"
 
 
-class Inversion(Part):
-    """The fit between the query and its latent, in a run that starts from it.
-
-    Attributes:
-        round_trip: distance of the latent's sample from the query, root mean square, in standard deviations of the
-            query.
-        latent_norm: |z| / sqrt(d) as the generator found it; where that is outside the central 99 % of the prior's
-            lengths, the start has the nearest length within. 1 is typical.
-        loss: of the latent's sample, its views included.
-    """
-
-    round_trip: float
-    latent_norm: float
-    loss: float
-
-    @property
-    def warning(self) -> str | None:
-        """A sentence for the user, where the latent does not stand for the query."""
-        if self.round_trip < FAITHFUL:
-            return None
-        return (
-            f"The query's latent gives a sample that differs from the query by {self.round_trip:.2g} of its standard "
-            "deviation: samples near that latent are not near the query."
-        )
-
-
-class WeightsFile(Part):
-    """A weights file that a component loaded; `entry` is the key of a larger checkpoint that holds the weights."""
-
-    name: str
-    sha256: str
-    revision: str | None = None
-    entry: str | None = None
-
-
-class Counts(Part):
-    """Numbers of samples: all that were asked for and, once the run has ended, those of each status."""
-
-    asked: int
-    members: int | None = None
-    not_converged: int | None = None
-    failed: int | None = None
-
-
 class RunInfo(Part):
     """The content of `run.json`, in the order of the file.
 
@@ -166,6 +122,7 @@ class RunInfo(Part):
         schema_version: of the run folder.
         status: "running", "complete", "interrupted" or "failed".
         started: time at which the run began, in UTC.
+        part: of the run that this folder has, e.g. "3/16"; None where it has all.
         counts: of samples.
         finished: time at which the run ended.
         wall_s: seconds that it took, without those between its end and its being resumed.
@@ -195,6 +152,7 @@ class RunInfo(Part):
     schema_version: Literal[1, 2] = SCHEMA_VERSION
     status: str = RUNNING
     started: str | None = None
+    part: str | None = None
     counts: Counts
     finished: str | None = None
     wall_s: float | None = None
@@ -217,6 +175,17 @@ class RunInfo(Part):
     def starts_from_query(self) -> bool:
         """True where samples start from the query's own latent."""
         return self.options.start == "query"
+
+    @property
+    def indices(self) -> range:
+        """The samples that this folder is to have."""
+        whole = self.options.samples
+        return range(whole) if self.part is None else Share.parse(self.part).indices(whole)
+
+    def divided(self, part: Share) -> RunInfo:
+        """A part of the same run."""
+        asked = len(part.indices(self.options.samples))
+        return self.model_copy(update={"part": str(part), "counts": Counts(asked=asked)})
 
     def began(self) -> RunInfo:
         """The same run at its beginning, now."""

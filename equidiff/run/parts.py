@@ -1,4 +1,4 @@
-"""Parts of `run.json` about prior samples and classes, as models."""
+"""Parts of `run.json`, as models."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Iterable
 
 from pydantic import BaseModel, ConfigDict
+
+FAITHFUL = 0.1  # standard deviations: the round trip that the contract of generators asks of an inverse
 
 
 class Part(BaseModel):
@@ -66,3 +68,47 @@ class CalledInfo(Part):
     query: QueryClass | None = None
     members: tuple[ClassCount, ...] = ()
     prior: tuple[ClassCount, ...] = ()
+
+
+class Inversion(Part):
+    """The fit between the query and its latent, in a run that starts from it.
+
+    Attributes:
+        round_trip: distance of the latent's sample from the query, root mean square, in standard deviations of the
+            query.
+        latent_norm: |z| / sqrt(d) as the generator found it; where that is outside the central 99 % of the prior's
+            lengths, the start has the nearest length within. 1 is typical.
+        loss: of the latent's sample, its views included.
+    """
+
+    round_trip: float
+    latent_norm: float
+    loss: float
+
+    @property
+    def warning(self) -> str | None:
+        """A sentence for the user, where the latent does not stand for the query."""
+        if self.round_trip < FAITHFUL:
+            return None
+        return (
+            f"The query's latent gives a sample that differs from the query by {self.round_trip:.2g} of its standard "
+            "deviation: samples near that latent are not near the query."
+        )
+
+
+class WeightsFile(Part):
+    """A weights file that a component loaded; `entry` is the key of a larger checkpoint that holds the weights."""
+
+    name: str
+    sha256: str
+    revision: str | None = None
+    entry: str | None = None
+
+
+class Counts(Part):
+    """Numbers of samples: all that were asked for and, once the run has ended, those of each status."""
+
+    asked: int
+    members: int | None = None
+    not_converged: int | None = None
+    failed: int | None = None

@@ -58,7 +58,7 @@ class Settings:
         """The settings that a run began with; its target as numbers, so that nothing is measured anew."""
         names = {field.name for field in fields(cls)} - {"query", "start"}
         recorded: dict[str, Any] = {name: value for name, value in info.settings.items() if name in names}
-        return cls(**recorded | {"target": info.target.values, "samples": info.counts.asked})
+        return cls(**recorded | {"target": info.target.values, "samples": info.options.samples})
 
 
 @dataclass(frozen=True)

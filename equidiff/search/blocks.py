@@ -12,7 +12,7 @@ EXPECTED = "its number and how many there are, as in 3/16"
 
 
 @dataclass(frozen=True)
-class Part:
+class Share:
     """A part of a run that is done in several: a contiguous share of its samples, in whole blocks.
 
     Attributes:
@@ -24,7 +24,7 @@ class Part:
     of: int
 
     @classmethod
-    def parse(cls, text: str) -> Part:
+    def parse(cls, text: str) -> Share:
         """Read a part such as "3/16".
 
         Raises:

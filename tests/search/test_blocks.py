@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from equidiff.errors import UsageError
-from equidiff.search.blocks import BLOCK, Part
+from equidiff.search.blocks import BLOCK, Share
 
 
 @given(st.integers(1, 5000), st.integers(1, 320))
@@ -13,9 +13,9 @@ def test_the_parts_of_a_run_are_its_samples_once_each_in_whole_blocks(samples, o
     blocks = -(-samples // BLOCK)
     if of > blocks:
         with pytest.raises(UsageError, match="cannot be divided"):
-            Part(1, of).indices(samples)
+            Share(1, of).indices(samples)
         return
-    shares = [Part(number, of).indices(samples) for number in range(1, of + 1)]
+    shares = [Share(number, of).indices(samples) for number in range(1, of + 1)]
     assert [index for share in shares for index in share] == list(range(samples))
     assert all(share.start % BLOCK == 0 for share in shares)
     sizes = [-(-len(share) // BLOCK) for share in shares]
@@ -23,13 +23,13 @@ def test_the_parts_of_a_run_are_its_samples_once_each_in_whole_blocks(samples, o
 
 
 @pytest.mark.parametrize(
-    "text", ["0/4", "5/4", "1", "1/0", "-1/4", "a/b", "1/4/2", "", "1.5/4", "١/٤", "1/99999999999999999999"]
+    "text", ["0/4", "5/4", "1", "1/0", "-1/4", "a/b", "1/4/2", "", "1.5/4", "\u0661/\u0664", "1/99999999999999999999"]
 )
 def test_what_is_no_part_is_refused(text):
     with pytest.raises(UsageError, match="not a part"):
-        Part.parse(text)
+        Share.parse(text)
 
 
 def test_a_part_reads_back_from_its_text():
-    assert Part.parse(" 3/16 ") == Part(3, 16)
-    assert str(Part(3, 16)) == "3/16"
+    assert Share.parse(" 3/16 ") == Share(3, 16)
+    assert str(Share(3, 16)) == "3/16"

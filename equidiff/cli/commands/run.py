@@ -18,6 +18,7 @@ from equidiff.cli.commands.run_options import (
     Law,
     Objective,
     Out,
+    PartOfRun,
     Query,
     Regularizer,
     Report,
@@ -39,6 +40,7 @@ from equidiff.folders.paths import check_free
 from equidiff.folders.status import COMPLETE
 from equidiff.folders.text import shell_word
 from equidiff.run.settings import Settings
+from equidiff.search.blocks import Share
 
 SETTINGS = [field.name for field in fields(Settings)]
 EPILOG = examples(
@@ -69,6 +71,7 @@ def run(
     start: Start = None,
     saved: Saved = None,
     out: Out = None,
+    part: PartOfRun = None,
     resume: Resume = None,
     report: Report = False,
     plugin: PluginFiles = None,
@@ -90,14 +93,15 @@ def run(
     with prompt_interruption(signal.SIGTERM):  # a job queue sends it before it kills
         try:
             if resume is None:
-                return _begin(state, given, out, show)
-            return _go_on(state, given, out, resume, show)
+                return _begin(state, given, out, part, show)
+            return _go_on(state, given, {"out": out, "part": part}, resume, show)
         except KeyboardInterrupt:
             state.terminal.note("Interrupted before the first sample.")
             return INTERRUPTED
 
 
-def _begin(state: State, given: dict[str, Any], out: Path | None, show: dict[str, bool]) -> int:
+def _begin(state: State, given: dict[str, Any], out: Path | None, part: str | None, show: dict[str, bool]) -> int:
+    share = None if part is None else Share.parse(part)
     if out is not None:
         check_free(out)
     plugins = state.plugins()
@@ -107,20 +111,21 @@ def _begin(state: State, given: dict[str, Any], out: Path | None, show: dict[str
     with state.terminal.status("loading") as tell:
         from equidiff.cli.handlers import run as handler
 
-        work = handler.begin(plugins, given, out, tell)
+        work = handler.begin(plugins, given, out, share, tell)
     return handler.perform(work, state, handler.Show(**show))
 
 
-def _go_on(state: State, given: dict[str, Any], out: Path | None, path: Path, show: dict[str, bool]) -> int:
+def _go_on(state: State, given: dict[str, Any], of_new: dict[str, object], path: Path, show: dict[str, bool]) -> int:
     from equidiff.run.info import read_info  # needs pydantic, which `--help` does not
     from equidiff.run.own_code import RESUME, check_named
 
     info = read_info(path)
     objective = given.pop("objective", None)
-    if given or out is not None:
+    refused = [*given, *(name for name, value in of_new.items() if value is not None)]
+    if refused:
         raise UsageError(
             "A resumed run keeps its own settings.",
-            given=" ".join(f"--{name}" for name in (*given, *(["out"] if out else []))),
+            given=" ".join(f"--{name}" for name in refused),
             expected="--resume RUN without them",
             hint=f"equidiff run --resume {shell_word(path)}",
         )

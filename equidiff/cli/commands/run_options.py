@@ -178,6 +178,15 @@ Out = Annotated[
         "--out", default="runs/TIME-GENERATOR-OBJECTIVE", metavar="FOLDER", help="Run folder to create", panel=OUTPUT
     ),
 ]
+PartOfRun = Annotated[
+    str | None,
+    typer.Option(
+        "--part",
+        metavar="K/N",
+        help="Do the K-th of N parts of the run, for instance on another machine; equidiff merge puts them together.",
+        rich_help_panel=COMPUTATION,
+    ),
+]
 Resume = Annotated[
     Path | None,
     typer.Option(

@@ -36,7 +36,8 @@ def settings_of(info: RunInfo, todo: int, default_query: bool) -> Facts:
     if info.called is None:
         rows.append(("called", "nothing: there is no network with classes here"))
     rest = "" if todo == info.counts.asked else f", {todo} of them still to find"
-    rows.append(("samples", f"{info.counts.asked}{rest}; seed {info.seed}, on {info.device}{_precision(info)}"))
+    whole = "" if info.part is None else f" of {info.options.samples}, part {info.part}"
+    rows.append(("samples", f"{info.counts.asked}{whole}{rest}; seed {info.seed}, on {info.device}{_precision(info)}"))
     return rows
 
 

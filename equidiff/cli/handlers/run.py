@@ -35,6 +35,7 @@ from equidiff.run.reopen import reopen
 from equidiff.run.session import Session, prepare
 from equidiff.run.settings import Settings
 from equidiff.run.wording import question
+from equidiff.search.blocks import Share
 from equidiff.search.engine import MEMBER
 
 
@@ -63,28 +64,33 @@ class Work:
     default_query: bool = False  # the user chose neither query nor target
 
 
-def begin(plugins: Plugins, given: dict[str, Any], out: Path | None, tell: Callable[[str], None]) -> Work:
+def begin(
+    plugins: Plugins, given: dict[str, Any], out: Path | None, part: Share | None, tell: Callable[[str], None]
+) -> Work:
     """Prepare a new run and make its folder.
 
     Args:
         plugins: used to look up specs.
         given: the settings that the user typed.
         out: the run folder; by default named after time and specs.
+        part: of the run, where it is done in several.
         tell: called with what is being done.
     """
     settings = Settings(**given)
+    if part is not None:
+        part.indices(settings.samples)  # before anything is loaded: it may be too small to be divided so
     try:
         session = prepare(settings, plugins, default_to_query=True, tell=tell)
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
         raise _too_large(error, settings.device, settings.dtype, str(settings.generator)) from error
-    info = session.describe()
+    info = session.describe() if part is None else session.describe().divided(part)
     path = out or free_path(info.specs.generator, info.specs.objective)
     query = None if session.query is None else session.query.sample
     latent = None if session.start is None else session.start.latent
     folder = RunFolder.create(path, info, query, latent, session.prior_tensors)
-    return Work(session, folder, range(info.counts.asked), not given.keys() & {"query", "target"})
+    return Work(session, folder, info.indices, not given.keys() & {"query", "target"})
 
 
 def resume(state: State, info: RunInfo, path: Path, objective: str | None) -> Work:
@@ -100,7 +106,7 @@ def resume(state: State, info: RunInfo, path: Path, objective: str | None) -> Wo
     command = (*RESUME, str(path))
     session = reopen(info, latent, state.plugins(), command=command, objective=objective, files=state.files, path=path)
     folder = RunFolder.reopen(path)
-    return Work(session, folder, [index for index in range(info.counts.asked) if index not in folder.records])
+    return Work(session, folder, [index for index in info.indices if index not in folder.records])
 
 
 def perform(work: Work, state: State, show: Show) -> int:
