@@ -29,11 +29,11 @@ from equidiff.folders.tensors import read_tensors as read_file
 from equidiff.folders.tensors import write_tensors
 from equidiff.images.convert import is_image, save_png
 from equidiff.run.info import Counts, RunInfo, read_info
+from equidiff.run.packed import ROWS
 from equidiff.run.parts import count_classes
 from equidiff.run.record import Record
 from equidiff.search.engine import FAILED, MEMBER, NOT_CONVERGED, StepRecord
 
-ROWS = ("latents", "samples", "measurements")
 OF_QUERY = ("query", "query_latent")
 PRIOR = "prior.safetensors"
 
