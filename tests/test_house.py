@@ -1,5 +1,6 @@
 """The code stays a house in which things are found; `python tests/house.py` prints the figures."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -52,6 +53,23 @@ def test_functions_and_files_are_short(ours):
     functions = house.over(ours.function_lengths, house.LONG_FUNCTION)
     assert len(functions) <= MOST_LONG_FUNCTIONS, functions
     assert house.over(ours.file_lengths, house.LONG_FILE) == []
+
+
+@pytest.mark.parametrize(
+    ("call", "places"),
+    [
+        ("Image.open", ["equidiff.images.read"]),  # with a list of formats, and a limit
+    ],
+)
+def test_what_strangers_wrote_is_read_in_one_place(call, places):
+    folders = (house.DEFAULT, *sorted(house.DEFAULT.parent.glob("plugins/*/src/*")))
+    houses = [house.House(folder) for folder in folders if folder.is_dir()]
+    assert [name for each in houses for name, tree in each.trees.items() if calls(tree, call)] == places
+
+
+def calls(tree, name):
+    called = [ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    return any(each == name or each.endswith(f".{name}") for each in called)
 
 
 def test_docstrings_name_the_thing(ours):

@@ -17,7 +17,9 @@ from equidiff.analysis.compare.work import COLUMNS, complete_entries
 from equidiff.analysis.path.drawing import describe_frames
 from equidiff.analysis.path.search import SetPath
 from equidiff.api.tables import Table
+from equidiff.errors import RunFolderError
 from equidiff.images.convert import is_image, to_image
+from equidiff.images.read import read_drawn
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -90,8 +92,11 @@ class Comparison:
     @property
     def image(self) -> Image.Image:
         """The maps of all methods on the query and the first members."""
-        with Image.open(self.folder / "compare.png") as image:
-            return image.copy()
+        file = self.folder / "compare.png"
+        image = read_drawn(file)
+        if image is None:
+            raise RunFolderError("The image of the maps cannot be read.", given=file, hint="equidiff compare RUN")
+        return image
 
     @property
     def problems(self) -> dict[str, str]:
@@ -155,11 +160,7 @@ class PathResult:
     @property
     def image(self) -> Image.Image | None:
         """The filmstrip, or the path in the plane; None where there is nothing to draw."""
-        file = self.folder / "path.png"
-        if not file.exists():
-            return None
-        with Image.open(file) as image:
-            return image.copy()
+        return read_drawn(self.folder / "path.png")
 
     def __repr__(self) -> str:
         return f"<Path from {describe_frames(self.path)}>"

@@ -63,7 +63,7 @@ class _Memory:
         records = tuple(record for record, _ in kept)
         info = finished_info(session.describe().began(), records, self.status, self.wall_s, self.error)
         rows = stack_rows([rows for _, rows in kept])
-        query = None if session.query is None else session.query.sample
+        query = session.kept_query
         latent = None if session.start is None else session.start.latent
         return InvariantSet(info, records, rows, query, session, tuple(self.steps), latent, session.prior_tensors)
 

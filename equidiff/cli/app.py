@@ -100,7 +100,7 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
         args: the words after `equidiff`; those of `sys.argv` when absent.
     """
     words = list(sys.argv[1:] if args is None else args)
-    warnings.filterwarnings("ignore", "Image size .* exceeds limit")  # of Pillow; such an image gets a panel
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # about files; an image that cannot be read gets a panel
     with prompt_interruption(), safe_streams() as (stdout, _):
         code = _run(words)
         stdout.flush()

@@ -23,7 +23,7 @@ def image_to_tensor(image: Image.Image) -> Float[Tensor, "1 channels height widt
 
     pixels = torch.from_numpy(np.array(image, dtype=np.uint8))
     pixels = pixels[None] if pixels.ndim == 2 else pixels.permute(2, 0, 1)
-    return pixels[None].float() / 255
+    return pixels[None].float().div_(255)
 
 
 def to_channels(

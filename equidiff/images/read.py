@@ -1,14 +1,16 @@
 """Reading an image file, as mode "L" or "RGB", and refusing one that leaves a choice to the user.
 
-This is the one place where files of images are opened: those of queries, of folders, of references. Formats are those
-of a list, so that Pillow starts no other program, as it would for PostScript. Colour profiles are not applied, as in
+`open_image` is the one place where images are opened: those of queries, of folders, of references, and those that
+EquiDiff wrote. Formats are those of a list, so that Pillow starts no other program, as it would for PostScript, and
+the size that the header states is checked before any pixel is decoded. Colour profiles are not applied, as in
 torchvision and timm: a network was trained on the numbers in the files.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -25,41 +27,99 @@ OTHERS = {b"%!PS": "PostScript", b"%PDF": "PDF", b"<svg": "SVG", b"<?xml": "XML"
 HEIC = (b"heic", b"heix", b"hevc", b"heim", b"mif1", b"msf1")  # brands of its container, behind "ftyp"
 MODES = {"1": "L", "P": "RGB", "CMYK": "RGB", "YCbCr": "RGB", "RGBX": "RGB", "LA": "L", "La": "L", "RGBA": "RGB"}
 STEP_16 = 257  # 65535 / 255: white stays white
+MOST_PIXELS = 50_000_000  # of an image, those of a telephone's largest photographs; each costs some 20 bytes of memory
 
 
-def read_image(path: Path) -> Image.Image:
+def open_image(file: IO[bytes], formats: Sequence[str]) -> Image.Image:
+    """Open an image, whose pixels are not decoded yet.
+
+    Args:
+        file: to read from; it must stay open until the pixels are decoded.
+        formats: names of Pillow's formats that it may have.
+
+    Raises:
+        UnidentifiedImageError: it has none of these formats.
+        ImageSizeError: it states more than `MOST_PIXELS`.
+    """
+    try:
+        image = Image.open(file, formats=tuple(formats))
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        raise ImageSizeError("even more") from error
+    width, height = image.size
+    if width * height > MOST_PIXELS:
+        raise ImageSizeError(f"{width} x {height}")
+    return image
+
+
+class ImageSizeError(ValueError):
+    """An image that states so many pixels that decoding it could exhaust the memory."""
+
+
+def read_drawn(file: Path) -> Image.Image | None:
+    """An image that a command wrote, a PNG file in any mode; None if it cannot be read."""
+    try:
+        with file.open("rb") as content:
+            image = open_image(content, ("PNG",))
+            image.load()
+    except Exception:  # decoders of a damaged file raise errors of any kind
+        return None
+    return image
+
+
+def read_image(path: Path, shown: int | None = None) -> Image.Image:
     """Read an image file, in mode "L" or "RGB", and turn it upright as its EXIF tag says.
 
     Of several frames or pages it is the first; `info["frames"]` has their number.
+
+    Args:
+        path: of the file.
+        shown: the side at which the image is shown, where it is not measured: a JPEG may then be decoded at an eighth,
+            a quarter or half of its size, but no smaller than this.
 
     Raises:
         QueryError: it is not an image, is damaged or too large, is transparent, or has numbers without a known range.
     """
     try:
+        if path.exists() and not path.is_file():  # a pipe or a device may never end
+            raise QueryError("The image is not a file.", given=path, expected=EXPECTED)
         with path.open("rb") as file:
-            return _read(file, path)
+            return _read(file, path, shown)
+    except QueryError:
+        raise
     except FileNotFoundError:
         raise QueryError("The image does not exist.", given=path, expected=EXPECTED) from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise QueryError(f"The image cannot be read: {error}", given=path, expected=EXPECTED) from error
+    except ImageSizeError as error:
+        raise _too_large(path, error) from None
+    except Exception as error:  # decoders of a damaged file raise errors of any kind
+        reason = str(error) or type(error).__name__
+        raise QueryError(f"The image cannot be read: {reason}", given=path, expected=EXPECTED) from error
 
 
-def _read(file: BinaryIO, path: Path) -> Image.Image:
+def _read(file: IO[bytes], path: Path, shown: int | None) -> Image.Image:
     start = file.read(32)
     file.seek(0)
     if not start:
         raise QueryError("The image is an empty file.", given=path, expected=EXPECTED)
     try:
-        image = Image.open(file, formats=known_formats())
+        image = open_image(file, known_formats())
     except UnidentifiedImageError:
         raise _not_an_image(path, start) from None
-    _check_size(image, path)
     frames = int(getattr(image, "n_frames", 1))
     sixteen = any(";16" in str(tile.args) for tile in getattr(image, "tile", []))
+    if shown is not None:
+        image.draft(None, (shown, shown))
     image.load()
-    image = to_grey_or_rgb(ImageOps.exif_transpose(image), str(path), sixteen)
+    image = to_grey_or_rgb(upright(image), str(path), sixteen)
     image.info = {"frames": frames}
     return image
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """An image turned as its EXIF tag says; as it is where its EXIF data are damaged, as other readers take it."""
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # so many kinds of damage, so many kinds of errors
+        return image
 
 
 def known_formats() -> list[str]:
@@ -117,20 +177,17 @@ def _without_alpha(image: Image.Image, source: str) -> Image.Image:
 
 def _to_8_bits(image: Image.Image) -> Image.Image:
     """Grey of 16 bits as grey of 8: scaled, where Pillow would clip."""
-    values = np.asarray(image).astype(np.int64)
+    values = np.asarray(image).astype(np.int32)
     return Image.fromarray(((values + STEP_16 // 2) // STEP_16).clip(0, 255).astype(np.uint8))
 
 
-def _check_size(image: Image.Image, path: Path) -> None:
-    width, height = image.size
-    most = Image.MAX_IMAGE_PIXELS
-    if most is not None and width * height > most:
-        raise QueryError(
-            "The image has so many pixels that reading it could exhaust the memory.",
-            given=f"{path} ({width} x {height})",
-            expected=f"at most {most / 1e6:.0f} million pixels",
-            hint="convert IN.png -resize 2000x2000 OUT.png",
-        )
+def _too_large(path: Path, error: ImageSizeError) -> QueryError:
+    return QueryError(
+        "The image has so many pixels that reading it could exhaust the memory.",
+        given=f"{path} ({error})",
+        expected=f"at most {MOST_PIXELS / 1e6:.0f} million pixels",
+        hint="convert IN.png -resize 2000x2000 OUT.png",
+    )
 
 
 def _not_an_image(path: Path, start: bytes) -> QueryError:

@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from PIL import Image
 from torch import Tensor
 
 from equidiff.images.convert import image_to_tensor, quantized, to_image
+from equidiff.images.read import open_image
 
 Images = Float[Tensor, "batch channels height width"]
 Change = Callable[[Images], Images]
@@ -65,4 +65,4 @@ CHANGES: Mapping[str, Change] = {
 def _through_jpeg(sample: Tensor, quality: int) -> Tensor:
     file = io.BytesIO()
     to_image(sample).save(file, format="jpeg", quality=quality)
-    return image_to_tensor(Image.open(file))
+    return image_to_tensor(open_image(file, ("JPEG",)))

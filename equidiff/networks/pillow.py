@@ -19,6 +19,7 @@ from torch.overrides import TorchFunctionMode
 from equidiff.images.convert import quantized
 
 EXACT = 1e-6  # distance from a value of 8 bits that is rounding in float32
+ROWS = 1024  # of pixels that are looked at together, so that a large photograph takes little more memory
 TIE = 1e-4  # grey levels from a half that are rounding in float32
 
 
@@ -46,8 +47,9 @@ class PillowResizing(TorchFunctionMode):
         if func is not F.interpolate or not kwargs.get("antialias"):
             return result
         with torch.no_grad():
-            images = (args[0] if args else kwargs["input"]) / self._white
-            is_8_bit = ((images - quantized(images)).abs() <= EXACT).flatten(1).all(dim=1)[:, None, None, None]
+            given = args[0] if args else kwargs["input"]
+            images = given if self._white == 1 else given / self._white
+            is_8_bit = _is_8_bit(images)[:, None, None, None]
             rounded = self._white * self._resize(images, tuple(result.shape[-2:]), kwargs["mode"])
             difference = torch.where(is_8_bit, rounded - result, torch.zeros_like(result))
         return result + difference
@@ -61,6 +63,14 @@ class PillowResizing(TorchFunctionMode):
                 images = F.interpolate(images, sides, mode=mode, antialias=True).clamp(0, 1)
                 images = (images * 255 + 0.5 + TIE).floor() / 255  # halves go up, in Pillow's whole numbers
         return images
+
+
+def _is_8_bit(images: Tensor) -> Tensor:
+    """For each of a batch of images, True where all its values are those of 8 bits; a few rows of pixels at a time."""
+    found = torch.ones(len(images), dtype=torch.bool, device=images.device)
+    for rows in images.split(ROWS, dim=2):
+        found &= ((rows - quantized(rows)).abs() <= EXACT).flatten(1).all(dim=1)
+    return found
 
 
 def _columns_first(before: tuple[int, int], after: tuple[int, int]) -> bool:

@@ -47,7 +47,7 @@ def _put(canvas: Image.Image, folder: Path, image: TopImage, corner: tuple[int, 
     x, y = corner
     draw = ImageDraw.Draw(canvas)
     try:
-        loaded = fit(read_image(folder / image.image), CELL)
+        loaded = fit(read_image(folder / image.image, shown=2 * CELL), CELL)
         canvas.paste(loaded, (x + (CELL - loaded.width) // 2, y + (CELL - loaded.height) // 2))
     except QueryError:  # the image was readable when it was scanned
         draw.rectangle((x, y, x + CELL - 1, y + CELL - 1), outline=FAINT)

@@ -10,16 +10,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from equidiff.contracts import Generator, Objective
 from equidiff.errors import QueryError, UsageError
 from equidiff.folders.text import shell_word
-from equidiff.images.convert import image_to_tensor, is_image_shape, to_image
+from equidiff.images.convert import image_to_tensor, is_image_shape, quantized, to_image
 from equidiff.images.fit import fit_image, fit_query
-from equidiff.images.read import EXPECTED, describe_frames, read_image, to_grey_or_rgb
+from equidiff.images.read import EXPECTED, describe_frames, read_image, to_grey_or_rgb, upright
 
+KEPT = 1024 * 1024  # pixels
 DEFAULT_INDEX = 3  # of the generator's own queries, where the user names none
 
 
@@ -56,7 +58,7 @@ def load_query(query: str | int | Path | Image.Image | Tensor | np.ndarray[Any, 
         return _from_array(query, generator)
     if isinstance(query, Image.Image):
         require_images(generator, "an image")
-        image = to_grey_or_rgb(ImageOps.exif_transpose(query), "the image given")
+        image = to_grey_or_rgb(upright(query), "the image given")
         return Query("a picture given in Python", image_to_tensor(image), image)
     if isinstance(query, bool) or not isinstance(query, int | np.integer | str | Path):
         raise QueryError(
@@ -109,6 +111,23 @@ def as_measured(query: Query, objective: Objective, shape: tuple[int, ...]) -> Q
         return replace(query, sample=fit_query(query.sample, shape))
     sample = fit_image(query.image, shape)
     return replace(query, sample=sample, image=to_image(sample[0]))
+
+
+def as_kept(sample: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """The query as the run folder keeps it, to be shown and explained: a large image reduced, others as they are.
+
+    Args:
+        sample: `[1, ...]`, as it was measured.
+        shape: of the generator's samples; the query keeps four times their pixels, or `KEPT`, if that is more.
+    """
+    if len(shape) != 3 or sample.ndim != 4:
+        return sample
+    height, width = sample.shape[2:]
+    share = math.sqrt(max(4 * shape[1] * shape[2], KEPT) / (height * width))
+    if share >= 1:
+        return sample
+    size = (max(round(height * share), 1), max(round(width * share), 1))
+    return quantized(interpolate(sample, size, mode="area"))
 
 
 def default_query(generator: Generator) -> int | str:

@@ -24,7 +24,7 @@ from equidiff.run.inversion import invert_query
 from equidiff.run.parts import CalledInfo, Prior, QueryClass, count_classes
 from equidiff.run.prior import PriorSamples, absolute_tolerance, draw_prior, measure_prior
 from equidiff.run.prior_query import choose_prior_query, is_prior_query
-from equidiff.run.query import Query, as_measured, default_query, load_query, measure_query, parse_target
+from equidiff.run.query import Query, as_kept, as_measured, default_query, load_query, measure_query, parse_target
 from equidiff.run.record import Called
 from equidiff.run.settings import Settings, parse_tolerance
 from equidiff.run.top_query import resolve_top
@@ -59,6 +59,11 @@ class Session:
     def prior_tensors(self) -> dict[str, torch.Tensor]:
         """The content of `prior.safetensors`."""
         return {} if self.prior is None else self.prior.tensors()
+
+    @property
+    def kept_query(self) -> torch.Tensor | None:
+        """The query as the run folder keeps it, `[1, ...]`; None where the target was given as numbers."""
+        return None if self.query is None else as_kept(self.query.sample, self.problem.generator.sample_shape)
 
     @torch.no_grad()
     def call(self, sample: torch.Tensor) -> Called | None:
@@ -268,7 +273,7 @@ def _target(
             hint="--query IMAGE.png, --query prior or --target 1.5",
         )
     query = as_measured(chosen or load_query(settings.query, generator), objective, generator.sample_shape)
-    if settings.saved == "uint8" and is_image(query.sample):
+    if settings.saved == "uint8" and query.image is None and is_image(query.sample):
         query = replace(query, sample=quantized(query.sample))
     return query, measure_query(query, objective, device)
 

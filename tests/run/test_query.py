@@ -6,9 +6,11 @@ import torch
 from PIL import Image
 
 from equidiff.builtin.generators.circles import Circles
+from equidiff.builtin.generators.pixels import Pixels
 from equidiff.contracts import Generator
 from equidiff.errors import QueryError, UsageError
-from equidiff.run.query import default_query, load_query, parse_target
+from equidiff.images.convert import quantized
+from equidiff.run.query import as_kept, default_query, load_query, parse_target
 
 
 class Pictures(Generator):
@@ -151,6 +153,21 @@ def test_arrays_that_are_no_points(array):
 def test_things_that_are_no_queries(query):
     with pytest.raises(QueryError, match="cannot be of this type"):
         load_query(query, Pictures(4))
+
+
+def test_a_large_query_is_kept_small_and_measured_as_it_is(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (1500, 2000, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "photograph.png")
+    query = load_query(str(tmp_path / "photograph.png"), Pixels((3, 28, 28)))
+    assert torch.equal(query.sample[0], torch.from_numpy(pixels).permute(2, 0, 1) / 255)
+    kept = as_kept(query.sample, (3, 28, 28))
+    assert kept.shape == (1, 3, 887, 1182)
+    assert torch.equal(kept, quantized(kept))
+    assert abs(kept.mean() - query.sample.mean()) < 1e-3
+    assert as_kept(query.sample, (3, 1024, 1024)) is query.sample  # a generator of large images keeps more
+    assert as_kept(torch.rand(1, 3, 1, 3_000_000), (3, 8, 8)).shape == (1, 3, 1, 1_773_620)
+    point = torch.zeros(1, 2)
+    assert as_kept(point, (2,)) is point
 
 
 def test_target():

@@ -12,6 +12,7 @@ from PIL import Image
 
 from equidiff.analysis.report.data_uris import figure_uri
 from equidiff.analysis.report.results import damaged, text_of
+from equidiff.images.read import read_drawn
 
 MOST = 16  # files of a kind
 
@@ -78,11 +79,10 @@ def _figures(path: Path, files: Iterable[Path]) -> list[Figure]:
 
 def _read_drawn(file: Path) -> Image.Image | None:
     """Read an image that a command drew, on white; None if it cannot be read."""
-    try:
-        with Image.open(file) as image:
-            drawn = image.convert("RGBA")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+    image = read_drawn(file)
+    if image is None:
         return None
+    drawn = image.convert("RGBA")
     ground = Image.new("RGBA", drawn.size, "white")
     return Image.alpha_composite(ground, drawn).convert("RGB")
 

@@ -19,6 +19,7 @@ from torch.utils.checkpoint import checkpoint
 from equidiff.builtin.generators.unet import UNet
 from equidiff.contracts import BuildContext, Generator, SplitSampler, Weights
 from equidiff.errors import UnsupportedError
+from equidiff.images.read import open_image
 from equidiff.numerics.flow import integrate_back, reencode_flow
 from equidiff.types import Latents, Samples, States
 
@@ -207,7 +208,7 @@ def load_queries() -> list[Image.Image]:
 
 def _read(file: Traversable) -> Image.Image:
     with file.open("rb") as content:
-        image = Image.open(content)
+        image = open_image(content, ("PNG",))
         image.load()
     return image
 

@@ -9,9 +9,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from PIL import Image
-
 from equidiff.cli.console import SearchDisplay, SearchState
+from equidiff.images.read import read_drawn
 from equidiff.run.record import Record
 from equidiff.run.remaining import Remaining
 from equidiff.search.batching import BatchReduced
@@ -70,9 +69,9 @@ class Watch:
 
     def _add_thumbnail(self, record: Record) -> None:
         file = self._find(record.index)
-        if file is not None:
-            with Image.open(file) as image:
-                self._display.add(image, f"{record.index}" if record.called is None else record.called.name)
+        image = None if file is None else read_drawn(file)
+        if image is not None:
+            self._display.add(image, f"{record.index}" if record.called is None else record.called.name)
 
     def _show(self) -> None:
         remaining = self._remaining

@@ -9,8 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from equidiff.analysis.figures.captions import format_values
 from equidiff.analysis.figures.grid import draw_contact_sheet
 from equidiff.cli.console import SearchDisplay, Terminal
@@ -23,6 +21,7 @@ from equidiff.devices import is_out_of_memory
 from equidiff.errors import EquiDiffError, RunFolderError, first_line
 from equidiff.folders.paths import free_path
 from equidiff.folders.text import shell_command
+from equidiff.images.read import read_drawn
 from equidiff.registry.manager import Plugins
 from equidiff.run.cautions import cautions
 from equidiff.run.execute import execute
@@ -87,9 +86,8 @@ def begin(
         raise _too_large(error, settings.device, settings.dtype, str(settings.generator)) from error
     info = session.describe() if part is None else session.describe().divided(part)
     path = out or free_path(info.specs.generator, info.specs.objective)
-    query = None if session.query is None else session.query.sample
     latent = None if session.start is None else session.start.latent
-    folder = RunFolder.create(path, info, query, latent, session.prior_tensors)
+    folder = RunFolder.create(path, info, session.kept_query, latent, session.prior_tensors)
     return Work(session, folder, info.indices, not given.keys() & {"query", "target"})
 
 
@@ -176,12 +174,11 @@ def _write_page(work: Work, state: State) -> Path | None:
 
 
 def _show_query(display: SearchDisplay, folder: RunFolder) -> None:
-    file = folder.path / "query.png"
-    if display.pictures and file.exists():
+    image = read_drawn(folder.path / "query.png") if display.pictures else None
+    if image is not None:
         called = folder.info.called
         name = f": {called.query.name}" if called is not None and called.query is not None else ""
-        with Image.open(file) as image:
-            display.put_query(image, f"query{name}")
+        display.put_query(image, f"query{name}")
 
 
 def _image_of(folder: RunFolder, index: int) -> Path | None:
