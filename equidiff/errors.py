@@ -85,6 +85,10 @@ class UnsupportedError(EquiDiffError):
     """A request that a component does not support."""
 
 
+class WorkerLostError(EquiDiffError):
+    """A worker that died during a call, which may be submitted again."""
+
+
 class InexactInverseError(UnsupportedError):
     """Samples whose latents a generator finds only roughly.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from equidiff.builtin.attributions.descriptors import ATTRIBUTIONS
+from equidiff.builtin.executors.descriptors import EXECUTORS
 from equidiff.builtin.generators.descriptors import GENERATORS
 from equidiff.builtin.laws.descriptors import LAWS
 from equidiff.builtin.objectives.descriptors import OBJECTIVES
@@ -45,3 +46,9 @@ def equidiff_attributions() -> list[Descriptor]:
 def equidiff_laws() -> list[Descriptor]:
     """The solver's own frequencies, and the prior conditioned on the measurement."""
     return LAWS
+
+
+@hookimpl
+def equidiff_executors() -> list[Descriptor]:
+    """This process, processes of this machine, ray, and SLURM."""
+    return EXECUTORS

@@ -15,6 +15,7 @@ from equidiff.contracts.answers import (
 from equidiff.contracts.attribution import Attribution, ScalarTarget
 from equidiff.contracts.context import BuildContext, Finding, Weights
 from equidiff.contracts.equation import Equation
+from equidiff.contracts.executor import Executor
 from equidiff.contracts.generator import Generator
 from equidiff.contracts.law import Law, Transitions
 from equidiff.contracts.objective import Objective
@@ -38,7 +39,7 @@ from equidiff.contracts.solver import Solver
 from equidiff.contracts.split_sampler import SplitSampler
 
 __all__ = [
-    "Answer", "Attribution", "BuildContext", "Candidates", "ContinuousResidual", "Coroutine", "Equation",
+    "Answer", "Attribution", "BuildContext", "Candidates", "ContinuousResidual", "Coroutine", "Equation", "Executor",
     "Finding", "Generator", "Gradient", "GradientAnswer", "Jacobian", "JacobianAnswer", "Law", "Objective",
     "ObjectiveFactory", "PassRequest", "Predictor", "Reencode", "Regularizer", "Request", "ResidualFunction",
     "SampleJacobian", "SampleJacobianAnswer", "SamplerRequest", "ScalarTarget", "Solver", "Split",

@@ -8,6 +8,7 @@ from typing import Any
 from equidiff.contracts import (
     Attribution,
     BuildContext,
+    Executor,
     Generator,
     Law,
     Objective,
@@ -27,6 +28,7 @@ CONTRACTS: dict[str, type] = {
     "regularizer": Regularizer,
     "solver": Solver,
     "law": Law,
+    "executor": Executor,
 }
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from pydantic import BaseModel, ConfigDict
 
-KINDS = ("generator", "objective", "regularizer", "solver", "law", "attribution")
+KINDS = ("generator", "objective", "regularizer", "solver", "law", "attribution", "executor")
 
 
 class Options(BaseModel):

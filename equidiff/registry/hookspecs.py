@@ -54,3 +54,8 @@ def equidiff_laws() -> Iterable[Descriptor]:  # type: ignore[empty-body]
 @hookspec
 def equidiff_attributions() -> Iterable[Descriptor]:  # type: ignore[empty-body]
     """Attribution methods: maps of the pixels of a sample that its measurement comes from."""
+
+
+@hookspec
+def equidiff_executors() -> Iterable[Descriptor]:  # type: ignore[empty-body]
+    """Executors: places where the samples of a run are found, such as processes or the machines of a cluster."""

@@ -12,6 +12,7 @@ Each check raises `ContractError`, an AssertionError, that says what is wrong an
 """
 
 from equidiff.testing.attribution import check_attribution
+from equidiff.testing.executor import check_executor
 from equidiff.testing.failure import ContractError
 from equidiff.testing.generator import check_generator
 from equidiff.testing.objective import check_objective
@@ -23,6 +24,7 @@ __all__ = [
     "ContractError",
     "Drive",
     "check_attribution",
+    "check_executor",
     "check_generator",
     "check_objective",
     "check_plugin",

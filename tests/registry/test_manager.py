@@ -59,6 +59,11 @@ class Sound:
     def equidiff_laws():
         return one("sound")
 
+    @staticmethod
+    @hookimpl
+    def equidiff_executors():
+        return one("sound")
+
 
 class Raises:
     """Its hook raises."""

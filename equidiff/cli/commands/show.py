@@ -26,7 +26,7 @@ def show(
         str,
         typer.Argument(
             metavar="KIND",
-            help="generator, objective, regularizer, solver, law or attribution.",
+            help="generator, objective, regularizer, solver, law, attribution or executor.",
             autocompletion=complete_kinds,
         ),
     ],
