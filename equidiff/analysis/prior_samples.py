@@ -13,6 +13,6 @@ def prior_samples(found: InvariantSet) -> Tensor:
     known = found.prior
     samples = known.get("samples", torch.empty(0))
     others = [known.get("losses", torch.empty(0)), known.get("classes", samples)]
-    if samples.shape[1:] != found.samples.shape[1:] or any(len(each) != len(samples) for each in others):
-        return torch.empty(0, *found.samples.shape[1:])
+    if samples.shape[1:] != found.sample_shape or any(len(each) != len(samples) for each in others):
+        return torch.empty(0, *found.sample_shape)
     return samples.float() / 255 if samples.dtype == torch.uint8 else samples

@@ -10,6 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from equidiff.analysis.limits import SELECTED_FROM
+from equidiff.analysis.subsample import BLOCK, draw_members, row_blocks
 from equidiff.contracts import BuildContext
 from equidiff.errors import UsageError, unknown_name
 from equidiff.images.convert import is_image, quantized, to_image
@@ -26,6 +28,7 @@ from equidiff.types import PerSample
 CRITERIA = ("diversity", "novelty", "typicality")
 PRIOR = 128  # prior samples for novelty and typicality
 NEIGHBOURS = 5
+MOST_PAIRED = 2000  # rows whose distances are taken, for the median of all
 Features = Float[Tensor, "rows size"]
 Show = Callable[[int, str], None]
 
@@ -57,6 +60,7 @@ class Selection:
         warning: a caution about that space, if there is one.
         prior: number of prior samples compared with; 0 if none were needed.
         members: the selected members.
+        among: number of members that were compared.
     """
 
     by: str
@@ -64,6 +68,7 @@ class Selection:
     warning: str | None
     prior: int
     members: tuple[Selected, ...]
+    among: int
 
     @property
     def meaning(self) -> str:
@@ -82,6 +87,7 @@ def select(
     by: str = "diversity",
     features: str | None = None,
     show: Show = lambda _done, _doing: None,
+    members: int = SELECTED_FROM,
 ) -> Selection:
     """Select members of a run.
 
@@ -93,6 +99,7 @@ def select(
             samples; "typicality": amid many prior samples, with latents of a typical length.
         features: spec of the space to compare samples in, see `build_features`; by default one that suits them.
         show: called with the number of samples done, and with what is being done.
+        members: how many to select from at most; of a run that has more, they are drawn by its seed.
 
     Raises:
         UnknownNameError: there is no such criterion.
@@ -101,6 +108,7 @@ def select(
     """
     if by not in CRITERIA:
         raise unknown_name("criterion", by, CRITERIA, f"--by {CRITERIA[0]}")
+    found = draw_members(found, max(members, count))
     if not 1 <= count <= len(found):
         raise UsageError(
             "The run has fewer members than that.",
@@ -110,16 +118,16 @@ def select(
         )
     space, warning = _space(session, features)
     extractor = _FeatureExtractor(session, space, show)
-    members, query = extractor.extract(found.samples), _query_features(session, found, extractor)
+    rows, query = extractor.extract_members(found), _query_features(session, found, extractor)
     prior = extractor.extract_prior(PRIOR) if by != "diversity" else None
     if prior is None:
-        chosen, scores = pick_diverse(members, count, query)
+        chosen, scores = pick_diverse(rows, count, query)
     else:
-        scores = novelty(members, prior, query) if by == "novelty" else typicality(members, prior)
-        last = ~is_in_shell(found.latents) if by == "typicality" else torch.zeros(len(members), dtype=torch.bool)
-        chosen = sorted(range(len(members)), key=lambda row: (bool(last[row]), -float(scores[row])))[:count]
-    selected = tuple(_describe(found, chosen, scores, members, query))
-    return Selection(by, space.name, warning, 0 if prior is None else len(prior), selected)
+        scores = novelty(rows, prior, query) if by == "novelty" else typicality(rows, prior)
+        last = _unlikely(found) if by == "typicality" else torch.zeros(len(rows), dtype=torch.bool)
+        chosen = sorted(range(len(rows)), key=lambda row: (bool(last[row]), -float(scores[row])))[:count]
+    selected = tuple(_describe(found, chosen, scores, rows, query))
+    return Selection(by, space.name, warning, 0 if prior is None else len(prior), selected, len(found))
 
 
 def pick_diverse(features: Features, count: int, given: Features | None = None) -> tuple[list[int], PerSample]:
@@ -140,29 +148,53 @@ def pick_diverse(features: Features, count: int, given: Features | None = None) 
         Chen, Zhang, Zhou (2018), "Fast greedy MAP inference for determinantal point process", algorithm 1.
             https://arxiv.org/abs/1709.05135
     """
-    everything = features if given is None else torch.cat([features, given])
-    width = median_distance(everything) if len(everything) > 1 else 0.0
-    kernel = gaussian_kernel(width or 1.0)(everything, everything)  # 0 where most rows are alike
-    variances, factors = kernel.diagonal().clone(), kernel.new_zeros(len(kernel), 0)
-    for row in range(len(features), len(everything)):
-        variances, factors = _condition(kernel, variances, factors, row)
+    greedy = _Greedy(features if given is None else torch.cat([features, given]))
+    for row in range(len(features), len(greedy.rows)):
+        greedy.condition(row)
     scores = torch.zeros(len(features), dtype=torch.float64)
     chosen: list[int] = []
     while len(chosen) < count:
-        open_ = variances[: len(features)].clone()
+        open_ = greedy.variances[: len(features)].clone()
         open_[chosen] = -torch.inf
         row = int(open_.argmax())
-        scores[row] = variances[row].clamp(min=0)
+        scores[row] = greedy.variances[row].clamp(min=0)
         chosen.append(row)
-        variances, factors = _condition(kernel, variances, factors, row)
+        greedy.condition(row)
     return chosen, scores
 
 
-def _condition(kernel: Tensor, variances: Tensor, factors: Tensor, row: int) -> tuple[Tensor, Tensor]:
-    """Conditional variances of all rows once this row is chosen, and the Cholesky factor with one more column."""
-    # a row without variance left changes nothing
-    column = (kernel[:, row] - factors @ factors[row]) / variances[row].clamp(min=1e-12).sqrt()
-    return variances - column.square(), torch.cat([factors, column[:, None]], dim=1)
+class _Greedy:
+    """Conditional variances of rows, once some of them are chosen.
+
+    The kernel is computed a column at a time: that of many rows would not fit into memory.
+
+    Args:
+        rows: their features.
+
+    Attributes:
+        rows: as given.
+        variances: of each row.
+    """
+
+    def __init__(self, rows: Features) -> None:
+        width = median_distance(_some(rows)) if len(rows) > 1 else 0.0
+        self.rows = rows
+        self.variances = rows.new_ones(len(rows), dtype=torch.float64)
+        self._kernel = gaussian_kernel(width or 1.0)  # 0 where most rows are alike
+        self._factors = self.variances.new_zeros(len(rows), 0)  # of Cholesky, a column for each chosen row
+
+    def condition(self, row: int) -> None:
+        """Choose a row."""
+        column = self._kernel(self.rows, self.rows[row : row + 1])[:, 0]
+        # a row without variance left changes nothing
+        column = (column - self._factors @ self._factors[row]) / self.variances[row].clamp(min=1e-12).sqrt()
+        self.variances = self.variances - column.square()
+        self._factors = torch.cat([self._factors, column[:, None]], dim=1)
+
+
+def _some(rows: Features) -> Features:
+    """Rows at equal distances from the first to the last, or all if they are few."""
+    return rows if len(rows) <= MOST_PAIRED else rows[torch.linspace(0, len(rows) - 1, MOST_PAIRED).round().long()]
 
 
 def novelty(features: Features, prior: Features, query: Features | None) -> PerSample:
@@ -184,6 +216,11 @@ def typicality(features: Features, prior: Features) -> PerSample:
     return own.median() / distances(features, prior).kthvalue(NEIGHBOURS, dim=1).values.clamp(min=1e-12)
 
 
+def _unlikely(found: InvariantSet) -> Tensor:
+    """True for each member whose latent is longer or shorter than the prior's usually are."""
+    return torch.cat([~is_in_shell(block) for block in row_blocks(found, "latents", BLOCK)])
+
+
 class _FeatureExtractor:
     """Computes features of samples, and reports progress."""
 
@@ -201,6 +238,12 @@ class _FeatureExtractor:
             self._done += len(chunk)
             self._show(self._done, doing)
         return torch.cat(pieces)
+
+    def extract_members(self, found: InvariantSet) -> Features:
+        """Compute features of members, of which few are in memory at a time."""
+        batch = self._session.settings.batch
+        size = batch * max(1, BLOCK // batch)  # whole passes: those of other rows would be rounded differently
+        return torch.cat([self.extract(block) for block in row_blocks(found, "samples", size)])
 
     @torch.no_grad()
     def extract_prior(self, count: int) -> Features:
@@ -231,8 +274,9 @@ def _describe(
     among = distances(members[list(chosen)], members[list(chosen)])
     among.fill_diagonal_(torch.inf)
     nearest = among.amin(dim=1).tolist()
-    away = [None] * len(members) if query is None else distances(members, query)[:, 0].tolist()
+    away = [None] * len(chosen) if query is None else distances(members[list(chosen)], query)[:, 0].tolist()
+    records = found.members
     return [
-        Selected(found.members[row].index, float(scores[row]), near if math.isfinite(near) else None, away[row])
-        for row, near in zip(chosen, nearest, strict=True)
+        Selected(records[row].index, float(scores[row]), near if math.isfinite(near) else None, far)
+        for row, near, far in zip(chosen, nearest, away, strict=True)
     ]

@@ -12,6 +12,7 @@ from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
 
 from equidiff.analysis.compare.defaults import METHODS
+from equidiff.analysis.limits import EVALUATED, ON_PAGE
 from equidiff.api.progress import show_progress
 from equidiff.errors import RunFolderError
 from equidiff.registry.manager import Plugins
@@ -102,12 +103,20 @@ class InvariantSet(invariant_set.InvariantSet):
         """Read a run folder, as `equidiff.load` does."""
         return cls(**vars(invariant_set.InvariantSet.load(path)), _home=_Home(Path(path).expanduser()))
 
-    def report(self, path: str | Path | None = None, *, open: bool = False, progress: bool | None = None) -> Path:
+    def report(
+        self,
+        path: str | Path | None = None,
+        *,
+        members: int = ON_PAGE,
+        open: bool = False,
+        progress: bool | None = None,
+    ) -> Path:
         """Put the set on one page, as `equidiff report` does, with all that was evaluated, compared and so on before.
 
         Args:
             path: file to write; by default `report.html` in the run folder. A set that was neither loaded nor saved has
                 a temporary one, which goes when the set goes.
+            members: put this many on the page; of a set with more, they are drawn by its seed.
             open: show the page in the browser.
             progress: show a bar; by default where stderr is a terminal, and in notebooks.
 
@@ -123,8 +132,8 @@ class InvariantSet(invariant_set.InvariantSet):
         found, folder = self._in_folder()
         cited, _ = citations(self.info, Plugins())
         file = folder / "report.html" if path is None else Path(path).expanduser()
-        with show_progress(2 * len(self), progress) as show:
-            written = write_report(found, folder, file, cited, show)
+        with show_progress(2 * min(len(self), members), progress) as show:
+            written = write_report(found, folder, file, cited, show, members)
         if open:
             webbrowser.open(written.resolve().as_uri())
         return written
@@ -134,7 +143,7 @@ class InvariantSet(invariant_set.InvariantSet):
         *,
         features: str | None = None,
         reference: str | Path | None = None,
-        members: int | None = None,
+        members: int = EVALUATED,
         batch: int | None = None,
         seed: int | None = None,
         lpips: str | Path | None = None,
@@ -145,7 +154,7 @@ class InvariantSet(invariant_set.InvariantSet):
         Args:
             features: spec of the space to compare samples in; by default, one that suits the samples.
             reference: a folder of real images to compare with; prior samples by default.
-            members: evaluate the first ones, this many; all by default.
+            members: evaluate this many; of a set with more, they are drawn by its seed.
             batch: samples in one pass; as in the run by default.
             seed: of prior samples and intervals; the run's by default.
             lpips: weights of torchvision's AlexNet, which add LPIPS.

@@ -14,13 +14,17 @@ from equidiff.metrics.intervals import Pair, bootstrap_interval
 from equidiff.types import PerSample
 
 Features = Float[Tensor, "rows size"]
+BLOCK = 4096  # rows
 Kernel = Callable[[Features, Features], Float[Tensor, "rows others"]]
 
 
 def distances(features: Features, others: Features) -> Float[Tensor, "rows others"]:
     """Euclidean distances, float64."""
-    # by differences: the usual expansion loses half of the digits if rows are close
-    return torch.cdist(features.double(), others.double(), compute_mode="donot_use_mm_for_euclid_dist")
+    mode, others = "donot_use_mm_for_euclid_dist", others.double()
+    # by differences: the usual expansion loses half of the digits if rows are close. A few rows at a time, since their
+    # doubles take twice the memory
+    blocks = [torch.cdist(rows.double(), others, compute_mode=mode) for rows in features.split(BLOCK)]
+    return blocks[0] if len(blocks) == 1 else torch.cat(blocks)
 
 
 def nearest_distances(features: Features, reference: Features) -> PerSample:

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from equidiff.errors import RunFolderError
-from equidiff.images.convert import is_image, to_image
+from equidiff.images.convert import is_image, is_image_shape, to_image
 from equidiff.registry.manager import Plugins
 from equidiff.run.card import MOST, describe, draw_sheet, write_html
 from equidiff.run.folder import OF_QUERY, ROWS, RunFolder, read_prior, read_records, read_tensors
@@ -72,6 +72,11 @@ class InvariantSet:
         return self._rows_of_members("measurements")
 
     @property
+    def sample_shape(self) -> tuple[int, ...]:
+        """Shape of one member; empty where there are none."""
+        return tuple(self[0].sample.shape) if len(self) else ()
+
+    @property
     def images(self) -> list[Image.Image]:
         """The members as 8-bit images, as `equidiff run` saves them.
 
@@ -111,8 +116,8 @@ class InvariantSet:
         Raises:
             UnsupportedError: the samples are not images.
         """
-        if not is_image(self.samples):
-            raise not_images(self.samples)
+        if not is_image_shape(self.sample_shape):
+            raise not_images(self.sample_shape)
         self._sheet().show()
 
     def _sheet(self) -> Image.Image:
@@ -121,7 +126,7 @@ class InvariantSet:
 
     def _repr_html_(self) -> str:
         sentence = describe(self.info, len(self), self.measurements)
-        drawable = len(self) > 0 and is_image(self.samples)
+        drawable = is_image_shape(self.sample_shape)
         return write_html(self.info, sentence, self._sheet() if drawable else None)
 
     def __getstate__(self) -> dict[str, Any]:

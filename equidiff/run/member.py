@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from PIL import Image
 from torch import Tensor
 
 from equidiff.errors import UnsupportedError
-from equidiff.images.convert import is_image, to_image
+from equidiff.images.convert import is_image_shape, to_image
 from equidiff.run.record import Called, Record
 
 
@@ -45,8 +46,8 @@ class Member:
         Raises:
             UnsupportedError: the sample is not an image.
         """
-        if not is_image(self.sample[None]):
-            raise not_images(self.sample[None])
+        if not is_image_shape(self.sample.shape):
+            raise not_images(self.sample.shape)
         return to_image(self.sample)
 
     def __repr__(self) -> str:
@@ -55,11 +56,11 @@ class Member:
         return f"<Member of index {self.index}: measurement {value}, sample {tuple(self.sample.shape)}>"
 
 
-def not_images(samples: Tensor) -> UnsupportedError:
-    """The error for samples `[batch, ...]` that cannot be drawn as images."""
+def not_images(shape: Sequence[int]) -> UnsupportedError:
+    """The error for samples of this shape, which cannot be drawn as images."""
     return UnsupportedError(
         "These samples are not images.",
-        given=f"samples of shape {tuple(samples.shape[1:])}",
+        given=f"samples of shape {tuple(shape)}",
         expected="1 or 3 channels, height and width",
         hint="found.samples, which has their numbers",
     )

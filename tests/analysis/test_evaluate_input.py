@@ -10,6 +10,9 @@ from PIL import Image
 from running import assert_one_error, run_circles, run_cli
 from safetensors.torch import load_file, save_file
 
+from equidiff.analysis.subsample import draw_members
+from equidiff.run.invariant_set import InvariantSet
+
 PIXELS = "def score(samples):\n    return samples.mean(dim=(1, 2, 3))\n"
 PRIOR = 16
 
@@ -86,6 +89,23 @@ def test_one_member_leaves_out_what_needs_two(garments):
     assert found["warnings"][-1].startswith("Members: 1.")
 
 
+def test_a_draw_is_said_and_is_not_taken_for_the_whole(points, garments):
+    outcome = run_cli("evaluate", points, "--members", 4, "--all", "--device", "cpu")
+    assert outcome.code == 0, outcome.stderr
+    found = json.loads((points / "metrics.json").read_text())
+    assert (found["members"], found["members_of_run"]) == (4, 6)
+    drawn = [record.index for record in draw_members(InvariantSet.load(points), 4).members]
+    assert found["per_member"]["index"] == drawn
+    assert found["groups"]["fidelity"]["l2"]["n"] == 4
+    assert "4 of 6, drawn by the seed of the run" in outcome.stdout
+    assert "4 of 6 members were evaluated" in " ".join(outcome.stderr.split())
+    whole = json.loads(run_cli("evaluate", points, "--json", "--device", "cpu").stdout)
+    assert (whole["members"], whole["members_of_run"]) == (6, 6)
+    assert not any("were evaluated" in warning for warning in whole["warnings"])
+    saving = json.loads(evaluate(garments, "--members", 2, "--json").stdout)["verdicts"][1]["sentence"]
+    assert "of the 2 evaluated are members as saved" in saving
+
+
 def test_a_reference_of_the_users_own(garments, tmp_path):
     reference = tmp_path / "real"
     reference.mkdir()
@@ -147,15 +167,24 @@ def test_points_cannot_be_compared_with_images(points, tmp_path):
     assert_one_error(run_cli("evaluate", points, "--features", "pixels"), 1, "points")
 
 
-def test_a_missing_image_costs_only_the_metrics_that_need_it(garments, tmp_path):
+def test_an_image_without_a_file_is_made_from_the_tensors_and_a_damaged_file_is_said(garments, tmp_path):
     copied = shutil.copytree(garments / "run", tmp_path / "run")
-    (copied / "images" / "00001.png").unlink()
     spec = f"custom:{garments / 'probe.py'}:score"
-    outcome = run_cli("evaluate", copied, "-o", spec, "--json", "--device", "cpu")
-    assert outcome.code == 0, outcome.stderr
-    found = json.loads(outcome.stdout)
-    assert "sample 1" in found["absent"]["fidelity.saved_l2"]
-    assert "l2" in found["groups"]["fidelity"]
+
+    def evaluated():
+        outcome = run_cli("evaluate", copied, "-o", spec, "--json", "--device", "cpu")
+        assert outcome.code == 0, outcome.stderr
+        return json.loads(outcome.stdout)
+
+    whole = evaluated()
+    (copied / "images" / "00001.png").unlink()
+    made = evaluated()
+    assert made["groups"] == whole["groups"]
+    assert "saved_l2" in made["groups"]["fidelity"]
+    (copied / "images" / "00002.png").write_bytes(b"no image")
+    damaged = evaluated()
+    assert "sample 2" in damaged["absent"]["fidelity.saved_l2"]
+    assert "l2" in damaged["groups"]["fidelity"]
 
 
 def change(path, **values):

@@ -98,20 +98,24 @@ def _add_ranks(results: Results, own: Tensor, prior: Tensor, target: Tensor) -> 
 
 
 def _read_saved(sets: SampleSets, results: Results) -> Tensor | None:
-    """The members' images as they were saved, `[members, channels, height, width]`."""
+    """The members' images as they were saved, `[members, channels, height, width]`; from the tensors without a file."""
     names = ["saved_l2", "saved_members", *(f"{change}_{what}" for change in CHANGES for what in ("shift", "members"))]
     if not sets.images:
         results.skip("fidelity", names, "the samples are points, not images")
         return None
     known = {record.index: record.image for record in sets.finished.found.members}
     pieces = []
-    for index in sets.indices:
+    for index, sample in zip(sets.indices, sets.samples.split(1), strict=True):
+        name = known[index]
+        file = None if name is None else sets.finished.path / name
+        if file is None or not file.exists():
+            pieces.append(quantized(sample))
+            continue
         try:
-            image = image_to_tensor(read_image(sets.finished.path / str(known[index])))
+            pieces.append(image_to_tensor(read_image(file)))
         except QueryError as error:
             results.skip("fidelity", names, f"the image of sample {index}: {error.problem.rstrip('.')}")
             return None
-        pieces.append(image)
     return torch.cat(pieces)
 
 

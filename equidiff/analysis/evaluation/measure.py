@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -24,6 +25,7 @@ from equidiff.analysis.evaluation.sample_sets import (
 )
 from equidiff.analysis.evaluation.spectrum import measure_spectrum
 from equidiff.analysis.evaluation.verdicts import judge_members
+from equidiff.analysis.subsample import draw_members
 from equidiff.contracts import BuildContext
 from equidiff.errors import UsageError
 from equidiff.folders.status import timestamp
@@ -44,7 +46,7 @@ def evaluate(finished: Finished, plan: Plan = Plan(), show: Show = _unseen) -> d
 
     Args:
         finished: the run.
-        plan: settings.
+        plan: settings; they say how many of the members are measured.
         show: called with the number of rows done, out of `count_rows`, and with what is being done.
 
     Returns:
@@ -53,9 +55,15 @@ def evaluate(finished: Finished, plan: Plan = Plan(), show: Show = _unseen) -> d
     Raises:
         EquiDiffError: the feature space or the reference is not available.
     """
-    results = Results()
+    results, total = Results(), len(finished.found)
+    finished = replace(finished, found=draw_members(finished.found, plan.members))
     sets = gather(finished, plan, show, results)
     results.per_member["index"] = list(sets.indices)
+    in_part = total > len(sets.indices)
+    if in_part:
+        results.warnings.append(
+            f"{len(sets.indices)} of {total} members were evaluated, drawn by the run's seed; all numbers are of these."
+        )
     if len(sets.indices) < FEW:
         results.warnings.append(
             f"Members: {len(sets.indices)}. Below {FEW}, intervals are wide, and distances between sets, coverage and "
@@ -64,8 +72,8 @@ def evaluate(finished: Finished, plan: Plan = Plan(), show: Show = _unseen) -> d
     for measure in (measure_fidelity, measure_spectrum, measure_realism, measure_diversity):
         measure(sets, results)
     projected = project(finished.found, sets.members.features, sets.space, sets.runner)
-    verdicts = judge_members(results.groups, results.absent, finished.found.info.within, sets.real)
-    known = results.to_json({**_about(sets, plan), "verdicts": [each.to_json() for each in verdicts]})
+    verdicts = judge_members(results.groups, results.absent, finished.found.info.within, sets.real, in_part)
+    known = results.to_json({**_about(sets, plan, total), "verdicts": [each.to_json() for each in verdicts]})
     return known if projected is None else known | {"map": projected}
 
 
@@ -81,7 +89,7 @@ def count_rows(finished: Finished, plan: Plan) -> int:
             given=f"--reference {plan.reference}",
             expected="no --reference",
         )
-    members = _count_members(finished, plan)
+    members = min(len(finished.found), plan.members)
     prior = count_prior(members)
     reference = prior * 2 if plan.reference is None else count_images(plan.reference)
     pairs = 0 if plan.lpips is None else count_pairs(members)
@@ -97,7 +105,7 @@ def gather(finished: Finished, plan: Plan, show: Show, results: Results) -> Samp
     """
     session, found = finished.session, finished.found
     generator, device = session.problem.generator, session.device
-    count = _count_members(finished, plan)
+    count = len(found)
     seed = found.info.seed if plan.seed is None else plan.seed
     runner = BatchRunner(device, plan.batch or session.settings.batch, count_rows(finished, plan), show)
     context = BuildContext(device, session.context.dtype, generator)
@@ -109,7 +117,7 @@ def gather(finished: Finished, plan: Plan, show: Show, results: Results) -> Samp
 
     latents = prior_latents(generator, count_prior(count), seed, Stream.CONTROL)
     drawn = runner.apply(draw, latents, "drawing prior samples")
-    samples = found.samples[:count]
+    samples = found.samples
     members, prior = (describe_all(space, each, runner) for each in (samples, drawn))
     if plan.reference is None:
         others = prior_latents(generator, count_prior(count), seed, Stream.REFERENCE)
@@ -120,15 +128,11 @@ def gather(finished: Finished, plan: Plan, show: Show, results: Results) -> Samp
         unread = count_images(plan.reference) - len(reference)
         if unread:
             results.warnings.append(f"{unread} of {unread + len(reference)} images of the reference cannot be read.")
-    indices = tuple(record.index for record in found.members[:count])
+    indices = tuple(record.index for record in found.members)
     return SampleSets(
-        finished, indices, samples, found.latents[:count], drawn, latents, space, members, prior, reference,
+        finished, indices, samples, found.latents, drawn, latents, space, members, prior, reference,
         plan.reference is not None, files, seed, lpips, runner,
     )  # fmt: skip
-
-
-def _count_members(finished: Finished, plan: Plan) -> int:
-    return len(finished.found) if plan.members is None else min(plan.members, len(finished.found))
 
 
 def _space(plan: Plan, context: BuildContext, finished: Finished, results: Results) -> FeatureSpace:
@@ -147,11 +151,12 @@ def _space(plan: Plan, context: BuildContext, finished: Finished, results: Resul
     return space
 
 
-def _about(sets: SampleSets, plan: Plan) -> dict[str, Any]:
+def _about(sets: SampleSets, plan: Plan, total: int) -> dict[str, Any]:
     other = f"images of {plan.reference}" if sets.real else "other prior samples"
     return {
         "made": timestamp(),
         "members": len(sets.members),
+        "members_of_run": total,
         "plain": len(sets.prior),
         "reference": {
             "source": f"{len(sets.reference)} {other}",

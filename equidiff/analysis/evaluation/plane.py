@@ -9,7 +9,7 @@ from torch import Tensor
 
 from equidiff.analysis.evaluation.sample_sets import BatchRunner
 from equidiff.analysis.prior_samples import prior_samples
-from equidiff.images.convert import is_image, quantized
+from equidiff.images.convert import is_image_shape, quantized
 from equidiff.images.fit import fit_query
 from equidiff.metrics.features import FeatureSpace
 from equidiff.metrics.projection import principal_components
@@ -22,13 +22,13 @@ def project(found: InvariantSet, members: Tensor, space: FeatureSpace, runner: B
     """The part `map` of `metrics.json`; None for points, which are in a plane already, and for fewer than three.
 
     Args:
-        found: the run.
-        members: features of its first members, those that are evaluated.
+        found: the members that are evaluated.
+        members: their features.
         space: the space of the features.
         runner: computes those of the others.
     """
-    shape = found.samples.shape[1:]
-    if not is_image(found.samples):
+    shape = found.sample_shape
+    if not is_image_shape(shape):
         return None
     prior = quantized(prior_samples(found))
     query = prior[:0] if found.query is None else quantized(fit_query(found.query, shape))
@@ -43,7 +43,7 @@ def project(found: InvariantSet, members: Tensor, space: FeatureSpace, runner: B
     return {
         "space": space.name,
         "explained": [round(share, 4) for share in shares],
-        "index": [record.index for record in found.members[: len(members)]],
+        "index": [record.index for record in found.members],
         "members": points[: len(members)],
         "prior": points[len(members) : end],
         **({"query": points[end]} if len(query) else {}),

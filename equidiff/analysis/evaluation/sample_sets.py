@@ -13,6 +13,7 @@ from PIL import ImageOps
 from PIL.Image import Image, Resampling
 from torch import Tensor
 
+from equidiff.analysis.limits import EVALUATED
 from equidiff.errors import QueryError
 from equidiff.images.convert import image_to_tensor, is_image
 from equidiff.images.folder import find_images, read_ahead
@@ -34,7 +35,7 @@ class Plan:
     Attributes:
         features: spec of the space to compare samples in; by default, one that suits the samples.
         reference: a folder of real images; prior samples are the reference when absent.
-        members: evaluate only the first ones, this many; all when absent.
+        members: how many to evaluate at most; of a run that has more, they are drawn by its seed.
         batch: samples in one pass; as in the run when absent.
         seed: for prior samples and resampling; the run's when absent.
         lpips: AlexNet's weights, for LPIPS; without them it is not measured.
@@ -42,7 +43,7 @@ class Plan:
 
     features: str | None = None
     reference: Path | None = None
-    members: int | None = None
+    members: int = EVALUATED
     batch: int | None = None
     seed: int | None = None
     lpips: Path | None = None

@@ -37,7 +37,9 @@ class Verdict:
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
-def judge_members(groups: Groups, absent: Mapping[str, str], within: float | None, real: bool) -> list[Verdict]:
+def judge_members(
+    groups: Groups, absent: Mapping[str, str], within: float | None, real: bool, in_part: bool = False
+) -> list[Verdict]:
     """Judge if members hit the target, survive saving, look like prior samples, and are as diverse as these.
 
     Args:
@@ -45,10 +47,11 @@ def judge_members(groups: Groups, absent: Mapping[str, str], within: float | Non
         absent: by "group.name", the reason why a metric could not be measured.
         within: distance from the target at which the tolerance is reached; None for runs that do not know it.
         real: members and prior samples are compared with real images.
+        in_part: the run has more members than were evaluated.
     """
     return [
         _judge(groups, absent, "target", "fidelity", "l2", lambda metric: _target(metric, within)),
-        _judge(groups, absent, "saving", "fidelity", "saved_members", lambda metric: _saving(metric, groups)),
+        _judge(groups, absent, "saving", "fidelity", "saved_members", lambda metric: _saving(metric, groups, in_part)),
         _judge(groups, absent, "realism", "realism", "percentile", lambda metric: _realism(metric, real)),
         _judge(groups, absent, "diversity", "diversity", "pairwise_ratio", _diversity),
     ]
@@ -78,11 +81,12 @@ def _target(metric: Metric, within: float | None) -> tuple[bool, str]:
     return holds, f"Members {'hit' if holds else 'miss'} the target: {text}."
 
 
-def _saving(metric: Metric, groups: Groups) -> tuple[bool, str]:
+def _saving(metric: Metric, groups: Groups, in_part: bool) -> tuple[bool, str]:
     count = round(metric.value * metric.n)
     holds = count == metric.n
     low, high = _interval(metric)
-    text = f"{count} of {metric.n} are members as saved ({100 * low:.0f} % to {100 * high:.0f} %)"
+    of = f"the {metric.n} evaluated" if in_part else f"{metric.n}"
+    text = f"{count} of {of} are members as saved ({100 * low:.0f} % to {100 * high:.0f} %)"
     jpeg = groups["fidelity"].get("jpeg_90_members")
     if jpeg is not None:
         text += f", {round(jpeg.value * jpeg.n)} after JPEG at quality 90"

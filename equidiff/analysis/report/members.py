@@ -59,7 +59,7 @@ class CardRenderer:
     """Draws the samples of a run on common scales.
 
     Args:
-        found: a run with members.
+        found: the members on the page.
         methods: attribution methods with maps of the members.
         nearest: the nearest real image of each member, by index.
     """

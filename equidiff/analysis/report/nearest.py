@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,12 +24,13 @@ class Nearest:
     data: dict[str, Any]
 
 
-def read_nearest(path: Path, metrics: dict[str, Any]) -> dict[int, Nearest]:
+def read_nearest(path: Path, metrics: dict[str, Any], shown: Collection[int]) -> dict[int, Nearest]:
     """Nearest real images by index of the member; none where no reference folder was given.
 
     Args:
         path: the run folder.
         metrics: the content of its `metrics.json`.
+        shown: indices of the members on the page.
     """
     each = dict(items(metrics.get("per_member")))
     columns = [each.get(name) for name in ("index", "nearest", "neighbour_distance")]
@@ -37,7 +39,7 @@ def read_nearest(path: Path, metrics: dict[str, Any]) -> dict[int, Nearest]:
     found = {}
     for index, name, distance in zip(*columns, strict=False):
         # the name of the file comes from its index, never from the text of another file
-        if not isinstance(index, int) or name is None:
+        if not isinstance(index, int) or index not in shown or name is None:
             continue
         try:
             image = read_image(path / "nearest" / f"{index:05d}.png")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -13,6 +14,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from equidiff.analysis.limits import ON_PAGE
 from equidiff.analysis.prior_samples import prior_samples
 from equidiff.analysis.report.charts import charts_of
 from equidiff.analysis.report.class_chips import COLOURS, chips_of, class_colours
@@ -37,10 +39,11 @@ from equidiff.analysis.report.scatter import Scatter, scatter_of
 from equidiff.analysis.report.settings import other_row, settings_rows
 from equidiff.analysis.report.sort_keys import SortKey, sort_keys
 from equidiff.analysis.report.verdict import answers
+from equidiff.analysis.subsample import draw_members
 from equidiff.errors import RunFolderError
 from equidiff.folders.atomic import write_atomically
 from equidiff.folders.text import printable, shell_word
-from equidiff.images.convert import is_image
+from equidiff.images.convert import is_image_shape
 from equidiff.run.info import RunInfo
 from equidiff.run.invariant_set import InvariantSet
 from equidiff.run.wording import called, called_otherwise, prior_warning, question
@@ -59,11 +62,17 @@ COLUMN_NAMES = {
     "n": "n",
     "unit": "unit",
 }
+MOST_OTHERS = 200  # samples that are not members, in their table
 NO_SCRIPT = ".script { display: none !important; }"
 
 
 def write_report(
-    found: InvariantSet, path: Path, out: Path, cited: Sequence[str] = (), show: Show = lambda _done, _state: None
+    found: InvariantSet,
+    path: Path,
+    out: Path,
+    cited: Sequence[str] = (),
+    show: Show = lambda _done, _state: None,
+    members: int = ON_PAGE,
 ) -> Path:
     """Write the page atomically.
 
@@ -72,12 +81,14 @@ def write_report(
         path: its folder, which may hold results of other commands.
         out: the file to write.
         cited: BibTeX entries of the components used.
-        show: called with the progress, out of two for each member.
+        show: called with the progress, out of two for each member on the page.
+        members: how many of the members have a place on the page. Of a run that has more, they are those of selections
+            and comparisons, and others drawn by its seed; sentences, counts and histograms are of all.
 
     Raises:
         RunFolderError: a file of the folder is damaged, or the page cannot be written.
     """
-    page = render(found, path, cited, show)
+    page = render(found, path, cited, show, members)
     try:
         return write_atomically(out, printable(page))
     except OSError as error:
@@ -102,10 +113,14 @@ class Drawn:
     names: dict[int, str]
 
 
-def render(found: InvariantSet, path: Path, cited: Sequence[str], show: Show) -> str:
-    """Render the page as text."""
-    metrics, methods = read_metrics(path), read_methods(path, found)
-    drawn = _draw(found, path, metrics, methods, show)
+def render(found: InvariantSet, path: Path, cited: Sequence[str], show: Show, members: int = ON_PAGE) -> str:
+    """Render the page as text; see `write_report`."""
+    metrics, methods, selections = read_metrics(path), read_methods(path, found), read_selections(path)
+    named = [index for each in selections for index, _ in each.members]
+    compared = [index for method in methods for index in method.members]
+    shown = draw_members(found, members, [*named, *compared])
+    drawn = _draw(shown, found, path, metrics, methods, show)
+    others = [record for record in found.records if record.status != MEMBER]
     command, note = reproduction_command(found.info)
     return _environment().get_template("report.html.j2").render(
         vars(drawn),
@@ -117,13 +132,16 @@ def render(found: InvariantSet, path: Path, cited: Sequence[str], show: Show) ->
         colours=class_colours(found.info),
         colour_count=COLOURS,
         by_index={card.index: card for card in drawn.cards},
+        total=len(found),
+        on_page=Counter(each.called.index for each in shown.members if each.called),
         playable=_is_playable(found, drawn),
         zip=zip,
         data=_data(found, drawn),
         **_measured(metrics, methods),
         charts=charts_of(found),
-        others=[other_row(record) for record in found.records if record.status != MEMBER],
-        selections=read_selections(path),
+        other_count=len(others),
+        others=[other_row(record) for record in others[:MOST_OTHERS]],
+        selections=selections,
         figures=read_figures(path),
         comparison=read_comparison(path),
         path_figures=[] if drawn.paths else read_path_figures(path),
@@ -135,14 +153,21 @@ def render(found: InvariantSet, path: Path, cited: Sequence[str], show: Show) ->
     )  # fmt: skip
 
 
-def _draw(found: InvariantSet, path: Path, metrics: dict[str, Any], methods: Sequence[Method], show: Show) -> Drawn:
-    keys = sort_keys(found, realism(metrics, found))
-    renderer = CardRenderer(found, methods, read_nearest(path, metrics))
-    samples = prior_samples(found)
-    scatter = scatter_of(found, samples, metrics)
+def _draw(
+    shown: InvariantSet,
+    found: InvariantSet,
+    path: Path,
+    metrics: dict[str, Any],
+    methods: Sequence[Method],
+    show: Show,
+) -> Drawn:
+    keys = sort_keys(shown, realism(metrics, shown), found)
+    renderer = CardRenderer(shown, methods, read_nearest(path, metrics, {record.index for record in shown.members}))
+    samples = prior_samples(shown)
+    scatter = scatter_of(shown, samples, metrics)
     prior = renderer.prior(samples, [] if scatter is None else scatter.prior)
     cards = renderer.cards(keys, show)
-    return Drawn(keys, cards, renderer.query(), prior, scatter, read_paths(path, found), renderer.names)
+    return Drawn(keys, cards, renderer.query(), prior, scatter, read_paths(path, shown), renderer.names)
 
 
 def _measured(metrics: dict[str, Any], methods: Sequence[Method]) -> dict[str, Any]:
@@ -161,7 +186,11 @@ def _measured(metrics: dict[str, Any], methods: Sequence[Method]) -> dict[str, A
 
 def _is_playable(found: InvariantSet, drawn: Drawn) -> bool:
     """True if there is a query, and a prior sample that is not a member, to choose between."""
-    return drawn.query is not None and is_image(found.samples) and any(not each["member"] for each in drawn.prior)
+    return (
+        drawn.query is not None
+        and is_image_shape(found.sample_shape)
+        and any(not each["member"] for each in drawn.prior)
+    )
 
 
 def _sentences(info: RunInfo) -> dict[str, str | list[str] | None]:
@@ -212,7 +241,7 @@ def _data(found: InvariantSet, drawn: Drawn) -> dict[str, Any]:
     info = found.info
     places = drawn.scatter.members if drawn.scatter is not None else [None] * len(drawn.cards)
     return {
-        "what": "Image" if is_image(found.samples) else "Point",
+        "what": "Image" if is_image_shape(found.sample_shape) else "Point",
         "run": {
             "id": hashlib.sha256(info.to_json().encode()).hexdigest()[:16],
             "seed": info.seed,
@@ -220,6 +249,7 @@ def _data(found: InvariantSet, drawn: Drawn) -> dict[str, Any]:
             **info.specs.model_dump(),
         },
         "unit": info.target.unit,
+        "total": len(found),
         "outputs": list(info.target.names),
         "spectrum": SPECTRUM,
         "classes": {str(index): name for index, name in drawn.names.items()},

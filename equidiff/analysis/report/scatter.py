@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor
 
 from equidiff.analysis.report.sort_keys import as_shown
-from equidiff.images.convert import is_image
+from equidiff.images.convert import is_image_shape
 from equidiff.images.fit import fit_query
 from equidiff.metrics.projection import principal_components
 from equidiff.run.invariant_set import InvariantSet
@@ -44,7 +44,7 @@ def scatter_of(found: InvariantSet, prior: Tensor, metrics: dict[str, Any]) -> S
     """Map of a run: in the feature space of `equidiff evaluate` if it was run, else of pixels or coordinates.
 
     Args:
-        found: a run with members.
+        found: the members on the page.
         prior: the run's own prior samples, float; may be empty.
         metrics: the content of `metrics.json`; empty if there is none.
 
@@ -54,17 +54,18 @@ def scatter_of(found: InvariantSet, prior: Tensor, metrics: dict[str, Any]) -> S
     evaluated = _evaluated(found, len(prior), metrics)
     if evaluated is not None:
         return evaluated
-    query = () if found.query is None else tuple(fit_query(found.query, found.samples.shape[1:]))
+    shape = found.sample_shape
+    query = () if found.query is None else tuple(fit_query(found.query, shape))
     rows = torch.stack([*found.samples, *prior, *query])
     if len(rows) < FEWEST:
         return None
     flat = as_shown(rows).flatten(1)
-    if found.samples.shape[1:] == (2,):
+    if shape == (2,):
         return _scatter(found, len(prior), flat.tolist(), "Coordinates of the points.")
     coordinates, shares = principal_components(flat)
-    what = "pixels" if is_image(found.samples) else "values"
+    what = "pixels" if is_image_shape(shape) else "values"
     about = _about(what, shares)
-    if is_image(found.samples):
+    if is_image_shape(shape):
         about += " After equidiff evaluate --features, a network's features take their place."
     return _scatter(found, len(prior), coordinates.tolist(), about)
 

@@ -11,9 +11,11 @@ import torch
 from torch import Tensor
 
 from equidiff.analysis.figures.captions import shown_value
+from equidiff.analysis.limits import COMPARED_ON_PAGE
 from equidiff.analysis.prior_samples import prior_samples
 from equidiff.analysis.selection import NEIGHBOURS, typicality
-from equidiff.images.convert import is_image, quantized
+from equidiff.analysis.subsample import draw_members
+from equidiff.images.convert import is_image, is_image_shape, quantized
 from equidiff.images.fit import fit_query
 from equidiff.run.invariant_set import InvariantSet
 
@@ -52,12 +54,15 @@ class SortKey:
         return f"{max(value for value in self.values if value is not None):.4g}"
 
 
-def sort_keys(found: InvariantSet, realism: Sequence[float | None] = ()) -> list[SortKey]:
+def sort_keys(
+    found: InvariantSet, realism: Sequence[float | None] = (), run: InvariantSet | None = None
+) -> list[SortKey]:
     """Numbers to sort members by, if they are known for any member.
 
     Args:
-        found: a run with members.
+        found: the members on the page.
         realism: percentile of each member, from `metrics.json`.
+        run: the run that they were drawn from; the same set when absent.
     """
     unit = found.info.target.unit
     keys = [
@@ -73,6 +78,7 @@ def sort_keys(found: InvariantSet, realism: Sequence[float | None] = ()) -> list
             [record.latent_norm for record in found.members],
         ),
         *_distances(found),
+        *_novelty(found, found if run is None else run),
         *_typicality(found),
         SortKey("realism", "realism percentile", "%", REALISM, list(realism)),
     ]
@@ -139,20 +145,31 @@ def _distances(found: InvariantSet) -> list[SortKey]:
     if any(value is not None for value in recorded):
         about = "angle between its latent and the query's latent, as the run recorded it"
         keys.append(SortKey("distance", "distance from the query", "rad", about, recorded))
-    shown = as_shown(found.samples)
-    word = "root mean square difference of pixels" if is_image(found.samples) else "root mean square difference"
     if found.query is not None:
-        query = as_shown(fit_query(found.query, found.samples.shape[1:]))
+        shown, query = as_shown(found.samples), as_shown(fit_query(found.query, found.sample_shape))
         values = (shown - query).flatten(1).square().mean(dim=1).sqrt().tolist()
         name, label = ("pixels", "difference from the query") if keys else ("distance", "distance from the query")
-        keys.append(SortKey(name, label, "", word, values))
-    if len(shown) > 1:
-        flat = shown.flatten(1)
-        apart = torch.cdist(flat, flat) / flat.shape[1] ** 0.5
-        apart.fill_diagonal_(torch.inf)
-        about = f"{word} from the nearest other member: high if it is unlike all others"
-        keys.append(SortKey("novelty", "novelty", "", about, apart.min(dim=1).values.tolist()))
+        keys.append(SortKey(name, label, "", _difference(found), values))
     return keys
+
+
+def _novelty(found: InvariantSet, run: InvariantSet) -> list[SortKey]:
+    """Distance of each member from the nearest other one among those of the run, or as many as are compared."""
+    among = draw_members(run, max(COMPARED_ON_PAGE, len(found)), [record.index for record in found.members])
+    if len(among) < 2:
+        return []
+    places = {record.index: place for place, record in enumerate(among.members)}
+    own = [places[record.index] for record in found.members]
+    flat = as_shown(among.samples).flatten(1)
+    apart = torch.cdist(flat if len(own) == len(flat) else flat[own], flat) / flat.shape[1] ** 0.5
+    apart[torch.arange(len(own)), own] = torch.inf
+    others = "others" if len(among) == len(run) else f"{len(among) - 1} others drawn from all"
+    about = f"{_difference(found)} from the nearest other member: high if it is unlike all {others}"
+    return [SortKey("novelty", "novelty", "", about, apart.min(dim=1).values.tolist())]
+
+
+def _difference(found: InvariantSet) -> str:
+    return f"root mean square difference{' of pixels' if is_image_shape(found.sample_shape) else ''}"
 
 
 def as_shown(samples: Tensor) -> Tensor:

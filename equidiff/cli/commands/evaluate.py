@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from equidiff.analysis.limits import EVALUATED
 from equidiff.cli.options import (
     COMPUTATION,
     OUTPUT,
@@ -45,7 +46,10 @@ Lpips = Annotated[
     ),
 ]
 Members = Annotated[
-    int | None, typer.Option(metavar="COUNT", min=1, help="Evaluate the first COUNT members (default: all).")
+    int,
+    typer.Option(
+        metavar="COUNT", min=1, help="Evaluate COUNT members; of a run with more, they are drawn by its seed."
+    ),
 ]
 Batch = Annotated[
     int | None,
@@ -69,7 +73,7 @@ def evaluate(
     features: Features = None,
     reference: Reference = None,
     lpips: Lpips = None,
-    members: Members = None,
+    members: Members = EVALUATED,
     batch: Batch = None,
     seed: Seed = None,
     device: Device = "auto",

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from equidiff.analysis.limits import ON_PAGE
 from equidiff.cli.exit_codes import INTERRUPTED
 from equidiff.cli.options import Plain, PluginFiles, Quiet, Run, State, Traceback
 
@@ -17,6 +18,12 @@ def report(
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="File to write (default: report.html in the run folder).")
     ] = None,
+    members: Annotated[
+        int,
+        typer.Option(
+            metavar="COUNT", min=1, help="Members on the page; of a run with more, they are drawn by its seed."
+        ),
+    ] = ON_PAGE,
     show: Annotated[bool, typer.Option("--open", metavar="", help="Open the page in a browser.")] = False,
     plugin: PluginFiles = None,
     quiet: Quiet = False,
@@ -34,7 +41,7 @@ def report(
     with state.terminal.status("loading"):
         from equidiff.cli.handlers.report import write_page
     try:
-        path = write_page(run, state, out)
+        path = write_page(run, state, out, members)
     except KeyboardInterrupt:
         state.terminal.note("Interrupted: nothing was written.")
         return INTERRUPTED

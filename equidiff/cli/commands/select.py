@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from equidiff.analysis.limits import SELECTED_FROM
 from equidiff.cli.options import Device, Json, Plain, PluginFiles, Quiet, Run, RunObjective, State, Traceback, examples
 
 Count = Annotated[int, typer.Option("--count", "-n", metavar="COUNT", help="Number of members to select.")]
@@ -27,6 +28,12 @@ Features = Annotated[
         "(default: the generator's own network, or pixels where that is the network under test).",
     ),
 ]
+Members = Annotated[
+    int,
+    typer.Option(
+        metavar="COUNT", min=1, help="Select from COUNT members; of a run with more, they are drawn by its seed."
+    ),
+]
 
 EPILOG = examples("equidiff select RUN", "equidiff select RUN --count 4 --by novelty")
 
@@ -37,6 +44,7 @@ def select(
     count: Count = 8,
     by: By = "diversity",
     features: Features = None,
+    members: Members = SELECTED_FROM,
     device: Device = "auto",
     objective: RunObjective = None,
     plugin: PluginFiles = None,
@@ -56,4 +64,4 @@ def select(
         from equidiff.cli.handlers.select import perform
 
         finished = state.open_run(run, ("equidiff", "select"), objective, device, plugin)
-    return perform(finished, count, by, features, state.terminal, as_json)
+    return perform(finished, count, by, features, members, state.terminal, as_json)

@@ -61,7 +61,7 @@ def _show(metrics: Mapping[str, Any], single: bool, terminal: Terminal) -> None:
     """Print a table for each group, and the reasons for what was not measured."""
     terminal.result("")
     about = [
-        ("members", metrics["members"]),
+        ("members", _count(metrics["members"], metrics["members_of_run"])),
         ("prior", f"{metrics['plain']} prior samples of the generator"),
         ("reference", metrics["reference"]["source"]),
         ("features", f"{metrics['features']['space']}, {metrics['features']['size']} numbers per sample"),
@@ -96,6 +96,10 @@ def _rows(measured: Mapping[str, Mapping[str, Any]], single: bool, real: bool) -
             *([_number(metric.get("reference"))] if real else []),
             metric["unit"],
         )
+
+
+def _count(evaluated: int, total: int) -> str:
+    return str(total) if evaluated == total else f"{evaluated} of {total}, drawn by the seed of the run"
 
 
 def _shorten(names: list[str]) -> str:

@@ -16,24 +16,28 @@ from equidiff.folders.text import to_json
 from equidiff.run.finished import Finished
 
 SUBTITLES = {
-    "diversity": "the {} most different of {} members",
-    "novelty": "of {1} members, the {0} most unlike the query and prior samples",
-    "typicality": "the {} most typical of {} members",
+    "diversity": "the {} most different of {}",
+    "novelty": "of {1}, the {0} most unlike the query and prior samples",
+    "typicality": "the {} most typical of {}",
 }
 
 
-def perform(finished: Finished, count: int, by: str, features: str | None, terminal: Terminal, as_json: bool) -> int:
+def perform(
+    finished: Finished, count: int, by: str, features: str | None, members: int, terminal: Terminal, as_json: bool
+) -> int:
     """Select members, write and print them, and return the exit code."""
-    total = len(finished.found) + (finished.found.query is not None) + (0 if by == "diversity" else PRIOR)
+    total = min(len(finished.found), members) + (finished.found.query is not None) + (0 if by == "diversity" else PRIOR)
     try:
         with terminal.progress(total, 0, "selecting") as show:
-            selection = select(finished.session, finished.found, count, by, features, show)
+            selection = select(finished.session, finished.found, count, by, features, show, members)
         written = describe(selection)
         image = _write(finished, selection, written)
     except KeyboardInterrupt:
         terminal.note("Interrupted: no selection was written.")
         return INTERRUPTED
     terminal.facts([("compared by", selection.features), ("score", selection.meaning)])
+    if selection.among < len(finished.found):
+        terminal.facts([("selected from", _count(selection, finished))])
     if selection.warning:
         terminal.note(selection.warning, "yellow")
     terminal.table(("member", "score", "from the query", "from the nearest selected"), _rows(selection), result=False)
@@ -57,6 +61,7 @@ def describe(selection: Selection) -> dict[str, Any]:
         "meaning": selection.meaning,
         **({"doubt": selection.warning} if selection.warning else {}),
         "plain": selection.prior,
+        "among": selection.among,
         "members": members,
     }
 
@@ -71,11 +76,17 @@ def _rows(selection: Selection) -> list[list[str]]:
     ]
 
 
+def _count(selection: Selection, finished: Finished) -> str:
+    """Number of members that were compared, in words that name those of the run if it has more."""
+    total = len(finished.found)
+    return f"{total} members" if selection.among == total else f"{selection.among} members drawn from {total}"
+
+
 def _write(finished: Finished, selection: Selection, written: dict[str, Any]) -> Path | None:
     folder = finished.path / "selections"
     problem = finished.session.problem
     count, subtitle = len(selection.members), SUBTITLES[selection.by]
-    choice = Choice([each.index for each in selection.members], subtitle.format(count, len(finished.found)))
+    choice = Choice([each.index for each in selection.members], subtitle.format(count, _count(selection, finished)))
     image = draw_contact_sheet(finished.found, lambda x: problem.objective.measure(x.to(problem.target.device)), choice)
     try:
         folder.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-// ---- a table of all members
+// ---- a table of the members on the page
 
 // quoted as RFC 4180 asks; a text that a spreadsheet would take for a formula gets an apostrophe
 function cell(value) {

@@ -35,7 +35,7 @@ function arrange() {
     grid.append(card.parentElement);
   }
   for (const chip of chips) chip.setAttribute("aria-pressed", chip.dataset.class === chosenClass.value);
-  byId("shown").textContent = `${visible().length} of ${cards.length} members shown`;
+  byId("shown").textContent = `${visible().length} of ${cards.length} members${data.total > cards.length ? " on this page" : ""} shown`;
   dispatchEvent(new Event("arranged"));
 }
 
