@@ -27,6 +27,7 @@ from equidiff.cli.commands import (
     samples,
     select,
     show,
+    sweep,
 )
 from equidiff.cli.completion import whole_words
 from equidiff.cli.console import Terminal
@@ -58,6 +59,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 app.command(epilog=run.EPILOG)(run.run)
+app.command(epilog=sweep.EPILOG)(sweep.sweep)
 app.command(epilog=compare.EPILOG)(compare.compare)
 app.command(epilog=evaluate.EPILOG)(evaluate.evaluate)
 app.command()(report.report)

@@ -35,6 +35,7 @@ from equidiff.contracts.requests import (
     Value,
 )
 from equidiff.contracts.residual import ContinuousResidual, Coroutine, ResidualFunction, TailResidual
+from equidiff.contracts.shared import Shared
 from equidiff.contracts.solver import Solver
 from equidiff.contracts.split_sampler import SplitSampler
 
@@ -42,6 +43,6 @@ __all__ = [
     "Answer", "Attribution", "BuildContext", "Candidates", "ContinuousResidual", "Coroutine", "Equation", "Executor",
     "Finding", "Generator", "Gradient", "GradientAnswer", "Jacobian", "JacobianAnswer", "Law", "Objective",
     "ObjectiveFactory", "PassRequest", "Predictor", "Reencode", "Regularizer", "Request", "ResidualFunction",
-    "SampleJacobian", "SampleJacobianAnswer", "SamplerRequest", "ScalarTarget", "Solver", "Split",
+    "SampleJacobian", "SampleJacobianAnswer", "SamplerRequest", "ScalarTarget", "Shared", "Solver", "Split",
     "SplitAnswer", "SplitSampler", "Step", "TailResidual", "Transitions", "Value", "Weights",
 ]  # fmt: skip

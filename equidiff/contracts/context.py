@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
 from equidiff.contracts.generator import Generator
+from equidiff.contracts.shared import Shared
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ class BuildContext:
         weights: weights files that were loaded; components append theirs.
         notes: sentences about what a component had to assume; components append theirs, and users are shown them.
         attribution: builds another attribution method from its spec, for those that wrap one.
+        shared: generators and networks of the runs before, where several are done in one process.
     """
 
     device: str = "cpu"
@@ -60,3 +64,24 @@ class BuildContext:
     weights: list[Weights] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     attribution: Callable[[str], Any] | None = None
+    shared: Shared | None = None
+
+    def share(self, kind: str, key: Hashable, make: Callable[[BuildContext], T]) -> T:
+        """Make something for this run, or take it from a run before; either way, its weights and notes are recorded.
+
+        Args:
+            kind: "generator" or "network".
+            key: everything that it depends on, apart from the device and the precision.
+            make: makes it, in the context that it is given.
+        """
+        if self.shared is None:
+            return make(self)
+
+        def make_alone() -> tuple[T, BuildContext]:
+            alone = replace(self, weights=[], notes=[])
+            return make(alone), alone
+
+        made, context = self.shared.take(kind, (key, self.device, self.dtype), make_alone)
+        self.weights.extend(each for each in context.weights if each not in self.weights)
+        self.notes.extend(each for each in context.notes if each not in self.notes)
+        return made

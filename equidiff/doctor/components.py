@@ -20,8 +20,7 @@ from equidiff.images.folder import find_images
 from equidiff.images.read import read_image
 from equidiff.registry.build import build
 from equidiff.registry.manager import Plugins
-from equidiff.run.session import default_regularizer
-from equidiff.run.settings import Settings
+from equidiff.run.settings import Settings, default_regularizer
 from equidiff.search.problem import Problem
 
 GIB = 2**30

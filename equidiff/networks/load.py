@@ -54,10 +54,15 @@ def load_network(
         PluginError: a library that it needs is not installed, or the user's own code fails.
     """
     name = model or _own_network(context)
-    request = Request(name, context, checkpoint, pretrained, size, mean, std, pad, weights)
-    network = _load_shipped_network(request) if name in SHIPPED else load_from_source(request)
+    how = (checkpoint, pretrained, size, mean, std, pad, weights)
+    shape = None if context.generator is None else tuple(context.generator.sample_shape)  # some networks follow it
+    network = context.share("network", (name, shape, *how), lambda own: _load(Request(name, own, *how)))
     _check_samples(network, context)
     return network
+
+
+def _load(request: Request) -> Network:
+    return _load_shipped_network(request) if request.model in SHIPPED else load_from_source(request)
 
 
 def _load_shipped_network(request: Request) -> Network:

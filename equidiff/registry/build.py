@@ -17,8 +17,8 @@ from equidiff.contracts import (
     Solver,
 )
 from equidiff.errors import EquiDiffError, PluginError
+from equidiff.registry.check import check_spec
 from equidiff.registry.manager import Offer, Plugins
-from equidiff.registry.options import check_argument, read_options
 from equidiff.registry.specs import Spec, parse_sum, print_sum
 
 CONTRACTS: dict[str, type] = {
@@ -71,6 +71,13 @@ def build(plugins: Plugins, kind: str, what: str | Any, context: BuildContext) -
     return _build_sum(plugins, parse_sum(what), context)
 
 
+def build_generator(plugins: Plugins, what: str | Any, context: BuildContext) -> Built:
+    """Build a generator as `build` does, or take that of a run before, where its context shares them."""
+    if not isinstance(what, str):
+        return build(plugins, "generator", what, context)
+    return context.share("generator", what, lambda own: build(plugins, "generator", what, own))
+
+
 def _build_sum(plugins: Plugins, terms: list[tuple[float, Spec]], context: BuildContext) -> Built:
     parts = [_build_one(plugins, "objective", spec, context) for _, spec in terms]
     text = print_sum(terms)
@@ -84,9 +91,7 @@ def _build_sum(plugins: Plugins, terms: list[tuple[float, Spec]], context: Build
 
 
 def _build_one(plugins: Plugins, kind: str, spec: Spec, context: BuildContext) -> Built:
-    offer = plugins.find(kind, spec.name)
-    check_argument(kind, offer.descriptor, spec)
-    options = read_options(offer.descriptor, spec)
+    offer, options = check_spec(plugins, kind, spec)
     factory = plugins.factory(offer)
     try:
         component = factory(spec.argument, options, context)

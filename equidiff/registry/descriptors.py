@@ -73,6 +73,9 @@ class Descriptor:
         published: import string of a function that says, by argument and options, which files the component takes
             from a model hub: a `Published`, or None. It imports nothing heavy: a run that cannot have them is refused
             before torch is loaded.
+        check: import string of a function that says which arguments cannot be built, without loading weights that it
+            does not need: called as `check(arguments, options, context)`, with all arguments of a sweep that have these
+            options, it yields each bad one with its error. A sweep is refused before it starts then.
         synonyms: names under which users may look for an option or for the argument, e.g. in other libraries. They are
             not accepted: the error says what to write instead, either the name of an option ("lr") or, after a colon,
             the argument (":{value}", or ":[{argument}.]{value}", whose part in brackets needs an argument).
@@ -88,4 +91,5 @@ class Descriptor:
     examples: tuple[str, ...] = field(default=())
     listing: str = ""
     published: str = ""
+    check: str = ""
     synonyms: Mapping[str, str] = field(default_factory=dict[str, str], hash=False)

@@ -111,6 +111,14 @@ class Plugins:
         """
         return self._load(offer, offer.descriptor.published)
 
+    def check(self, offer: Offer) -> Callable[..., Iterable[tuple[str | None, EquiDiffError]]] | None:
+        """Import the function that says which arguments cannot be built; None where the descriptor has none.
+
+        Raises:
+            PluginError: it cannot be imported; the message names the plugin.
+        """
+        return self._load(offer, offer.descriptor.check) if offer.descriptor.check else None
+
     def listing(self, offer: Offer) -> tuple[Sequence[str], list[Sequence[object]]] | None:
         """Column names and rows of the table of choices; None where the descriptor has no listing.
 

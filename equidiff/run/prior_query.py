@@ -1,22 +1,76 @@
-"""`--query prior`: the prior sample that a run asks about, where there is no other query."""
+"""Questions that prior samples answer: `--query prior`, one of them, and `--target p90`, a value of theirs."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from equidiff.contracts import Objective
-from equidiff.errors import QueryError
+from equidiff.errors import QueryError, UsageError
 from equidiff.images.convert import is_image, quantized
 from equidiff.run.prior import COUNT
 from equidiff.run.query import Query
+from equidiff.run.settings import Settings, is_percentile, parse_percentile
 
 PRIOR_QUERY = "prior"
 WRITTEN = re.compile(rf"{PRIOR_QUERY}(?::(\d+))?")  # prior, or prior:12
 HIGHEST, MEDIAN = "the highest", "the median"
+
+
+def asks_prior(settings: Settings) -> bool:
+    """True where the query or the target is taken from prior samples."""
+    return is_percentile(settings.target) or (settings.target is None and is_prior_query(settings.query))
+
+
+def answer_from_prior(
+    settings: Settings, samples: Tensor, batch: int, objective: Objective
+) -> tuple[Settings, Query | None]:
+    """Settings with the query, or the target, that prior samples give; and the query.
+
+    Args:
+        settings: of the run.
+        samples: `[COUNT, *sample_shape]`, before rounding.
+        batch: rows in one pass.
+        objective: measures them.
+
+    Raises:
+        QueryError: there is no such sample, or none on which a sparse unit is active.
+        UsageError: there is no such percentile.
+    """
+    saved = settings.saved == "uint8"
+    if settings.target is not None:
+        return replace(settings, target=percentile(settings.target, samples, objective, batch, saved)), None
+    written, query = choose_prior_query(settings.query, samples, objective, batch, saved)
+    return replace(settings, query=written), query
+
+
+def percentile(target: str, samples: Tensor, objective: Objective, batch: int, saved: bool) -> float:
+    """The value below which a share of the prior samples lie.
+
+    Args:
+        target: such as `p90`.
+        samples: `[COUNT, *sample_shape]`, before rounding.
+        objective: measures them.
+        batch: rows in one pass.
+        saved: judge images as their files hold them.
+
+    Raises:
+        UsageError: the objective has several outputs, or its values are not finite.
+    """
+    share = parse_percentile(target) / 100
+    if len(objective.names) > 1:
+        raise UsageError(
+            "A percentile is of one output.", given=f"{target}, of {len(objective.names)} outputs", expected="numbers"
+        )
+    values = _measure(samples, objective, batch, saved)[:, 0]
+    finite = values[values.isfinite()].double()
+    if not len(finite):
+        raise _not_finite(objective)
+    return float(f"{float(finite.quantile(share)):.6g}")
 
 
 def is_prior_query(query: Any) -> bool:
@@ -46,12 +100,16 @@ def choose_prior_query(query: str, samples: Tensor, objective: Objective, batch:
     index = _index(query)
     order = ""
     if index is None:
-        written = quantized(samples) if saved and is_image(samples) else samples
-        with torch.no_grad():
-            measured = torch.cat([objective.measure(rows).float().cpu() for rows in written.split(batch)])
-        index, order = _most_worth_asking(measured, objective)
+        index, order = _most_worth_asking(_measure(samples, objective, batch, saved), objective)
     source = f"prior sample {index}" + (f" ({order} of {COUNT})" if order else "")
     return f"{PRIOR_QUERY}:{index}", Query(source, samples[index : index + 1].float().cpu(), None)
+
+
+@torch.no_grad()
+def _measure(samples: Tensor, objective: Objective, batch: int, saved: bool) -> Tensor:
+    """Measurements `[COUNT, m]` of samples as they would be written, on the CPU."""
+    written = quantized(samples) if saved and is_image(samples) else samples
+    return torch.cat([objective.measure(rows).float().cpu() for rows in written.split(batch)])
 
 
 def _index(query: str) -> int | None:
@@ -74,12 +132,7 @@ def _most_worth_asking(measured: Tensor, objective: Objective) -> tuple[int, str
     """Index of a row of `[COUNT, m]`, and its place among the others."""
     finite = measured.isfinite().all(dim=1).nonzero()[:, 0]
     if not len(finite):
-        raise QueryError(
-            f"The objective does not give a finite value for any of {COUNT} prior samples.",
-            given=", ".join(objective.names[:3]),
-            expected="a query",
-            hint="--query IMAGE.png",
-        )
+        raise _not_finite(objective)
     values = measured[finite]
     means, median = values.mean(dim=1), values.median(dim=0).values
     single = len({name.partition("[")[0] for name in objective.names}) == 1
@@ -94,3 +147,12 @@ def _most_worth_asking(measured: Tensor, objective: Objective) -> tuple[int, str
             hint="--query IMAGE.png, or --query top:FOLDER, the image of a folder that activates it most",
         )
     return int(finite[means.argmax()]), HIGHEST
+
+
+def _not_finite(objective: Objective) -> QueryError:
+    return QueryError(
+        f"The objective does not give a finite value for any of {COUNT} prior samples.",
+        given=", ".join(objective.names[:3]),
+        expected="a query",
+        hint="--query IMAGE.png",
+    )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from equidiff.contracts import Shared
 from equidiff.errors import RunFolderError
 from equidiff.registry.manager import Plugins
 from equidiff.run.info import RunInfo
@@ -28,6 +29,7 @@ def reopen(
     files: Sequence[Path] = (),
     device: str | None = None,
     path: Path | None = None,
+    shared: Shared | None = None,
 ) -> Session:
     """Build a run's components again.
 
@@ -40,6 +42,7 @@ def reopen(
         files: plugin files that the user named.
         device: a torch device, or "auto"; the run's own when absent.
         path: the run folder, to find files that were moved together with it.
+        shared: generators and networks of the runs before, where several are done in one process.
 
     Raises:
         RunFolderError: a component was an object, or code that is not named; the weights are not the run's; its start
@@ -47,9 +50,10 @@ def reopen(
         EquiDiffError: a component cannot be built.
     """
     check_named(info, objective, files, command)
-    settings = Settings.of(info)
-    settings = settings if device is None else replace(settings, device=device)
-    session = build_where_it_was(settings, info, path, lambda found: prepare(found, plugins, with_prior=False))
+    settings = Settings.of(info) if device is None else replace(Settings.of(info), device=device)
+    session = build_where_it_was(
+        settings, info, path, lambda found: prepare(found, plugins, with_prior=False, shared=shared)
+    )
     _check_weights(info, session)
     target = session.problem.target
     views = tuple(target.new_tensor(each) for each in info.target.views or ())

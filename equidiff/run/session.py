@@ -10,23 +10,23 @@ from typing import Any
 
 import torch
 
-from equidiff.contracts import BuildContext, Generator, Objective, Predictor, Solver
+from equidiff.contracts import BuildContext, Generator, Objective, Predictor, Shared, Solver
 from equidiff.devices import choose_device, choose_dtype, set_precision
 from equidiff.errors import UsageError
 from equidiff.images.convert import is_image, is_image_shape, quantized
 from equidiff.images.fit import fit_query
 from equidiff.networks import load_network, predictor_of
-from equidiff.registry.build import Built, build
+from equidiff.registry.build import Built, build, build_generator
 from equidiff.registry.manager import Plugins
 from equidiff.registry.provenance import versions
 from equidiff.run.info import TARGET_GIVEN, Counts, Inversion, Options, RunInfo, Specs, Target, WeightsFile
 from equidiff.run.inversion import invert_query
 from equidiff.run.parts import CalledInfo, Prior, QueryClass, count_classes
 from equidiff.run.prior import PriorSamples, absolute_tolerance, draw_prior, measure_prior
-from equidiff.run.prior_query import choose_prior_query, is_prior_query
+from equidiff.run.prior_query import answer_from_prior, asks_prior
 from equidiff.run.query import Query, as_kept, as_measured, default_query, load_query, measure_query, parse_target
 from equidiff.run.record import Called
-from equidiff.run.settings import Settings, parse_tolerance
+from equidiff.run.settings import Settings, default_regularizer, parse_tolerance
 from equidiff.run.top_query import resolve_top
 from equidiff.search.batching import BatchReduced
 from equidiff.search.engine import Result, StepRecord, solve
@@ -152,6 +152,7 @@ def prepare(
     default_to_query: bool = False,
     with_prior: bool = True,
     tell: Callable[[str], None] = lambda _doing: None,
+    shared: Shared | None = None,
 ) -> Session:
     """Build the components, read the query, measure the target.
 
@@ -161,13 +162,14 @@ def prepare(
         default_to_query: take the generator's default query where neither a query nor a target is given.
         with_prior: measure prior samples, which a relative tolerance needs.
         tell: called with what is being done, where that takes time.
+        shared: generators and networks of the runs before, where several are done in one process.
 
     Raises:
         EquiDiffError: a component cannot be built, or the query or the target cannot be used.
     """
     exact = settings.law != "solve"  # a law moves where residuals are zero
     settings = replace(settings, dtype=choose_dtype(settings.dtype, choose_device(settings.device), exact))
-    built, context, key = _build_all(settings, plugins)
+    built, context, key = _build_all(settings, plugins, shared)
     generator, device = built["generator"].component, context.device
     objective, solver = built["objective"].component, built["solver"].component
     if not is_image_shape(generator.sample_shape):
@@ -176,12 +178,10 @@ def prepare(
         settings = replace(settings, query=default_query(generator))
     settings = replace(settings, query=resolve_top(settings.query, built["objective"], context))
     chosen = drawn = None
-    if is_prior_query(settings.query) and settings.target is None:
+    if asks_prior(settings):
         tell("drawing prior samples")
         drawn = draw_prior(_without_target(built, device), settings.batch, key)
-        saved = settings.saved == "uint8"
-        written, chosen = choose_prior_query(settings.query, drawn[0], objective, drawn[1], saved)
-        settings = replace(settings, query=written)
+        settings, chosen = answer_from_prior(settings, *drawn, objective)
     query, target = _target(settings, generator, objective, device, chosen)
     problem = Problem(
         generator,
@@ -210,15 +210,17 @@ def prepare(
     )
 
 
-def _build_all(settings: Settings, plugins: Plugins) -> tuple[dict[str, Built], BuildContext, Hashable | None]:
+def _build_all(
+    settings: Settings, plugins: Plugins, shared: Shared | None
+) -> tuple[dict[str, Built], BuildContext, Hashable | None]:
     """The components of each kind, the context that objectives are built in, and all that prior samples depend on.
 
     Of a generator that was made in Python nothing is known that they depend on.
     """
     weights: list[Any] = []
     device = choose_device(settings.device)
-    alone = BuildContext(device=device, dtype=set_precision(settings.dtype, device), weights=weights)
-    generator = build(plugins, "generator", settings.generator, alone)
+    alone = BuildContext(device=device, dtype=set_precision(settings.dtype, device), weights=weights, shared=shared)
+    generator = build_generator(plugins, settings.generator, alone)
     files = tuple((file.name, file.sha256) for file in weights)
     known = (type(generator.component), generator.spec, files, alone.device, alone.dtype)
     context = replace(alone, generator=generator.component)
@@ -241,11 +243,6 @@ def _start(query: Query | None, problem: Problem) -> tuple[QueryStart, Inversion
             "There is no query to start from.", given="--target", expected="--query with it", hint="--query 3"
         )
     return invert_query(query, problem)
-
-
-def default_regularizer(generator: Generator) -> str:
-    """The low-pass filter for images, none for points."""
-    return "lowpass" if len(generator.sample_shape) == 3 else "none"
 
 
 def _without_target(built: dict[str, Built], device: str) -> Problem:

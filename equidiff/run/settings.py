@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 STARTS = ("prior", "query")
 DTYPES = ("auto", "float32", "tf32", "bfloat16")
 SAVED = ("uint8", "float")
+PERCENTILE = re.compile(r"p(\d{1,3}(?:\.\d{1,6})?)")  # p90
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,11 @@ class Settings:
         return cls(**recorded | {"target": info.target.values, "samples": info.options.samples})
 
 
+def default_regularizer(generator: Generator) -> str:
+    """The low-pass filter for images, none for points."""
+    return "lowpass" if len(generator.sample_shape) == 3 else "none"
+
+
 @dataclass(frozen=True)
 class Tolerance:
     """A tolerance as it was given.
@@ -95,3 +102,22 @@ def parse_tolerance(given: float | str) -> Tolerance:
             hint="--tolerance 5%",
         )
     return Tolerance(value, relative)
+
+
+def is_percentile(target: Any) -> bool:
+    """True for a target such as `p90`, a percentile of the values of prior samples."""
+    return isinstance(target, str) and PERCENTILE.fullmatch(target.strip()) is not None
+
+
+def parse_percentile(target: str) -> float:
+    """The number of a percentile such as `p90`.
+
+    Raises:
+        UsageError: it is above 100.
+    """
+    written = PERCENTILE.fullmatch(target.strip())
+    assert written is not None
+    value = float(written[1])
+    if value > 100:
+        raise UsageError("There is no such percentile.", given=target, expected="p0 to p100", hint="--target p90")
+    return value

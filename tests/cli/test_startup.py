@@ -21,12 +21,13 @@ finally:
     "arguments",
     [["--help"], ["plugins"], ["show", "solver", "auto"], ["run", "--help"],
      ["run", "--resume", "nowhere"], ["cite", "run"],
-     ["samples", "--help"], ["measure", "--help"], ["samples", "--out", "."]],
+     ["sweep", "bad.yaml"], ["samples", "--help"], ["measure", "--help"], ["samples", "--out", "."]],
     ids=" ".join,
 )  # fmt: skip
 def test_nothing_heavy_is_imported(arguments, tmp_path):
     if arguments[0] == "cite":
         run_circles("-n", "1", "--out", tmp_path / "run")
+    (tmp_path / "bad.yaml").write_text("runs:\n  - objective: neuron:0-127\n  - objective: nuron:0\n")
     done = subprocess.run(
         [sys.executable, "-c", CODE, *arguments], capture_output=True, text=True, cwd=tmp_path, timeout=60
     )

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from PIL import Image
-from running import read_run, run_cli
+from running import assert_one_error, read_run, run_circles, run_cli
 from safetensors.torch import load_file
 
 import equidiff
@@ -117,3 +117,21 @@ def test_from_python():
     with pytest.raises(UsageError) as error:
         equidiff.sample(**asked)
     assert "prior" in error.value.hint
+
+
+def test_a_percentile_of_prior_samples_is_a_target():
+
+    low, high = (
+        equidiff.sample("toy:circles", "neuron:act1.0", target=f"p{share}", samples=1).info for share in (5, 95)
+    )
+    assert low.target.is_given
+    assert low.target.values[0] < high.target.values[0]
+
+
+@pytest.mark.parametrize("target", ["p101", "p999"])
+def test_no_such_percentile(target):
+    assert_one_error(run_circles("--target", target), 2, "p0 to p100", "--target p90")
+
+
+def test_a_percentile_is_of_one_output():
+    assert_one_error(run_cli("run", "-g", "toy:circles", "-o", "layer:act1", "--target", "p50"), 2, "32 outputs")

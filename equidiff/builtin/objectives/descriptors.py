@@ -113,6 +113,7 @@ OBJECTIVES = [
             "neuron:blocks.5.2.17,model=mobilenetv2_100",
             *(f"neuron:layer4.{index},model=resnet50,positions=all" for index in THESIS_UNITS),
         ),
+        check="equidiff.builtin.objectives.check:check_neuron",
         # the unit before the layer, for a spec that has both
         synonyms={
             **dict.fromkeys(
@@ -131,6 +132,7 @@ OBJECTIVES = [
         argument="LAYER, e.g. block3",
         options=NeuronOptions,
         examples=("layer:pool", "layer:block1,positions=max", "layer:fc,model=resnet50"),
+        check="equidiff.builtin.objectives.check:check_layer",
         synonyms={
             **dict.fromkeys(("layer", "module", "block", "name", "target"), ":{value}"),
             **dict.fromkeys(("position", "spatial", "reduce", "reduction"), "positions"),
@@ -151,6 +153,7 @@ OBJECTIVES = [
             "classifier:zebra,model=mobilenetv2_100",
             "classifier:n02391049,model=resnet50",
         ),
+        check="equidiff.builtin.objectives.check:check_classifier",
         synonyms={
             **dict.fromkeys(("class", "target", "label", "index", "name", "unit", "synset"), ":{value}"),
             **dict.fromkeys(("outputs", "kind", "type"), "output"),

@@ -28,7 +28,7 @@ def build(argument: str | None, options: NeuronOptions, context: BuildContext) -
         UnknownNameError: there is no such layer or unit.
         UnsupportedError: the layer's output is not a single tensor of numbers.
     """
-    layer, index = _parse(argument)
+    layer, index = parse_unit(argument)
     network = load_network(options.model, context=context, **options.settings())
     given = {name: getattr(options, name) for name in ("positions", "tokens") if name in options.model_fields_set}
     units = Units.at(network, layer, **given)
@@ -83,7 +83,12 @@ class Neuron(Objective):
         return names, torch.cat([values[:, : self._index], values[:, self._index + 1 :]], dim=1)
 
 
-def _parse(argument: str | None) -> tuple[str | None, int]:
+def parse_unit(argument: str | None) -> tuple[str | None, int]:
+    """The layer and the index that `LAYER.INDEX` names.
+
+    Raises:
+        UsageError: it names none.
+    """
     layer, dot, index = (argument or "").rpartition(".")
     if not index.isdecimal() or (dot and not layer):
         raise UsageError(

@@ -94,7 +94,8 @@ Target = Annotated[
     str | None,
     typer.Option(
         metavar="NUMBERS",
-        help="The value itself, in place of a query; commas separate several.",
+        help="The value itself, in place of a query; commas separate several. p90 is the 90th percentile of the values "
+        "of prior samples.",
         rich_help_panel=QUESTION,
     ),
 ]

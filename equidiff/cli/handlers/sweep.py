@@ -1,0 +1,228 @@
+"""Run `equidiff sweep`: checks, plan, forecast, progress, and what was found."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from equidiff.cli.console import Terminal
+from equidiff.cli.console.progress import Show as Progress
+from equidiff.cli.exit_codes import INTERRUPTED, NOT_ALL_MEMBERS
+from equidiff.cli.options import State
+from equidiff.errors import RunFolderError
+from equidiff.folders.status import COMPLETE, RUN_FAILED
+from equidiff.folders.status import INTERRUPTED as STOPPED
+from equidiff.folders.text import shell_command
+from equidiff.registry.manager import Plugins
+from equidiff.run.record import Record
+from equidiff.run.session import Session
+from equidiff.search.engine import MEMBER
+from equidiff.sweep.check_models import check_models
+from equidiff.sweep.execute import Tools, carry_out
+from equidiff.sweep.folder import SweepFolder
+from equidiff.sweep.forecast import MeasuredPass, asked, duration, measure_pass
+from equidiff.sweep.open import Opened
+from equidiff.sweep.table import TABLE, WAITING, Row
+
+MOST_LISTED = 8  # failed runs in the conclusion
+MOST_SHOWN = 40  # runs of a plan on a terminal
+
+
+@dataclass(frozen=True)
+class Show:
+    """What to show of a sweep.
+
+    Attributes:
+        as_json: the content of sweep.json, in place of the folder's path.
+        verbose: a line about each run.
+        report: write the page, too.
+    """
+
+    as_json: bool = False
+    verbose: bool = False
+    report: bool = False
+
+
+@dataclass(frozen=True)
+class Work:
+    """A sweep to carry out, and what its runs are built with."""
+
+    opened: Opened
+    tools: Tools
+
+    @property
+    def folder(self) -> SweepFolder:
+        """The folder of the sweep."""
+        return self.opened.folder
+
+
+def prepare(opened: Opened, plugins: Plugins, files: Sequence[Path], run_code: bool) -> Work:
+    """Check what needs the models.
+
+    Args:
+        opened: the sweep.
+        plugins: where specs are looked up.
+        files: plugin files.
+        run_code: the user allows code that the sweep names.
+    """
+    tools = Tools(plugins, files, run_code)
+    if opened.document is not None:
+        check_models(opened.document, opened.runs, plugins, tools.shared)
+    return Work(opened, tools)
+
+
+def list_runs(work: Work, terminal: Terminal, as_json: bool) -> int:
+    """Print the runs of a sweep that is not carried out."""
+    rows, varied = list(work.folder.rows.values()), work.folder.info.varied
+    for note in work.opened.notes:
+        terminal.note(note)
+    if as_json:
+        terminal.json(json.dumps([{"name": row.name, "settings": row.settings, "status": row.status} for row in rows]))
+        return 0
+    shown = rows if len(rows) <= MOST_SHOWN or terminal.plain else rows[:MOST_SHOWN]
+    cells = [[row.name, *(row.settings.get(name, "") for name in varied)] for row in shown]
+    terminal.table(["run", *varied], cells)
+    if len(shown) < len(rows):
+        terminal.note(f"... and {len(rows) - len(shown)} more; equidiff sweep --dry-run --plain lists all.")
+    terminal.facts(_plan(work), dim=True)
+    return 0
+
+
+def perform(work: Work, state: State, show: Show) -> int:
+    """Carry out the sweep, print about it, and return the exit code."""
+    terminal, folder = state.terminal, work.folder
+    for note in work.opened.notes:
+        terminal.note(note)
+    terminal.facts(_plan(work), dim=True)
+    interrupted = False
+    try:
+        _search(work, terminal, show.verbose)
+    except KeyboardInterrupt:
+        interrupted = True
+    except OSError as error:
+        raise RunFolderError(
+            f"The sweep had to stop: {error.strerror or error}",
+            given=error.filename or folder.path,
+            expected="a disk with free space and write permission",
+            hint=f"{_again(folder)}   # keeps the finished runs",
+        ) from error
+    _conclude(folder, terminal)
+    if interrupted:
+        terminal.command("continue with", _again(folder))
+        return INTERRUPTED
+    terminal.command("look", shell_command(["equidiff", "report", str(folder.path), "--open"]))
+    terminal.answer(folder.path, TABLE if show.as_json else None)
+    samples = folder.info.samples
+    good = samples["members"] == samples["asked"] and folder.info.counts.get(COMPLETE) == folder.info.counts["runs"]
+    return 0 if good else NOT_ALL_MEMBERS
+
+
+def _search(work: Work, terminal: Terminal, verbose: bool) -> None:
+    folder = work.folder
+    total = sum(map(asked, folder.rows.values()))
+    done = total - sum(map(asked, folder.todo))
+    with terminal.progress(total, done) as progress:
+        carry_out(folder, work.tools, _Watch(folder, terminal, progress, done, verbose))
+
+
+def _plan(work: Work) -> list[tuple[str, object]]:
+    """The size of the sweep, and what is left of it."""
+    folder = work.folder
+    todo = folder.todo
+    rest = "" if len(todo) == len(folder.rows) else f", {len(todo)} of them still to do"
+    samples = sum(map(asked, todo))
+    common = {name: text for name, text in next(iter(folder.rows.values())).settings.items()}
+    same = [f"{name} {text}" for name, text in common.items() if name not in folder.info.varied]
+    rows: list[tuple[str, object]] = [
+        ("runs", f"{len(folder.rows)}{rest}"),
+        ("samples", f"{samples} to find"),
+        ("varied", ", ".join(_ranges(folder)) or "nothing"),
+    ]
+    return [*rows, *([("the same", ", ".join(same))] if same else []), ("folder", folder.path)]
+
+
+def _ranges(folder: SweepFolder) -> list[str]:
+    """The settings that runs differ in, each with the number of its values."""
+    values = {name: {row.settings.get(name) for row in folder.rows.values()} for name in folder.info.varied}
+    return [f"{name} ({len(texts)})" for name, texts in values.items()]
+
+
+def _again(folder: SweepFolder) -> str:
+    return shell_command(["equidiff", "sweep", "--resume", str(folder.path)])
+
+
+def _conclude(folder: SweepFolder, terminal: Terminal) -> None:
+    info = folder.info
+    counts, samples = info.counts, info.samples
+    others = ", ".join(f"{counts[name]} {name}" for name in (RUN_FAILED, STOPPED, WAITING) if counts.get(name))
+    runs = f"{counts.get(COMPLETE, 0)} of {counts['runs']} complete{', ' + others if others else ''}"
+    each = f", {info.evaluations / samples['asked']:.1f} evaluations a sample" if samples["asked"] else ""
+    terminal.facts(
+        [
+            ("runs", f"{runs}; {duration(info.wall_s)}"),
+            ("members", f"{samples['members']} of {samples['asked']}{each}"),
+            ("table", f"{folder.path / TABLE}, and as CSV beside it"),
+        ]
+    )
+    failed = [row for row in folder.rows.values() if row.status == RUN_FAILED]
+    if failed:
+        rows: list[tuple[str, object]] = [(row.name, row.error or "") for row in failed[:MOST_LISTED]]
+        if len(failed) > len(rows):
+            rows.append(("and", f"{len(failed) - len(rows)} more, see {folder.path / TABLE}"))
+        rows.append(("again", _again(folder)))
+        terminal.panel("failed", f"{len(failed)} of {counts['runs']} runs failed.", rows, "yellow")
+
+
+class _Watch:
+    """Shows the progress of a sweep, and the forecast of its cost."""
+
+    def __init__(self, folder: SweepFolder, terminal: Terminal, progress: Progress, done: int, verbose: bool) -> None:
+        self._folder, self._terminal, self._progress, self._verbose = folder, terminal, progress, verbose
+        self._done, self._runs = done, sum(row.is_done for row in folder.rows.values())
+        self._found: Counter[str] = Counter()
+        self._failed = 0
+        self._of_run = 0
+        self._measured: MeasuredPass | None = None
+
+    def begun(self, row: Row, session: Session) -> None:
+        """A run is prepared; of the first, a pass is measured."""
+        if self._measured is None:
+            self._measured = measure_pass(session)
+            self._tell(self._measured)
+        self._of_run = 0
+        self._show(row)
+
+    def result(self, row: Row, record: Record) -> None:
+        """A sample is finished."""
+        self._found[record.status] += 1
+        self._done += 1
+        self._of_run += 1
+        self._show(row)
+
+    def ended(self, row: Row) -> None:
+        """A run ended, or failed."""
+        self._runs += row.is_done
+        if row.status == RUN_FAILED:
+            self._failed += 1
+            self._done += asked(row) - self._of_run  # which nobody waits for any more
+            self._of_run = 0
+            self._terminal.note(f"{row.name} failed: {row.error}", "yellow")
+        elif self._verbose:
+            cost = f"{row.evaluations or 0:.0f} evaluations, {duration(row.wall_s or 0)}"
+            self._terminal.note(f"{row.name}: {row.members} of {row.asked} members, {cost}")
+        self._show(row)
+
+    def _tell(self, measured: MeasuredPass) -> None:
+        most = measured.at_most(self._folder.todo)
+        self._terminal.note(
+            f"A pass of {measured.rows} samples takes {duration(measured.seconds)}: the search takes at most "
+            f"{duration(most)}, if every sample costs its whole budget ({measured.budget:g} evaluations)."
+        )
+
+    def _show(self, row: Row) -> None:
+        failed = f", {self._failed} failed" if self._failed else ""
+        state = f"{self._runs} of {len(self._folder.rows)} runs complete{failed}; {row.name}"
+        self._progress(self._done, f"{state}; {self._found[MEMBER]} members")

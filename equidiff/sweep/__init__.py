@@ -1,0 +1,1 @@
+"""Sweeps: many runs from one file, in one folder, with one table."""

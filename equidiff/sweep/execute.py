@@ -1,0 +1,157 @@
+"""The loop of a sweep: one run after another; one that fails does not stop the others."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from equidiff.contracts import Shared
+from equidiff.errors import EquiDiffError
+from equidiff.folders.status import COMPLETE, INTERRUPTED
+from equidiff.registry.manager import Plugins
+from equidiff.run.execute import execute
+from equidiff.run.folder import RunFolder, read_query
+from equidiff.run.info import read_info
+from equidiff.run.record import Record
+from equidiff.run.reopen import reopen
+from equidiff.run.session import Session, prepare
+from equidiff.search.batching import BatchReduced
+from equidiff.search.engine import StepRecord
+from equidiff.sweep.check import to_settings
+from equidiff.sweep.folder import SweepFolder
+from equidiff.sweep.table import Row
+
+DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}  # no other run would do better
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What runs are built with.
+
+    Attributes:
+        plugins: where specs are looked up.
+        files: plugin files that the user named.
+        run_code: the user allows code that the sweep names.
+        shared: generators and networks that runs share.
+    """
+
+    plugins: Plugins
+    files: Sequence[Path] = ()
+    run_code: bool = False
+    shared: Shared = field(default_factory=Shared)
+
+
+class SweepObserver(Protocol):
+    """Watches a sweep."""
+
+    def begun(self, row: Row, session: Session) -> None:
+        """A run was prepared, and its search begins."""
+
+    def result(self, row: Row, record: Record) -> None:
+        """A sample of a run is finished."""
+
+    def ended(self, row: Row) -> None:
+        """A run ended, or failed."""
+
+
+def carry_out(folder: SweepFolder, tools: Tools, observer: SweepObserver) -> None:
+    """Carry out the runs that are still to be done.
+
+    Args:
+        folder: of the sweep.
+        tools: to build runs with.
+        observer: is told of each run and sample.
+
+    Raises:
+        KeyboardInterrupt: after the sweep was closed as interrupted.
+        OSError: the disk is full or read-only, likewise.
+    """
+    folder.begin()
+    try:
+        for row in folder.todo:
+            folder.put(_attempt(folder, row, tools, observer))
+            observer.ended(folder.rows[row.name])
+    except BaseException:
+        folder.finish(INTERRUPTED)
+        raise
+    folder.finish(COMPLETE)
+
+
+def _attempt(folder: SweepFolder, row: Row, tools: Tools, observer: SweepObserver) -> Row:
+    """The row of a run that was carried out, or that failed."""
+    path = folder.run_folder(row)
+    try:
+        session, run, todo = _open(path, row, tools)
+        observer.begun(row, session)
+        execute(session, run, todo, _Watch(row, observer))
+    except KeyboardInterrupt:
+        folder.put(_found(row, path))
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in DISK:
+            folder.put(_found(row, path))
+            raise
+        return _found(row, path).failed(reason(error))
+    return row.filled(run.info)
+
+
+def _found(row: Row, path: Path) -> Row:
+    try:
+        return row.filled(read_info(path))
+    except EquiDiffError:
+        return row.waiting()
+
+
+def _open(path: Path, row: Row, tools: Tools) -> tuple[Session, RunFolder, Sequence[int]]:
+    """Prepare a run, or the rest of one that was interrupted or failed."""
+    if (path / "run.json").exists():
+        info = read_info(path)
+        # what the sweep itself names was checked; the run must name the same
+        objective = row.settings.get("objective") if tools.run_code else None
+        session = reopen(
+            info,
+            read_query(path).get("query_latent"),
+            tools.plugins,
+            objective=objective,
+            files=tools.files,
+            path=path,
+            shared=tools.shared,
+        )
+        run = RunFolder.reopen(path)
+        return session, run, [index for index in range(info.counts.asked) if index not in run.records]
+    shutil.rmtree(path, ignore_errors=True)  # begun, and killed before it had a sample
+    session = prepare(to_settings(row.settings), tools.plugins, default_to_query=True, shared=tools.shared)
+    info = session.describe()
+    query = None if session.query is None else session.query.sample
+    latent = None if session.start is None else session.start.latent
+    run = RunFolder.create(path, info, query, latent, session.prior_tensors)
+    return session, run, range(info.counts.asked)
+
+
+def reason(error: Exception) -> str:
+    """The reason why a run failed, in one line."""
+    if isinstance(error, EquiDiffError):
+        given = "" if error.given is None else f" ({error.given})"
+        return " ".join(f"{error.problem}{given}".split())
+    return " ".join(f"{type(error).__name__}: {error}".split())
+
+
+class _Watch:
+    """Passes the results of a run on."""
+
+    def __init__(self, row: Row, observer: SweepObserver) -> None:
+        self._row, self._observer = row, observer
+
+    def step(self, step: StepRecord) -> None:
+        """A sample made a step."""
+
+    def result(self, record: Record) -> None:
+        """A sample is finished."""
+        self._observer.result(self._row, record)
+
+    def batch_reduced(self, event: BatchReduced) -> None:
+        """A pass ran out of memory."""
