@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Protocol
 
 import torch
@@ -18,7 +18,14 @@ from equidiff.search.batching import BatchReduced
 from equidiff.search.engine import FAILED, Result, StepRecord
 
 
-class Store(Protocol):
+class Ending(Protocol):
+    """Something of a run that ends with it."""
+
+    def finish(self, status: str, wall_s: float, error: str | None = None) -> None:
+        """End the run."""
+
+
+class Store(Ending, Protocol):
     """Keeps the samples of a run."""
 
     def add_step(self, step: StepRecord) -> None:
@@ -26,9 +33,6 @@ class Store(Protocol):
 
     def add_result(self, record: Record, rows: Mapping[str, Tensor] | None) -> None:
         """Keep one finished sample."""
-
-    def finish(self, status: str, wall_s: float, error: str | None = None) -> None:
-        """End the run."""
 
 
 class Observer(Protocol):
@@ -51,12 +55,7 @@ def execute(session: Session, store: Store, indices: Iterable[int], observer: Ob
         KeyboardInterrupt: after the store was closed as interrupted.
         Exception: whatever a component raised, after the store was closed as failed.
     """
-    started = time.monotonic()
-
-    def finish(status: str, error: str | None = None) -> None:
-        store.finish(status, time.monotonic() - started, error)
-
-    try:
+    with ended(store):
         for event in session.run(indices):
             if isinstance(event, StepRecord):
                 store.add_step(event)
@@ -70,6 +69,18 @@ def execute(session: Session, store: Store, indices: Iterable[int], observer: Ob
                 store.add_result(record, rows)
                 if observer:
                     observer.result(record)
+
+
+@contextmanager
+def ended(store: Ending) -> Iterator[None]:
+    """End a run in its store when the samples are found, or when finding them has ended early, and say how."""
+    started = time.monotonic()
+
+    def finish(status: str, error: str | None = None) -> None:
+        store.finish(status, time.monotonic() - started, error)
+
+    try:
+        yield
     except KeyboardInterrupt:
         finish(INTERRUPTED)
         raise

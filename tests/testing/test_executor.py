@@ -56,7 +56,7 @@ def test_a_sound_executor_passes():
         (Wrapped(costly=None), "costly is None"),
         (Deaf(), "after its shutdown"),
         (Forgetful(), "gives the results"),
-        (Eager(), "submit gives a tuple"),
+        (Eager(), "submit gives a int"),
         (Calm(), "for a call that raises"),
     ],
     ids=lambda value: value if isinstance(value, str) else type(value).__name__,
