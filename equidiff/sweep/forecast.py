@@ -67,7 +67,7 @@ def asked(row: Row) -> int:
 def duration(seconds: float) -> str:
     """A duration in words, to two digits: "40 s", "12 min", "3.5 h", "2.1 days"."""
     if seconds < 1:
-        return f"{1000 * seconds:.2g} ms"
+        return f"{1000 * seconds:.3g} ms"
     if seconds < 2 * MINUTE:
         return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
     if seconds < 2 * HOUR:

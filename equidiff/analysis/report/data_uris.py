@@ -45,6 +45,11 @@ def figure_uri(image: Image.Image) -> tuple[str, tuple[int, int]]:
     return _uri(image, "webp", lossless=True, method=4), image.size
 
 
+def strip_uri(image: Image.Image, small: bool) -> str:
+    """Encode a row of thumbnails: lossless where they are small."""
+    return _uri(image, "webp", lossless=True, method=4) if small else _webp(image)
+
+
 def small_maps(maps: Tensor) -> Tensor:
     """Average maps `[batch, height, width]` down to at most `MAP_SIDE` a side."""
     height, width = maps.shape[1:]

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
-
-import jinja2
-from markupsafe import Markup
 
 from equidiff.analysis.limits import ON_PAGE
 from equidiff.analysis.prior_samples import prior_samples
@@ -40,6 +35,7 @@ from equidiff.analysis.report.settings import other_row, settings_rows
 from equidiff.analysis.report.sort_keys import SortKey, sort_keys
 from equidiff.analysis.report.verdict import answers
 from equidiff.analysis.subsample import draw_members
+from equidiff.analysis.web_page import assets, environment
 from equidiff.errors import RunFolderError
 from equidiff.folders.atomic import write_atomically
 from equidiff.folders.text import printable, shell_word
@@ -51,6 +47,7 @@ from equidiff.run.wording import found as found_sentence
 from equidiff.search.engine import MEMBER
 
 Show = Callable[[int, str], None]
+PACKAGE = "equidiff.analysis.report"
 STYLES = ("page.css", "members.css", "plots.css", "viewer.css", "play.css", "media.css")
 SCRIPTS = ("start.js", "members.js", "viewer.js", "map.js", "downloads.js", "game.js", "paths.js")
 COLUMN_NAMES = {
@@ -63,7 +60,6 @@ COLUMN_NAMES = {
     "unit": "unit",
 }
 MOST_OTHERS = 200  # samples that are not members, in their table
-NO_SCRIPT = ".script { display: none !important; }"
 
 
 def write_report(
@@ -122,7 +118,7 @@ def render(found: InvariantSet, path: Path, cited: Sequence[str], show: Show, me
     drawn = _draw(shown, found, path, metrics, methods, show)
     others = [record for record in found.records if record.status != MEMBER]
     command, note = reproduction_command(found.info)
-    return _environment().get_template("report.html.j2").render(
+    return environment(PACKAGE).get_template("report.html.j2").render(
         vars(drawn),
         info=found.info,
         **_sentences(found.info),
@@ -149,7 +145,7 @@ def render(found: InvariantSet, path: Path, cited: Sequence[str], show: Show, me
         command=command,
         command_note=note,
         cited=cited,
-        **_assets(),
+        **assets([(PACKAGE, name) for name in STYLES], [(PACKAGE, name) for name in SCRIPTS]),
     )  # fmt: skip
 
 
@@ -203,37 +199,6 @@ def _sentences(info: RunInfo) -> dict[str, str | list[str] | None]:
         "below": ". ".join(below) + "." if below else "",
         "cautions": [each for each in (*info.notes, prior_warning(info)) if each],
     }
-
-
-def _assets() -> dict[str, Any]:
-    """Style sheets and scripts, with a policy that allows nothing else."""
-    css = "\n".join(_read(name) for name in STYLES)
-    script = "\n".join(_read(name) for name in SCRIPTS)
-    styles = " ".join(_hashed(each) for each in (css, NO_SCRIPT))
-    policy = (
-        f"default-src 'none'; img-src data:; style-src {styles}; script-src {_hashed(script)}; "
-        "base-uri 'none'; form-action 'none'"
-    )
-    return {"css": Markup(css), "script": Markup(script), "no_script": Markup(NO_SCRIPT), "policy": Markup(policy)}
-
-
-def _read(name: str) -> str:
-    return (files("equidiff.analysis.report") / "templates" / name).read_text(encoding="utf-8")
-
-
-def _hashed(text: str) -> str:
-    """Source expression of a content security policy for a script or style sheet with this text."""
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
-
-
-def _environment() -> jinja2.Environment:
-    return jinja2.Environment(
-        loader=jinja2.PackageLoader("equidiff.analysis.report"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
 
 
 def _data(found: InvariantSet, drawn: Drawn) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from equidiff.cli.console import Terminal
 from equidiff.cli.console.progress import Show as Progress
 from equidiff.cli.exit_codes import INTERRUPTED, NOT_ALL_MEMBERS
+from equidiff.cli.handlers.report import write_sweep_page
 from equidiff.cli.options import State
 from equidiff.errors import RunFolderError
 from equidiff.folders.status import COMPLETE, RUN_FAILED
@@ -109,11 +110,13 @@ def perform(work: Work, state: State, show: Show) -> int:
             expected="a disk with free space and write permission",
             hint=f"{_again(folder)}   # keeps the finished runs",
         ) from error
-    _conclude(folder, terminal)
+    page = write_sweep_page(folder.path, state) if show.report and not interrupted else None
+    _conclude(folder, terminal, page)
     if interrupted:
         terminal.command("continue with", _again(folder))
         return INTERRUPTED
-    terminal.command("look", shell_command(["equidiff", "report", str(folder.path), "--open"]))
+    if page is None:
+        terminal.command("look", shell_command(["equidiff", "report", str(folder.path), "--open"]))
     terminal.answer(folder.path, TABLE if show.as_json else None)
     samples = folder.info.samples
     good = samples["members"] == samples["asked"] and folder.info.counts.get(COMPLETE) == folder.info.counts["runs"]
@@ -154,7 +157,7 @@ def _again(folder: SweepFolder) -> str:
     return shell_command(["equidiff", "sweep", "--resume", str(folder.path)])
 
 
-def _conclude(folder: SweepFolder, terminal: Terminal) -> None:
+def _conclude(folder: SweepFolder, terminal: Terminal, page: Path | None) -> None:
     info = folder.info
     counts, samples = info.counts, info.samples
     others = ", ".join(f"{counts[name]} {name}" for name in (RUN_FAILED, STOPPED, WAITING) if counts.get(name))
@@ -165,6 +168,7 @@ def _conclude(folder: SweepFolder, terminal: Terminal) -> None:
             ("runs", f"{runs}; {duration(info.wall_s)}"),
             ("members", f"{samples['members']} of {samples['asked']}{each}"),
             ("table", f"{folder.path / TABLE}, and as CSV beside it"),
+            *([] if page is None else [("page", page)]),
         ]
     )
     failed = [row for row in folder.rows.values() if row.status == RUN_FAILED]
