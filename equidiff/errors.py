@@ -152,6 +152,6 @@ def nearest(given: str, known: Iterable[str]) -> list[str]:
     return [folded[hit] for hit in hits]
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """First line of an error's message, or the name of its type if the message is empty."""
     return next(iter(str(error).splitlines()), type(error).__name__)

@@ -86,6 +86,7 @@ def sample(
     start: str = "prior",
     law: str | Law = "solve",
     saved: str = "uint8",
+    time_limit: float | None = None,
     plugins: Plugins | None = None,
     observer: Observer | None = None,
     progress: bool | None = None,
@@ -119,6 +120,9 @@ def sample(
             spec string or a Law. What its moves cost is not held against the budget.
         saved: "uint8" to judge and measure an image as its file holds it, clamped and rounded to 8 bits; "float" to
             judge it before. Samples that are not images are never rounded.
+        time_limit: seconds that one pass of one sample through generator and objective may take; a sample that hangs
+            has failed then, and the others go on. No limit when None. A pass is interrupted in the main thread alone,
+            and not on Windows; elsewhere the limit is looked at when a pass has ended.
         plugins: where spec strings are looked up; the installed plugins when None.
         observer: is told of each step and each finished sample.
         progress: show a bar; by default where stderr is a terminal, and in notebooks.
@@ -134,7 +138,7 @@ def sample(
     """
     settings = Settings(
         generator, objective, regularizer, solver, query, target,
-        samples, budget, tolerance, batch, seed, device, dtype, start, law, saved,
+        samples, budget, tolerance, batch, seed, device, dtype, start, law, saved, time_limit,
     )  # fmt: skip
     session = prepare(settings, plugins or Plugins())
     if session.inversion is not None and session.inversion.warning is not None:

@@ -5,16 +5,20 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from equidiff.devices import is_out_of_memory
 from equidiff.folders.status import COMPLETE, INTERRUPTED, RUN_FAILED
 from equidiff.images.convert import is_image, quantized
-from equidiff.run.record import Record
+from equidiff.numerics.random import Stream, prior_latents
+from equidiff.run.record import Called, Record
 from equidiff.run.session import Session
-from equidiff.search.batching import BatchReduced
+from equidiff.search.attempt import attempt, reason
+from equidiff.search.batching import PROBES, BatchReduced
 from equidiff.search.engine import FAILED, Result, StepRecord
 
 
@@ -93,11 +97,39 @@ def ended(store: Ending) -> Iterator[None]:
 
 @torch.no_grad()
 def keep(session: Session, result: Result) -> tuple[Record, dict[str, Tensor] | None]:
-    """Record and tensors of a result; an image that was judged before rounding is measured again after it."""
+    """Record and tensors of a result; an image that was judged before rounding is measured again after it.
+
+    Where that raises an error, or the predictor does, the sample has failed.
+
+    Raises:
+        Exception: it raises it for prior samples, too, so that a component is at fault and not the sample.
+    """
     if result.status == FAILED or result.answer is None:
         return Record.of(result, start=session.start), None
     rows = {name: getattr(result.answer, name) for name in ("latents", "samples", "measurements")}
+    seen = attempt(lambda: _seen(session, rows["samples"]), session.settings.time_limit)
+    if isinstance(seen, BaseException):
+        if is_out_of_memory(seen) or not _works(session):
+            raise seen
+        return Record.of(replace(result, status=FAILED, error=reason(seen)), start=session.start), None
+    saved, called = seen
+    return Record.of(result, saved, session.start, called), rows
+
+
+def _seen(session: Session, samples: Tensor) -> tuple[Tensor | None, Called | None]:
+    """Measurement of the 8-bit image, where the sample was judged before rounding, and the class of the sample."""
     saved = None
-    if is_image(rows["samples"]) and not session.problem.saved:
-        saved = session.problem.objective.measure(quantized(rows["samples"]).to(session.device))[0].float().cpu()
-    return Record.of(result, saved, session.start, session.call(rows["samples"])), rows
+    if is_image(samples) and not session.problem.saved:
+        saved = session.problem.objective.measure(quantized(samples).to(session.device))[0].float().cpu()
+    return saved, session.call(samples)
+
+
+def _works(session: Session) -> bool:
+    """True if any of a few prior samples can be measured and called."""
+    generator = session.problem.generator
+    latents = prior_latents(generator, PROBES, 0, Stream.SPREAD).to(session.device)
+    tried = (
+        attempt(lambda row=row: _seen(session, generator.generate(row)), session.settings.time_limit)
+        for row in latents.split(1)
+    )
+    return any(not isinstance(each, BaseException) for each in tried)

@@ -66,6 +66,7 @@ class Options(Part):
     start: str = "prior"
     query: str | None = None
     saved: str = "float"  # as schema version 1 judged samples
+    time_limit: float | None = None
 
 
 class Target(Part):

@@ -6,6 +6,7 @@ import math
 from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -14,7 +15,8 @@ from equidiff.contracts import Predictor, Value
 from equidiff.errors import UsageError
 from equidiff.numerics.random import Stream, prior_latents
 from equidiff.run.settings import Tolerance
-from equidiff.search.batching import Passes
+from equidiff.search.attempt import attempt, each_row
+from equidiff.search.batching import Passes, width_of
 from equidiff.search.problem import Problem
 
 COUNT = 64  # the spread is known to about a tenth then
@@ -60,8 +62,9 @@ def measure_prior(
     batch: int,
     key: Hashable | None = None,
     drawn: tuple[Tensor, int] | None = None,
+    time_limit: float | None = None,
 ) -> PriorSamples:
-    """Make prior samples and measure them.
+    """Make prior samples and measure them; those that the objective or the predictor raises an error for are left out.
 
     Args:
         problem: the equation.
@@ -69,42 +72,58 @@ def measure_prior(
         batch: as for `draw_prior`.
         key: as for `draw_prior`.
         drawn: what `draw_prior` returned, if it was called before.
+        time_limit: as for `draw_prior`.
 
     Raises:
-        RuntimeError: not even one sample fits, or a component raises it for another reason.
+        Exception: not even one sample fits, or a component raises it for every sample.
     """
-    made, batch = drawn or draw_prior(problem, batch, key)
-    measured: list[tuple[Tensor, ...]] = []
-    for rows in made.split(batch):
+    made, batch = drawn or draw_prior(problem, batch, key, time_limit)
+
+    def measure(rows: Tensor) -> tuple[Tensor, ...]:
         samples = problem.written(rows)
         classes = torch.empty(0) if predictor is None else predictor.probabilities(samples).argmax(dim=1)
-        measured.append((samples, *problem.judge(samples), classes))
-    samples, measurements, losses, classes = (torch.cat(parts) for parts in zip(*measured, strict=True))
+        return samples, *problem.judge(samples), classes
+
+    measured = [part for rows in made.split(batch) for part in each_row(measure, rows, time_limit)]
+    parts = [part for part in measured if not isinstance(part, BaseException)]
+    if not parts:
+        raise next(part for part in measured if isinstance(part, BaseException))
+    samples, measurements, losses, classes = (torch.cat(each) for each in zip(*parts, strict=True))
     return PriorSamples(
         samples.cpu(), measurements.cpu(), losses.cpu(), classes.cpu(), _spread(problem, measurements), problem.saved
     )
 
 
 @torch.no_grad()
-def draw_prior(problem: Problem, batch: int, key: Hashable | None = None) -> tuple[Tensor, int]:
+def draw_prior(
+    problem: Problem, batch: int, key: Hashable | None = None, time_limit: float | None = None
+) -> tuple[Tensor, int]:
     """Samples `[COUNT, *sample_shape]` before rounding, on the run's device, and the rows that fit into one pass.
 
     Args:
         problem: the equation; its target does not matter.
         batch: rows in one pass; fewer, where they do not fit into memory.
         key: all that the generator's samples depend on; they are made once for each. None to make them anew.
+        time_limit: seconds that a pass of one sample may take; no limit when None.
 
     Raises:
-        RuntimeError: not even one sample fits, or a component raises it for another reason.
+        Exception: not even one sample fits, or a component raises it for every sample.
     """
     if key in _kept:
         _kept.move_to_end(key)
         return _kept[key], batch
     device = problem.target.device
     latents = prior_latents(problem.generator, COUNT, 0, Stream.SPREAD).to(device)
-    passes = Passes(batch)
-    samples = passes.compute(Value(latents), problem.continuous).samples
-    if key is not None and samples.nbytes <= MOST_BYTES:
+    passes = Passes(batch, width_of(problem), time_limit)
+    answer, failures = passes.compute(Value(latents), problem.continuous)
+    if answer is None:
+        raise failures[0]
+    samples = answer.samples
+    for row in failures:  # the objective's fault, as a rule
+        made = attempt(partial(problem.generator.generate, latents[row : row + 1]), time_limit)
+        if not isinstance(made, BaseException):
+            samples[row : row + 1] = made
+    if key is not None and not failures and samples.nbytes <= MOST_BYTES:
         _kept[key] = samples
         while len(_kept) > MOST_KEPT:
             _kept.popitem(last=False)

@@ -15,6 +15,7 @@ from equidiff.images.convert import is_image, quantized
 from equidiff.run.prior import COUNT
 from equidiff.run.query import Query
 from equidiff.run.settings import Settings, is_percentile, parse_percentile
+from equidiff.search.attempt import each_row
 
 PRIOR_QUERY = "prior"
 WRITTEN = re.compile(rf"{PRIOR_QUERY}(?::(\d+))?")  # prior, or prior:12
@@ -107,9 +108,14 @@ def choose_prior_query(query: str, samples: Tensor, objective: Objective, batch:
 
 @torch.no_grad()
 def _measure(samples: Tensor, objective: Objective, batch: int, saved: bool) -> Tensor:
-    """Measurements `[COUNT, m]` of samples as they would be written, on the CPU."""
+    """Measurements `[COUNT, m]` of samples as they would be written, on the CPU; NaN where the objective raises."""
     written = quantized(samples) if saved and is_image(samples) else samples
-    return torch.cat([objective.measure(rows).float().cpu() for rows in written.split(batch)])
+    unknown = torch.full((1, len(objective.names)), torch.nan)
+    parts = [part for rows in written.split(batch) for part in each_row(objective.measure, rows)]
+    errors = [part for part in parts if isinstance(part, BaseException)]
+    if len(errors) == len(parts):
+        raise errors[0]
+    return torch.cat([unknown if isinstance(part, BaseException) else part.float().cpu() for part in parts])
 
 
 def _index(query: str) -> int | None:

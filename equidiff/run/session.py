@@ -87,6 +87,8 @@ class Session:
             tolerance=self.tolerance,
             start=self.start,
             law=self.built["law"].component,
+            asked=range(self.settings.samples),
+            time_limit=self.settings.time_limit,
         )
 
     def describe(self) -> RunInfo:
@@ -96,10 +98,7 @@ class Session:
         options |= {name: value for name, value in vars(settings).items() if name in OPTIONS}
         return RunInfo(
             specs=Specs(**{kind: built.spec for kind, built in self.built.items()}),
-            options=Options(
-                **options,
-                query=None if self.query is None else _as_typed(settings.query, self.query),
-            ),
+            options=Options(**options, query=None if self.query is None else _as_typed(settings.query, self.query)),
             target=Target(
                 values=tuple(self.problem.target.tolist()),
                 names=objective.names,
@@ -180,7 +179,7 @@ def prepare(
     chosen = drawn = None
     if asks_prior(settings):
         tell("drawing prior samples")
-        drawn = draw_prior(_without_target(built, device), settings.batch, key)
+        drawn = draw_prior(_without_target(built, device), settings.batch, key, settings.time_limit)
         settings, chosen = answer_from_prior(settings, *drawn, objective)
     query, target = _target(settings, generator, objective, device, chosen)
     problem = Problem(
@@ -199,7 +198,7 @@ def prepare(
     prior = start = inversion = None
     if with_prior:
         tell("measuring prior samples")
-        prior = measure_prior(problem, predictor, settings.batch, key, drawn)
+        prior = measure_prior(problem, predictor, settings.batch, key, drawn, settings.time_limit)
     given = solver.tolerance if settings.tolerance is None else settings.tolerance
     tolerance = absolute_tolerance(parse_tolerance(given), problem, prior)
     if settings.start == "query":

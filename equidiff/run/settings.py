@@ -39,12 +39,14 @@ class Settings:
     start: str = "prior"
     law: str | Law = "solve"
     saved: str = "uint8"
+    time_limit: float | None = None
 
     def __post_init__(self) -> None:
         for name, good, expected in (
             ("samples", self.samples >= 1, "an integer of at least 1"),
             ("batch", self.batch >= 1, "an integer of at least 1"),
             ("seed", self.seed >= 0, "an integer of at least 0"),
+            ("time_limit", self.time_limit is None or 0 < self.time_limit < math.inf, "seconds, a number above 0"),
             ("budget", self.budget is None or 0 < self.budget < math.inf, "a number above 0"),
         ):
             if not good:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Container
 from dataclasses import dataclass
 
 import torch
@@ -22,7 +23,7 @@ SHIFT = 5  # ranks by which the order of a block turns with each pool; prime to 
 class _Pool:
     """The candidates of a block, sorted, and the samples that have not taken theirs."""
 
-    answer: Answer
+    answer: Answer | BaseException  # the error, where not one of them can be computed
     users: set[int]
 
 
@@ -31,23 +32,32 @@ class CandidatePool:
 
     Args:
         problem: the equation.
-        indices: the samples of this run.
+        indices: the samples to find.
+        asked: the samples of the whole run, which share the cost, whether they are found already or elsewhere.
         seed: of the run.
         passes: computes the prior samples.
         start: where samples start, each from places of its own; from the prior, with shared pools, when absent.
     """
 
     def __init__(
-        self, problem: Problem, indices: list[int], seed: int, passes: Passes, start: Start | None = None
+        self,
+        problem: Problem,
+        indices: list[int],
+        asked: Container[int],
+        seed: int,
+        passes: Passes,
+        start: Start | None = None,
     ) -> None:
         self._problem, self._seed, self._passes, self._start = problem, seed, passes, start
-        self._block_sizes = Counter(index // BLOCK for index in indices)
         self._searching = set(indices)
+        self._asked = asked
         self._pools: dict[tuple[int, int, Candidates], _Pool] = {}
-        self._rounds: Counter[tuple[int, int]] = Counter()
+        self._rounds: defaultdict[int, Counter[int]] = defaultdict(Counter)
 
-    def share(self, index: int, request: Candidates) -> tuple[Answer, float]:
+    def share(self, index: int, request: Candidates) -> tuple[Answer | BaseException, float]:
         """The candidates of one sample, sorted from the best, and its share of the forward passes.
+
+        One that cannot be computed comes last; where none can, the error takes their place.
 
         Args:
             index: of the sample.
@@ -55,26 +65,29 @@ class CandidatePool:
         """
         count = request.count
         block, place = divmod(index, BLOCK)
-        number = self._rounds[index, count]
-        self._rounds[index, count] += 1
+        number = self._rounds[index][count]
+        self._rounds[index][count] += 1
         if self._start is not None:  # the samples of a block start from other places, and have nothing to share
             noise = self._noise(Stream.SAMPLE_CANDIDATES, count, index, number, count)
             return self._sorted(self._start.transform(noise, index), request.steps), count
         key = (block, number, request)
         if key not in self._pools:
             noise = self._noise(Stream.BLOCK_CANDIDATES, BLOCK * count, block, number, count)
-            users = {each for each in self._searching if each // BLOCK == block}
+            users = {each for each in _block(block) if each in self._searching}
             self._pools[key] = _Pool(self._sorted(noise, request.steps), users)
         candidates = self._pools[key].answer
         self._release(key, index)
         place = (place + SHIFT * number) % BLOCK
         # back and forth: nobody always gets the worst
         ranks = [BLOCK * row + (BLOCK - 1 - place if row % 2 else place) for row in range(count)]
-        return candidates.pick(ranks), BLOCK * count / self._block_sizes[block]
+        sharing = sum(each in self._asked for each in _block(block))
+        picked = candidates if isinstance(candidates, BaseException) else candidates.pick(ranks)
+        return picked, BLOCK * count / max(sharing, 1)
 
     def finish(self, index: int) -> None:
         """Note that a sample ended, and forget the pools that nobody else waits for."""
         self._searching.discard(index)
+        self._rounds.pop(index, None)
         for key in [key for key in self._pools if key[0] == index // BLOCK]:
             self._release(key, index)
 
@@ -89,8 +102,15 @@ class CandidatePool:
         random = purpose.open(self._seed, *numbers)
         return torch.randn(rows, *self._problem.generator.latent_shape, generator=random)
 
-    def _sorted(self, latents: Tensor, steps: int | None) -> Answer:
-        answer = self._passes.compute(
-            Value(latents.to(self._problem.target.device), steps), self._problem
-        ).with_loss_on_cpu()
+    def _sorted(self, latents: Tensor, steps: int | None) -> Answer | BaseException:
+        request = Value(latents.to(self._problem.target.device), steps)
+        answer, failures = self._passes.compute(request, self._problem)
+        if answer is None:
+            return failures[0]
+        answer = answer.with_loss_on_cpu()
         return answer.pick(answer.loss.nan_to_num(nan=torch.inf).argsort(stable=True).tolist())
+
+
+def _block(number: int) -> range:
+    """The samples of a block."""
+    return range(number * BLOCK, (number + 1) * BLOCK)

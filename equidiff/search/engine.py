@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Container, Hashable, Iterable, Iterator
 from dataclasses import dataclass
-
-import torch
-from torch import Tensor
+from itertools import accumulate
 
 from equidiff.contracts import (
     Answer,
@@ -22,15 +20,15 @@ from equidiff.contracts import (
     Law,
     PassRequest,
     Request,
-    ResidualFunction,
     Solver,
     Step,
     Transitions,
 )
-from equidiff.numerics.random import Stream
-from equidiff.search.batching import BatchReduced, Passes
+from equidiff.search.attempt import reason
+from equidiff.search.batching import BatchReduced, Passes, width_of
 from equidiff.search.candidate_pool import CandidatePool
 from equidiff.search.problem import Problem
+from equidiff.search.residual import SampleResidual
 from equidiff.search.settle import settle
 from equidiff.search.starts import Start
 
@@ -95,27 +93,10 @@ class Result:
     transitions: Transitions | None = None
 
 
-class _Residual(ResidualFunction):
-    """c(z) of one sample: its tolerance and its own stream of latents."""
-
-    def __init__(self, problem: Problem, tolerance: float, seed: int, index: int, start: Start | None = None) -> None:
-        self.tolerance, self.size, self.splittable = tolerance, problem.size, problem.tail is not None
-        self.rounded = problem.saved
-        self._index, self._start = index, start
-        self._shape = problem.generator.latent_shape
-        self._device = problem.target.device
-        self._random = Stream.SAMPLE.open(seed, index)
-
-    def draw(self, count: int) -> Tensor:
-        # drawn on the CPU: the same latents on every device
-        prior = torch.randn(count, *self._shape, generator=self._random)
-        return (prior if self._start is None else self._start.transform(prior, self._index)).to(self._device)
-
-
 class _Task:
     """One sample under way."""
 
-    def __init__(self, index: int, solver: Solver, law: Law | None, residual: _Residual, budget: float) -> None:
+    def __init__(self, index: int, solver: Solver, law: Law | None, residual: SampleResidual, budget: float) -> None:
         self.index = index
         self.request: Request | None = None
         self.cost = Cost()
@@ -125,7 +106,7 @@ class _Task:
         self._coroutine = self._begin(solver, law, residual)
         self._started = time.monotonic()
 
-    def _begin(self, solver: Solver, law: Law | None, residual: _Residual) -> Coroutine[None]:
+    def _begin(self, solver: Solver, law: Law | None, residual: SampleResidual) -> Coroutine[None]:
         yield from solver.solve(residual.draw(1), residual, self._budget)
         if law is not None and self._last is not None and self._is_member(self._last.answer):
             self._budget = math.inf  # the law was told how many transitions to make: they are counted, not limited
@@ -134,9 +115,13 @@ class _Task:
             if residual.rounded and self._transitions is not None:
                 yield from settle(self._last, residual)
 
-    def advance(self, answer: Answer | None) -> Iterator[StepRecord | Result]:
-        """Give the coroutine its answer and run it to its next request, or to its end."""
+    def advance(self, answer: Answer | BaseException | None) -> Iterator[StepRecord | Result]:
+        """Give the coroutine its answer and run it to its next request, or to its end; an error is its end."""
         self.request = None
+        if isinstance(answer, BaseException):
+            self._coroutine.close()
+            yield self._result(reason(answer))
+            return
         try:
             while True:
                 item = self._coroutine.send(answer)
@@ -152,7 +137,7 @@ class _Task:
         except StopIteration:
             pass
         except Exception as error:  # one sample's trouble must not end the others
-            yield self._result(f"{type(error).__name__}: {error}")
+            yield self._result(reason(error))
             return
         yield self._result(None)
 
@@ -161,14 +146,30 @@ class _Task:
 
     def _result(self, error: str | None) -> Result:
         answer = None if self._last is None else self._last.answer.cpu()
-        if error is None and (answer is None or not bool(answer.loss.isfinite())):
-            error = "the solver made no step" if answer is None else "the loss is not finite"
+        error = error or _fault(answer)
         status = FAILED
         if error is None and answer is not None:
             status = MEMBER if self._is_member(answer) else NOT_CONVERGED
         steps = 0 if self._last is None else self._last.number
         wall_s = time.monotonic() - self._started
         return Result(self.index, status, steps, self.cost, answer, wall_s, error, self._transitions)
+
+
+def _fault(answer: Answer | None) -> str | None:
+    """The reason for which a sample that ended like this has failed; None where there is none."""
+    if answer is None:
+        return "the solver made no step"
+    values = {
+        "loss": answer.loss,
+        "measurement": answer.measurements,
+        "sample": answer.samples,
+        "latent": answer.latents,
+    }
+    return next((f"the {name} is not finite" for name, value in values.items() if not value.isfinite().all()), None)
+
+
+Answers = dict[int, Answer | BaseException]  # by the index of the sample
+Group = list[tuple[_Task, PassRequest]]  # requests that may share a pass
 
 
 def solve(
@@ -182,11 +183,13 @@ def solve(
     tolerance: float,
     start: Start | None = None,
     law: Law | None = None,
+    asked: Container[int] | None = None,
+    time_limit: float | None = None,
 ) -> Iterator[StepRecord | Result | BatchReduced]:
     """Solve samples, `batch` of them at a time, and yield their steps and results as they come.
 
     Sample i depends on `(seed, i)` alone. A pass that runs out of memory is repeated in halves, which is
-    reported.
+    reported. One that raises another error is repeated row by row, and ends the samples of the rows that raise it.
 
     Args:
         problem: the equation.
@@ -198,38 +201,50 @@ def solve(
         tolerance: loss below which a sample is a member.
         start: of the samples; the prior when None.
         law: the distribution of the members; as solved when None.
+        asked: the samples of the whole run, whose blocks share the cost of candidates; `indices` when None.
+        time_limit: seconds that a pass of one row may take; no limit when None.
+
+    Raises:
+        Exception: a component raises it for prior samples, too, or not even one row fits into memory.
     """
     indices = list(indices)
-    passes = Passes(batch)
-    pool = CandidatePool(problem, indices, seed, passes, start)
+    passes = Passes(batch, width_of(problem), time_limit)
+    pool = CandidatePool(problem, indices, set(indices) if asked is None else asked, seed, passes, start)
     waiting = iter(indices)
     active: list[_Task] = []
-    answers: dict[int, Answer] = {}
+    answers: Answers = {}
     while True:
         for task in active:
-            yield from task.advance(answers[task.index])
-            if task.request is None:
-                pool.finish(task.index)
-        active = [task for task in active if task.request is not None]
+            if task.index in answers:
+                yield from task.advance(answers[task.index])
+        active = _under_way(active, pool)
         while len(active) < batch and (index := next(waiting, None)) is not None:
-            residual = _Residual(problem, tolerance, seed, index, start)
+            residual = SampleResidual(problem, tolerance, seed, index, start)
             task = _Task(index, solver, law, residual, budget)
             yield from task.advance(None)
-            if task.request is None:
-                pool.finish(index)
-            else:
-                active.append(task)
+            active += _under_way([task], pool)
         if not active:
             return
-        answers = _answer_all(problem, active, passes, pool)
+        answers = _answer_some(problem, active, passes, pool)
         yield from passes.news
         passes.news.clear()
 
 
-def _answer_all(problem: Problem, tasks: list[_Task], passes: Passes, pool: CandidatePool) -> dict[int, Answer]:
-    """Compute all pending requests, those that may share a pass together."""
-    answers: dict[int, Answer] = {}
-    groups: dict[Hashable, list[tuple[_Task, PassRequest]]] = {}
+def _under_way(tasks: list[_Task], pool: CandidatePool) -> list[_Task]:
+    """Those of the tasks that are not finished."""
+    for task in tasks:
+        if task.request is None:
+            pool.finish(task.index)
+    return [task for task in tasks if task.request is not None]
+
+
+def _answer_some(problem: Problem, tasks: list[_Task], passes: Passes, pool: CandidatePool) -> Answers:
+    """Compute pending requests, those that may share a pass together.
+
+    Where all passes have the same size, those that do not fill one wait for others to join them.
+    """
+    answers: Answers = {}
+    groups: dict[Hashable, Group] = {}
     for task in tasks:
         request = task.request
         if isinstance(request, Candidates):
@@ -239,19 +254,38 @@ def _answer_all(problem: Problem, tasks: list[_Task], passes: Passes, pool: Cand
             task.cost.unshared += depth * (share - request.count)
         elif isinstance(request, PassRequest):
             groups.setdefault(request.key, []).append((task, request))
-    for group in groups.values():
-        answer = passes.compute(PassRequest.join([request for _, request in group]), problem).with_loss_on_cpu()
-        answers |= _hand_out(answer, group, problem)
+    for group in groups.values() if passes.width is None else _worth_computing(list(groups.values()), passes.rows):
+        answers |= _compute(group, problem, passes)
     return answers
 
 
-def _hand_out(answer: Answer, group: list[tuple[_Task, PassRequest]], problem: Problem) -> dict[int, Answer]:
-    """Give each task its rows, and charge their cost to it."""
-    shares: dict[int, Answer] = {}
+def _worth_computing(groups: list[Group], rows: int) -> list[Group]:
+    """Of each group as many requests as fill whole passes; the largest group, where none fills one."""
+    full = [group[: _filling(group, rows)] for group in groups]
+    return [group for group in full if group] or sorted(groups, key=_size)[-1:]
+
+
+def _filling(group: Group, rows: int) -> int:
+    """How many requests of a group, from the first on, fill whole passes."""
+    sizes = accumulate(len(request.latents) for _, request in group)
+    return max((number for number, size in enumerate(sizes, 1) if size % rows == 0), default=0)
+
+
+def _size(group: Group) -> int:
+    return sum(len(request.latents) for _, request in group)
+
+
+def _compute(group: Group, problem: Problem, passes: Passes) -> Answers:
+    """Give each task of a group its rows, or the error of one of them, and charge their cost to it."""
+    answer, failures = passes.compute(PassRequest.join([request for _, request in group]), problem)
+    answer = None if answer is None else answer.with_loss_on_cpu()
+    shares: Answers = {}
     start = 0
     for task, request in group:
         stop = start + len(request.latents)
-        shares[task.index] = answer.rows(start, stop)
+        failed = [failures[row] for row in range(start, stop) if row in failures]
+        # a row without an answer has failed
+        shares[task.index] = failed[0] if failed or answer is None else answer.rows(start, stop)
         start = stop
         forwards, backwards = request.cost(problem)
         task.cost.forwards += forwards

@@ -32,14 +32,15 @@ class Waits(Solver):
 
 
 class Counts(Identity):
-    """Notes how many rows each pass had."""
+    """Notes how many rows each pass had, and how many of them did not only fill it."""
 
     def __init__(self, size):
         super().__init__(size)
-        self.rows = []
+        self.rows, self.sizes = [], []
 
     def generate(self, latents, steps=None):
-        self.rows.append(len(latents))
+        self.rows.append(len(latents.unique(dim=0)))
+        self.sizes.append(len(latents))
         return latents
 
 
@@ -65,16 +66,16 @@ def test_another_seed_or_index_gives_another_sample():
 def test_waiting_samples_take_the_places_of_finished_ones():
     generator = Counts(2)
     problem = Problem(generator, Linear(torch.ones(1, 2)), NoRegularizer(), torch.zeros(1))
-    found = results(problem, Waits(), range(20), batch=3)
+    found = results(problem, Waits(), range(20), batch=4)
     assert len(found) == 20
     passes = sum(result.cost.forwards for result in found.values())
     assert sum(generator.rows) == passes
-    assert max(generator.rows) == 3
-    # full until no sample waits any more; then the last three run out one by one
-    last_full = len(generator.rows) - 1 - generator.rows[::-1].index(3)
-    assert all(rows == 3 for rows in generator.rows[: last_full + 1])
+    assert max(generator.rows) == 4
+    # full until no sample waits any more; then the last four run out one by one
+    last_full = len(generator.rows) - 1 - generator.rows[::-1].index(4)
+    assert all(rows == 4 for rows in generator.rows[: last_full + 1])
     longest = max(result.cost.forwards for result in found.values())
-    assert len(generator.rows) <= passes / 3 + longest
+    assert len(generator.rows) <= passes / 4 + longest
 
 
 def test_every_pass_is_counted():
@@ -99,8 +100,8 @@ def test_requests_larger_than_the_batch_are_split_and_put_together_again():
             yield Step(0, answer.rows(10, 11))
 
     generator = Counts(12)
-    result = results(linear_problem(generator=generator), Pool(), [0], batch=3)[0]
-    assert generator.rows == [3, 3, 3, 2]
+    result = results(linear_problem(generator=generator), Pool(), [0], batch=5)[0]
+    assert generator.rows == [4, 4, 3]
     assert result.status == "not_converged"
 
 
@@ -223,10 +224,9 @@ def test_the_budget_does_not_depend_on_the_neighbours():
     assert alone[7].cost.evaluations > together[7].cost.evaluations
 
 
-@pytest.mark.parametrize("batch", [4, 6, 16])
-def test_passes_are_filled_up_to_a_multiple_of_four_rows_where_there_is_room(batch):
+@pytest.mark.parametrize(("batch", "size"), [(1, 1), (4, 4), (6, 4), (16, 16), (40, 16)])
+def test_passes_have_one_size(batch, size):
     generator = Counts(12)
     found = results(linear_problem(generator=generator), Waits(), range(7), batch=batch)
-    assert max(generator.rows) <= batch
-    assert all(rows % 4 == 0 or (batch == 6 and rows > 4) for rows in generator.rows)
+    assert set(generator.sizes) == {size}
     assert all(result.answer.latents.shape == (1, 12) for result in found.values())

@@ -84,9 +84,9 @@ class Residual:
     """Answers requests of one sample at once."""
 
     def __init__(self, problem, tolerance):
-        from equidiff.search.engine import _Residual
+        from equidiff.search.residual import SampleResidual
 
-        self.residual, self.problem = _Residual(problem, tolerance, 0, 0), problem
+        self.residual, self.problem = SampleResidual(problem, tolerance, 0, 0), problem
 
     def run(self, coroutine):
         """Everything that the coroutine yields, and the requests that it made."""

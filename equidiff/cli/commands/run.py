@@ -29,6 +29,7 @@ from equidiff.cli.commands.run_options import (
     Solver,
     Start,
     Target,
+    TimeLimit,
     Tolerance,
     Verbose,
 )
@@ -70,6 +71,7 @@ def run(
     dtype: Dtype = None,
     start: Start = None,
     saved: Saved = None,
+    time_limit: TimeLimit = None,
     out: Out = None,
     part: PartOfRun = None,
     resume: Resume = None,
@@ -125,7 +127,7 @@ def _go_on(state: State, given: dict[str, Any], of_new: dict[str, object], path:
     if refused:
         raise UsageError(
             "A resumed run keeps its own settings.",
-            given=" ".join(f"--{name}" for name in refused),
+            given=" ".join(f"--{name.replace('_', '-')}" for name in refused),
             expected="--resume RUN without them",
             hint=f"equidiff run --resume {shell_word(path)}",
         )

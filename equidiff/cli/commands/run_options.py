@@ -173,6 +173,16 @@ Saved = Annotated[
         panel=SEARCH,
     ),
 ]
+TimeLimit = Annotated[
+    float | None,
+    _option(
+        "--time-limit",
+        metavar="SECONDS",
+        default="none",
+        help="Longest that one pass of one sample may take; a sample whose pass hangs has failed then",
+        panel=COMPUTATION,
+    ),
+]
 Out = Annotated[
     Path | None,
     _option(
