@@ -55,21 +55,24 @@ def test_functions_and_files_are_short(ours):
     assert house.over(ours.file_lengths, house.LONG_FILE) == []
 
 
-@pytest.mark.parametrize(
-    ("call", "places"),
-    [
-        ("Image.open", ["equidiff.images.read"]),  # with a list of formats, and a limit
-    ],
-)
-def test_what_strangers_wrote_is_read_in_one_place(call, places):
-    folders = (house.DEFAULT, *sorted(house.DEFAULT.parent.glob("plugins/*/src/*")))
-    houses = [house.House(folder) for folder in folders if folder.is_dir()]
-    assert [name for each in houses for name, tree in each.trees.items() if calls(tree, call)] == places
+def test_what_strangers_wrote_is_read_in_one_place(ours):
+    """Images with a list of formats and a limit on pixels; JSON with limits on depth, size and digits."""
+    plugins = sorted(house.DEFAULT.parent.glob("plugins/*/src/*"))
+    houses = (ours, *(house.House(folder) for folder in plugins if folder.is_dir()))
+    found = {(name, call) for each in houses for name, tree in each.trees.items() for call in calls(tree)}
+    wanted = {("equidiff.images.read", "Image.open"), ("equidiff.folders.json_files", "json.loads")}
+    assert found == wanted
 
 
-def calls(tree, name):
-    called = [ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)]
-    return any(each == name or each.endswith(f".{name}") for each in called)
+def calls(tree):
+    """Calls of parsers that have no limits of their own."""
+    functions = (node.func for node in ast.walk(tree) if isinstance(node, ast.Call))
+    named = (f"{each.value.id}.{each.attr}" for each in functions if is_name(each))
+    return {name for name in named if name in {"Image.open", "json.load", "json.loads"}}
+
+
+def is_name(function):
+    return isinstance(function, ast.Attribute) and isinstance(function.value, ast.Name)
 
 
 def test_docstrings_name_the_thing(ours):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from datetime import datetime, timezone
 from pathlib import Path
@@ -24,6 +25,12 @@ def check_free(path: Path) -> None:
         raise RunFolderError("The output folder is a file.", given=path, expected=EXPECTED_OUT, hint="--out ./my-run")
     hint = f"--resume {shell_word(path)}" if (path / "run.json").exists() else "--out ./another-name"
     raise RunFolderError("The output folder exists already.", given=path, expected=EXPECTED_OUT, hint=hint)
+
+
+def is_inside(name: str) -> bool:
+    """True for a relative path that leads nowhere outside its folder, as those in files of strangers might."""
+    parts = name.replace(os.sep, "/").split("/")
+    return bool(name) and "\0" not in name and ".." not in parts and not Path(name).is_absolute()
 
 
 def unwritable(path: Path, error: OSError) -> RunFolderError:

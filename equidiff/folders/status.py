@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from equidiff.errors import RunFolderError
+from equidiff.folders.json_files import read_json
 
 RUNNING, COMPLETE, INTERRUPTED, RUN_FAILED = "running", "complete", "interrupted", "failed"
 
@@ -34,7 +34,7 @@ def read_description(
         RunFolderError: one of these two, or an error about another schema version.
     """
     try:
-        info = json.loads(file.read_text(encoding="utf-8"))
+        info = read_json(file)
     except (FileNotFoundError, NotADirectoryError):
         raise absent from None
     except (OSError, ValueError) as error:

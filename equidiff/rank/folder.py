@@ -25,21 +25,24 @@ from pathlib import Path
 from typing import Any
 
 from PIL.Image import Image
+from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from equidiff.errors import RunFolderError
 from equidiff.folders.atomic import write_atomically, write_image
-from equidiff.folders.paths import check_free, unwritable
+from equidiff.folders.json_files import parse_json, read_lines
+from equidiff.folders.paths import check_free, is_inside, unwritable
 from equidiff.folders.status import COMPLETE, RUNNING, read_description, timestamp
 from equidiff.folders.tensors import read_tensors, utf8_path, write_tensors
 from equidiff.folders.text import shell_word, to_json
 from equidiff.images.folder import ImageFile
+from equidiff.rank.info import RankInfo
 from equidiff.rank.unit import Unit
 
 SCHEMA_VERSION = 1
+BROKEN = TypeAdapter(dict[str, str])
 CHUNK_SIZE = 256  # images per file: the most work that a killed scan loses
-REQUIRED_KEYS = {"status", "settings", "layer", "units", "first_unit", "classes", "weights", "versions", "counts"}
 
 
 class RankFolder:
@@ -96,9 +99,11 @@ class RankFolder:
         try:
             with (path / "images.csv").open(encoding="utf-8", errors="surrogateescape", newline="") as file:
                 images = [ImageFile(row["image"], row["label"] or None) for row in csv.DictReader(file)]
-        except (OSError, KeyError, ValueError) as error:
+        except (OSError, KeyError, ValueError, csv.Error) as error:
             raise _damaged(path / "images.csv") from error
-        if len(images) != info["counts"]["images"]:
+        labels = {None, *info["classes"]}
+        fit = all(is_inside(file.path) and file.label in labels for file in images)
+        if not fit or len(images) != info["counts"]["images"]:
             raise _damaged(path / "images.csv")
         return cls(path, info, images)
 
@@ -170,9 +175,12 @@ class RankFolder:
         """
         file = self.path / "units.jsonl"
         try:
-            return [Unit.from_json(line) for line in file.read_text(encoding="utf-8").splitlines()]
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            units = [Unit.from_json(line) for line in read_lines(file)]
+        except (OSError, ValueError) as error:
             raise _damaged(file) from error
+        if [unit.index for unit in units] != list(range(self.info["units"])):
+            raise _damaged(file)
+        return units
 
     def read_tensors(self) -> dict[str, Tensor]:
         """Read `tensors.safetensors`.
@@ -182,9 +190,13 @@ class RankFolder:
         """
         file = self.path / "tensors.safetensors"
         try:
-            return read_tensors(file)
+            tensors = read_tensors(file)
         except (OSError, SafetensorError) as error:
             raise _damaged(file) from error
+        means = tensors.get("class_means")
+        if means is None or means.shape != (self.info["units"], len(self.info["classes"])):
+            raise _damaged(file)
+        return tensors
 
     def add_image(self, name: str, image: Image) -> Path:
         """Write an image about the ranking in one move, and return its path."""
@@ -201,10 +213,13 @@ class RankFolder:
         file = self._file(rows)
         try:
             with utf8_path(file) as path, safe_open(path, "pt") as content:
-                broken = json.loads((content.metadata() or {})["broken"])
-                return content.get_tensor("activations"), list(broken.items())
+                broken = BROKEN.validate_python(parse_json((content.metadata() or {})["broken"]))
+                activations = content.get_tensor("activations")
         except (OSError, SafetensorError, KeyError, ValueError) as error:
             raise _damaged(file) from error
+        if activations.shape != (len(rows), self.info["units"]) or not activations.is_floating_point():
+            raise _damaged(file)
+        return activations, list(broken.items())
 
 
 def read_rank_info(path: Path) -> dict[str, Any]:
@@ -215,7 +230,13 @@ def read_rank_info(path: Path) -> dict[str, Any]:
     """
     file = path / "rank.json"
     absent = RunFolderError("This is not a folder of equidiff rank.", given=path, expected="a folder with a rank.json")
-    return read_description(file, "ranking", SCHEMA_VERSION, REQUIRED_KEYS, absent, _damaged(file))
+    info = read_description(file, "ranking", SCHEMA_VERSION, set(), absent, _damaged(file))
+    try:
+        RankInfo.model_validate(info)
+    except ValidationError as error:
+        place = ".".join(map(str, error.errors()[0]["loc"]))
+        raise _damaged(f"{file}, at {place}") from None
+    return info
 
 
 def check_unranked(path: Path) -> None:
@@ -230,7 +251,7 @@ def check_unranked(path: Path) -> None:
     check_free(path)
 
 
-def _damaged(file: Path) -> RunFolderError:
+def _damaged(file: object) -> RunFolderError:
     return RunFolderError(
         "This file of a ranking is missing or damaged.", given=file, expected="a file that equidiff rank wrote"
     )

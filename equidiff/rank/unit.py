@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
+from functools import cache
+from typing import Annotated
 
+from pydantic import AfterValidator, Field, TypeAdapter
+
+from equidiff.folders.json_files import parse_json
+from equidiff.folders.paths import is_inside
 from equidiff.folders.text import to_json
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+def _checked(name: str) -> str:
+    if not is_inside(name):
+        raise ValueError("a path outside the folder of images")
+    return name
 
 
 @dataclass(frozen=True)
 class TopImage:
     """One of a unit's strongest images: its path in the folder of images, its activation and its label."""
 
-    image: str
-    activation: float
+    image: Annotated[str, AfterValidator(_checked)]
+    activation: Finite
     label: str | None = None
 
 
@@ -39,17 +52,17 @@ class Unit:
 
     index: int
     spec: str
-    mean: float
-    max: float
-    active: float
-    sparsity: float
-    top: tuple[TopImage, ...]
+    mean: Finite
+    max: Finite
+    active: Finite
+    sparsity: Finite
+    top: Annotated[tuple[TopImage, ...], Field(min_length=1)]
     best_class: str | None = None
-    selectivity: float | None = None
-    entropy: float | None = None
+    selectivity: Finite | None = None
+    entropy: Finite | None = None
     concept: str | None = None
-    alignment: float | None = None
-    clarity: float | None = None
+    alignment: Finite | None = None
+    clarity: Finite | None = None
 
     def to_json(self) -> str:
         """Write the unit as a line of `units.jsonl`."""
@@ -58,8 +71,15 @@ class Unit:
         return to_json({**known, "top": top})
 
     @classmethod
-    def from_json(cls, text: str) -> Unit:
-        """Read a unit from a line of `units.jsonl`."""
-        values = json.loads(text)
-        top = tuple(TopImage(**image) for image in values.pop("top"))
-        return cls(top=top, **values)
+    def from_json(cls, text: bytes) -> Unit:
+        """Read a unit from a line of `units.jsonl`.
+
+        Raises:
+            ValueError: it is not one.
+        """
+        return _units().validate_python(parse_json(text))
+
+
+@cache
+def _units() -> TypeAdapter[Unit]:
+    return TypeAdapter(Unit)

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from equidiff.errors import RunFolderError
 from equidiff.folders.atomic import write_atomically, write_image
+from equidiff.folders.json_files import parse_json, read_lines
 from equidiff.folders.paths import check_free, unwritable
 from equidiff.folders.status import RUN_FAILED
 from equidiff.folders.tensors import read_tensors as read_file
@@ -269,7 +270,7 @@ def read_query(path: Path) -> dict[str, Tensor]:
 def _record(line: dict[str, Any], place: str) -> Record:
     try:
         return Record.from_dict(line)
-    except (TypeError, AttributeError):
+    except ValueError:
         raise RunFolderError(
             "A line of members.jsonl cannot be read.",
             given=place,
@@ -280,12 +281,12 @@ def _record(line: dict[str, Any], place: str) -> Record:
 def _lines(path: Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
-    parsed = map(_line, path.read_text(encoding="utf-8", errors="replace").splitlines())
+    parsed = map(_line, read_lines(path))
     return [line for line in parsed if line is not None]
 
 
-def _line(text: str) -> dict[str, Any] | None:
+def _line(text: bytes) -> dict[str, Any] | None:
     try:
-        return json.loads(text)
+        return parse_json(text)
     except ValueError:
         return None  # the line that was being written when the run was killed

@@ -6,7 +6,6 @@ sample's rows, none where it failed.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -17,6 +16,7 @@ from torch import Tensor
 
 from equidiff.errors import RunFolderError
 from equidiff.folders import text
+from equidiff.folders.json_files import parse_json
 from equidiff.run.record import Record
 from equidiff.search.engine import FAILED, StepRecord
 
@@ -32,7 +32,7 @@ def pack(record: Record, rows: Mapping[str, Tensor] | None, steps: Iterable[Step
         rows: its latents, samples and measurements, one row each; None where it failed.
         steps: that led to it.
     """
-    about = {"record": json.loads(record.to_json()), "steps": [step_values(step) for step in steps]}
+    about = {"record": parse_json(record.to_json()), "steps": [step_values(step) for step in steps]}
     # cloned: a measurement may be a view of its sample, which the file format refuses
     own = {} if rows is None else {name: rows[name].detach().cpu().float().contiguous().clone() for name in ROWS}
     return save(own, {KEY: text.to_json(about)})
@@ -46,7 +46,7 @@ def unpack(data: bytes) -> tuple[Record, dict[str, Tensor] | None, list[StepReco
     """
     try:
         rows = load(data)
-        about = json.loads(_metadata(data)[KEY])
+        about = parse_json(_metadata(data)[KEY])
         record = Record.from_dict(about["record"])
         steps = [StepRecord(**step) for step in about["steps"]]
     except (SafetensorError, ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
@@ -69,7 +69,7 @@ def step_values(step: StepRecord) -> dict[str, Any]:
 
 def _metadata(data: bytes) -> dict[str, str]:
     length = int.from_bytes(data[:8], "little")
-    return json.loads(data[8 : 8 + length])["__metadata__"]
+    return parse_json(data[8 : 8 + length])["__metadata__"]
 
 
 def _is_index(value: object) -> bool:

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from typing import Any
+from functools import cache
+from typing import Annotated, Any
 
 import torch
+from pydantic import Field, TypeAdapter
 from torch import Tensor
 
 from equidiff.folders import text
 from equidiff.images.convert import is_image
 from equidiff.search.engine import Result
 from equidiff.search.starts import QueryStart, start_angle
+
+Whole = Annotated[int, Field(ge=0, lt=2**63)]
+Status = Annotated[str, Field(pattern="^(member|not_converged|failed)$")]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+ImagePath = Annotated[str, Field(pattern=r"^images/(\d+/)?\d+\.png$")]  # inside the run folder, whoever wrote it
 
 
 @dataclass(frozen=True)
@@ -25,9 +32,9 @@ class Called:
         probability: that the network gives to it, in [0, 1]; no other class has a higher one.
     """
 
-    index: int
+    index: Whole
     name: str
-    probability: float
+    probability: Finite
 
 
 @dataclass(frozen=True)
@@ -59,27 +66,27 @@ class Record:
         accepted: those that were accepted.
     """
 
-    index: int
-    status: str
-    steps: int
-    evaluations: float
-    forwards: float
-    backwards: float
-    wall_s: float
-    loss: float | None = None
-    loss_unfiltered: float | None = None
-    loss_filtered: float | None = None
-    measurement: list[float] | None = None
+    index: Whole
+    status: Status
+    steps: Whole
+    evaluations: Finite
+    forwards: Finite
+    backwards: Finite
+    wall_s: Finite
+    loss: Finite | None = None
+    loss_unfiltered: Finite | None = None
+    loss_filtered: Finite | None = None
+    measurement: list[Finite] | None = None
     measurement_saved: list[float] | None = None
     called: Called | None = None
-    outside: float | None = None
-    latent_norm: float | None = None
-    distance: float | None = None
-    start_angle: float | None = None
-    image: str | None = None
+    outside: Finite | None = None
+    latent_norm: Finite | None = None
+    distance: Finite | None = None
+    start_angle: Finite | None = None
+    image: ImagePath | None = None
     error: str | None = None
-    moves: int | None = None
-    accepted: int | None = None
+    moves: Whole | None = None
+    accepted: Whole | None = None
 
     @classmethod
     def of(
@@ -128,16 +135,22 @@ class Record:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Record:
-        """Read a line of `members.jsonl`; keys of later versions are ignored."""
-        known = {name: value for name, value in values.items() if name in cls.__dataclass_fields__}
-        if "called" in known:
-            known["called"] = Called(**known["called"])
-        return cls(**known)
+        """Read a line of `members.jsonl`; keys of later versions are ignored.
+
+        Raises:
+            ValueError: a value is missing, or is of another kind.
+        """
+        return _records().validate_python(values)
 
     def to_json(self) -> str:
         """One line of `members.jsonl`."""
         known = {name: value for name, value in asdict(self).items() if value is not None}
         return text.to_json(known)
+
+
+@cache
+def _records() -> TypeAdapter[Record]:
+    return TypeAdapter(Record)
 
 
 def _finite(value: Tensor) -> float | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from equidiff.analysis.path.drawing import animate, draw_path
 from equidiff.analysis.path.search import SetPath
 from equidiff.analysis.path.steps import JUMP, Steps
 from equidiff.folders.atomic import write_atomically
+from equidiff.folders.json_files import parse_json
 from equidiff.folders.paths import unwritable
 from equidiff.folders.status import timestamp
 from equidiff.folders.text import to_json
@@ -52,7 +52,7 @@ def describe_path(path: SetPath, found: InvariantSet) -> dict[str, Any]:
             "steps": _describe_steps(straight),
         },
         "traces": dict(path.traces),
-        "frames": [json.loads(record.to_json()) | {"image": _image(path, record.index)} for record in path.records],
+        "frames": [parse_json(record.to_json()) | {"image": _image(path, record.index)} for record in path.records],
     }
 
 

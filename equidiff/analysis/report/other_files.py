@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from PIL import Image
 
 from equidiff.analysis.report.data_uris import figure_uri
 from equidiff.analysis.report.results import damaged, text_of
+from equidiff.folders.json_files import read_json
 from equidiff.images.read import read_drawn
 
 MOST = 16  # files of a kind
@@ -98,7 +98,7 @@ def read_selections(path: Path) -> list[Selected]:
 
 def _selection(file: Path) -> Selected:
     try:
-        about: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        about: dict[str, Any] = read_json(file)
         members = [(int(each["index"]), text_of(each.get("score"))) for each in about["members"]]
         meaning = f"{text_of(about.get('meaning'))}; compared by {text_of(about.get('features'))}"
         return Selected(text_of(about["by"]), meaning, members)

@@ -20,6 +20,7 @@ from equidiff.cli.console.streams import Stream, is_narrow
 from equidiff.cli.console.tables import Rows, is_command, wrap
 from equidiff.cli.console.thumbnails import sheet_for
 from equidiff.errors import EquiDiffError
+from equidiff.folders.json_files import parse_json
 from equidiff.folders.text import printable
 
 
@@ -61,7 +62,7 @@ class Terminal:
 
     def json(self, text: str) -> None:
         """Write JSON to stdout; where that cannot take every letter, they are escaped as JSON has it."""
-        self.result(json.dumps(json.loads(text), indent=2) if is_narrow(sys.stdout) else text)
+        self.result(json.dumps(parse_json(text), indent=2) if is_narrow(sys.stdout) else text)
 
     def prose(self, text: str, style: str = "") -> None:
         """Print sentences on stdout, wrapped between words on a terminal."""

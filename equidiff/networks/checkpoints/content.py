@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 import zipfile
 from enum import Enum
 from pathlib import Path
 
 from equidiff.errors import WeightsError
+from equidiff.folders.json_files import parse_json
 
 EXPECTED = "a safetensors file, or a state dict written by torch.save(model.state_dict(), PATH)"
 START = 4096  # bytes that tell what a file is
@@ -92,13 +92,13 @@ def _check_complete(path: Path, size: int) -> None:
     """Compare the size of a safetensors file with what its header announces."""
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
-        header = file.read(length)
+        header = file.read(min(length, size))
     if len(header) < length:
         raise _cut(path, size, f"more than {8 + length:,}")
     try:
-        entries = json.loads(header)
+        entries = parse_json(header)
         ends = [entry["data_offsets"][1] for name, entry in entries.items() if name != "__metadata__"]
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise _error(path, "The checkpoint is damaged: its safetensors header cannot be read.", AGAIN) from error
     whole = 8 + length + max(ends, default=0)
     if size < whole:

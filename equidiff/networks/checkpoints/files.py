@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from pathlib import Path
 
 from equidiff.contracts import Weights
 from equidiff.errors import WeightsError
+from equidiff.folders.json_files import read_json
 from equidiff.networks.checkpoints.content import EXPECTED
 
 # names in a folder as timm, transformers and open_clip write them, in timm's order of preference
@@ -99,7 +99,7 @@ def read_index(index: Path) -> list[str]:
         WeightsError: it cannot be read, lists nothing, or names files elsewhere.
     """
     try:
-        listed = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
+        listed = read_json(index)["weight_map"]
         names = sorted({str(name) for name in listed.values()})
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise WeightsError(

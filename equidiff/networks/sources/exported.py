@@ -7,7 +7,6 @@ function of torch that a graph names. What an archive asks of it is therefore re
 from __future__ import annotations
 
 import io
-import json
 import re
 import zipfile
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from typing import Any
 import torch
 
 from equidiff.errors import UnsupportedError, WeightsError, first_line
+from equidiff.folders.json_files import parse_json
 from equidiff.networks.checkpoints import hash_weights
 from equidiff.networks.network import Network
 from equidiff.networks.request import Request
@@ -90,11 +90,11 @@ def _check(path: Path) -> None:
 def _reason(archive: zipfile.ZipFile, name: str, is_model: bool) -> str | None:
     """What of a file in the archive would run code; None if nothing would."""
     if is_model:
-        return _in_graph(json.loads(archive.read(name)))
+        return _in_graph(parse_json(archive.read(name)))
     if "/aotinductor/" in f"/{name}":
         return "compiled code"
     if name.endswith("_config.json"):
-        entries = json.loads(archive.read(name)).get("config", {}).values()
+        entries = parse_json(archive.read(name)).get("config", {}).values()
         pickled = any(each.get("use_pickle") or "_obj" in str(each.get("path_name")) for each in entries)
         return "pickled objects" if pickled else None
     if name.endswith(".pt"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from torch import nn
 
 from equidiff.contracts import BuildContext
 from equidiff.errors import UnsupportedError, UsageError, WeightsError, first_line, unknown_name
+from equidiff.folders.json_files import read_json
 from equidiff.networks.checkpoints import hash_weights
 from equidiff.networks.hub import find_snapshot
 
@@ -202,7 +202,7 @@ def _is_variant(file: str, variant: str | None) -> bool:
 def _is_complete(folder: Path) -> bool:
     """Whether every component of a pipeline that has a configuration has weights as well."""
     try:
-        index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
+        index = read_json(folder / "model_index.json")
     except (OSError, ValueError):
         return False
     parts = [folder / key for key in index if (folder / key / "config.json").is_file()]

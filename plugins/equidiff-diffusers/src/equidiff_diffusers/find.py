@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from equidiff.errors import UnknownNameError, WeightsError
+from equidiff.folders.json_files import read_json
 from equidiff.networks.hub import find_snapshot
 
 INDEX = "model_index.json"
@@ -50,7 +50,7 @@ class Folder:
         if not file.is_file():
             raise self.error(f"This is not a pipeline's folder: it has no {INDEX}.", EXPECTED)
         try:
-            content = json.loads(file.read_text(encoding="utf-8"))
+            content = read_json(file)
         except (OSError, ValueError) as error:
             raise self.error(f"{INDEX} cannot be read: {error}") from error
         if not isinstance(content, dict) or not isinstance(content.get("_class_name"), str):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from equidiff.errors import UnknownNameError, unknown_name
+from equidiff.folders.json_files import parse_json
 from equidiff.plugin import Published
 from equidiff_sae.config import join_hook, split_hook
 
@@ -173,4 +173,4 @@ def _one(hits: list[Entry], query: str, near: Iterable[Entry]) -> Entry:
 
 
 def _read(name: str) -> Any:
-    return json.loads((files("equidiff_sae") / name).read_text(encoding="utf-8"))
+    return parse_json((files("equidiff_sae") / name).read_bytes())

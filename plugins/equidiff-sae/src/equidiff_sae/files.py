@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import pickle
 import re
 from pathlib import Path
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor
 
 from equidiff.errors import WeightsError
+from equidiff.folders import json_files
 from equidiff.networks.checkpoints import recognise
 
 UNKNOWN = re.compile(r"Unsupported global: GLOBAL (\S+)")  # in errors of torch.load
@@ -88,7 +88,7 @@ def read_json(path: Path) -> dict[str, Any]:
         WeightsError: the file is missing or holds something else.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json_files.read_json(path)
     except FileNotFoundError:
         raise WeightsError(
             "The autoencoder's settings are missing.",
@@ -150,7 +150,7 @@ def read_header(path: Path) -> dict[str, Any] | None:
             return None
         file.seek(0)
         try:
-            content = json.loads(file.readline())
+            content = json_files.parse_json(file.readline(json_files.MOST_BYTES))
         except ValueError:
             return None
     return content if isinstance(content, dict) else None

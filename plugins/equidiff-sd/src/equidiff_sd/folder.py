@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from equidiff.errors import WeightsError
+from equidiff.folders.json_files import read_json
 from equidiff_sd import files
 from equidiff_sd.files import WeightsFiles, find_weights
 
@@ -62,7 +62,7 @@ class Folder:
             WeightsError: the file is missing or not a JSON object.
         """
         try:
-            content = json.loads((self.path / name).read_text(encoding="utf-8"))
+            content = read_json(self.path / name)
         except (OSError, ValueError) as error:
             raise self.error(f"{name} cannot be read: {error}") from error
         if not isinstance(content, dict):
