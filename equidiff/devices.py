@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from equidiff.errors import UsageError
+from equidiff.errors import UsageError, first_line
 
 # CUDA and MPS; the CPU on Linux; the CPU elsewhere; cuBLAS and cuDNN
 NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "status_alloc_failed")
@@ -22,7 +22,7 @@ def choose_device(name: str) -> str:
     try:
         torch.zeros(1, device=name)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise UsageError(
             f"The device cannot be used: {reason}", given=name, expected="cpu, cuda, cuda:1, mps", hint="--device cpu"
         ) from None

@@ -154,4 +154,4 @@ def nearest(given: str, known: Iterable[str]) -> list[str]:
 
 def first_line(error: BaseException) -> str:
     """First line of an error's message, or the name of its type if the message is empty."""
-    return next(iter(str(error).splitlines()), type(error).__name__)
+    return str(error).strip().split("\n")[0] or type(error).__name__

@@ -36,6 +36,7 @@ from equidiff.cli.exit_codes import INTERRUPTED, NOT_ALL_MEMBERS
 from equidiff.cli.interrupts import prompt_interruption
 from equidiff.cli.options import Plain, PluginFiles, State, Traceback
 from equidiff.errors import EquiDiffError, UsageError
+from equidiff.folders.text import printable
 
 DONE = {0, NOT_ALL_MEMBERS}  # exit codes of commands that have a result
 
@@ -121,7 +122,7 @@ def _run(words: list[str]) -> int:
         if type(error).__name__ == "NoArgsIsHelpError":  # no command: the help has been printed
             return UsageError.exit_code
         if "--traceback" in words:
-            traceback.print_exc()
+            sys.stderr.write(printable(traceback.format_exc()))
             return _as_equidiff_error(error).exit_code
         return _show(_as_equidiff_error(error), words)
 

@@ -14,13 +14,20 @@ from typing import Any
 
 FIRST_BYTE, LAST_BYTE = 0xDC80, 0xDCFF  # surrogates that stand for the bytes from 0x80 to 0xFF
 SURROGATE = re.compile("[\ud800-\udfff]")
-HIDDEN = re.compile("[\ud800-\udfff\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all that is no text: line feeds and tabs are
-NOT_PLAIN = re.compile("[\ud800-\udfff\x00-\x1f\x7f-\x9f]")
+# other line ends than the line feed, and marks that turn the direction of the text around them
+DISORDER = "\u2028\u2029\u202a-\u202e\u2066-\u2069"
+HIDDEN = re.compile(f"[\ud800-\udfff\x00-\x08\x0b-\x1f\x7f-\x9f{DISORDER}]")  # all but text: line feeds and tabs are
+NOT_PLAIN = re.compile(f"[\ud800-\udfff\x00-\x1f\x7f-\x9f{DISORDER}]")
 
 
 def printable(text: str) -> str:
     r"""A text as people can read it: bytes that are not UTF-8, and control characters, are written `\xe8`."""
     return HIDDEN.sub(_escaped, text)
+
+
+def printable_json(text: str) -> str:
+    r"""A text of JSON in which characters that are not printable are escaped, as JSON has it: `\u009b`."""
+    return HIDDEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def shell_command(words: Iterable[str]) -> str:

@@ -93,7 +93,7 @@ def read_concepts(path: Path, spec: str | None, device: str = "auto") -> Concept
         EquiDiffError: the model cannot be loaded.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise QueryError(
             f"The concepts cannot be read: {error}", given=path, expected="a text file in UTF-8"

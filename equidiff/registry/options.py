@@ -78,7 +78,7 @@ def _unknown_option(descriptor: Descriptor, spec: Spec, key: str, given: Spec) -
         written = descriptor.synonyms[key]
         hint = str(_rewritten(spec, descriptor.synonyms))
         if written.startswith(":"):
-            meaning = descriptor.argument.splitlines()[0]
+            meaning = descriptor.argument.split("\n")[0]
             return SpecError(problem, given=given, expected=f"after the colon: {meaning}", hint=hint)
         return SpecError(problem, given=given, expected=known[written].description, similar=[written], hint=hint)
     expected = one_of(known) if known else "no options"

@@ -6,7 +6,6 @@ from its plan in `sweep.json`, its journal, and its runs.
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -15,6 +14,7 @@ from pathlib import Path
 from equidiff.errors import EquiDiffError, RunFolderError
 from equidiff.folders import text
 from equidiff.folders.atomic import write_atomically
+from equidiff.folders.json_files import parse_json
 from equidiff.folders.paths import check_free, unwritable
 from equidiff.folders.status import COMPLETE, RUN_FAILED, RUNNING, timestamp
 from equidiff.folders.text import shell_word
@@ -176,6 +176,6 @@ def _read_journal(file: Path) -> list[Row]:
 
 def _row(line: bytes) -> Row | None:
     try:
-        return Row.model_validate(json.loads(line))
-    except (ValueError, RecursionError):
+        return Row.model_validate(parse_json(line))
+    except ValueError:
         return None

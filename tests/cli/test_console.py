@@ -1,5 +1,6 @@
 """Tables, sentences, panels and thumbnails on terminals of several widths."""
 
+import json
 import re
 
 import numpy as np
@@ -268,3 +269,44 @@ def test_only_as_many_thumbnails_as_there_is_room_for(terminal, capsys):
 )
 def test_durations(seconds, text):
     assert duration(seconds) == text
+
+
+EVIL = "\x1b]0;title\x07\x1b[2J[/bold][red]\x9b31m\u202eevil\x7f\u2028next\x85\ud800"
+
+
+@pytest.mark.parametrize("colour", [True, False])
+def test_escapes_and_markup_of_strangers_are_shown_not_obeyed(colour, monkeypatch, capsys):
+    if colour:
+        monkeypatch.setenv("FORCE_COLOR", "1")
+        monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "200")
+    terminal = Terminal()
+    terminal.note(EVIL)
+    terminal.prose(EVIL)
+    terminal.command("next", f"equidiff report {EVIL}")
+    terminal.facts([("name", EVIL)])
+    terminal.facts([("name", EVIL)], result=True)
+    terminal.table(("a", EVIL), [(EVIL, "b")])
+    terminal.error(EquiDiffError(EVIL, given=EVIL, expected=EVIL, similar=[EVIL], hint=f"equidiff show {EVIL}"))
+    terminal.json(json.dumps({"x": EVIL}, ensure_ascii=False).replace("\ud800", ""))
+    with terminal.status(EVIL) as tell:
+        tell(EVIL)
+    with terminal.progress(2, 0) as show:
+        show(1, EVIL)
+    printed = "".join(capsys.readouterr())
+    assert printed.count("[/bold][red]") >= 10
+    own = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", printed)  # what rich itself writes: colours, the cursor
+    assert "\x1b[2J" not in printed
+    assert not re.search("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u202e\ud800]", own)
+
+
+def test_an_endless_text_of_a_file_is_cut(capsys):
+    Terminal().error(EquiDiffError("x" * 10**7, given="y" * 10**7))
+    assert len(capsys.readouterr().err) < 50_000
+
+
+def test_json_with_characters_that_a_terminal_obeys_is_the_same_json(capsys):
+    Terminal().json('{"x": "\x9b31m\u202e\x7f"}')
+    printed = capsys.readouterr().out
+    assert printed.isascii()
+    assert json.loads(printed) == {"x": "\x9b31m\u202e\x7f"}

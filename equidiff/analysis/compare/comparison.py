@@ -200,6 +200,6 @@ def _control(subject: Subject, done: Done) -> tuple[dict[str, Any], Tensor]:
 
 def _message(error: Exception) -> str:
     if not isinstance(error, EquiDiffError):
-        return f"{type(error).__name__}: {(str(error).splitlines() or ['no message'])[0]}"
+        return f"{type(error).__name__}: {str(error).strip().split(chr(10))[0] or 'no message'}"
     rows = [f"({label}: {text})" for label, text in error.rows if label != "try"]
     return " ".join(" ".join([error.problem, *rows]).split())

@@ -10,7 +10,7 @@ from equidiff.builtin.attributions.captum import Captum
 from equidiff.builtin.attributions.descriptors import CamOptions
 from equidiff.builtin.attributions.modules import find_layer, seen_box
 from equidiff.contracts import BuildContext, ScalarTarget
-from equidiff.errors import UnsupportedError
+from equidiff.errors import UnsupportedError, first_line
 from equidiff.types import Samples
 
 
@@ -26,7 +26,7 @@ def class_activation_map(scalar: ScalarTarget, samples: Samples, name: str | Non
         coarse = LayerGradCam(scalar, layer).attribute(samples, relu_attributions=True)
     except (AssertionError, RuntimeError, IndexError) as error:
         raise UnsupportedError(
-            f"Grad-CAM cannot read this layer: {str(error).splitlines()[0]}",
+            f"Grad-CAM cannot read this layer: {first_line(error)}",
             given=name or type(layer).__name__,
             expected="a layer of feature maps that the measurement calls once",
         ) from error

@@ -6,6 +6,7 @@ import typer
 
 from equidiff.analysis.citations import citations
 from equidiff.cli.options import Plain, PluginFiles, Run, Traceback
+from equidiff.folders.text import printable
 
 
 def cite(
@@ -19,6 +20,6 @@ def cite(
     from equidiff.run.info import read_info  # needs pydantic, which `--help` does not
 
     entries, missing = citations(read_info(run), context.obj.plugins(plugin))
-    context.obj.terminal.result("\n\n".join(entries))
+    context.obj.terminal.result(printable("\n\n".join(entries)))
     for what in missing:
         context.obj.terminal.note(f"no references for {what}", "yellow")

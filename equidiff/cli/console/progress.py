@@ -12,6 +12,8 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.text import Text
 
+from equidiff.folders.text import printable
+
 Show = Callable[[int, str], None]
 PLAIN_INTERVAL_S = 5.0
 PROGRESS_DELAY_S = 2.0  # of commands that mostly finish sooner
@@ -34,7 +36,7 @@ def bar(console: Console, total: int, done: int, doing: str, delay: float) -> It
 
     def show(done: int, text: str) -> None:
         progress.update(task, completed=done)
-        state.plain = text
+        state.plain = printable(text)
 
     with live(console, lambda: Group(progress, state), delay):
         yield show

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from equidiff.cli.console.progress import PLAIN_INTERVAL_S, live
 from equidiff.cli.console.thumbnails import Sheet
+from equidiff.folders.text import printable
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -128,7 +129,7 @@ class LiveSearch(SearchDisplay):
             left,
         )
         gauges = "".join(BLOCKS[min(int(level * len(BLOCKS)), len(BLOCKS) - 1)] for level in state.levels[:64])
-        below = Text.assemble((gauges, "cyan"), " " * bool(gauges), (state.text, "dim"))
+        below = Text.assemble((gauges, "cyan"), " " * bool(gauges), (printable(state.text), "dim"))
         sheet = [self._sheet.draw()] if self._sheet is not None and self._sheet.members else []
         return Group(*sheet, grid, below)
 

@@ -17,6 +17,7 @@ from equidiff.folders.text import printable
 
 Rows = Sequence[tuple[str, object]]
 COLUMN_GAP = 3
+MOST_SHOWN = 10_000  # letters of a text that a file of strangers may have made long
 LONGEST_WORD = 28  # letters that are never broken
 FEWEST_BESIDE = 2  # columns beside the first one, in a table that is split
 MOST_SPLIT = 24  # rows of such a table
@@ -32,7 +33,18 @@ def aligned(rows: Rows, indent: str) -> list[str]:
     """Lines of a name and a value below each other, as wide as they are."""
     width = max((len(name) for name, _ in rows), default=0)
     gap = "\n" + indent + " " * (width + 2)
-    return [f"{indent}{name:<{width}}  {gap.join(str(value).splitlines())}\n" for name, value in rows]
+    return [f"{indent}{name:<{width}}  {gap.join(lines_of(shown(value)))}\n" for name, value in rows]
+
+
+def shown(value: object) -> str:
+    """The text of a value as a terminal may get it: without escapes, and not endless."""
+    text = str(value)
+    return printable(text if len(text) <= MOST_SHOWN else text[:MOST_SHOWN] + "…")
+
+
+def lines_of(text: str) -> list[str]:
+    """The lines of a text; a line feed at its end begins no other."""
+    return text.removesuffix("\n").split("\n")
 
 
 def wrap(text: str, width: int) -> list[str]:
@@ -43,7 +55,7 @@ def wrap(text: str, width: int) -> list[str]:
     lines = []
     if cell_len(text) > width:
         text = re.sub(r": (?=equidiff )", ":\n", text)
-    for line in text.splitlines() or [""]:
+    for line in lines_of(text):
         whole = is_command(line) or cell_len(line) <= width
         lines += [line] if whole else textwrap.wrap(line, width, break_long_words=False, break_on_hyphens=False)
     return lines
@@ -55,7 +67,7 @@ def facts(rows: Rows, width: int, name_style: str, value_style: str = "") -> lis
     room = max(width - names - 2, 1)
     parts: list[Text] = []
     for name, value in rows:
-        text = printable(str(value))
+        text = shown(value)
         lines = wrap(text, room)
         if max(map(cell_len, lines)) > room:
             lines = wrap(text, width)
@@ -72,7 +84,7 @@ def layout(columns: Sequence[str], rows: Sequence[Sequence[object]], width: int)
     Only very long words, such as paths, may be broken. Rich would narrow the widest column first, through its words.
     """
     texts = [[str(row[i]) for row in (columns, *rows)] for i in range(len(columns))]
-    wanted = [max(cell_len(line) for text in column for line in text.splitlines() or [""]) for column in texts]
+    wanted = [max(cell_len(line) for text in column for line in lines_of(text)) for column in texts]
     words = [max((cell_len(word) for text in column for word in text.split()), default=0) for column in texts]
     words = [min(word, LONGEST_WORD) for word in words]
     widths = [wanted[0], *words[1:]]
@@ -103,7 +115,7 @@ def split(columns: Sequence[str], rows: Sequence[Sequence[object]], width: int) 
 def fits(columns: Sequence[str], rows: Sequence[Sequence[object]], width: int) -> bool:
     """True where every cell has room on one line."""
     texts = [[str(row[i]) for row in (columns, *rows)] for i in range(len(columns))]
-    wanted = [max(cell_len(line) for text in column for line in text.splitlines() or [""]) for column in texts]
+    wanted = [max(cell_len(line) for text in column for line in lines_of(text)) for column in texts]
     return sum(wanted) + COLUMN_GAP * (len(columns) - 1) + 2 <= width
 
 

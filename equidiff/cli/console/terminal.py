@@ -17,11 +17,11 @@ from equidiff.cli.console import tables
 from equidiff.cli.console.progress import PlainProgress, Show, bar
 from equidiff.cli.console.search import LiveSearch, PlainSearch, SearchDisplay
 from equidiff.cli.console.streams import Stream, is_narrow
-from equidiff.cli.console.tables import Rows, is_command, wrap
+from equidiff.cli.console.tables import Rows, is_command, shown, wrap
 from equidiff.cli.console.thumbnails import sheet_for
 from equidiff.errors import EquiDiffError
 from equidiff.folders.json_files import parse_json
-from equidiff.folders.text import printable
+from equidiff.folders.text import printable, printable_json
 
 
 class Terminal:
@@ -61,13 +61,13 @@ class Terminal:
             self.json((folder / file).read_text(encoding="utf-8"))
 
     def json(self, text: str) -> None:
-        """Write JSON to stdout; where that cannot take every letter, they are escaped as JSON has it."""
-        self.result(json.dumps(parse_json(text), indent=2) if is_narrow(sys.stdout) else text)
+        """Write JSON to stdout; letters that it cannot take, or should not, are escaped as JSON has it."""
+        self.result(json.dumps(parse_json(text), indent=2) if is_narrow(sys.stdout) else printable_json(text))
 
     def prose(self, text: str, style: str = "") -> None:
         """Print sentences on stdout, wrapped between words on a terminal."""
         if self._plain_out:
-            self.result(text)
+            self.result(printable(text))
         else:
             self._print(self._out, text, style)
 
@@ -85,9 +85,9 @@ class Terminal:
         if self.quiet:
             return
         if self.plain:
-            sys.stderr.write(f"{doing}: {command}\n")
+            sys.stderr.write(f"{doing}: {printable(command)}\n")
         else:
-            self._err.print(Text.assemble((f"{doing}: ", "dim"), (command, "bold")), soft_wrap=True)
+            self._err.print(Text.assemble((f"{doing}: ", "dim"), (printable(command), "bold")), soft_wrap=True)
 
     def facts(self, rows: Rows, result: bool = False, dim: bool = False) -> None:
         """Print lines of a name and a value, on stderr; on stdout where they are the result."""
@@ -98,7 +98,7 @@ class Terminal:
 
     def _facts(self, rows: Rows, console: Console, plain: bool, dim: bool) -> None:
         if plain:
-            console.file.writelines(map(printable, tables.aligned(rows, "")))
+            console.file.writelines(tables.aligned(rows, ""))
             return
         for line in tables.facts(rows, console.width, "dim" if dim else "bold", "dim" if dim else ""):
             console.print(line, soft_wrap=True)
@@ -112,13 +112,14 @@ class Terminal:
 
         A command that is too long for the frame follows below it, where it can be copied as a whole.
         """
+        text, rows = shown(text), [(name, shown(value)) for name, value in rows]
         if self.plain:
-            sys.stderr.writelines(map(printable, [f"{title}: {text}\n", *tables.aligned(rows, "  ")]))
+            sys.stderr.writelines([f"{title}: {text}\n", *tables.aligned(rows, "  ")])
             return
         room = self._err.width - 4
         beside = room - max((len(name) for name, _ in rows), default=0) - 2
-        long = [(name, str(value)) for name, value in rows if is_command(str(value)) and len(str(value)) > beside]
-        inside = [(name, value) for name, value in rows if (name, str(value)) not in long]
+        long = [(name, value) for name, value in rows if is_command(value) and len(value) > beside]
+        inside = [row for row in rows if row not in long]
         body = [*map(Text, wrap(text, room)), *([Text(), *tables.facts(inside, room, "dim")] if inside else [])]
         frame = Panel(Group(*body), title=Text(title), title_align="left", border_style=style, padding=(0, 1))
         self._err.print(frame)
@@ -132,8 +133,8 @@ class Terminal:
             self.note(f"{text} ...")
             yield lambda text: self.note(f"{text} ...")
         else:
-            with self._err.status(text) as status:
-                yield lambda text: status.update(text)
+            with self._err.status(Text(printable(text))) as status:  # a text alone would be read as markup
+                yield lambda text: status.update(Text(printable(text)))
 
     def table(
         self,
@@ -155,7 +156,7 @@ class Terminal:
         if self.quiet and not result:
             return
         console, plain = (self._out, self._plain_out) if result else (self._err, self.plain)
-        rows = [[printable(str(cell)) for cell in row] for row in rows]
+        columns, rows = [*map(shown, columns)], [[*map(shown, row)] for row in rows]
         if plain:
             widths = [max(len(str(row[i])) for row in (columns, *rows)) for i in range(len(columns))]
             for row in (columns, *rows):

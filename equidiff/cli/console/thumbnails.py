@@ -12,6 +12,8 @@ from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
 
+from equidiff.folders.text import printable
+
 if TYPE_CHECKING:
     from PIL.Image import Image
 
@@ -100,6 +102,6 @@ def _draw_row(cells: list[tuple[list[list[Segment]], Text]]) -> list[Text]:
 
 
 def _caption(text: str, style: str) -> Text:
-    caption = Text(text, style)
+    caption = Text(printable(text).replace("\n", " "), style)
     caption.truncate(SIDE, overflow="ellipsis", pad=True)
     return caption

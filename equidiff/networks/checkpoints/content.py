@@ -130,7 +130,7 @@ def _is_prose(text: str) -> bool:
 
 
 def _quote(text: str) -> str:
-    line = next(iter(text.splitlines()), "")
+    line = text.split("\n", maxsplit=1)[0]
     return repr(line if len(line) <= 60 else line[:57] + "...")
 
 

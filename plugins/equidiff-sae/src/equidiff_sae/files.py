@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from equidiff.errors import WeightsError
+from equidiff.errors import WeightsError, first_line
 from equidiff.folders import json_files
 from equidiff.networks.checkpoints import recognise
 
@@ -137,7 +137,9 @@ def read_pickle(path: Path) -> dict[str, Any] | Shell:
         except pickle.UnpicklingError as error:
             raise _refused(path, error) from error
         except Exception as error:  # torch.load raises whatever its many formats raise
-            raise WeightsError(f"The weights cannot be read: {_first(error)}", given=path, expected=EXPECTED) from error
+            raise WeightsError(
+                f"The weights cannot be read: {first_line(error)}", given=path, expected=EXPECTED
+            ) from error
     if not isinstance(content, (dict, Shell)):
         raise WeightsError(f"The file holds a {type(content).__name__}.", given=path, expected=EXPECTED)
     return content
@@ -170,7 +172,7 @@ def read_after_header(path: Path) -> dict[str, Any]:
     except pickle.UnpicklingError as error:
         raise _refused(path, error) from error
     except Exception as error:
-        raise WeightsError(f"The weights cannot be read: {_first(error)}", given=path, expected=EXPECTED) from error
+        raise WeightsError(f"The weights cannot be read: {first_line(error)}", given=path, expected=EXPECTED) from error
     return content if isinstance(content, dict) else {}
 
 
@@ -182,7 +184,3 @@ def _refused(path: Path, error: Exception) -> WeightsError:
         expected=EXPECTED,
         hint="save them as safetensors, on a machine where you trust them",
     )
-
-
-def _first(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)
