@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from itertools import islice
@@ -11,6 +10,7 @@ from pathlib import Path
 from PIL import Image
 
 from equidiff.analysis.report.data_uris import strip_uri
+from equidiff.folders.json_files import parse_json
 from equidiff.images.read import read_drawn
 from equidiff.search.engine import MEMBER
 
@@ -86,8 +86,8 @@ def _member_files(run: Path) -> list[Path]:
 
 def _image_of(line: bytes) -> str | None:
     try:
-        record = json.loads(line)
-    except (ValueError, RecursionError):
+        record = parse_json(line)
+    except ValueError:
         return None
     if not isinstance(record, dict) or record.get("status") != MEMBER:
         return None
