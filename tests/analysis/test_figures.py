@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from equidiff.analysis.figures.contour_plot import Highlight, plot_contours
 from equidiff.analysis.figures.thesis.catalog import FIGURES, fitting, write_figure
 from equidiff.analysis.figures.thesis.source import Source
+from equidiff.analysis.subsample import draw_members
 from equidiff.builtin.regularizers.lowpass import LowPass
 from equidiff.registry.manager import Plugins
 from equidiff.run.finished import open_finished
@@ -214,6 +215,30 @@ def test_the_cutoff_curve_is_the_measurement_of_filtered_images():
         np.testing.assert_allclose(drawn[name].get_ydata(), slow, atol=1e-5)
     assert drawn["target"].get_ydata()[0] == 0.5
     assert drawn["cut-off of the run's own filter"].get_xdata()[0] == 0.5
+
+
+def test_of_very_many_members_some_are_drawn_and_the_figure_says_so(monkeypatch):
+    for module in ("cutoff", "logits"):
+        monkeypatch.setattr(f"equidiff.analysis.figures.thesis.{module}.DRAWN", 5)
+    found = made(count=12, values=(0.5, 0.25))
+    source = with_parts(found, lambda samples: samples.flatten(1)[:, :2])
+    drawn = draw_members(found, 5)
+    axes = FIGURES["cutoff"].draw(source).axes[0]
+    assert len([line for line in axes.get_lines() if line.get_alpha() == 0.3]) == 5
+    assert "(5 of 12 members, drawn by the seed)" in axes.get_title().replace("\n", " ")
+    axes = FIGURES["logits"].draw(source).axes[0]
+    dots = [line.get_xdata() for line in axes.get_lines() if line.get_alpha() and len(line.get_xdata())]
+    np.testing.assert_allclose(np.stack(dots), drawn.measurements)
+    assert "members (5 of 12 members, drawn by the seed)" in lines(axes)
+
+
+def test_a_crowd_of_points_is_drawn_as_smaller_dots_all_of_them(plane, monkeypatch):
+    source = opened(plane)
+    monkeypatch.setattr("equidiff.analysis.figures.contour_plot.CROWD", 6)
+    (dots,) = [each for each in FIGURES["level-curves"].draw(source).axes[0].collections if each.get_rasterized() and
+               len(each.get_offsets()) == 12]  # fmt: skip
+    np.testing.assert_allclose(dots.get_offsets(), source.found.samples, atol=1e-6)
+    assert dots.get_sizes() == [13.0]
 
 
 def test_several_outputs_are_drawn_as_their_distance_from_the_target():

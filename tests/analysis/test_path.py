@@ -75,6 +75,13 @@ def test_indices_in_words_name_each_index(indices):
     assert named == indices
 
 
+def test_of_many_ranges_the_first_and_the_last_are_named():
+    words = indices_in_words(range(0, 200_000, 2))
+    assert words.startswith("0, 2, 4")
+    assert words.endswith("..., 199998")
+    assert len(words) < 100
+
+
 def test_steps_are_those_of_the_formulas():
     latents, samples = torch.randn(4, 7), torch.randn(4, 1, 3, 3)
     steps = Steps.of(latents, samples)

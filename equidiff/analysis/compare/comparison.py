@@ -18,11 +18,12 @@ from equidiff.analysis.compare.folder import COMPLETE, DOES_NOT_FIT, FAILED
 from equidiff.analysis.compare.freedom import Freedom, find_freedom
 from equidiff.analysis.compare.maps import explain, flatten_channels, seed_of
 from equidiff.analysis.compare.quality import measure_infidelity, measure_sensitivity
+from equidiff.analysis.subsample import first_members
 from equidiff.builtin.attributions.random_map import RandomMap
 from equidiff.contracts import Attribution, ScalarTarget
 from equidiff.devices import is_out_of_memory
 from equidiff.errors import EquiDiffError, UnknownNameError, UnsupportedError
-from equidiff.images.convert import is_image
+from equidiff.images.convert import is_image_shape
 from equidiff.images.fit import fit_query
 from equidiff.registry.build import Built, build
 from equidiff.registry.manager import Plugins
@@ -93,18 +94,18 @@ def prepare_subject(finished: Finished, count: int, batch: int) -> Subject:
         UnsupportedError: the samples are points, which have no pixels.
     """
     found, problem = finished.found, finished.session.problem
-    if not is_image(found.samples):
+    if not is_image_shape(found.sample_shape):
         raise UnsupportedError(
             "Attribution methods say which pixels of an image matter, and the samples of this run are not images.",
-            given=f"samples of shape {tuple(found.samples.shape[1:])}, of {found.info.specs.generator}",
+            given=f"samples of shape {found.sample_shape}, of {found.info.specs.generator}",
             expected="a run whose generator makes images",
             hint="equidiff run",
         )
-    query = None if found.query is None else fit_query(found.query, found.samples.shape[1:])
-    members = found.samples[:count]
-    samples = members if query is None else torch.cat([query, members])
+    query = None if found.query is None else fit_query(found.query, found.sample_shape)
+    members = first_members(found, count)
+    samples = members.samples if query is None else torch.cat([query, members.samples])
     device, seed = problem.target.device, finished.session.settings.seed
-    indices = [record.index for record in found.members[:count]]
+    indices = [record.index for record in members.members]
     numbers = indices if query is None else [-1, *indices]
     return Subject(
         ScalarTarget(problem.objective, problem.target, batch).to(device),

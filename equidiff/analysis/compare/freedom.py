@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from typing import Any, final
 
 import numpy as np
+import torch
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 from equidiff.analysis.compare.agreement import importance
+from equidiff.analysis.subsample import BLOCK, chosen_members, row_blocks
 from equidiff.numerics.random import prior_samples
 from equidiff.run.finished import Finished
 from equidiff.types import Samples
@@ -97,8 +99,9 @@ def find_freedom(finished: Finished, query: Samples) -> Freedom | str:
         return "fewer than two members are near the query"
     problem = finished.session.problem
     prior = prior_samples(problem.generator, PRIOR, finished.session.settings.seed, problem.target.device).cpu()
-    members = [found.members[position].index for position in near]
-    return Freedom(members, measure, _spread(found.samples[near], query), _spread(prior, query))
+    records = found.members
+    members = [records[position].index for position in near]
+    return Freedom(members, measure, _spread(chosen_members(found, members).samples, query), _spread(prior, query))
 
 
 def _near(finished: Finished, query: Samples) -> tuple[list[int], str]:
@@ -109,7 +112,8 @@ def _near(finished: Finished, query: Samples) -> tuple[list[int], str]:
     count = min(NEAR, max(2, len(angles) // 2), len(angles))
     if found.info.starts_from_query and None not in angles:
         return np.argsort(angles, kind="stable")[:count].tolist(), LATENT
-    distances = (found.samples - query).flatten(1).norm(dim=1)
+    blocks = row_blocks(found, "samples", BLOCK)
+    distances = torch.cat([(block - query).flatten(1).norm(dim=1) for block in blocks])
     return distances.argsort(stable=True)[:count].tolist(), PIXELS
 
 

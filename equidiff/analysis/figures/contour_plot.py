@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 RESOLUTION = 240
 CHUNK = 4096
+CROWD = 1000  # members; more are drawn as smaller dots
 PLOT, LEFT, RIGHT = 4.7, 0.85, 1.0  # inches: the plane, and room on both sides
 LABELS, LEGEND = 0.55, 0.6  # inches below the plane
 TITLE, SMALL = 13, 10  # points
@@ -95,8 +96,7 @@ def plot_contours(
     figure.colorbar(shades, cax=bar, label=target.unit if single else f"distance to the target ({target.unit})")
     if single and values.min() < target.values[0] < values.max():
         _draw_curves(axes, (x, y, values), target.values[0], tolerated_deviation(found))
-    members = found.samples.numpy()
-    axes.scatter(members[:, 0], members[:, 1], s=26, c=ACCENT, edgecolors="white", linewidths=0.7, label="members")
+    _draw_members(axes, found.samples.numpy())
     if highlight is not None:
         style = {"color": "#56b4e9", "marker": "o", "ms": 5.5, "mec": "black", "mew": 0.7, "lw": 1.6 * highlight.joined}
         points = np.insert(highlight.points.numpy(), [place + 1 for place in highlight.breaks], np.nan, axis=0)
@@ -109,6 +109,17 @@ def plot_contours(
     style = {"ncols": 3, "fontsize": SMALL, "frameon": False, "borderaxespad": 0, "borderpad": 0}
     figure.legend(loc="upper left", bbox_to_anchor=place, **style)
     return figure
+
+
+def _draw_members(axes: Axes, points: np.ndarray) -> None:
+    """Draw a dot for each member; those of a crowd are smaller, so that they are no blot."""
+    style = {"s": 26, "c": ACCENT, "edgecolors": "white", "linewidths": 0.7}
+    if len(points) <= CROWD:
+        axes.scatter(*points.T, **style, label="members")
+        return
+    size = max(style["s"] * CROWD / len(points), 1)
+    axes.scatter(*points.T, s=size, c=ACCENT, linewidths=0, rasterized=True)
+    axes.scatter([], [], **style, label="members")
 
 
 def _draw_curves(

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from equidiff.analysis.figures.captions import footnote, format_values, headline, shown_value
 from equidiff.analysis.figures.contour_plot import Highlight, draw_contour_plot
+from equidiff.analysis.subsample import chosen_members, first_members
 from equidiff.images.canvas import ACCENT, CAPTION, CELL, FAINT, GAP, INK, MARGIN, fit, font
-from equidiff.images.convert import is_image, to_image
+from equidiff.images.convert import is_image_shape, to_image
 from equidiff.run.invariant_set import InvariantSet
 from equidiff.run.record import Record
 from equidiff.run.wording import called
@@ -50,20 +51,19 @@ def draw_contact_sheet(
     """
     if not found.members:
         return None
-    if is_image(found.samples):
+    if is_image_shape(found.sample_shape):
         return _draw_images(found, choice)
-    if found.samples.shape[1:] != (2,):
+    if found.sample_shape != (2,):
         return None
     if choice is None:
         return draw_contour_plot(found, measure, headline(found), footnote(found, len(found)))
-    rows = {record.index: row for row, record in enumerate(found.members)}
-    highlight = Highlight("selected", found.samples[[rows[index] for index in choice.indices]])
+    highlight = Highlight("selected", chosen_members(found, choice.indices).samples)
     return draw_contour_plot(found, measure, (headline(found)[0], choice.subtitle), "", highlight)
 
 
 def _draw_images(found: InvariantSet, choice: Choice | None) -> Image.Image:
-    shown = {record.index: (record, sample) for record, sample in zip(found.members, found.samples, strict=True)}
-    members = [shown[index] for index in (choice.indices if choice else list(shown)[:MOST])]
+    shown = chosen_members(found, choice.indices) if choice else first_members(found, MOST)
+    members = list(zip(shown.members, shown.samples, strict=True))
     title, subtitle = headline(found)
     if choice:
         subtitle = choice.subtitle

@@ -11,7 +11,7 @@ from equidiff.analysis.figures.captions import format_values, headline, shown_va
 from equidiff.analysis.figures.contour_plot import Highlight, Measure, draw_contour_plot
 from equidiff.analysis.path.search import SetPath
 from equidiff.images.canvas import ACCENT, CAPTION, CELL, FAINT, GAP, INK, MARGIN, fit, font
-from equidiff.images.convert import is_image, to_image
+from equidiff.images.convert import is_image_shape, to_image
 from equidiff.run.invariant_set import InvariantSet
 
 COLUMNS = 9
@@ -31,9 +31,9 @@ def draw_path(path: SetPath, found: InvariantSet, measure: Measure) -> Image.Ima
         The image; None if the samples cannot be drawn.
     """
     titles = headline(found)[0], describe_frames(path)
-    if is_image(found.samples):
+    if is_image_shape(found.sample_shape):
         return _draw_filmstrip(path, found, titles)
-    if found.samples.shape[1:] != (2,):
+    if found.sample_shape != (2,):
         return None
     breaks = tuple(path.members.index(before) for before, _ in path.jumps)
     highlight = Highlight("path", path.rows["samples"][path.members], True, breaks)

@@ -12,6 +12,7 @@ from torch import Tensor
 from equidiff.analysis.path.frames import FrameSearch
 from equidiff.analysis.path.steps import Steps
 from equidiff.analysis.path.traces import trace
+from equidiff.analysis.subsample import take
 from equidiff.errors import RunFolderError, UsageError
 from equidiff.numerics.gaussian import slerp
 from equidiff.run.execute import Observer
@@ -23,6 +24,7 @@ from equidiff.search.engine import MEMBER
 from equidiff.search.problem import Problem
 
 FEWEST = 3
+MOST_RANGES = 16  # of indices in an error
 CANDIDATES = 8  # other members that a pair is looked for among
 
 
@@ -92,7 +94,7 @@ def find_path(
     ends = [member_row(found, index) for index in (first, second)]
     search = FrameSearch(session, observer, frames - 1)
     for frame, row in zip((0, frames - 1), ends, strict=True):
-        search.set_end(frame, found.records[row], {name: found.rows[name][row : row + 1] for name in ROWS})
+        search.set_end(frame, found.records[row], {name: take(found.rows, name, [row]) for name in ROWS})
     search.fill()
     search.smooth()
     search.refine()
@@ -122,14 +124,15 @@ def member_row(found: InvariantSet, index: int) -> int:
 
 
 def indices_in_words(indices: Iterable[int]) -> str:
-    """Format sorted indices, with consecutive ones as a range: "0 to 4, 6"."""
+    """Format sorted indices, with consecutive ones as a range: "0 to 4, 6"; the first and the last of many ranges."""
     runs: list[list[int]] = []
     for index in indices:
         if runs and index == runs[-1][-1] + 1:
             runs[-1].append(index)
         else:
             runs.append([index])
-    return ", ".join(f"{run[0]} to {run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
+    words = [f"{run[0]} to {run[-1]}" if len(run) > 1 else str(run[0]) for run in runs]
+    return ", ".join(words if len(words) <= MOST_RANGES else [*words[: MOST_RANGES - 1], "...", words[-1]])
 
 
 def straight_path(problem: Problem, ends: Tensor, batch: int, frames: int) -> tuple[list[float], Steps]:
@@ -153,12 +156,12 @@ def likely_end(session: Session, found: InvariantSet, first: int, without: int, 
         without: index of a member not to propose.
         frames: number of frames.
     """
-    start = found.rows["latents"][member_row(found, first)]
+    start = take(found.rows, "latents", [member_row(found, first)])[0]
     others = [record.index for record in found.members if record.index not in {first, without}]
     # spread over the run, since neighbours in it share their candidates
     others = others[:: max(1, len(others) // CANDIDATES)][:CANDIDATES]
     worst: dict[int, float] = {}
     for other in others:
-        ends = torch.stack([start, found.rows["latents"][member_row(found, other)]])
+        ends = torch.stack([start, take(found.rows, "latents", [member_row(found, other)])[0]])
         worst[other] = max(straight_path(session.problem, ends, session.settings.batch, frames)[0])
     return min(worst, key=lambda each: worst[each], default=None)

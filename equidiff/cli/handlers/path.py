@@ -9,7 +9,7 @@ from equidiff.cli.console import Terminal
 from equidiff.cli.exit_codes import INTERRUPTED, NOT_ALL_MEMBERS
 from equidiff.errors import UnsupportedError
 from equidiff.folders.text import shell_word
-from equidiff.images.convert import is_image
+from equidiff.images.convert import is_image_shape
 from equidiff.run.finished import Finished
 from equidiff.search.engine import MEMBER
 
@@ -20,7 +20,7 @@ def check_gif(finished: Finished, gif: bool) -> None:
     Raises:
         UnsupportedError: the samples are not images.
     """
-    if gif and not is_image(finished.found.samples):
+    if gif and not is_image_shape(finished.found.sample_shape):
         raise UnsupportedError(
             "Samples that are not images cannot be animated.",
             given="--gif",

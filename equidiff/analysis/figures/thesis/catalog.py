@@ -65,7 +65,7 @@ def check_fits(name: str, found: InvariantSet, path: Path) -> None:
         fits = fitting(found)
         raise UnsupportedError(
             f"The figure {name} cannot be drawn of this run: {reason}.",
-            given=f"{path}, samples of shape {tuple(found.samples.shape[1:])}",
+            given=f"{path}, samples of shape {found.sample_shape}",
             expected="one of " + ", ".join(fits),
             hint=f"equidiff figure {shell_word(path)} --name {fits[0]}",
         )

@@ -10,8 +10,10 @@ from matplotlib.figure import Figure
 
 from equidiff.analysis.figures.layout import fold
 from equidiff.analysis.figures.thesis.source import MEMBER, QUERY, TARGET, Source, unit_label
+from equidiff.analysis.limits import DRAWN
+from equidiff.analysis.subsample import draw_members
 from equidiff.builtin.regularizers.lowpass import LowPass
-from equidiff.images.convert import is_image
+from equidiff.images.convert import is_image_shape
 from equidiff.metrics.spectral import CUTOFFS, cutoff_curve
 from equidiff.run.invariant_set import InvariantSet
 
@@ -24,20 +26,20 @@ TITLE = 11  # points
 
 def unsupported(found: InvariantSet) -> str | None:
     """Reason why this figure cannot be drawn of a run; None if it can."""
-    return None if is_image(found.samples) else "its samples are not images"
+    return None if is_image_shape(found.sample_shape) else "its samples are not images"
 
 
 def rows(found: InvariantSet) -> int:
     """Number of rows that go through generator or objective."""
-    return len(found) + (found.query is not None)
+    return min(len(found), DRAWN) + (found.query is not None)
 
 
 def draw(source: Source) -> Figure:
     """Draw the measurement of low-passed images against the cut-off: the query, and the members with their spread.
 
-    Several outputs are drawn as their distance from the target.
+    Several outputs are drawn as their distance from the target. Of a run with very many members, some are drawn.
     """
-    found, problem = source.found, source.parts.problem
+    found, problem = draw_members(source.found, DRAWN), source.parts.problem
     samples = found.samples if source.query is None else torch.cat([source.query, found.samples])
     curves = source.apply(lambda rows: cutoff_curve(problem, rows), samples, "filtering", axis=1)
     values, level, label = _plotted(curves, found)
@@ -58,7 +60,8 @@ def draw(source: Source) -> Figure:
         axes.axvline(problem.regularizer.cutoff, color=TARGET, lw=0.9, label="cut-off of the run's own filter")
     axes.set_xticks(CUTOFFS)
     figure.legend(loc="outside lower left", ncols=2, frameon=False)
-    axes.set_title(fold(f"{source.title}, without high frequencies", WIDTH - 1, TITLE))
+    title = f"{source.title}, without high frequencies{source.part(found)}"
+    axes.set_title(fold(title, WIDTH - 1, TITLE))
     return figure
 
 

@@ -9,7 +9,8 @@ from equidiff.analysis.figures.captions import footnote, format_values, headline
 from equidiff.analysis.figures.grid import COLUMNS, MOST
 from equidiff.analysis.figures.layout import EDGE, Sheet, fold, lines_height, text_width
 from equidiff.analysis.figures.thesis.source import MEMBER, Source
-from equidiff.images.convert import is_image, to_image
+from equidiff.analysis.subsample import first_members
+from equidiff.images.convert import is_image_shape, to_image
 from equidiff.run.invariant_set import InvariantSet
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ TITLE, SMALL = 11, 9  # points
 
 def unsupported(found: InvariantSet) -> str | None:
     """Reason why this figure cannot be drawn of a run; None if it can."""
-    return None if is_image(found.samples) else "its samples are not images"
+    return None if is_image_shape(found.sample_shape) else "its samples are not images"
 
 
 def rows(found: InvariantSet) -> int:
@@ -35,11 +36,12 @@ def rows(found: InvariantSet) -> int:
 def draw(source: Source) -> Figure:
     """Draw the query on the left and members beside it; samples that are not members are only counted."""
     found = source.found
-    members = found.members[:MOST]
+    shown = first_members(found, MOST)
+    members = shown.members
     lines = math.ceil(len(members) / COLUMNS)
     across = math.ceil(len(members) / lines)
     titles, note, target = headline(found), footnote(found, len(members)), found.info.target.values
-    height, width = found.samples.shape[2:]
+    height, width = found.sample_shape[1:]
     size = CELL * width / max(height, width), CELL * height / max(height, width)
     captions = [format_values(shown_value(each), target) if shown_value(each) else "" for each in members]
     own = "query" + (f": {format_values(target, target)}" if len(target) == 1 else "")
@@ -66,7 +68,7 @@ def draw(source: Source) -> Figure:
         _put(axes, found.query[0], own)
         for spine in axes.spines.values():
             spine.set(visible=True, color=MEMBER, linewidth=2)
-    for position, (caption, sample) in enumerate(zip(captions, found.samples, strict=False)):
+    for position, (caption, sample) in enumerate(zip(captions, shown.samples, strict=True)):
         line, column = divmod(position, across)
         _put(sheet.axes(left + column * step[0], top + line * step[1], step[0] - GAP, size[1]), sample, caption)
     return sheet.figure

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def unsupported(found: InvariantSet) -> str | None:
     """Reason why this figure cannot be drawn of a run; None if it can."""
-    return None if found.samples.shape[1:] == (2,) else "its samples are not points in the plane"
+    return None if found.sample_shape == (2,) else "its samples are not points in the plane"
 
 
 def rows(found: InvariantSet) -> int:

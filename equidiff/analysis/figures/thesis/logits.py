@@ -6,12 +6,15 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from equidiff.analysis.figures.captions import tolerated_deviation
 from equidiff.analysis.figures.layout import EDGE, fold
 from equidiff.analysis.figures.thesis.source import MEMBER, QUERY, TARGET, Source, unit_label
+from equidiff.analysis.limits import DRAWN
+from equidiff.analysis.subsample import BLOCK, draw_members, row_blocks
 from equidiff.run.invariant_set import InvariantSet
 
 if TYPE_CHECKING:
@@ -86,7 +89,7 @@ def _bins(values: np.ndarray) -> list[float]:
 
 def _draw_named(part: FigureBase, source: Source, outputs: Sequence[int]) -> Axes:
     """Draw a line for each output, from the top: the query's value, and every member's."""
-    found = source.found
+    found = draw_members(source.found, DRAWN)
     names = [_short(found.info.target.names[output]) for output in outputs]
     places = list(range(len(outputs)))
     values, target = found.measurements[:, list(outputs)].numpy(), found.target[list(outputs)].numpy()
@@ -94,7 +97,7 @@ def _draw_named(part: FigureBase, source: Source, outputs: Sequence[int]) -> Axe
     style = {"color": MEMBER, "markersize": 5, "mew": 0}
     for row in values:
         axes.plot(row, places, "o", alpha=max(0.15, 1 / math.sqrt(len(values))), zorder=3, **style)
-    axes.plot([], [], "o", label="members", **style)
+    axes.plot([], [], "o", label=f"members{source.part(found)}", **style)
     axes.plot(target, places, "|", color=QUERY, markersize=17, mew=1.5, label=source.target_name)
     axes.set_ylim(len(outputs) - 0.4, -0.6)
     axes.grid(axis="y", color="0.9")
@@ -106,11 +109,22 @@ def _draw_named(part: FigureBase, source: Source, outputs: Sequence[int]) -> Axe
 def _draw_lines(part: FigureBase, source: Source) -> None:
     """Draw all outputs along an axis: the query's, the members' mean, and their range."""
     found = source.found
-    values, places = found.measurements.numpy(), list(range(len(found.target)))
+    places = list(range(len(found.target)))
+    blocks = [
+        (block.amin(dim=0), block.amax(dim=0), block.sum(dim=0)) for block in row_blocks(found, "measurements", BLOCK)
+    ]
+    lows, highs, sums = (torch.stack(each) for each in zip(*blocks, strict=True))
     axes = part.add_subplot(xlabel="output", ylabel=unit_label(found), title="all outputs")
-    low, high = values.min(axis=0), values.max(axis=0)
-    axes.fill_between(places, low, high, color=MEMBER, alpha=0.3, lw=0, label="members, lowest to highest")
-    axes.plot(places, values.mean(axis=0), color=MEMBER, lw=1, label="members, mean")
+    axes.fill_between(
+        places,
+        lows.amin(dim=0).numpy(),
+        highs.amax(dim=0).numpy(),
+        color=MEMBER,
+        alpha=0.3,
+        lw=0,
+        label="members, lowest to highest",
+    )
+    axes.plot(places, (sums.sum(dim=0) / len(found)).numpy(), color=MEMBER, lw=1, label="members, mean")
     axes.plot(places, found.target.numpy(), color=QUERY, lw=1, ls="--", label=source.target_name)
     axes.margins(x=0.01)
     part.legend(loc="outside lower left", ncols=3, frameon=False)

@@ -58,7 +58,7 @@ class Source:
     @property
     def query(self) -> Tensor | None:
         """The query in the samples' size, `[1, *sample_shape]`; None if there is none."""
-        return None if self.found.query is None else fit_query(self.found.query, self.found.samples.shape[1:])
+        return None if self.found.query is None else fit_query(self.found.query, self.found.sample_shape)
 
     @property
     def title(self) -> str:
@@ -69,6 +69,11 @@ class Source:
     def target_name(self) -> str:
         """Source of the value that the members have: "query" or "target"."""
         return "target" if self.found.query is None else "query"
+
+    def part(self, drawn: InvariantSet) -> str:
+        """Note for a title that not all members are drawn; empty if they are."""
+        total = len(self.found)
+        return "" if len(drawn) == total else f" ({len(drawn)} of {total} members, drawn by the seed)"
 
     @torch.no_grad()
     def apply(

@@ -10,7 +10,8 @@ import numpy as np
 from equidiff.analysis.figures.colours import SIGNED
 from equidiff.analysis.figures.layout import EDGE, Sheet, fold, lines_height
 from equidiff.analysis.figures.thesis.source import MEMBER, PRIOR, QUERY, Source
-from equidiff.images.convert import is_image
+from equidiff.analysis.subsample import first_members
+from equidiff.images.convert import is_image_shape
 from equidiff.metrics.spectral import ROUNDING, mean_log_spectrum, radial_frequencies, radial_spectrum
 from equidiff.numerics.random import Stream, prior_latents
 from equidiff.run.invariant_set import InvariantSet
@@ -31,9 +32,9 @@ PLACE: dict[str, Any] = {"extent": (-1, 1, 1, -1), "interpolation": "nearest"}
 
 def unsupported(found: InvariantSet) -> str | None:
     """Reason why this figure cannot be drawn of a run; None if it can."""
-    if not is_image(found.samples):
+    if not is_image_shape(found.sample_shape):
         return "its samples are not images"
-    return "its images are too small" if min(found.samples.shape[2:]) < SMALLEST else None
+    return "its images are too small" if min(found.sample_shape[1:]) < SMALLEST else None
 
 
 def rows(found: InvariantSet) -> int:
@@ -46,7 +47,7 @@ def draw(source: Source) -> Figure:
 
     There are as many prior samples as members, from the same generator; both are at most `MOST`, from the first.
     """
-    members = source.found.samples[:MOST]
+    members = first_members(source.found, MOST).samples
     generator = source.parts.problem.generator
     latents = prior_latents(generator, len(members), source.found.info.seed, Stream.CONTROL)
     prior = source.apply(generator.generate, latents, "drawing prior samples")
