@@ -23,7 +23,9 @@ from equidiff.search.batching import BatchReduced
 from equidiff.search.engine import StepRecord
 from equidiff.sweep.check import to_settings
 from equidiff.sweep.folder import SweepFolder
+from equidiff.sweep.forecast import MeasuredPass, measure_pass
 from equidiff.sweep.table import Row
+from equidiff.sweep.work import reason
 
 DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}  # no other run would do better
 
@@ -46,10 +48,16 @@ class Tools:
 
 
 class SweepObserver(Protocol):
-    """Watches a sweep."""
+    """Watches a sweep.
 
-    def begun(self, row: Row, session: Session) -> None:
-        """A run was prepared, and its search begins."""
+    Attributes:
+        has_forecast: a pass was measured.
+    """
+
+    has_forecast: bool
+
+    def measured(self, measured: MeasuredPass, workers: int) -> None:
+        """A pass of the first run was measured, before the search begins."""
 
     def result(self, row: Row, record: Record) -> None:
         """A sample of a run is finished."""
@@ -86,20 +94,22 @@ def _attempt(folder: SweepFolder, row: Row, tools: Tools, observer: SweepObserve
     path = folder.run_folder(row)
     try:
         session, run, todo = _open(path, row, tools)
-        observer.begun(row, session)
+        if not observer.has_forecast:
+            observer.measured(measure_pass(session), workers=1)
         execute(session, run, todo, _Watch(row, observer))
     except KeyboardInterrupt:
-        folder.put(_found(row, path))
+        folder.put(found(row, path))
         raise
     except Exception as error:
         if isinstance(error, OSError) and error.errno in DISK:
-            folder.put(_found(row, path))
+            folder.put(found(row, path))
             raise
-        return _found(row, path).failed(reason(error))
+        return found(row, path).failed(reason(error))
     return row.filled(run.info)
 
 
-def _found(row: Row, path: Path) -> Row:
+def found(row: Row, path: Path) -> Row:
+    """The row of a run as its folder has it; waiting where there is none."""
     try:
         return row.filled(read_info(path))
     except EquiDiffError:
@@ -130,14 +140,6 @@ def _open(path: Path, row: Row, tools: Tools) -> tuple[Session, RunFolder, Seque
     latent = None if session.start is None else session.start.latent
     run = RunFolder.create(path, info, query, latent, session.prior_tensors)
     return session, run, range(info.counts.asked)
-
-
-def reason(error: Exception) -> str:
-    """The reason why a run failed, in one line."""
-    if isinstance(error, EquiDiffError):
-        given = "" if error.given is None else f" ({error.given})"
-        return " ".join(f"{error.problem}{given}".split())
-    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 class _Watch:

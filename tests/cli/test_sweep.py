@@ -177,6 +177,12 @@ def test_a_dry_run_lists_and_writes_nothing(tmp_path):
     assert [each["settings"]["query"] for each in listed if "query" in each["settings"]] == ["0", "1", "0", "1"]
 
 
+def test_an_executor_that_is_none_is_refused(swept):
+    command = ("sweep", swept[0] / "units.yaml", "--out", swept[0] / "out", "--executor")
+    assert_one_error(run_cli(*command, "proceses"), 1, "did you mean  processes?")
+    assert_one_error(run_cli(*command, "processes,workers=0"), 2, "'workers'")
+
+
 @pytest.mark.parametrize("words", [(), ("s.yaml", "--resume", "x"), ("--resume", "x", "--out", "y")])
 def test_arguments_that_do_not_go_together(words):
     assert_one_error(run_cli("sweep", *words), 2, "equidiff sweep" if not words else "--resume")

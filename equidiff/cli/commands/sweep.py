@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from equidiff.cli.completion import complete_kind
 from equidiff.cli.exit_codes import INTERRUPTED
 from equidiff.cli.interrupts import prompt_interruption
-from equidiff.cli.options import OUTPUT, Json, Plain, PluginFiles, Quiet, State, Traceback, examples
+from equidiff.cli.options import COMPUTATION, OUTPUT, Json, Plain, PluginFiles, Quiet, State, Traceback, examples
 from equidiff.errors import UsageError
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 EPILOG = examples(
     "equidiff sweep units.yaml --dry-run",
     "equidiff sweep units.yaml --out sweeps/units --report",
+    "equidiff sweep units.yaml --executor processes,workers=2",
     "equidiff sweep --resume sweeps/units",
 )
 
@@ -42,6 +44,15 @@ Resume = Annotated[
     ),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", metavar="", help="Check the file, list its runs, and stop.")]
+Executor = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SPEC",
+        help="Workers that carry out the runs, such as processes,workers=2 (default: this process).",
+        rich_help_panel=COMPUTATION,
+        autocompletion=complete_kind("executor"),
+    ),
+]
 RunCode = Annotated[
     bool,
     typer.Option(
@@ -65,6 +76,7 @@ def sweep(
     resume: Resume = None,
     dry_run: DryRun = False,
     run_code: RunCode = False,
+    executor: Executor = None,
     report: Report = False,
     plugin: PluginFiles = None,
     as_json: Json = False,
@@ -87,10 +99,10 @@ def sweep(
         try:
             with state.terminal.status("checking"):
                 plugins = state.plugins()
-                opened = _open(plugins, file, out, resume, run_code)
+                opened = _open(plugins, file, out, resume, run_code, executor)
                 from equidiff.cli.handlers import sweep as handler
 
-                work = handler.prepare(opened, plugins, state.files, run_code)
+                work = handler.prepare(opened, plugins, state.files, run_code, executor)
             if dry_run:
                 return handler.list_runs(work, state.terminal, as_json)
             return handler.perform(work, state, handler.Show(as_json, verbose, report))
@@ -99,9 +111,14 @@ def sweep(
             return INTERRUPTED
 
 
-def _open(plugins: Plugins, file: Path | None, out: Path | None, resume: Path | None, run_code: bool) -> Opened:
+def _open(
+    plugins: Plugins, file: Path | None, out: Path | None, resume: Path | None, run_code: bool, executor: str | None
+) -> Opened:
+    from equidiff.registry.check import check_text
     from equidiff.sweep.open import open_file, open_folder  # needs pydantic, which `--help` does not
 
+    if executor is not None:
+        check_text(plugins, "executor", executor)
     if file is not None:
         return open_file(file, out, plugins, run_code)
     assert resume is not None

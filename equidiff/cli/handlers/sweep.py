@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from equidiff.cli.console import Terminal
@@ -13,18 +13,20 @@ from equidiff.cli.console.progress import Show as Progress
 from equidiff.cli.exit_codes import INTERRUPTED, NOT_ALL_MEMBERS
 from equidiff.cli.handlers.report import write_sweep_page
 from equidiff.cli.options import State
+from equidiff.contracts import BuildContext, Executor, Shared
 from equidiff.errors import RunFolderError
 from equidiff.folders.status import COMPLETE, RUN_FAILED
 from equidiff.folders.status import INTERRUPTED as STOPPED
 from equidiff.folders.text import shell_command
+from equidiff.registry.build import build
 from equidiff.registry.manager import Plugins
 from equidiff.run.record import Record
-from equidiff.run.session import Session
 from equidiff.search.engine import MEMBER
 from equidiff.sweep.check_models import check_models
+from equidiff.sweep.divide import carry_out_divided
 from equidiff.sweep.execute import Tools, carry_out
 from equidiff.sweep.folder import SweepFolder
-from equidiff.sweep.forecast import MeasuredPass, asked, duration, measure_pass
+from equidiff.sweep.forecast import MeasuredPass, asked, duration
 from equidiff.sweep.open import Opened
 from equidiff.sweep.table import TABLE, WAITING, Row
 
@@ -49,10 +51,17 @@ class Show:
 
 @dataclass(frozen=True)
 class Work:
-    """A sweep to carry out, and what its runs are built with."""
+    """A sweep to carry out.
+
+    Attributes:
+        opened: the sweep.
+        tools: to build runs with.
+        executor: carries out the runs; None for this process.
+    """
 
     opened: Opened
     tools: Tools
+    executor: Executor | None = None
 
     @property
     def folder(self) -> SweepFolder:
@@ -60,7 +69,9 @@ class Work:
         return self.opened.folder
 
 
-def prepare(opened: Opened, plugins: Plugins, files: Sequence[Path], run_code: bool) -> Work:
+def prepare(
+    opened: Opened, plugins: Plugins, files: Sequence[Path], run_code: bool, executor: str | None = None
+) -> Work:
     """Check what needs the models.
 
     Args:
@@ -68,11 +79,15 @@ def prepare(opened: Opened, plugins: Plugins, files: Sequence[Path], run_code: b
         plugins: where specs are looked up.
         files: plugin files.
         run_code: the user allows code that the sweep names.
+        executor: the spec of the executor; this process carries out the runs when absent.
     """
     tools = Tools(plugins, files, run_code)
     if opened.document is not None:
         check_models(opened.document, opened.runs, plugins, tools.shared)
-    return Work(opened, tools)
+    if executor is None:
+        return Work(opened, tools)
+    built = build(plugins, "executor", executor, BuildContext())
+    return Work(opened, replace(tools, shared=Shared()), built.component)  # memory is for the workers
 
 
 def list_runs(work: Work, terminal: Terminal, as_json: bool) -> int:
@@ -128,7 +143,11 @@ def _search(work: Work, terminal: Terminal, verbose: bool) -> None:
     total = sum(map(asked, folder.rows.values()))
     done = total - sum(map(asked, folder.todo))
     with terminal.progress(total, done) as progress:
-        carry_out(folder, work.tools, _Watch(folder, terminal, progress, done, verbose))
+        watch = _Watch(folder, terminal, progress, done, verbose)
+        if work.executor is None:
+            carry_out(folder, work.tools, watch)
+        else:
+            carry_out_divided(folder, work.tools, work.executor, watch)
 
 
 def _plan(work: Work) -> list[tuple[str, object]]:
@@ -188,22 +207,23 @@ class _Watch:
         self._done, self._runs = done, sum(row.is_done for row in folder.rows.values())
         self._found: Counter[str] = Counter()
         self._failed = 0
-        self._of_run = 0
-        self._measured: MeasuredPass | None = None
+        self._of_run: Counter[str] = Counter()  # finished samples, by run
+        self.has_forecast = False
 
-    def begun(self, row: Row, session: Session) -> None:
-        """A run is prepared; of the first, a pass is measured."""
-        if self._measured is None:
-            self._measured = measure_pass(session)
-            self._tell(self._measured)
-        self._of_run = 0
-        self._show(row)
+    def measured(self, measured: MeasuredPass, workers: int) -> None:
+        """A pass of the first run was measured."""
+        self.has_forecast = True
+        most = measured.at_most(self._folder.todo, workers)
+        self._terminal.note(
+            f"A pass of {measured.rows} samples takes {duration(measured.seconds)}: the search takes at most "
+            f"{duration(most)}, if every sample costs its whole budget ({measured.budget:g} evaluations)."
+        )
 
     def result(self, row: Row, record: Record) -> None:
         """A sample is finished."""
         self._found[record.status] += 1
         self._done += 1
-        self._of_run += 1
+        self._of_run[row.name] += 1
         self._show(row)
 
     def ended(self, row: Row) -> None:
@@ -211,20 +231,12 @@ class _Watch:
         self._runs += row.is_done
         if row.status == RUN_FAILED:
             self._failed += 1
-            self._done += asked(row) - self._of_run  # which nobody waits for any more
-            self._of_run = 0
+            self._done += asked(row) - self._of_run[row.name]  # nobody waits for the others any more
             self._terminal.note(f"{row.name} failed: {row.error}", "yellow")
         elif self._verbose:
             cost = f"{row.evaluations or 0:.0f} evaluations, {duration(row.wall_s or 0)}"
             self._terminal.note(f"{row.name}: {row.members} of {row.asked} members, {cost}")
         self._show(row)
-
-    def _tell(self, measured: MeasuredPass) -> None:
-        most = measured.at_most(self._folder.todo)
-        self._terminal.note(
-            f"A pass of {measured.rows} samples takes {duration(measured.seconds)}: the search takes at most "
-            f"{duration(most)}, if every sample costs its whole budget ({measured.budget:g} evaluations)."
-        )
 
     def _show(self, row: Row) -> None:
         failed = f", {self._failed} failed" if self._failed else ""
