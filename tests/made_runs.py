@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from equidiff.analysis.report.page import render
+from equidiff.run.folder import MemoryRows
 from equidiff.run.info import RunInfo
 from equidiff.run.invariant_set import InvariantSet
 from equidiff.run.parts import CalledInfo, count_classes
@@ -62,11 +63,11 @@ def made(count=6, size=8, channels=1, others=2, values=(0.5,), query=True, class
     if prior:
         about |= {"prior": {"count": prior, "members": 0, "spread": 0.25}, "within": 0.05}
     known = made_info(values, len(records), **about | info)
-    rows = {
+    rows = MemoryRows({
         "latents": torch.zeros(len(records), 4),
         "samples": samples,
         "measurements": torch.tensor([record.measurement for record in records]),
-    }
+    })  # fmt: skip
     query_sample = torch.rand(1, channels, size, size, generator=random) if query else None
     return InvariantSet(known, tuple(records), rows, query_sample, prior=made_prior(prior, rows, classes))
 

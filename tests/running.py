@@ -2,13 +2,16 @@
 
 import io
 import json
+import shutil
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from safetensors.torch import save_file
 
 from equidiff.cli import main
+from equidiff.run.invariant_set import InvariantSet
 
 PLUGIN_FILE = """
 from equidiff.plugin import Descriptor, hookimpl
@@ -61,6 +64,29 @@ def read_run(path):
 
 def read_lines(path):
     return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def read_tensors(path):
+    """Latents, samples and measurements of a run folder in index order, and those of query and query_latent it has."""
+    found = InvariantSet.load(path)
+    of_query = {"query": found.query, "query_latent": found.query_latent}
+    return {**found.rows, **{name: value for name, value in of_query.items() if value is not None}}
+
+
+def make_old(path, version=2):
+    """Give a run folder the files of an earlier schema version: the rows of all samples in one file, by position."""
+    save_file(read_tensors(path), path / "tensors.safetensors")
+    for name in ("tensors", "partial"):
+        shutil.rmtree(path / name, ignore_errors=True)
+    (path / "query.safetensors").unlink(missing_ok=True)
+    info = {key: value for key, value in read_run(path).items() if key not in {"segment", "images"}}
+    (path / "run.json").write_text(json.dumps(info | {"schema_version": version}))
+
+
+def damage_tensors(path):
+    """Leave nothing of the tensors of a run but their files."""
+    for file in (path / "tensors").glob("*.safetensors"):
+        file.write_bytes(b"garbage")
 
 
 def assert_one_error(outcome, code, *words):

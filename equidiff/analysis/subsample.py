@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from hashlib import sha256
 
 from torch import Tensor
 
+from equidiff.run.folder.rows import ChosenRows
 from equidiff.run.invariant_set import InvariantSet
 from equidiff.search.engine import MEMBER
 
@@ -53,7 +54,7 @@ def row_blocks(found: InvariantSet, name: str, size: int) -> Iterator[Tensor]:
     """The members' rows in index order, this many at a time; `name` is "latents", "samples" or "measurements"."""
     positions = member_positions(found)
     for start in range(0, len(positions), size):
-        yield take(found.rows, name, positions[start : start + size])
+        yield found.rows.take(name, positions[start : start + size])
 
 
 def member_positions(found: InvariantSet) -> list[int]:
@@ -61,31 +62,7 @@ def member_positions(found: InvariantSet) -> list[int]:
     return [position for position, record in enumerate(found.records) if record.status == MEMBER]
 
 
-def take(rows: Mapping[str, Tensor], name: str, positions: Sequence[int]) -> Tensor:
-    """Rows at these positions."""
-    return rows.take(name, positions) if isinstance(rows, _Rows) else rows[name][list(positions)]
-
-
-class _Rows(Mapping[str, Tensor]):
-    """Some of the rows of a set, read when they are asked for."""
-
-    def __init__(self, rows: Mapping[str, Tensor], positions: Sequence[int]) -> None:
-        self._rows, self._positions = rows, positions
-
-    def take(self, name: str, positions: Sequence[int]) -> Tensor:
-        return take(self._rows, name, [self._positions[position] for position in positions])
-
-    def __getitem__(self, name: str) -> Tensor:
-        return take(self._rows, name, self._positions)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._rows)
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-
 def _only(found: InvariantSet, positions: Sequence[int]) -> InvariantSet:
     """A set of the records at these positions, and of nothing else."""
     records = tuple(found.records[position] for position in positions)
-    return replace(found, records=records, rows=_Rows(found.rows, positions))
+    return replace(found, records=records, rows=ChosenRows(found.rows, positions))

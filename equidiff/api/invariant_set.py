@@ -69,7 +69,8 @@ class InvariantSet(invariant_set.InvariantSet):
     Attributes:
         info: the content of `run.json`: specs, target, seed, counts, versions.
         records: one for each sample asked for, members or not, in index order.
-        rows: latents, samples and measurements of all records, in that order; not-a-number where one failed.
+        rows: latents, samples and measurements of all records, in that order; not-a-number where one failed. Those of
+            a run folder are read as they are asked for: `rows.take("samples", [3, 7])` reads two.
         query: `[1, ...]`, the query sample; None where the target was given as numbers.
         query_latent: `[1, *latent_shape]`, where the run started from it.
         prior: samples, measurements, losses and, where the network has any, classes of prior samples that the run

@@ -1,7 +1,9 @@
-"""Files and folders that are written in one move, so that nobody ever sees half of one."""
+"""Files and folders that are written in one move, so that nobody ever sees half of one, not even after a power cut."""
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def write_atomically(path: Path, content: str | bytes | Callable[[Path], object]) -> Path:
-    """Write a file or a folder in one move, so that nobody ever sees half of it.
+    """Write a file or a folder in one move, so that nobody ever sees half of it; on the disk when this returns.
 
     An earlier file stays until the new one is whole; an earlier folder is removed just before the new one takes its
     place. Nothing else is left behind when writing fails.
@@ -38,10 +40,42 @@ def write_atomically(path: Path, content: str | bytes | Callable[[Path], object]
         else:
             content(temporary)
         if temporary.is_dir():
+            _sync_tree(temporary)
             shutil.rmtree(path, ignore_errors=True)
-        return temporary.replace(path)
+        else:
+            sync_file(temporary)
+        temporary.replace(path)
+        sync_folder(path.parent)
+        return path
     finally:
         _remove(temporary)
+
+
+def sync_file(path: Path) -> None:
+    """Wait until the content of a file is on the disk; its name is in the folder, see `sync_folder`."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def sync_folder(path: Path) -> None:
+    """Wait until the names in a folder are on the disk; Windows and some network drives have no way to."""
+    if os.name == "nt":
+        return
+    folder = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    except OSError as error:
+        if error.errno not in {errno.EINVAL, errno.ENOTSUP}:
+            raise
+    finally:
+        os.close(folder)
+
+
+def _sync_tree(path: Path) -> None:
+    for folder, _, files in os.walk(path, topdown=False):
+        for name in files:
+            sync_file(Path(folder, name))
+        sync_folder(Path(folder))
 
 
 def _remove(path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Collection
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -11,10 +12,20 @@ from equidiff.errors import RunFolderError
 from equidiff.folders.text import shell_word
 
 EXPECTED_OUT = "a folder that does not exist yet, in a place where you may write"
+# all that is in the folder of a run that was killed before its `run.json` was there
+OF_A_BEGINNING = frozenset({
+    ".lock", ".owner.json", ".reserve", "images", "tensors", "partial", "query.png", "query.safetensors",
+    "prior.safetensors", "members.jsonl", "steps.jsonl",
+})  # fmt: skip
 
 
-def check_free(path: Path) -> None:
-    """Raise an error unless a folder can be made at this path: it is readable, and nothing is there yet."""
+def check_free(path: Path, leftovers: Collection[str] = ()) -> None:
+    """Raise an error unless a folder can be made at this path: it is readable, and nothing is there yet.
+
+    Args:
+        path: of the folder.
+        leftovers: names of files that may be there and are replaced, and of folders that may be there if empty.
+    """
     try:
         path.lstat()
     except (FileNotFoundError, NotADirectoryError):
@@ -23,6 +34,8 @@ def check_free(path: Path) -> None:
         raise unwritable(path, error) from error
     if not path.is_dir():
         raise RunFolderError("The output folder is a file.", given=path, expected=EXPECTED_OUT, hint="--out ./my-run")
+    if leftovers and has_only(path, leftovers):
+        return
     hint = f"--resume {shell_word(path)}" if (path / "run.json").exists() else "--out ./another-name"
     raise RunFolderError("The output folder exists already.", given=path, expected=EXPECTED_OUT, hint=hint)
 
@@ -31,6 +44,19 @@ def is_inside(name: str) -> bool:
     """True for a relative path that leads nowhere outside its folder, as those in files of strangers might."""
     parts = name.replace(os.sep, "/").split("/")
     return bool(name) and "\0" not in name and ".." not in parts and not Path(name).is_absolute()
+
+
+def has_only(path: Path, leftovers: Collection[str]) -> bool:
+    """Tell whether a folder has nothing but files of these names, halves of them, and folders that are empty."""
+    try:
+        return all(each.name.removesuffix(".part") in leftovers and _is_spare(each) for each in path.iterdir())
+    except OSError:
+        return False
+
+
+def _is_spare(path: Path) -> bool:
+    """True for a folder without files, and for a file without lines."""
+    return not any(path.iterdir()) if path.is_dir() else path.suffix != ".jsonl" or not path.stat().st_size
 
 
 def unwritable(path: Path, error: OSError) -> RunFolderError:

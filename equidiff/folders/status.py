@@ -42,7 +42,7 @@ def read_description(
     found = info.get("schema_version") if isinstance(info, dict) else None
     readable = (version,) if isinstance(version, int) else version
     if found is not None and found not in readable:
-        expected = " or ".join(map(str, readable))
+        expected = " or ".join(filter(None, (", ".join(map(str, readable[:-1])), str(readable[-1]))))
         raise RunFolderError(f"This {what} is of another version.", given=f"schema_version {found}", expected=expected)
     if found is None or not info.keys() >= needed:
         raise damaged

@@ -6,8 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, load_file, save
 from torch import Tensor
 
 from equidiff.folders.atomic import write_atomically
@@ -19,18 +18,11 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str,
     Raises:
         OSError: it cannot be written.
     """
-
-    def write(part: Path) -> None:
-        try:
-            save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, part, metadata)
-        except SafetensorError as error:  # the system's reason is in its text only
-            raise OSError(str(error)) from error
-
-    return write_atomically(path, write)
+    return write_atomically(path, save({name: tensor.contiguous() for name, tensor in tensors.items()}, metadata))
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file, on the CPU.
+def map_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file, on the CPU, whose content is read when it is used, as large weights need it.
 
     Raises:
         SafetensorError: it is damaged.
@@ -38,6 +30,16 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     """
     with utf8_path(path) as file:
         return load_file(file)
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file, on the CPU and in memory: the file is closed, and may be replaced.
+
+    Raises:
+        SafetensorError: it is damaged.
+        OSError: it cannot be read.
+    """
+    return load(path.read_bytes())
 
 
 @contextmanager

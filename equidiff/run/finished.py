@@ -10,6 +10,7 @@ from equidiff.errors import RunFolderError
 from equidiff.folders.status import COMPLETE, INTERRUPTED
 from equidiff.folders.text import shell_word
 from equidiff.registry.manager import Plugins
+from equidiff.run.folder import ROWS
 from equidiff.run.info import read_info
 from equidiff.run.invariant_set import InvariantSet
 from equidiff.run.reopen import reopen
@@ -53,15 +54,11 @@ def load_members(path: Path) -> InvariantSet:
             expected="a run with at least one member",
             hint=f"equidiff run with a budget above {info.budget:g}, or a wider --tolerance",
         )
-    lacking = [
-        name
-        for name in ("latents", "samples", "measurements")
-        if name not in found.rows or len(found.rows[name]) != len(found.records)
-    ]
+    lacking = [name for name in ROWS if name not in found.rows or found.rows.count(name) != len(found.records)]
     if lacking:
         raise RunFolderError(
             "The tensors of this run are not complete.",
-            given=f"{path / 'tensors.safetensors'} without all {', '.join(lacking)}",
+            given=f"{path} without all {', '.join(lacking)}",
             expected=f"a row for each of the {len(found.records)} lines of members.jsonl",
         )
     return found

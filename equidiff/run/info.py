@@ -18,8 +18,8 @@ from equidiff.registry.specs import parse_sum
 from equidiff.run.parts import CalledInfo, ClassCount, Counts, Inversion, Part, Prior, WeightsFile
 from equidiff.search.blocks import Share
 
-SCHEMA_VERSION = 2
-READABLE = (1, 2)  # schema versions that this code reads
+SCHEMA_VERSION = 3
+READABLE = (1, 2, 3)  # schema versions that this code reads
 TARGET_GIVEN = "--target"  # the source of a target that was given as numbers
 
 
@@ -124,6 +124,8 @@ class RunInfo(Part):
         status: "running", "complete", "interrupted" or "failed".
         started: time at which the run began, in UTC.
         part: of the run that this folder has, e.g. "3/16"; None where it has all.
+        segment: samples in a file of tensors; None before schema version 3.
+        images: samples whose images are files: "all", "none" or the first ones, as in "first:1000".
         counts: of samples.
         finished: time at which the run ended.
         wall_s: seconds that it took, without those between its end and its being resumed.
@@ -150,10 +152,12 @@ class RunInfo(Part):
     versions: dict[str, str]
     weights: tuple[WeightsFile, ...]
     notes: tuple[str, ...] = ()
-    schema_version: Literal[1, 2] = SCHEMA_VERSION
+    schema_version: Literal[1, 2, 3] = SCHEMA_VERSION
     status: str = RUNNING
     started: str | None = None
     part: str | None = None
+    segment: int | None = None
+    images: str | None = None
     counts: Counts
     finished: str | None = None
     wall_s: float | None = None

@@ -16,7 +16,15 @@ from equidiff.errors import RunFolderError
 from equidiff.images.convert import is_image, is_image_shape, to_image
 from equidiff.registry.manager import Plugins
 from equidiff.run.card import MOST, describe, draw_sheet, write_html
-from equidiff.run.folder import OF_QUERY, ROWS, RunFolder, read_prior, read_records, read_tensors
+from equidiff.run.folder import (
+    ROWS,
+    Rows,
+    RunFolder,
+    load_samples,
+    read_prior,
+    read_query,
+    rows_of_segment,
+)
 from equidiff.run.frames import import_pandas
 from equidiff.run.info import Counts, RunInfo, read_info
 from equidiff.run.member import Member, not_images
@@ -35,7 +43,8 @@ class InvariantSet:
     Attributes:
         info: the content of `run.json`: specs, target, seed, counts, versions.
         records: one for each sample asked for, members or not, in index order.
-        rows: latents, samples and measurements of all records, in that order; not-a-number where one failed.
+        rows: latents, samples and measurements of all records, in that order; not-a-number where one failed. Those of
+            a run folder are read as they are asked for: `rows.take("samples", [3, 7])` reads two.
         query: `[1, ...]`, the query sample; None where the target was given as numbers.
         query_latent: `[1, *latent_shape]`, where the run started from it.
         prior: samples, measurements, losses and, where the network has any, classes of prior samples that the run
@@ -44,7 +53,7 @@ class InvariantSet:
 
     info: RunInfo
     records: tuple[Record, ...]
-    rows: Mapping[str, Tensor]
+    rows: Rows
     query: Tensor | None
     _session: Session | None = None
     _steps: tuple[StepRecord, ...] = ()
@@ -172,12 +181,14 @@ class InvariantSet:
         Raises:
             RunFolderError: something is there already, or it cannot be written.
         """
-        info = self.info.model_copy(update={"counts": Counts(asked=self.info.counts.asked)})
+        shapes = [self.rows.take(name, [0]).shape[1:] for name in self.rows]
+        counts = Counts(asked=self.info.counts.asked)
+        info = self.info.model_copy(update={"counts": counts, "segment": rows_of_segment(shapes)})
         folder = RunFolder.create(Path(path).expanduser(), info, self.query, self.query_latent, self.prior)
         for step in self._steps:
             folder.add_step(step)
         for position, record in enumerate(self.records):
-            rows = None if record.status == FAILED else {n: self.rows[n][position : position + 1] for n in ROWS}
+            rows = None if record.status == FAILED else {name: self.rows.take(name, [position]) for name in ROWS}
             folder.add_result(record, rows)
         folder.finish(self.info.status, self.info.wall_s or 0.0, self.info.error)
         return folder.path
@@ -186,9 +197,9 @@ class InvariantSet:
     def load(cls, path: str | Path) -> InvariantSet:
         """Read a run folder, as `equidiff.load` does."""
         folder = Path(path).expanduser()
-        info, tensors = read_info(folder), read_tensors(folder)
-        query, latent = (tensors.pop(name, None) for name in OF_QUERY)
-        return cls(info, tuple(read_records(folder)), tensors, query, query_latent=latent, prior=read_prior(folder))
+        info, of_query = read_info(folder), read_query(folder)
+        query, latent = of_query.get("query"), of_query.get("query_latent")
+        return cls(info, *load_samples(folder, info), query, query_latent=latent, prior=read_prior(folder))
 
     def to_pandas(self) -> Any:
         """Make a `pandas.DataFrame` of all records, members or not: a row for each sample, by its index in the run.
@@ -213,18 +224,19 @@ class InvariantSet:
 
     def _member(self, position: int) -> Member:
         record = self.records[position]
-        if len(self.rows.get("samples", ())) != len(self.records):
+        if not self.rows:
             raise RunFolderError(
                 "This set has records without samples.",
                 given=f"status {self.info.status}",
                 expected="a run that has ended",
                 hint="equidiff run --resume RUN",
             )
-        sample, measurement, latent = (self.rows[name][position] for name in ("samples", "measurements", "latents"))
+        of_sample = ("samples", "measurements", "latents")
+        sample, measurement, latent = (self.rows.take(name, [position])[0] for name in of_sample)
         return Member(record, sample, measurement, latent)
 
     def _rows_of_members(self, name: str) -> Tensor:
-        return self.rows[name][self._positions()] if self.rows else torch.empty(0)
+        return self.rows.take(name, self._positions()) if self.rows else torch.empty(0)
 
 
 def _shortened(spec: str) -> str:

@@ -38,8 +38,8 @@ class ClassCount(Part):
     count: int
 
 
-def count_classes(named: Iterable[tuple[int, str]]) -> tuple[ClassCount, ...]:
-    """Counts of classes, given as index and name of each sample, the most frequent first."""
+def count_classes(named: Iterable[tuple[int, str]] | Counter[tuple[int, str]]) -> tuple[ClassCount, ...]:
+    """Counts of classes, given as index and name of each sample, or counted already: the most frequent first."""
     counts = Counter(named).most_common()
     return tuple(ClassCount(index=index, name=name, count=count) for (index, name), count in counts)
 

@@ -77,7 +77,7 @@ def _start(query_latent: Tensor | None) -> QueryStart:
     if query_latent is None:
         raise RunFolderError(
             "The query's latent, from which this run started, is lost.",
-            expected="query_latent in tensors.safetensors, or in partial/query.safetensors",
+            expected="query_latent in query.safetensors",
             hint="begin a new run",
         )
     return QueryStart(query_latent)

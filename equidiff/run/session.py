@@ -19,6 +19,7 @@ from equidiff.networks import load_network, predictor_of
 from equidiff.registry.build import Built, build, build_generator
 from equidiff.registry.manager import Plugins
 from equidiff.registry.provenance import versions
+from equidiff.run.folder.layout import rows_of_segment
 from equidiff.run.info import TARGET_GIVEN, Counts, Inversion, Options, RunInfo, Specs, Target, WeightsFile
 from equidiff.run.inversion import invert_query
 from equidiff.run.parts import CalledInfo, Prior, QueryClass, count_classes
@@ -93,7 +94,7 @@ class Session:
 
     def describe(self) -> RunInfo:
         """The content of `run.json` before the first sample is made."""
-        objective, settings = self.problem.objective, self.settings
+        generator, objective, settings = self.problem.generator, self.problem.objective, self.settings
         options: dict[str, Any] = {kind: built.options for kind, built in self.built.items()}
         options |= {name: value for name, value in vars(settings).items() if name in OPTIONS}
         return RunInfo(
@@ -120,6 +121,7 @@ class Session:
             versions=versions(self.built.values()),
             weights=tuple(WeightsFile(**vars(file)) for file in self.context.weights),
             notes=tuple(dict.fromkeys(self.context.notes)),
+            segment=rows_of_segment([generator.latent_shape, generator.sample_shape, (len(self.problem.target),)]),
             counts=Counts(asked=settings.samples),
             folder=str(Path.cwd()),
         )

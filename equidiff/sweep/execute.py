@@ -124,7 +124,7 @@ def _open(path: Path, row: Row, tools: Tools) -> tuple[Session, RunFolder, Seque
         objective = row.settings.get("objective") if tools.run_code else None
         session = reopen(
             info,
-            read_query(path).get("query_latent"),
+            read_query(path).get("query_latent") if info.starts_from_query else None,
             tools.plugins,
             objective=objective,
             files=tools.files,
@@ -132,7 +132,7 @@ def _open(path: Path, row: Row, tools: Tools) -> tuple[Session, RunFolder, Seque
             shared=tools.shared,
         )
         run = RunFolder.reopen(path)
-        return session, run, [index for index in range(info.counts.asked) if index not in run.records]
+        return session, run, [index for index in info.indices if index not in run.finished]
     shutil.rmtree(path, ignore_errors=True)  # begun, and killed before it had a sample
     session = prepare(to_settings(row.settings), tools.plugins, default_to_query=True, shared=tools.shared)
     info = session.describe()

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from running import assert_one_error, run_circles, run_cli
-from safetensors.torch import load_file, save_file
+from running import assert_one_error, damage_tensors, read_tensors, run_circles, run_cli
+from safetensors.torch import load_file
 
 from equidiff.analysis.subsample import draw_members
 from equidiff.run.invariant_set import InvariantSet
@@ -198,14 +198,13 @@ def test_a_run_that_has_not_ended(copy):
 
 
 def test_a_run_of_a_newer_version(copy):
-    change(copy, schema_version=3)
+    change(copy, schema_version=4)
     assert_one_error(run_cli("evaluate", copy), 1, "another version")
 
 
 def test_a_run_that_lacks_a_tensor(copy):
-    tensors = load_file(copy / "tensors.safetensors")
-    save_file({name: tensors[name] for name in ("samples", "measurements")}, copy / "tensors.safetensors")
-    assert_one_error(run_cli("evaluate", copy), 1, "not complete", "latents")
+    damage_tensors(copy)
+    assert_one_error(run_cli("evaluate", copy), 1, "damaged or lost", f"equidiff run --resume {copy}")
 
 
 def test_a_run_without_members(tmp_path):
@@ -246,7 +245,7 @@ def test_out_of_memory_says_what_to_type(copy, monkeypatch):
 def test_members_and_prior_samples_are_mapped(garments):
     assert evaluate(garments).code == 0
     found = json.loads((garments / "run" / "metrics.json").read_text())["map"]
-    tensors = load_file(garments / "run" / "tensors.safetensors")
+    tensors = read_tensors(garments / "run")
     prior = load_file(garments / "run" / "prior.safetensors")["samples"].float() / 255
     rows = torch.cat([tensors["samples"], prior, tensors["query"]]).flatten(1).double().numpy()
     # a second opinion: the singular vectors of the centred pixels, whose signs are free

@@ -1,6 +1,7 @@
 """The figures of the thesis: their content, the runs they fit, and their files."""
 
 import json
+import shutil
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -11,8 +12,7 @@ import torch
 from made_runs import made
 from matplotlib.container import BarContainer
 from PIL import Image
-from running import assert_one_error, read_run, run_circles, run_cli
-from safetensors.torch import load_file, save_file
+from running import assert_one_error, damage_tensors, read_run, run_circles, run_cli
 
 from equidiff.analysis.figures.contour_plot import Highlight, plot_contours
 from equidiff.analysis.figures.thesis.catalog import FIGURES, fitting, write_figure
@@ -21,6 +21,7 @@ from equidiff.analysis.subsample import draw_members
 from equidiff.builtin.regularizers.lowpass import LowPass
 from equidiff.registry.manager import Plugins
 from equidiff.run.finished import open_finished
+from equidiff.run.folder import MemoryRows
 from equidiff.run.invariant_set import InvariantSet
 
 
@@ -302,9 +303,9 @@ def test_level_curves_do_not_fit_images(garments):
 
 def test_samples_that_are_neither():
     found = made(count=2)
-    rows = {**found.rows, "samples": torch.zeros(len(found.records), 5)}
+    rows = MemoryRows({**found.rows, "samples": torch.zeros(len(found.records), 5)})
     assert fitting(InvariantSet(found.info, found.records, rows, None)) == ["logits"]
-    tiny = {**found.rows, "samples": torch.zeros(len(found.records), 1, 2, 2)}
+    tiny = MemoryRows({**found.rows, "samples": torch.zeros(len(found.records), 1, 2, 2)})
     assert "spectrum" not in fitting(InvariantSet(found.info, found.records, tiny, None))
 
 
@@ -312,18 +313,15 @@ def test_runs_that_cannot_be_drawn(plane, tmp_path):
     draw = ("figure", "--name", "all")
     assert_one_error(run_cli(*draw, tmp_path), 1, "not a run folder")
     broken = tmp_path / "broken"
-    broken.mkdir()
-    for file in ("run.json", "members.jsonl", "tensors.safetensors"):
-        (broken / file).write_bytes((plane / file).read_bytes())
+    shutil.copytree(plane, broken)
     info = read_run(broken)
     (broken / "run.json").write_text(json.dumps(info | {"status": "running"}))
     assert_one_error(run_cli(*draw, broken), 1, "not ended", "--resume")
-    (broken / "run.json").write_text(json.dumps(info | {"schema_version": 3}))
+    (broken / "run.json").write_text(json.dumps(info | {"schema_version": 4}))
     assert_one_error(run_cli(*draw, broken), 1, "another version")
     (broken / "run.json").write_text(json.dumps(info))
-    tensors = load_file(broken / "tensors.safetensors")
-    save_file({"latents": tensors["latents"]}, broken / "tensors.safetensors")
-    assert_one_error(run_cli(*draw, broken), 1, "not complete")
+    damage_tensors(broken)
+    assert_one_error(run_cli(*draw, broken), 1, "damaged or lost")
     none = run_circles("-n", 1, "--target", 7, "--budget", 1, "--out", tmp_path / "none").path
     assert_one_error(run_cli(*draw, none), 1, "no members")
 

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 import torch
 from made_runs import EVIL, data_of, decode_image, made, page_of
-from running import assert_one_error, read_run, run_circles, run_cli
-from safetensors.torch import load_file, save_file
+from running import assert_one_error, damage_tensors, read_run, read_tensors, run_circles, run_cli
 
 from equidiff.analysis.report.charts import histogram
 from equidiff.analysis.report.reproduce import reproduction_command
@@ -182,7 +181,7 @@ def test_the_command_reproduces_the_run(tmp_path):
     assert words[0] == "equidiff"
     outcome = run_cli(*words[1:], "--out", tmp_path / "again")
     assert outcome.code == 0, outcome.stderr
-    one, two = (load_file(folder / "tensors.safetensors") for folder in (path, outcome.path))
+    one, two = (read_tensors(folder) for folder in (path, outcome.path))
     assert torch.equal(one["latents"], two["latents"])
     for name in ("specs", "options", "target", "tolerance", "budget", "seed", "device", "dtype"):
         assert read_run(outcome.path)[name] == read_run(path)[name]
@@ -275,12 +274,11 @@ def test_runs_that_cannot_be_reported(broken, tmp_path, command):
     assert_one_error(run_cli(*command, tmp_path), 1, "not a run folder")
     change(broken, status="running")
     assert_one_error(run_cli(*command, broken), 1, "not ended", f"equidiff run --resume {broken}")
-    change(broken, status="complete", schema_version=3)
+    change(broken, status="complete", schema_version=4)
     assert_one_error(run_cli(*command, broken), 1, "another version")
-    change(broken, schema_version=2)
-    tensors = load_file(broken / "tensors.safetensors")
-    save_file({"latents": tensors["latents"]}, broken / "tensors.safetensors")
-    assert_one_error(run_cli(*command, broken), 1, "not complete", "samples")
+    change(broken, schema_version=3)
+    damage_tensors(broken)
+    assert_one_error(run_cli(*command, broken), 1, "damaged or lost", f"equidiff run --resume {broken}")
     none = run_circles("-n", 1, "--target", 7, "--budget", 1, "--out", tmp_path / "none").path
     assert_one_error(run_cli(*command, none), 1, "no members")
 

@@ -8,8 +8,7 @@ import torch
 from analytic import variation_by_loops
 from hypothesis import given
 from hypothesis import strategies as st
-from running import assert_one_error, read_lines, read_run, run_cli
-from safetensors.torch import load_file
+from running import assert_one_error, read_lines, read_run, read_tensors, run_cli
 from torch.testing import assert_close
 
 import equidiff
@@ -66,7 +65,7 @@ def test_members_hold_the_measurement_and_the_limit(solver, tmp_path):
     assert outcome.code == 0, outcome.stderr
     info, records = read_run(outcome.path), read_lines(outcome.path / "members.jsonl")
     assert info["specs"]["regularizer"] == "tv:0.12"
-    tensors = load_file(outcome.path / "tensors.safetensors")
+    tensors = read_tensors(outcome.path)
     assert_close(tensors["samples"], quantized(0.5 + 0.1 * tensors["latents"]))
     (target,) = info["target"]["values"]
     for sample, measurement, record in zip(tensors["samples"], tensors["measurements"], records, strict=True):

@@ -28,7 +28,7 @@ def test_run_prints_the_folder_and_nothing_else():
     outcome = run_circles("--query", "1", "-n", "4")
     assert outcome.code == 0
     assert re.fullmatch(r"runs/\d{8}T\d{6}Z-toy-circles-classifier-inner", str(outcome.path))
-    assert {"run.json", "members.jsonl", "steps.jsonl", "tensors.safetensors", "grid.png"} <= {
+    assert {"run.json", "members.jsonl", "steps.jsonl", "tensors", "grid.png"} <= {
         path.name for path in outcome.path.iterdir()
     }
     for words in ("toy:circles", "classifier:inner", "own query 1", "(probability)", "4 of 4", "grid.png"):

@@ -6,8 +6,8 @@ import shutil
 import pytest
 import torch
 from PIL import Image
-from running import CIRCLES, assert_one_error, run_cli
-from safetensors.torch import load_file, save_file
+from running import CIRCLES, assert_one_error, damage_tensors, read_tensors, run_cli
+from safetensors.torch import load_file
 
 from equidiff.analysis.compare import freedom, work
 from equidiff.analysis.compare.comparison import DRAWS
@@ -83,7 +83,7 @@ def test_maps_numbers_and_images(run):
 
 def test_freedom_is_the_distance_of_the_nearest_members(run):
     assert compare(run, "saliency", "-q", "--members", 1).code == 0
-    tensors, info = load_file(run / "tensors.safetensors"), read(run)
+    tensors, info = read_tensors(run), read(run)
     distance = (tensors["samples"] - tensors["query"]).square()
     nearest = distance.sum(dim=(1, 2, 3)).argsort()[:2].tolist()
     assert info["freedom"]["members"] == nearest
@@ -255,15 +255,14 @@ def test_runs_that_cannot_be_compared(run, tmp_path):
     info = json.loads((run / "run.json").read_text())
     (run / "run.json").write_text(json.dumps(info | {"status": "running"}))
     assert_one_error(run_cli("compare", run), 1, "has not ended", "--resume")
-    (run / "run.json").write_text(json.dumps(info | {"schema_version": 3}))
+    (run / "run.json").write_text(json.dumps(info | {"schema_version": 4}))
     assert_one_error(run_cli("compare", run), 1, "another version")
     (run / "run.json").write_text(json.dumps(info))
-    tensors = load_file(run / "tensors.safetensors")
-    save_file({"latents": tensors["latents"]}, run / "tensors.safetensors")
-    assert_one_error(run_cli("compare", run), 1, "not complete")
     records = (run / "members.jsonl").read_text()
     (run / "members.jsonl").write_text(records.replace('"member"', '"not_converged"'))
     assert_one_error(run_cli("compare", run), 1, "no members")
+    damage_tensors(run)
+    assert_one_error(run_cli("compare", run), 1, "damaged or lost", f"equidiff run --resume {run}")
     assert_one_error(run_cli("compare", run, "--members", 0), 2, "--members")
 
 

@@ -1,11 +1,12 @@
 """Reading a finished run, and building its parts again."""
 
 import json
+import shutil
 
 import pytest
 import torch
-from running import run_circles, run_cli
-from safetensors.torch import load_file, save_file
+from running import read_tensors, run_circles, run_cli
+from safetensors.torch import save_file
 
 from equidiff.errors import EquiDiffError, RunFolderError
 from equidiff.registry.manager import Plugins
@@ -23,10 +24,7 @@ def run(tmp_path_factory):
 
 @pytest.fixture
 def copy(run, tmp_path):
-    for file in ("run.json", "members.jsonl", "steps.jsonl"):
-        (tmp_path / file).write_bytes((run / file).read_bytes())
-    save_file(load_file(run / "tensors.safetensors"), tmp_path / "tensors.safetensors")
-    return tmp_path
+    return shutil.copytree(run, tmp_path / "copy")
 
 
 def test_the_parts_built_again_measure_what_the_run_measured(run):
@@ -52,7 +50,7 @@ def test_a_run_that_has_not_ended(copy, status):
 
 
 def test_a_run_of_a_newer_version(copy):
-    change(copy, schema_version=3)
+    change(copy, schema_version=4)
     with pytest.raises(RunFolderError, match="another version"):
         load_members(copy)
 
@@ -65,7 +63,16 @@ def test_a_run_without_members(tmp_path):
 
 
 def test_a_run_that_lacks_a_tensor(copy):
-    tensors = load_file(copy / "tensors.safetensors")
+    (copy / "tensors" / "00000.safetensors").unlink()
+    with pytest.raises(RunFolderError, match="damaged or lost") as caught:
+        load_members(copy)
+    assert "3 of 3 samples" in str(caught.value.given)
+    assert str(caught.value.hint).startswith(f"equidiff run --resume {copy}")
+
+
+def test_an_old_run_that_lacks_a_tensor(copy):
+    tensors = read_tensors(copy)
+    change(copy, schema_version=2)
     save_file({name: tensors[name] for name in ("latents", "measurements")}, copy / "tensors.safetensors")
     with pytest.raises(RunFolderError, match="not complete") as caught:
         load_members(copy)

@@ -38,8 +38,8 @@ def test_the_text_is_that_of_the_file(write, text):
     assert list(json.loads(text)) == [
         "specs", "options", "target", "inversion", "search", "seed", "tolerance", "tolerance_given", "within", "prior",
         "called", "budget", "device", "dtype", "versions",
-        "weights", "notes", "schema_version", "status", "started", "counts", "finished", "wall_s", "evaluations",
-        "folder", "run_folder",
+        "weights", "notes", "schema_version", "status", "started", "segment", "images", "counts", "finished", "wall_s",
+        "evaluations", "folder", "run_folder",
     ]  # fmt: skip
 
 
@@ -125,7 +125,7 @@ def test_damage_is_named(write, place):
     with pytest.raises(RunFolderError, match=r"run\.json of this folder cannot be read") as caught:
         read_info(path)
     assert caught.value.given == f"{path / 'run.json'}, at {place}"
-    assert "schema_version 2" in caught.value.expected
+    assert "schema_version 3" in caught.value.expected
     assert "pydantic" not in str(caught.value)
     assert caught.value.__cause__ is None
 
@@ -139,8 +139,8 @@ def test_what_is_no_description(tmp_path, content):
 
 def test_other_versions_and_other_folders(write, tmp_path):
     with pytest.raises(RunFolderError, match="another version") as caught:
-        read_info(write(lambda values: values.update(schema_version=3)))
-    assert caught.value.expected == "1 or 2"
+        read_info(write(lambda values: values.update(schema_version=4)))
+    assert caught.value.expected == "1, 2 or 3"
     with pytest.raises(RunFolderError, match="not a run folder") as caught:
         read_info(tmp_path / "elsewhere")
     assert caught.value.hint == "equidiff run"

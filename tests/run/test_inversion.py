@@ -11,7 +11,7 @@ from analytic import Curved, Identity, Linear, linear_problem
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from running import assert_one_error, read_lines, read_run, run_circles, run_cli
+from running import assert_one_error, read_lines, read_run, read_tensors, run_circles, run_cli
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.testing import assert_close
@@ -206,7 +206,7 @@ def test_the_folder_says_where_the_run_started(run):
     assert info["options"]["start"] == "query"
     assert info["inversion"]["round_trip"] < 1e-3
     assert info["inversion"]["loss"] < 1e-6
-    tensors = load_file(run / "tensors.safetensors")
+    tensors = read_tensors(run)
     for line in read_lines(run / "members.jsonl"):
         latent = tensors["latents"][line["index"]]
         assert line["distance"] == pytest.approx(angle_between(tensors["query_latent"][0], latent), abs=1e-6)
@@ -234,7 +234,7 @@ def test_sets_keep_the_latent(run, tmp_path):
 @pytest.mark.parametrize("gathered", [True, False], ids=["interrupted", "killed"])
 def test_a_resumed_run_starts_where_it_would_have(run, tmp_path, gathered):
     path = tmp_path / "part"
-    whole = load_file(run / "tensors.safetensors")
+    whole = read_tensors(run)
     if gathered:
         shutil.copytree(run, path)
         lines = (run / "members.jsonl").read_text().splitlines()[:4]
@@ -242,13 +242,11 @@ def test_a_resumed_run_starts_where_it_would_have(run, tmp_path, gathered):
     else:
         shutil.copytree(run, path)
         (path / "members.jsonl").write_text("")
-        (path / "partial").mkdir()
-        save_file({name: whole[name] for name in ("query", "query_latent")}, path / "partial" / "query.safetensors")
-        (path / "tensors.safetensors").unlink()
+        shutil.rmtree(path / "tensors")
     info = read_run(path) | {"status": "running"}
     (path / "run.json").write_text(json.dumps(info))
     assert run_cli("run", "--resume", path).code == 0
-    tensors = load_file(path / "tensors.safetensors")
+    tensors = read_tensors(path)
     assert_close(tensors["latents"], whole["latents"], atol=1e-5, rtol=0)
     assert_close(tensors["query_latent"], whole["query_latent"])
     same = [line | {"wall_s": 0} for line in read_lines(run / "members.jsonl")]
@@ -260,8 +258,8 @@ def test_a_resumed_run_starts_where_it_would_have(run, tmp_path, gathered):
 def test_a_run_that_lost_its_latent(run, tmp_path):
     path = tmp_path / "lost"
     shutil.copytree(run, path)
-    tensors = load_file(path / "tensors.safetensors")
-    save_file({name: value for name, value in tensors.items() if name != "query_latent"}, path / "tensors.safetensors")
+    tensors = load_file(path / "query.safetensors")
+    save_file({"query": tensors["query"]}, path / "query.safetensors")
     (path / "run.json").write_text(json.dumps(read_run(path) | {"status": "interrupted"}))
     assert_one_error(run_cli("run", "--resume", path), 1, "is lost", "query_latent")
 

@@ -1,5 +1,7 @@
 """A set is a sequence of its members, and a table of all its records."""
 
+import json
+import shutil
 import sys
 from dataclasses import replace
 
@@ -70,9 +72,13 @@ def test_a_set_without_members_is_an_empty_sequence():
     assert len(found.to_pandas()) == 2
 
 
-def test_a_run_that_was_killed_has_records_without_samples(found, tmp_path):
+def test_an_old_run_that_was_killed_has_records_without_samples(found, tmp_path):
     path = found.save(tmp_path / "set")
-    (path / "tensors.safetensors").unlink()
+    shutil.rmtree(path / "tensors")
+    with pytest.raises(RunFolderError, match="damaged or lost"):
+        equidiff.load(path)
+    info = json.loads((path / "run.json").read_text())
+    (path / "run.json").write_text(json.dumps(info | {"schema_version": 2, "status": "running"}))
     with pytest.raises(RunFolderError, match="records without samples"):
         list(equidiff.load(path))
 

@@ -6,7 +6,7 @@ from importlib import resources
 import pytest
 from running import assert_one_error, read_run, run_cli
 
-from equidiff.run.folder import read_info
+from equidiff.run.info import read_info
 from equidiff.run.places import folders_of
 
 QUICK = ("-g", "pixels:8", "-r", "none", "-n", "2", "--tolerance", "1e9", "--query", "prior:1")

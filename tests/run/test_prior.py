@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from analytic import Identity, Linear
-from running import assert_one_error, read_run, run_circles, run_cli
+from running import assert_one_error, make_old, read_run, run_circles, run_cli
 from safetensors.torch import load_file
 
 import equidiff
@@ -152,11 +152,11 @@ def test_a_warning_where_prior_samples_are_members_already():
 
 def test_schema_version_1_still_reads(tmp_path):
     path = run_circles("-n", 1, "--out", tmp_path / "run").path
+    make_old(path, 1)
     info = read_run(path)
     for name in ("prior", "within", "tolerance_given", "called"):
         del info[name]
     del info["options"]["saved"]
-    info |= {"schema_version": 1}
     (path / "run.json").write_text(json.dumps(info))
     (path / "prior.safetensors").unlink()
     old = read_info(path)

@@ -94,7 +94,7 @@ def find_path(
     ends = [member_row(found, index) for index in (first, second)]
     search = FrameSearch(session, observer, frames - 1)
     for frame, row in zip((0, frames - 1), ends, strict=True):
-        search.set_end(frame, found.records[row], {name: take(found.rows, name, [row]) for name in ROWS})
+        search.set_end(frame, found.records[row], {name: found.rows.take(name, [row]) for name in ROWS})
     search.fill()
     search.smooth()
     search.refine()
@@ -156,12 +156,12 @@ def likely_end(session: Session, found: InvariantSet, first: int, without: int, 
         without: index of a member not to propose.
         frames: number of frames.
     """
-    start = take(found.rows, "latents", [member_row(found, first)])[0]
+    start = found.rows.take("latents", [member_row(found, first)])[0]
     others = [record.index for record in found.members if record.index not in {first, without}]
     # spread over the run, since neighbours in it share their candidates
     others = others[:: max(1, len(others) // CANDIDATES)][:CANDIDATES]
     worst: dict[int, float] = {}
     for other in others:
-        ends = torch.stack([start, take(found.rows, "latents", [member_row(found, other)])[0]])
+        ends = torch.stack([start, found.rows.take("latents", [member_row(found, other)])[0]])
         worst[other] = max(straight_path(session.problem, ends, session.settings.batch, frames)[0])
     return min(worst, key=lambda each: worst[each], default=None)

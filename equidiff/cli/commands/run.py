@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -42,6 +42,9 @@ from equidiff.folders.status import COMPLETE
 from equidiff.folders.text import shell_word
 from equidiff.run.settings import Settings
 from equidiff.search.blocks import Share
+
+if TYPE_CHECKING:
+    from equidiff.run.info import RunInfo
 
 SETTINGS = [field.name for field in fields(Settings)]
 EPILOG = examples(
@@ -117,6 +120,15 @@ def _begin(state: State, given: dict[str, Any], out: Path | None, part: str | No
     return handler.perform(work, state, handler.Show(**show))
 
 
+def _is_whole(path: Path, info: RunInfo) -> bool:
+    """Tell whether a complete run has all its samples, by their checksums; schema versions 1 and 2 had none."""
+    if info.schema_version < 3:
+        return True
+    from equidiff.run.folder import Survey
+
+    return Survey.make(path, info).is_whole
+
+
 def _go_on(state: State, given: dict[str, Any], of_new: dict[str, object], path: Path, show: dict[str, bool]) -> int:
     from equidiff.run.info import read_info  # needs pydantic, which `--help` does not
     from equidiff.run.own_code import RESUME, check_named
@@ -132,7 +144,7 @@ def _go_on(state: State, given: dict[str, Any], of_new: dict[str, object], path:
             hint=f"equidiff run --resume {shell_word(path)}",
         )
     check_named(info, objective, state.files, (*RESUME, str(path)))
-    if info.status == COMPLETE:
+    if info.status == COMPLETE and _is_whole(path, info):
         members, asked = info.counts.members, info.counts.asked
         state.terminal.note(f"This run is already complete: {members} of {asked} samples are members.")
         state.terminal.answer(path, "run.json" if show["as_json"] else None)

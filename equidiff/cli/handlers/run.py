@@ -19,6 +19,7 @@ from equidiff.cli.handlers.report import write_page
 from equidiff.cli.options import State
 from equidiff.devices import is_out_of_memory
 from equidiff.errors import EquiDiffError, RunFolderError, first_line
+from equidiff.folders.atomic import write_image
 from equidiff.folders.paths import free_path
 from equidiff.folders.text import shell_command
 from equidiff.images.read import read_drawn
@@ -29,13 +30,13 @@ from equidiff.run.folder import RunFolder, read_query
 from equidiff.run.info import RunInfo
 from equidiff.run.invariant_set import InvariantSet
 from equidiff.run.own_code import RESUME, name_again
+from equidiff.run.record import Record
 from equidiff.run.remaining import Remaining
 from equidiff.run.reopen import reopen
 from equidiff.run.session import Session, prepare
 from equidiff.run.settings import Settings
 from equidiff.run.wording import question
 from equidiff.search.blocks import Share
-from equidiff.search.engine import MEMBER
 
 
 @dataclass(frozen=True)
@@ -100,11 +101,13 @@ def resume(state: State, info: RunInfo, path: Path, objective: str | None) -> Wo
         path: the run folder.
         objective: the run's objective again, if it is the user's own code.
     """
-    latent = read_query(path).get("query_latent")
+    latent = read_query(path).get("query_latent") if info.starts_from_query else None
     command = (*RESUME, str(path))
     session = reopen(info, latent, state.plugins(), command=command, objective=objective, files=state.files, path=path)
     folder = RunFolder.reopen(path)
-    return Work(session, folder, [index for index in info.indices if index not in folder.records])
+    if folder.damage is not None:
+        state.terminal.note(folder.damage, "yellow")
+    return Work(session, folder, [index for index in info.indices if index not in folder.finished])
 
 
 def perform(work: Work, state: State, show: Show) -> int:
@@ -125,20 +128,21 @@ def _perform(work: Work, state: State, show: Show) -> int:
     if inversion is not None and inversion.warning is not None:
         terminal.note(inversion.warning, "yellow")
     interrupted = _search(work, state, show.verbose)
-    members = [record for record in folder.records.values() if record.status == MEMBER]
-    image = _draw(work) if members else None
+    found = InvariantSet.load(folder.path)
+    members = found.members
+    image = _draw(work, found) if members else None
     page = _write_page(work, state) if show.report and members and not interrupted else None
-    terminal.facts(conclusion(folder.info, list(folder.records.values()), image, page))
+    terminal.facts(conclusion(folder.info, found.records, image, page))
     for caution in cautions(folder.info, members, math.prod(work.session.problem.generator.latent_shape)):
         terminal.note(caution, "yellow")
     if interrupted:
-        terminal.note(f"Interrupted: {len(folder.records)} of {asked} samples are finished and saved.")
+        terminal.note(f"Interrupted: {len(folder.finished)} of {asked} samples are finished and saved.")
         terminal.command("continue with", _resume_command(work, state))
         return INTERRUPTED
     if members:
         terminal.command(*_next_command(work, state, page))
     else:
-        _report_no_member(folder, terminal)
+        _report_no_member(folder.info, found.records, terminal)
     terminal.answer(folder.path, "run.json" if show.as_json else None)
     return 0 if len(members) == asked else NOT_ALL_MEMBERS
 
@@ -152,7 +156,7 @@ def _search(work: Work, state: State, verbose: bool) -> bool:
         _show_query(display, folder)
         warn = partial(terminal.note, style="yellow")
         tell = terminal.note if verbose else None
-        watch = Watch(display, left, folder.records.values(), partial(_image_of, folder), warn, tell)
+        watch = Watch(display, left, folder.records, folder.image, warn, tell)
         try:
             execute(work.session, folder, work.todo, watch)
         except KeyboardInterrupt:
@@ -181,11 +185,6 @@ def _show_query(display: SearchDisplay, folder: RunFolder) -> None:
         display.put_query(image, f"query{name}")
 
 
-def _image_of(folder: RunFolder, index: int) -> Path | None:
-    image = folder.records[index].image
-    return None if image is None else folder.path / image
-
-
 def _next_command(work: Work, state: State, page: Path | None) -> tuple[str, str]:
     """The command to type next, after the word for what it does."""
     path = str(work.folder.path)
@@ -194,23 +193,21 @@ def _next_command(work: Work, state: State, page: Path | None) -> tuple[str, str
     return "next", name_again(("equidiff", "evaluate", path), work.folder.info.specs.objective, state.files)
 
 
-def _draw(work: Work) -> Path | None:
-    found = InvariantSet.load(work.folder.path)
+def _draw(work: Work, found: InvariantSet) -> Path | None:
     problem = work.session.problem
     image = draw_contact_sheet(found, lambda samples: problem.objective.measure(samples.to(problem.target.device)))
-    return None if image is None else work.folder.add_image("grid.png", image)
+    return None if image is None else write_image(work.folder.path / "grid.png", image)
 
 
-def _report_no_member(folder: RunFolder, terminal: Terminal) -> None:
-    info = folder.info
+def _report_no_member(info: RunInfo, records: Sequence[Record], terminal: Terminal) -> None:
     target = info.target.values
-    reached = [(record.measurement, record.index) for record in folder.records.values() if record.measurement]
+    reached = [(record.measurement, record.index) for record in records if record.measurement]
     rows: list[tuple[str, object]] = [("target", str(info.target))]
     if reached:
         nearest, index = min(reached, key=lambda pair: math.dist(pair[0], target))
         rows.append(("nearest", f"{format_values(nearest, target)} (sample {index})"))
     else:
-        rows.append(("reason", next(iter(folder.records.values())).error))
+        rows.append(("reason", records[0].error))
     rows.append(("try", f"--budget {4 * info.budget:g}, a target within reach, or a larger --tolerance"))
     terminal.panel("no member", f"None of the {info.counts.asked} samples reached the target.", rows, "yellow")
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from equidiff.errors import WeightsError, first_line
-from equidiff.folders.tensors import read_tensors
+from equidiff.folders.tensors import map_tensors
 from equidiff.networks.checkpoints.content import EXPECTED, Kind, recognise
 from equidiff.networks.checkpoints.files import refuse_part, weights_files
 
@@ -93,7 +93,7 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
     from safetensors import SafetensorError
 
     try:
-        return read_tensors(path)
+        return map_tensors(path)
     except (SafetensorError, OSError) as error:
         raise WeightsError(
             f"The checkpoint is a damaged safetensors file: {error}", given=path, expected=EXPECTED

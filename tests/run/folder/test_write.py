@@ -1,20 +1,20 @@
-"""The run folder, schema version 1: files, counts and what a resumed run keeps."""
+"""The run folder, schema version 3: files, counts and what a resumed run keeps."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 import torch
 from made_runs import made_info
 from PIL import Image
-from running import assert_one_error, read_lines, read_run, run_circles, run_cli
-from safetensors.torch import load_file
+from running import assert_one_error, damage_tensors, read_lines, read_run, read_tensors, run_circles, run_cli
 
 import equidiff
 from equidiff.errors import RunFolderError
 from equidiff.folders.paths import check_free, free_path
 from equidiff.images.convert import image_to_tensor, quantized
-from equidiff.run.folder import RunFolder, read_records, read_tensors
+from equidiff.run.folder import RunFolder, read_records
 from equidiff.run.info import Counts, read_info
 from equidiff.run.record import Record
 
@@ -22,7 +22,7 @@ RUN = {
     "folder", "run_folder", "notes",
     "schema_version", "status", "specs", "options", "target", "seed", "tolerance", "budget", "device", "dtype",
     "started", "finished", "wall_s", "versions", "weights", "counts", "evaluations", "search",
-    "tolerance_given", "within", "prior", "called",
+    "tolerance_given", "within", "prior", "called", "segment", "images",
 }  # fmt: skip
 MEMBER = {
     "index", "status", "steps", "evaluations", "forwards", "backwards", "loss", "loss_unfiltered", "measurement",
@@ -52,7 +52,7 @@ def test_every_field_of_the_schema(tmp_path):
     path = run_circles("-n", "3", "--out", tmp_path / "run", "--query", "1").path
     info = read_run(path)
     assert info.keys() == RUN
-    assert info["schema_version"] == 2
+    assert info["schema_version"] == 3
     assert info["status"] == "complete"
     assert info["specs"].keys() == {"generator", "objective", "regularizer", "solver", "law"}
     assert info["target"].keys() == {"values", "names", "unit", "source"}
@@ -66,7 +66,7 @@ def test_every_field_of_the_schema(tmp_path):
     assert {name for line in read_lines(path / "steps.jsonl") for name in line} == {
         "index", "step", "evaluations", "loss",
     }  # fmt: skip
-    tensors = load_file(path / "tensors.safetensors")
+    tensors = read_tensors(path)
     assert tensors.keys() == {"latents", "samples", "measurements", "query"}
     assert {value.dtype for value in tensors.values()} == {torch.float32}
     assert [len(tensors[name]) for name in ("latents", "samples", "measurements", "query")] == [3, 3, 3, 1]
@@ -125,16 +125,21 @@ def test_a_torn_line_is_dropped(folder):
     folder.add_result(record(0), rows())
     with (folder.path / "members.jsonl").open("ab") as file:
         file.write(b'{"index": 1, "status": "member", "st\xc3')
-    reopened = RunFolder.reopen(folder.path)
-    assert list(reopened.records) == [0]
+    folder.close()
+    assert RunFolder.reopen(folder.path).finished == {0}
     assert len(read_lines(folder.path / "members.jsonl")) == 1
 
 
 def test_a_line_without_its_tensors_is_dropped(folder):
     folder.add_result(record(0), rows())
+    journal = folder.path / "partial" / "00000.journal"
+    size = journal.stat().st_size
     folder.add_result(record(1), rows())
-    (folder.path / "partial" / "00001.safetensors").unlink()
-    assert list(RunFolder.reopen(folder.path).records) == [0]
+    folder.finish("interrupted", 1.0)
+    os.truncate(journal, size)
+    reopened = RunFolder.reopen(folder.path)
+    assert reopened.finished == {0}
+    assert reopened.damage == "Damaged: partial/00000.journal; one sample is done again."
 
 
 def test_reopened_again_and_again(folder):
@@ -165,10 +170,11 @@ def test_a_measurement_that_is_a_view_of_its_sample(folder):
 
 
 def test_damaged_tensors(folder):
-    folder.add_result(record(0), rows())
+    for index in range(3):
+        folder.add_result(record(index), rows())
     folder.finish("complete", 1.0)
-    (folder.path / "tensors.safetensors").write_bytes(b"garbage")
-    with pytest.raises(RunFolderError, match="tensors of this run cannot be read"):
+    damage_tensors(folder.path)
+    with pytest.raises(RunFolderError, match="damaged or lost"):
         equidiff.InvariantSet.load(folder.path)
 
 
