@@ -14,6 +14,8 @@ import psutil
 from filelock import FileLock, Timeout
 
 from equidiff.errors import RunFolderError
+from equidiff.folders.json_files import read_json
+from equidiff.folders.paths import unwritable
 
 FILE, OWNER = ".lock", ".owner.json"
 BOOT = Path("/proc/sys/kernel/random/boot_id")
@@ -39,7 +41,7 @@ class Owner:
     def read(cls, file: Path) -> Owner | None:
         """The owner that a file names; None where it names none."""
         try:
-            return cls(**json.loads(file.read_text(encoding="utf-8")))
+            return cls(**read_json(file))
         except (OSError, ValueError, TypeError):
             return None
 
@@ -96,6 +98,18 @@ class Lock:
             with suppress(OSError):
                 (self._folder / OWNER).unlink(missing_ok=True)
             self._lock.release(force=True)
+
+
+def check_unlocked(folder: Path) -> None:
+    """Raise an error if another process writes into a folder, or this one cannot.
+
+    Raises:
+        RunFolderError: it does, or the system refuses.
+    """
+    try:
+        Lock(folder).release()
+    except OSError as error:
+        raise unwritable(folder, error) from error
 
 
 @cache

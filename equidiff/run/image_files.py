@@ -37,5 +37,8 @@ class ImageFiles:
             )
         return cls(int(match[1]) if match else None if text == "all" else 0)
 
+    def __str__(self) -> str:
+        return "all" if self.first is None else f"first:{self.first}" if self.first else "none"
+
     def __contains__(self, index: int) -> bool:
         return self.first is None or index < self.first

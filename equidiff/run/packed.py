@@ -11,7 +11,8 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load, save
+from safetensors.numpy import save
+from safetensors.torch import load
 from torch import Tensor
 
 from equidiff.errors import RunFolderError
@@ -32,9 +33,8 @@ def pack(record: Record, rows: Mapping[str, Tensor] | None, steps: Iterable[Step
         rows: its latents, samples and measurements, one row each; None where it failed.
         steps: that led to it.
     """
-    about = {"record": parse_json(record.to_json()), "steps": [step_values(step) for step in steps]}
-    # cloned: a measurement may be a view of its sample, which the file format refuses
-    own = {} if rows is None else {name: rows[name].detach().cpu().float().contiguous().clone() for name in ROWS}
+    about = {"record": record.to_dict(), "steps": [step_values(step) for step in steps]}
+    own = {} if rows is None else {name: rows[name].detach().cpu().float().numpy() for name in ROWS}
     return save(own, {KEY: text.to_json(about)})
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any
 
@@ -144,8 +144,12 @@ class Record:
 
     def to_json(self) -> str:
         """One line of `members.jsonl`."""
-        known = {name: value for name, value in asdict(self).items() if value is not None}
-        return text.to_json(known)
+        return text.to_json(self.to_dict())
+
+    def to_dict(self) -> dict[str, Any]:
+        """The values of a line of `members.jsonl`."""
+        known = {name: value for name, value in vars(self).items() if value is not None}
+        return known if self.called is None else known | {"called": vars(self.called)}
 
 
 @cache

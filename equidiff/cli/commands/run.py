@@ -15,6 +15,7 @@ from equidiff.cli.commands.run_options import (
     Device,
     Dtype,
     Generator,
+    Images,
     Law,
     Objective,
     Out,
@@ -37,9 +38,10 @@ from equidiff.cli.exit_codes import INTERRUPTED, NOT_ALL_MEMBERS
 from equidiff.cli.interrupts import prompt_interruption
 from equidiff.cli.options import Json, Plain, PluginFiles, Quiet, State, Traceback, examples
 from equidiff.errors import UsageError
-from equidiff.folders.paths import check_free
+from equidiff.folders.paths import OF_A_BEGINNING, check_free
 from equidiff.folders.status import COMPLETE
 from equidiff.folders.text import shell_word
+from equidiff.run.image_files import ImageFiles
 from equidiff.run.settings import Settings
 from equidiff.search.blocks import Share
 
@@ -76,6 +78,7 @@ def run(
     saved: Saved = None,
     time_limit: TimeLimit = None,
     out: Out = None,
+    images: Images = None,
     part: PartOfRun = None,
     resume: Resume = None,
     report: Report = False,
@@ -98,17 +101,25 @@ def run(
     with prompt_interruption(signal.SIGTERM):  # a job queue sends it before it kills
         try:
             if resume is None:
-                return _begin(state, given, out, part, show)
-            return _go_on(state, given, {"out": out, "part": part}, resume, show)
+                return _begin(state, given, out, part, images, show)
+            return _go_on(state, given, {"out": out, "part": part, "images": images}, resume, show)
         except KeyboardInterrupt:
             state.terminal.note("Interrupted before the first sample.")
             return INTERRUPTED
 
 
-def _begin(state: State, given: dict[str, Any], out: Path | None, part: str | None, show: dict[str, bool]) -> int:
+def _begin(
+    state: State,
+    given: dict[str, Any],
+    out: Path | None,
+    part: str | None,
+    images: str | None,
+    show: dict[str, bool],
+) -> int:
     share = None if part is None else Share.parse(part)
+    files = None if images is None else ImageFiles.parse(images)
     if out is not None:
-        check_free(out)
+        check_free(out, OF_A_BEGINNING)
     plugins = state.plugins()
     from equidiff.registry.published import check_published  # needs pydantic, which `--help` does not
 
@@ -116,7 +127,7 @@ def _begin(state: State, given: dict[str, Any], out: Path | None, part: str | No
     with state.terminal.status("loading") as tell:
         from equidiff.cli.handlers import run as handler
 
-        work = handler.begin(plugins, given, out, share, tell)
+        work = handler.begin(plugins, given, handler.Place(out, share, files), tell)
     return handler.perform(work, state, handler.Show(**show))
 
 
@@ -130,6 +141,7 @@ def _is_whole(path: Path, info: RunInfo) -> bool:
 
 
 def _go_on(state: State, given: dict[str, Any], of_new: dict[str, object], path: Path, show: dict[str, bool]) -> int:
+    from equidiff.folders.lock import check_unlocked
     from equidiff.run.info import read_info  # needs pydantic, which `--help` does not
     from equidiff.run.own_code import RESUME, check_named
 
@@ -143,6 +155,7 @@ def _go_on(state: State, given: dict[str, Any], of_new: dict[str, object], path:
             expected="--resume RUN without them",
             hint=f"equidiff run --resume {shell_word(path)}",
         )
+    check_unlocked(path)
     check_named(info, objective, state.files, (*RESUME, str(path)))
     if info.status == COMPLETE and _is_whole(path, info):
         members, asked = info.counts.members, info.counts.asked

@@ -189,6 +189,16 @@ Out = Annotated[
         "--out", default="runs/TIME-GENERATOR-OBJECTIVE", metavar="FOLDER", help="Run folder to create", panel=OUTPUT
     ),
 ]
+Images = Annotated[
+    str | None,
+    _option(
+        "--images",
+        metavar="all|none|first:N",
+        default="first:1000",
+        help="Images to write as PNG files; all others are in the tensors only",
+        panel=OUTPUT,
+    ),
+]
 PartOfRun = Annotated[
     str | None,
     typer.Option(

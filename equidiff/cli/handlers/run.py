@@ -27,6 +27,7 @@ from equidiff.registry.manager import Plugins
 from equidiff.run.cautions import cautions
 from equidiff.run.execute import execute
 from equidiff.run.folder import RunFolder, read_query
+from equidiff.run.image_files import ImageFiles
 from equidiff.run.info import RunInfo
 from equidiff.run.invariant_set import InvariantSet
 from equidiff.run.own_code import RESUME, name_again
@@ -64,29 +65,45 @@ class Work:
     default_query: bool = False  # the user chose neither query nor target
 
 
-def begin(
-    plugins: Plugins, given: dict[str, Any], out: Path | None, part: Share | None, tell: Callable[[str], None]
-) -> Work:
+@dataclass(frozen=True)
+class Place:
+    """A run folder to make.
+
+    Attributes:
+        out: its path; by default it is named after time and specs.
+        part: of the run, where it is done in several.
+        images: those that are files.
+    """
+
+    out: Path | None = None
+    part: Share | None = None
+    images: ImageFiles | None = None
+
+
+def begin(plugins: Plugins, given: dict[str, Any], place: Place, tell: Callable[[str], None]) -> Work:
     """Prepare a new run and make its folder.
 
     Args:
         plugins: used to look up specs.
         given: the settings that the user typed.
-        out: the run folder; by default named after time and specs.
-        part: of the run, where it is done in several.
+        place: the run folder.
         tell: called with what is being done.
     """
     settings = Settings(**given)
-    if part is not None:
-        part.indices(settings.samples)  # before anything is loaded: it may be too small to be divided so
+    if place.part is not None:
+        place.part.indices(settings.samples)  # before anything is loaded: it may be too small to be divided so
     try:
         session = prepare(settings, plugins, default_to_query=True, tell=tell)
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
         raise _too_large(error, settings.device, settings.dtype, str(settings.generator)) from error
-    info = session.describe() if part is None else session.describe().divided(part)
-    path = out or free_path(info.specs.generator, info.specs.objective)
+    info = session.describe()
+    if place.part is not None:
+        info = info.divided(place.part)
+    if place.images is not None:
+        info = info.model_copy(update={"images": str(place.images)})
+    path = place.out or free_path(info.specs.generator, info.specs.objective)
     latent = None if session.start is None else session.start.latent
     folder = RunFolder.create(path, info, session.kept_query, latent, session.prior_tensors)
     return Work(session, folder, info.indices, not given.keys() & {"query", "target"})
