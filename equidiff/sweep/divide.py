@@ -51,7 +51,7 @@ class _Run:
             None if latent is None else save({"query_latent": latent.contiguous()}),
             settings.get("objective") if tools.run_code else None,
         )
-        self.todo = {index for index in info.indices if index not in self._run.records}
+        self.todo = {index for index in info.indices if index not in self._run.finished}
 
     def put(self, solved: Solved) -> Record:
         """Write a sample; the first one makes the folder."""

@@ -12,7 +12,6 @@ from torch import Tensor
 from equidiff.analysis.path.frames import FrameSearch
 from equidiff.analysis.path.steps import Steps
 from equidiff.analysis.path.traces import trace
-from equidiff.analysis.subsample import take
 from equidiff.errors import RunFolderError, UsageError
 from equidiff.numerics.gaussian import slerp
 from equidiff.run.execute import Observer
