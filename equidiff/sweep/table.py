@@ -17,6 +17,7 @@ from equidiff.folders import text
 from equidiff.folders.status import COMPLETE, RUN_FAILED, RUNNING, read_description
 from equidiff.run.info import RunInfo
 from equidiff.run.parts import ClassCount, Part
+from equidiff.run.settings import Settings
 
 SCHEMA_VERSION = 1
 TABLE, CSV = "sweep.json", "sweep.csv"
@@ -89,7 +90,8 @@ class Row(Part):
 
     def failed(self, error: str) -> Row:
         """The same run, failed for this reason."""
-        return self.model_copy(update={"status": RUN_FAILED, "error": error})
+        asked = int(self.settings.get("samples", Settings.samples)) if self.asked is None else self.asked
+        return self.model_copy(update={"status": RUN_FAILED, "error": error, "asked": asked})
 
     def filled(self, info: RunInfo) -> Row:
         """The same run as its `run.json` has it."""

@@ -22,6 +22,7 @@ from equidiff.registry.build import build
 from equidiff.registry.manager import Plugins
 from equidiff.run.record import Record
 from equidiff.search.engine import MEMBER
+from equidiff.sweep.check import RUN_CODE
 from equidiff.sweep.check_models import check_models
 from equidiff.sweep.divide import carry_out_divided
 from equidiff.sweep.execute import Tools, carry_out
@@ -100,7 +101,7 @@ def list_runs(work: Work, terminal: Terminal, as_json: bool) -> int:
         return 0
     shown = rows if len(rows) <= MOST_SHOWN or terminal.plain else rows[:MOST_SHOWN]
     cells = [[row.name, *(row.settings.get(name, "") for name in varied)] for row in shown]
-    terminal.table(["run", *varied], cells)
+    terminal.table(["run", *varied], cells, spare=varied[::-1])
     if len(shown) < len(rows):
         terminal.note(f"... and {len(rows) - len(shown)} more; equidiff sweep --dry-run --plain lists all.")
     terminal.facts(_plan(work), dim=True)
@@ -123,12 +124,12 @@ def perform(work: Work, state: State, show: Show) -> int:
             f"The sweep had to stop: {error.strerror or error}",
             given=error.filename or folder.path,
             expected="a disk with free space and write permission",
-            hint=f"{_again(folder)}   # keeps the finished runs",
+            hint=f"{_again(work)}   # keeps the finished runs",
         ) from error
     page = write_sweep_page(folder.path, state) if show.report and not interrupted else None
-    _conclude(folder, terminal, page)
+    _conclude(work, terminal, page)
     if interrupted:
-        terminal.command("continue with", _again(folder))
+        terminal.command("continue with", _again(work))
         return INTERRUPTED
     if page is None:
         terminal.command("look", shell_command(["equidiff", "report", str(folder.path), "--open"]))
@@ -172,12 +173,14 @@ def _ranges(folder: SweepFolder) -> list[str]:
     return [f"{name} ({len(texts)})" for name, texts in values.items()]
 
 
-def _again(folder: SweepFolder) -> str:
-    return shell_command(["equidiff", "sweep", "--resume", str(folder.path)])
+def _again(work: Work) -> str:
+    """The command that goes on with a sweep, with all that it must name again."""
+    words = ["equidiff", "sweep", "--resume", str(work.folder.path), *([RUN_CODE] if work.tools.run_code else [])]
+    return shell_command([*words, *(word for file in work.tools.files for word in ("--plugin", str(file)))])
 
 
-def _conclude(folder: SweepFolder, terminal: Terminal, page: Path | None) -> None:
-    info = folder.info
+def _conclude(work: Work, terminal: Terminal, page: Path | None) -> None:
+    folder, info = work.folder, work.folder.info
     counts, samples = info.counts, info.samples
     others = ", ".join(f"{counts[name]} {name}" for name in (RUN_FAILED, STOPPED, WAITING) if counts.get(name))
     runs = f"{counts.get(COMPLETE, 0)} of {counts['runs']} complete{', ' + others if others else ''}"
@@ -192,11 +195,18 @@ def _conclude(folder: SweepFolder, terminal: Terminal, page: Path | None) -> Non
     )
     failed = [row for row in folder.rows.values() if row.status == RUN_FAILED]
     if failed:
-        rows: list[tuple[str, object]] = [(row.name, row.error or "") for row in failed[:MOST_LISTED]]
+        rows = [(row.name[:5], _describe_failure(row, info.varied)) for row in failed[:MOST_LISTED]]
         if len(failed) > len(rows):
             rows.append(("and", f"{len(failed) - len(rows)} more, see {folder.path / TABLE}"))
-        rows.append(("again", _again(folder)))
+        rows.append(("again", _again(work)))
         terminal.panel("failed", f"{len(failed)} of {counts['runs']} runs failed.", rows, "yellow")
+
+
+def _describe_failure(row: Row, varied: Sequence[str]) -> str:
+    settings = [
+        text if name == "objective" else f"{name} {text}" for name, text in row.settings.items() if name in varied
+    ]
+    return ": ".join([*([", ".join(settings)] if settings else []), row.error or "no reason is known"])
 
 
 class _Watch:
