@@ -19,6 +19,7 @@ from equidiff.cli.commands import (
     evaluate,
     figure,
     measure,
+    merge,
     path,
     plugins,
     rank,
@@ -61,6 +62,7 @@ app = typer.Typer(
 )
 app.command(epilog=run.EPILOG)(run.run)
 app.command(epilog=sweep.EPILOG)(sweep.sweep)
+app.command(epilog=merge.EPILOG)(merge.merge)
 app.command(epilog=compare.EPILOG)(compare.compare)
 app.command(epilog=evaluate.EPILOG)(evaluate.evaluate)
 app.command()(report.report)
