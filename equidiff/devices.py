@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import errno
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
 import torch
 
 from equidiff.errors import UsageError, first_line
 
-# CUDA and MPS; the CPU on Linux; the CPU elsewhere; cuBLAS and cuDNN
-NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "status_alloc_failed")
+# Texts of errors without a type of their own, each part of a message in lower case.
+NO_MEMORY = (
+    "out of memory",  # CUDA and MPS
+    "invalid buffer size",  # MPS, for a tensor larger than any buffer may be
+    "can't allocate memory",  # the CPU on Linux
+    "cannot allocate memory",  # the operating system
+    "not enough memory",  # the CPU elsewhere, and MKL's transforms
+    "std::bad_alloc",
+    "status_alloc_failed",  # cuBLAS and cuDNN
+    "cufft_alloc_failed",
+)
+# oneDNN, whose messages say no more; with more words after them they are of what it cannot do
+NO_MEMORY_OF_ONEDNN = ("could not create a primitive", "could not create a memory object")
 TF32_CAPABILITY = (8, 0)  # of NVIDIA's Ampere, the first to have it
 
 
@@ -71,5 +86,33 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Recognise the errors that torch, on any device, and Python raise when memory runs out."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
     text = str(error).lower()
-    return isinstance(error, RuntimeError) and any(words in text for words in NO_MEMORY)
+    return isinstance(error, RuntimeError) and (
+        any(words in text for words in NO_MEMORY) or text.strip() in NO_MEMORY_OF_ONEDNN
+    )
+
+
+@contextmanager
+def usual_torch_state() -> Iterator[None]:
+    """Compute as torch does when nobody has changed its state, and leave that state as it is.
+
+    Without it, a default dtype or device, an inference mode or an autocast of the caller would change a run, and
+    building a network would draw from the caller's random numbers.
+    """
+    dtype, numbers = torch.get_default_dtype(), torch.get_rng_state()
+    with ExitStack() as stack:
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.enable_grad())
+        if torch.get_default_device().type != "cpu":
+            stack.enter_context(torch.device("cpu"))
+        for kind in ("cpu", "cuda", "mps"):
+            if torch.is_autocast_enabled(kind):
+                stack.enter_context(torch.autocast(kind, enabled=False))
+        torch.set_default_dtype(torch.float32)
+        try:
+            yield
+        finally:
+            torch.set_default_dtype(dtype)
+            torch.set_rng_state(numbers)

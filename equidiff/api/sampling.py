@@ -11,6 +11,7 @@ from torch import Tensor
 from equidiff.api.invariant_set import InvariantSet
 from equidiff.api.progress import ProgressBar, is_watched
 from equidiff.contracts import Generator, Law, Objective, ObjectiveFactory, Regularizer, Solver
+from equidiff.devices import usual_torch_state
 from equidiff.errors import EquiDiffError, first_line
 from equidiff.folders.status import RUNNING
 from equidiff.registry.manager import Plugins
@@ -68,6 +69,7 @@ class _Memory:
         return InvariantSet(info, records, rows, query, session, tuple(self.steps), latent, session.prior_tensors)
 
 
+@usual_torch_state()
 def sample(
     generator: str | Generator = "toy",
     objective: str | Objective | ObjectiveFactory = "neuron:17",
@@ -142,7 +144,7 @@ def sample(
     )  # fmt: skip
     session = prepare(settings, plugins or Plugins())
     if session.inversion is not None and session.inversion.warning is not None:
-        warnings.warn(session.inversion.warning, stacklevel=2)
+        warnings.warn(session.inversion.warning, stacklevel=3)
     memory = _Memory()
     try:
         _execute(session, memory, observer, is_watched() if progress is None else progress)
@@ -150,7 +152,7 @@ def sample(
         if not memory.kept:
             raise
         found = memory.found(session)
-        warnings.warn(f"Interrupted: {_finished(found)}, and the set has these.", stacklevel=2)
+        warnings.warn(f"Interrupted: {_finished(found)}, and the set has these.", stacklevel=3)
         return found
     except Exception as error:
         if not memory.kept:

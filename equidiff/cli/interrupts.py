@@ -11,7 +11,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from types import FrameType
 
 from equidiff.cli.exit_codes import INTERRUPTED
@@ -39,6 +39,16 @@ def prompt_interruption(number: int = signal.SIGINT) -> Iterator[None]:
         yield
     finally:
         signal.signal(number, before)
+
+
+@contextmanager
+def prompt_termination() -> Iterator[None]:
+    """The same for the signals of a job queue that is about to kill, and of a terminal that was closed."""
+    with ExitStack() as stack:
+        for name in ("SIGTERM", "SIGHUP"):  # the second is not on Windows
+            if hasattr(signal, name):
+                stack.enter_context(prompt_interruption(getattr(signal, name)))
+        yield
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

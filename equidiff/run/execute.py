@@ -17,6 +17,7 @@ from equidiff.images.convert import is_image, quantized
 from equidiff.numerics.random import Stream, prior_latents
 from equidiff.run.record import Called, Record
 from equidiff.run.session import Session
+from equidiff.run.signals import held_signals
 from equidiff.search.attempt import attempt, reason
 from equidiff.search.batching import PROBES, BatchReduced
 from equidiff.search.engine import FAILED, Result, StepRecord
@@ -81,7 +82,8 @@ def ended(store: Ending) -> Iterator[None]:
     started = time.monotonic()
 
     def finish(status: str, error: str | None = None) -> None:
-        store.finish(status, time.monotonic() - started, error)
+        with held_signals():
+            store.finish(status, time.monotonic() - started, error)
 
     try:
         yield

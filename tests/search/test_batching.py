@@ -1,5 +1,6 @@
 """Passes that do not fit into memory are done again in halves; the members stay the same."""
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ ERRORS = {
     "accelerator": torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
     "cpu": RuntimeError(CPU),
     "python": MemoryError(),
+    "onednn": RuntimeError("could not create a primitive"),
 }
 
 PLUGIN = """
@@ -120,8 +122,34 @@ def test_another_error_is_not_taken_for_want_of_memory():
     assert set(narrow.rows) == {16}  # a pass, its rows one by one, and prior samples
     assert not is_out_of_memory(ValueError("out of memory"))
     assert all(map(is_out_of_memory, ERRORS.values()))
-    assert is_out_of_memory(RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"))
-    assert is_out_of_memory(RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 8 bytes."))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+        "cuFFT error: CUFFT_ALLOC_FAILED",
+        "DefaultCPUAllocator: not enough memory: you tried to allocate 8 bytes.",
+        "MKL FFT error: Intel oneMKL DFTI ERROR: Not enough memory to allocate",
+        "MPS backend out of memory (MPS allocated: 17.20 GB, other allocations: 704.00 KB, max allowed: 18.13 GB).",
+        "Invalid buffer size: 19.45 GB",
+        "could not create a memory object",
+        "std::bad_alloc",
+        "unable to mmap 8 bytes from file </x>: Cannot allocate memory (12)",
+    ],
+)
+def test_texts_of_want_of_memory(text):
+    assert is_out_of_memory(RuntimeError(text))
+    assert not is_out_of_memory(ValueError(text))
+
+
+def test_what_onednn_cannot_do_is_no_want_of_memory():
+    assert not is_out_of_memory(
+        RuntimeError("could not create a primitive descriptor for the convolution forward propagation primitive")
+    )
+    assert is_out_of_memory(OSError(errno.ENOMEM, "Cannot allocate memory"))
+    assert not is_out_of_memory(OSError(errno.ENOSPC, "No space left on device"))
 
 
 @pytest.fixture

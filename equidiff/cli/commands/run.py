@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,7 +34,7 @@ from equidiff.cli.commands.run_options import (
     Verbose,
 )
 from equidiff.cli.exit_codes import INTERRUPTED, NOT_ALL_MEMBERS
-from equidiff.cli.interrupts import prompt_interruption
+from equidiff.cli.interrupts import prompt_termination
 from equidiff.cli.options import Json, Plain, PluginFiles, Quiet, State, Traceback, examples
 from equidiff.errors import UsageError
 from equidiff.folders.paths import OF_A_BEGINNING, check_free
@@ -98,13 +97,13 @@ def run(
     state: State = context.obj
     state.files += plugin or []
     state.terminal.quiet = quiet
-    with prompt_interruption(signal.SIGTERM):  # a job queue sends it before it kills
+    with prompt_termination():
         try:
             if resume is None:
                 return _begin(state, given, out, part, images, show)
             return _go_on(state, given, {"out": out, "part": part, "images": images}, resume, show)
         except KeyboardInterrupt:
-            state.terminal.note("Interrupted before the first sample.")
+            state.terminal.note(f"Interrupted before {'the first' if resume is None else 'another'} sample.")
             return INTERRUPTED
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +9,7 @@ import typer
 
 from equidiff.cli.completion import complete_kind
 from equidiff.cli.exit_codes import INTERRUPTED
-from equidiff.cli.interrupts import prompt_interruption
+from equidiff.cli.interrupts import prompt_termination
 from equidiff.cli.options import COMPUTATION, OUTPUT, Json, Plain, PluginFiles, Quiet, State, Traceback, examples
 from equidiff.errors import UsageError
 
@@ -95,7 +94,7 @@ def sweep(
     state.files += plugin or []
     state.terminal.quiet = quiet
     _check(file, out, resume)
-    with prompt_interruption(signal.SIGTERM):  # a job queue sends it before it kills
+    with prompt_termination():  # a job queue sends it before it kills
         try:
             with state.terminal.status("checking"):
                 plugins = state.plugins()

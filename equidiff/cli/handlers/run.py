@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,6 +22,7 @@ from equidiff.devices import is_out_of_memory
 from equidiff.errors import EquiDiffError, RunFolderError, first_line
 from equidiff.folders.atomic import write_image
 from equidiff.folders.paths import free_path
+from equidiff.folders.status import COMPLETE
 from equidiff.folders.text import shell_command
 from equidiff.images.read import read_drawn
 from equidiff.registry.manager import Plugins
@@ -132,7 +134,8 @@ def perform(work: Work, state: State, show: Show) -> int:
     try:
         return _perform(work, state, show)
     except KeyboardInterrupt:  # behind the search, which says more itself
-        state.terminal.note("Interrupted: the samples are saved, but not all images of them are drawn.")
+        with suppress(KeyboardInterrupt):  # once more
+            state.terminal.note("Interrupted: the samples are saved, but not all images of them are drawn.")
         return INTERRUPTED
 
 
@@ -177,6 +180,8 @@ def _search(work: Work, state: State, verbose: bool) -> bool:
         try:
             execute(work.session, folder, work.todo, watch)
         except KeyboardInterrupt:
+            if folder.info.status == COMPLETE:  # it came while the run was closed
+                raise
             return True
         except (OSError, MemoryError, RuntimeError) as error:
             if not isinstance(error, OSError) and not is_out_of_memory(error):
