@@ -10,6 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from equidiff.analysis.figures.captions import format_values
 from equidiff.analysis.figures.grid import draw_contact_sheet
 from equidiff.cli.console import SearchDisplay, Terminal
@@ -39,6 +41,7 @@ from equidiff.run.reopen import reopen
 from equidiff.run.session import Session, prepare
 from equidiff.run.settings import Settings
 from equidiff.run.wording import question
+from equidiff.search.attempt import attempt, reason
 from equidiff.search.blocks import Share
 
 
@@ -150,7 +153,7 @@ def _perform(work: Work, state: State, show: Show) -> int:
     interrupted = _search(work, state, show.verbose)
     found = InvariantSet.load(folder.path)
     members = found.members
-    image = _draw(work, found) if members else None
+    image = _draw(work, found, terminal) if members else None
     page = _write_page(work, state) if show.report and members and not interrupted else None
     terminal.facts(conclusion(folder.info, found.records, image, page))
     for caution in cautions(folder.info, members, math.prod(work.session.problem.generator.latent_shape)):
@@ -215,9 +218,17 @@ def _next_command(work: Work, state: State, page: Path | None) -> tuple[str, str
     return "next", name_again(("equidiff", "evaluate", path), work.folder.info.specs.objective, state.files)
 
 
-def _draw(work: Work, found: InvariantSet) -> Path | None:
+def _draw(work: Work, found: InvariantSet, terminal: Terminal) -> Path | None:
+    """The picture of the members; None where there is none, or where the objective cannot be measured around them."""
     problem = work.session.problem
-    image = draw_contact_sheet(found, lambda samples: problem.objective.measure(samples.to(problem.target.device)))
+
+    def measure(samples: Tensor) -> Tensor:
+        return problem.objective.measure(samples.to(problem.target.device))
+
+    image = attempt(lambda: draw_contact_sheet(found, measure), work.session.settings.time_limit)
+    if isinstance(image, BaseException):
+        terminal.note(f"There is no picture of the members: {reason(image)}", "yellow")
+        return None
     return None if image is None else write_image(work.folder.path / "grid.png", image)
 
 
