@@ -56,6 +56,7 @@ class BuildContext:
         notes: sentences about what a component had to assume; components append theirs, and users are shown them.
         attribution: builds another attribution method from its spec, for those that wrap one.
         shared: generators and networks of the runs before, where several are done in one process.
+        verbose: the user wants to see what libraries log.
     """
 
     device: str = "cpu"
@@ -65,6 +66,7 @@ class BuildContext:
     notes: list[str] = field(default_factory=list)
     attribution: Callable[[str], Any] | None = None
     shared: Shared | None = None
+    verbose: bool = False
 
     def share(self, kind: str, key: Hashable, make: Callable[[BuildContext], T]) -> T:
         """Make something for this run, or take it from a run before; either way, its weights and notes are recorded.

@@ -8,7 +8,7 @@ from pathlib import Path
 from equidiff.errors import RunFolderError, UsageError
 from equidiff.folders.text import shell_command
 from equidiff.registry.specs import parse_sum, print_sum
-from equidiff.run.info import RunInfo, is_custom
+from equidiff.run.info import RunInfo, Specs, is_custom
 
 RESUME = ("equidiff", "run", "--resume")
 
@@ -56,6 +56,25 @@ def check_named(info: RunInfo, objective: str | None, files: Sequence[Path], com
                 expected="the same file, named again, if you trust it",
                 hint=_hint(command, objective, [*files, Path(source)]),
             )
+
+
+def check_portable(specs: Specs) -> None:
+    """Refuse a run whose components the workers of an executor cannot build.
+
+    Raises:
+        UsageError: a component was an object made in Python.
+    """
+    for kind, spec in specs.objects.items():
+        raise not_portable(kind, spec)
+
+
+def not_portable(kind: str, name: str) -> UsageError:
+    """The error for a component that was made in Python, and cannot be made again in another process."""
+    return UsageError(
+        f"The {kind} of this run is an object made in Python, which the workers of an executor cannot have.",
+        given=name,
+        expected=f"the spec of a {kind}, which each worker builds for itself; or the executor inline",
+    )
 
 
 def name_again(command: Sequence[str], objective: str | None = None, files: Iterable[Path] = ()) -> str:

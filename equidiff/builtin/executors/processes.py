@@ -5,37 +5,23 @@ from __future__ import annotations
 import os
 import signal
 import tempfile
-import threading
-from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
-from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import Any, TypeVar, final
+from typing import Any, final
 
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
 from equidiff.builtin.executors import worker
 from equidiff.builtin.executors.descriptors import ProcessesOptions
-from equidiff.contracts import BuildContext, Executor
+from equidiff.builtin.executors.pool import Pool
+from equidiff.contracts import BuildContext
+from equidiff.devices import choose_device
 from equidiff.errors import WorkerLostError
 
-T = TypeVar("T")
-
 MOST = 8  # workers on a CPU, unless more are asked for: each holds its own copy of the models
-
-
-class _Future(Future[T]):
-    """A future whose call can be cancelled while a worker is at it, which ends the worker."""
-
-    task: ProcessFuture[T] | None = None
-
-    def cancel(self) -> bool:
-        if super().cancel():
-            return True
-        return self.task is not None and self.task.cancel()
 
 
 class _Worker:
@@ -54,7 +40,7 @@ class _Worker:
     def _open(self) -> ProcessPool:
         return ProcessPool(1, initializer=worker.begin, initargs=self._begin, context=worker.Context())
 
-    def submit(self, function: Callable[..., T], args: Sequence[Any]) -> ProcessFuture[T]:
+    def submit(self, function: Callable[..., Any], args: Sequence[Any]) -> ProcessFuture[Any]:
         if not self._is_sound():
             self.end()
             self._pool = self._open()
@@ -64,16 +50,25 @@ class _Worker:
         """Start the pool where it is new; False where its worker died before it took a call, which breaks it."""
         return self._pool.active
 
+    def cancel(self, call: Future[Any]) -> bool:
+        return call.cancel()  # pebble ends the process
+
+    def explain(self, error: BaseException) -> BaseException:
+        if isinstance(error, ProcessExpired):
+            return self._lost(_reason(error.exitcode))
+        if isinstance(error, BrokenProcessPool):
+            return self._lost(" before its first call")
+        return error
+
+    def _lost(self, how: str) -> WorkerLostError:
+        return WorkerLostError(f"A worker process ended{how}.", given=self._last_words())
+
     def stop(self) -> None:
         self._pool.stop()
 
     def end(self) -> None:
         self._pool.stop()
         self._pool.join()
-
-    def lost(self, code: int | None) -> WorkerLostError:
-        """The error for a call during which the process ended."""
-        return WorkerLostError(f"A worker process ended{_reason(code)}.", given=self._last_words())
 
     def _last_words(self) -> str | None:
         try:
@@ -84,7 +79,7 @@ class _Worker:
 
 
 @final
-class Processes(Executor):
+class Processes(Pool):
     """Worker processes of this machine, which begin with their first call.
 
     Args:
@@ -93,74 +88,21 @@ class Processes(Executor):
     """
 
     def __init__(self, threads: int | None, devices: Sequence[str | None]) -> None:
-        self.workers = len(devices)
         self._logs = tempfile.TemporaryDirectory(prefix="equidiff-workers-", ignore_cleanup_errors=True)
         logs = (Path(self._logs.name) / f"{number}.log" for number in count())
-        self._idle = [_Worker(log, threads, each) for log, each in zip(logs, devices, strict=False)]
-        self._all = list(self._idle)
-        self._waiting: deque[tuple[_Future[Any], Callable[..., Any], Sequence[Any]]] = deque()
-        self._under_way: set[_Future[Any]] = set()
-        self._lock = threading.Condition(threading.RLock())
-        self._ended = False
+        self._all = [_Worker(log, threads, each) for log, each in zip(logs, devices, strict=False)]
+        super().__init__(self._all)
 
-    def submit(self, function: Callable[..., T], /, *args: Any) -> Future[T]:
-        future: _Future[T] = _Future()
-        with self._lock:
-            if self._ended:
-                raise RuntimeError("the executor has been shut down")
-            self._waiting.append((future, function, args))
-            self._begin()
-        return future
-
-    def _begin(self) -> None:
-        """Give the calls that wait to idle workers."""
-        while self._idle and self._waiting:
-            future, function, args = self._waiting.popleft()
-            if future.set_running_or_notify_cancel():
-                own = self._idle.pop(0)
-                self._under_way.add(future)
-                future.task = own.submit(function, args)
-                future.task.add_done_callback(partial(self._finish, own, future))
-
-    def _finish(self, own: _Worker, future: _Future[Any], task: Future[Any]) -> None:
-        with self._lock:
-            self._idle.append(own)
-            self._under_way.discard(future)
-            if not self._ended:
-                self._begin()
-            self._lock.notify_all()
-        try:
-            future.set_result(task.result())
-        except CancelledError:
-            future.set_exception(CancelledError())
-        except ProcessExpired as error:
-            future.set_exception(own.lost(error.exitcode))
-        except (BrokenProcessPool, RuntimeError) as error:
-            future.set_exception(own.lost(None) if isinstance(error, BrokenProcessPool) else error)
-        except BaseException as error:  # of the function
-            future.set_exception(error)
-
-    def shutdown(self, *, wait: bool = True, cancel_futures: bool = False) -> None:
-        with self._lock:
-            while cancel_futures and self._waiting:
-                self._waiting.popleft()[0].cancel()
-            while wait and (self._waiting or len(self._idle) < self.workers):
-                self._lock.wait()
-            self._ended = True
+    def end_workers(self) -> None:
         for own in self._all:
             own.stop()
         for own in self._all:
             own.end()
-        for future in self._under_way:
-            future.set_exception(CancelledError())
-        self._under_way.clear()
         self._logs.cleanup()
 
 
-def _reason(code: int | None) -> str:
+def _reason(code: int) -> str:
     """The way in which a process ended, in words that follow "ended"."""
-    if code is None:
-        return " before its first call"
     if code >= 0:
         return f" with exit code {code}"
     name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
@@ -169,14 +111,15 @@ def _reason(code: int | None) -> str:
 
 def build(argument: str | None, options: ProcessesOptions, context: BuildContext) -> Processes:
     """Build the executor: a worker for each CUDA device, or for each core."""
-    if context.device == "cuda":
+    device = choose_device(context.device)
+    if device == "cuda":
         import torch
 
         visible = _visible_devices(torch.cuda.device_count())
         workers = options.workers or len(visible)
         return Processes(_threads(options, workers), [visible[number % len(visible)] for number in range(workers)])
-    workers = options.workers or (min(_cores(), MOST) if context.device == "cpu" else 1)
-    return Processes(_threads(options, workers), [_own_device(context.device)] * workers)
+    workers = options.workers or (min(_cores(), MOST) if device == "cpu" else 1)
+    return Processes(_threads(options, workers), [_own_device(device)] * workers)
 
 
 def _visible_devices(count: int) -> list[str]:

@@ -7,9 +7,11 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable, Sequence
 from multiprocessing.connection import wait
 from multiprocessing.context import SpawnContext, SpawnProcess
 from types import ModuleType
+from typing import Any
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 STARTING = threading.Lock()
@@ -64,3 +66,11 @@ def _end_with_parent() -> None:
     if parent is not None:
         wait([parent.sentinel])
         os._exit(1)
+
+
+class Caller:
+    """An actor of ray: a process somewhere in a cluster, which stays."""
+
+    def call(self, function: Callable[..., Any], args: Sequence[Any]) -> Any:
+        """Carry out a call."""
+        return function(*args)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from equidiff.cli.commands.run_options import (
     Budget,
     Device,
     Dtype,
+    Executor,
     Generator,
     Images,
     Law,
@@ -45,6 +47,7 @@ from equidiff.run.settings import Settings
 from equidiff.search.blocks import Share
 
 if TYPE_CHECKING:
+    from equidiff.registry.manager import Plugins
     from equidiff.run.info import RunInfo
 
 SETTINGS = [field.name for field in fields(Settings)]
@@ -79,6 +82,7 @@ def run(
     out: Out = None,
     images: Images = None,
     part: PartOfRun = None,
+    executor: Executor = None,
     resume: Resume = None,
     report: Report = False,
     plugin: PluginFiles = None,
@@ -100,8 +104,8 @@ def run(
     with prompt_termination():
         try:
             if resume is None:
-                return _begin(state, given, out, part, images, show)
-            return _go_on(state, given, {"out": out, "part": part, "images": images}, resume, show)
+                return _begin(state, given, out, part, images, executor, show)
+            return _go_on(state, given, {"out": out, "part": part, "images": images}, resume, executor, show)
         except KeyboardInterrupt:
             state.terminal.note(f"Interrupted before {'the first' if resume is None else 'another'} sample.")
             return INTERRUPTED
@@ -113,6 +117,7 @@ def _begin(
     out: Path | None,
     part: str | None,
     images: str | None,
+    executor: str | None,
     show: dict[str, bool],
 ) -> int:
     share = None if part is None else Share.parse(part)
@@ -120,14 +125,33 @@ def _begin(
     if out is not None:
         check_free(out, OF_A_BEGINNING)
     plugins = state.plugins()
-    from equidiff.registry.published import check_published  # needs pydantic, which `--help` does not
+    if _is_inline(plugins, executor):
+        from equidiff.registry.published import check_published  # needs pydantic, which `--help` does not
 
-    check_published(plugins, {kind: given[kind] for kind in ("generator", "objective") if kind in given})
-    with state.terminal.status("loading") as tell:
-        from equidiff.cli.handlers import run as handler
+        check_published(plugins, {kind: given[kind] for kind in ("generator", "objective") if kind in given})
+    with ExitStack() as stack:
+        with state.terminal.status("loading") as tell:
+            from equidiff.cli.handlers import run as handler
 
-        work = handler.begin(plugins, given, handler.Place(out, share, files), tell)
-    return handler.perform(work, state, handler.Show(**show))
+            place = handler.Place(out, share, files)
+            device = given.get("device", Settings.device)
+            workers = stack.enter_context(handler.open_workers(executor, state, device, show["verbose"]))
+            work = handler.begin(given, place, state, workers, tell)
+        return handler.perform(work, state, handler.Show(**show))
+
+
+def _is_inline(plugins: Plugins, executor: str | None) -> bool:
+    """True where this process does the work itself.
+
+    Raises:
+        EquiDiffError: there is no such executor, or an option of it does not exist.
+    """
+    if executor is None:
+        return True
+    from equidiff.registry.check import check_text  # needs pydantic, which `--help` does not
+
+    (spec,) = check_text(plugins, "executor", executor)
+    return spec.name == "inline"
 
 
 def _is_whole(path: Path, info: RunInfo) -> bool:
@@ -139,7 +163,14 @@ def _is_whole(path: Path, info: RunInfo) -> bool:
     return Survey.make(path, info).is_whole
 
 
-def _go_on(state: State, given: dict[str, Any], of_new: dict[str, object], path: Path, show: dict[str, bool]) -> int:
+def _go_on(
+    state: State,
+    given: dict[str, Any],
+    of_new: dict[str, object],
+    path: Path,
+    executor: str | None,
+    show: dict[str, bool],
+) -> int:
     from equidiff.folders.lock import check_unlocked
     from equidiff.run.info import read_info  # needs pydantic, which `--help` does not
     from equidiff.run.own_code import RESUME, check_named
@@ -161,8 +192,14 @@ def _go_on(state: State, given: dict[str, Any], of_new: dict[str, object], path:
         state.terminal.note(f"This run is already complete: {members} of {asked} samples are members.")
         state.terminal.answer(path, "run.json" if show["as_json"] else None)
         return 0 if members == asked else NOT_ALL_MEMBERS
-    with state.terminal.status("loading"):
-        from equidiff.cli.handlers import run as handler
+    if not _is_inline(state.plugins(), executor):
+        from equidiff.run.own_code import check_portable
 
-        work = handler.resume(state, info, path, objective)
-    return handler.perform(work, state, handler.Show(**show))
+        check_portable(info.specs)
+    with ExitStack() as stack:
+        with state.terminal.status("loading"):
+            from equidiff.cli.handlers import run as handler
+
+            workers = stack.enter_context(handler.open_workers(executor, state, info.device, show["verbose"]))
+            work = handler.resume(state, info, path, objective, workers)
+        return handler.perform(work, state, handler.Show(**show))

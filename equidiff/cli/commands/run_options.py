@@ -208,6 +208,17 @@ PartOfRun = Annotated[
         rich_help_panel=COMPUTATION,
     ),
 ]
+Executor = Annotated[
+    str | None,
+    _option(
+        "--executor",
+        default="inline, this process",
+        metavar="SPEC",
+        help="Find the samples elsewhere: processes, ray, slurm, each with its options, such as processes,workers=2",
+        panel=COMPUTATION,
+        complete=complete_kind("executor"),
+    ),
+]
 Resume = Annotated[
     Path | None,
     typer.Option(

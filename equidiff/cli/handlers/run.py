@@ -19,6 +19,7 @@ from equidiff.cli.exit_codes import INTERRUPTED, NOT_ALL_MEMBERS
 from equidiff.cli.handlers.conclusion import conclusion, settings_of
 from equidiff.cli.handlers.progress import Watch
 from equidiff.cli.handlers.report import write_page
+from equidiff.cli.handlers.workers import Workers, measure_samples, open_here, open_workers
 from equidiff.cli.options import State
 from equidiff.devices import is_out_of_memory
 from equidiff.errors import EquiDiffError, RunFolderError, first_line
@@ -27,7 +28,8 @@ from equidiff.folders.paths import free_path
 from equidiff.folders.status import COMPLETE
 from equidiff.folders.text import shell_command
 from equidiff.images.read import read_drawn
-from equidiff.registry.manager import Plugins
+from equidiff.parallel.execute import execute_with, take_over
+from equidiff.parallel.prepare import Prepared
 from equidiff.run.cautions import cautions
 from equidiff.run.execute import execute
 from equidiff.run.folder import RunFolder, read_query
@@ -43,6 +45,8 @@ from equidiff.run.settings import Settings
 from equidiff.run.wording import question
 from equidiff.search.attempt import attempt, reason
 from equidiff.search.blocks import Share
+
+__all__ = ["Place", "Show", "begin", "open_workers", "perform", "resume"]
 
 
 @dataclass(frozen=True)
@@ -62,11 +66,13 @@ class Show:
 
 @dataclass(frozen=True)
 class Work:
-    """A run to carry out: its session, its folder, and the samples still to find."""
+    """A run to carry out: its folder, the samples still to find, and a session or workers to find them."""
 
-    session: Session
     folder: RunFolder
     todo: Sequence[int]
+    session: Session | None = None
+    workers: Workers | None = None
+    latent: Tensor | None = None  # of the query, where the run starts from it
     default_query: bool = False  # the user chose neither query nor target
 
 
@@ -85,36 +91,44 @@ class Place:
     images: ImageFiles | None = None
 
 
-def begin(plugins: Plugins, given: dict[str, Any], place: Place, tell: Callable[[str], None]) -> Work:
+def begin(
+    given: dict[str, Any], place: Place, state: State, workers: Workers | None, tell: Callable[[str], None]
+) -> Work:
     """Prepare a new run and make its folder.
 
     Args:
-        plugins: used to look up specs.
         given: the settings that the user typed.
         place: the run folder.
+        state: plugins and plugin files.
+        workers: to prepare the run, and to find its samples; this process when absent.
         tell: called with what is being done.
     """
     settings = Settings(**given)
     if place.part is not None:
         place.part.indices(settings.samples)  # before anything is loaded: it may be too small to be divided so
+    session = None
     try:
-        session = prepare(settings, plugins, default_to_query=True, tell=tell)
+        if workers is None:
+            session = prepare(settings, state.plugins(), default_to_query=True, tell=tell)
+            ready = Prepared.of(session)
+        else:
+            ready = workers.prepare(settings)
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
         raise _too_large(error, settings.device, settings.dtype, str(settings.generator)) from error
-    info = session.describe()
+    info = ready.info
     if place.part is not None:
         info = info.divided(place.part)
     if place.images is not None:
         info = info.model_copy(update={"images": str(place.images)})
     path = place.out or free_path(info.specs.generator, info.specs.objective)
-    latent = None if session.start is None else session.start.latent
-    folder = RunFolder.create(path, info, session.kept_query, latent, session.prior_tensors)
-    return Work(session, folder, info.indices, not given.keys() & {"query", "target"})
+    folder = RunFolder.create(path, info, ready.query, ready.query_latent, ready.prior)
+    default_query = not given.keys() & {"query", "target"}
+    return Work(folder, info.indices, session, workers, ready.query_latent, default_query)
 
 
-def resume(state: State, info: RunInfo, path: Path, objective: str | None) -> Work:
+def resume(state: State, info: RunInfo, path: Path, objective: str | None, workers: Workers | None) -> Work:
     """Prepare the rest of an unfinished run.
 
     Args:
@@ -122,14 +136,20 @@ def resume(state: State, info: RunInfo, path: Path, objective: str | None) -> Wo
         info: the content of `run.json`.
         path: the run folder.
         objective: the run's objective again, if it is the user's own code.
+        workers: to find the samples; this process when absent.
     """
     latent = read_query(path).get("query_latent") if info.starts_from_query else None
     command = (*RESUME, str(path))
-    session = reopen(info, latent, state.plugins(), command=command, objective=objective, files=state.files, path=path)
+    session = None
+    if workers is None:
+        session = reopen(
+            info, latent, state.plugins(), command=command, objective=objective, files=state.files, path=path
+        )
     folder = RunFolder.reopen(path)
+    take_over(folder)
     if folder.damage is not None:
         state.terminal.note(folder.damage, "yellow")
-    return Work(session, folder, [index for index in info.indices if index not in folder.finished])
+    return Work(folder, [index for index in info.indices if index not in folder.finished], session, workers, latent)
 
 
 def perform(work: Work, state: State, show: Show) -> int:
@@ -146,17 +166,18 @@ def _perform(work: Work, state: State, show: Show) -> int:
     terminal, folder = state.terminal, work.folder
     asked = folder.info.counts.asked
     terminal.note(question(folder.info), "bold")
-    terminal.facts(settings_of(folder.info, len(work.todo), work.default_query), dim=True)
-    inversion = work.session.inversion
+    workers = [] if work.workers is None else [work.workers.fact]
+    terminal.facts([*settings_of(folder.info, len(work.todo), work.default_query), *workers], dim=True)
+    inversion = folder.info.inversion
     if inversion is not None and inversion.warning is not None:
         terminal.note(inversion.warning, "yellow")
     interrupted = _search(work, state, show.verbose)
     found = InvariantSet.load(folder.path)
     members = found.members
-    image = _draw(work, found, terminal) if members else None
+    image = _draw(work, state, found) if members else None
     page = _write_page(work, state) if show.report and members and not interrupted else None
     terminal.facts(conclusion(folder.info, found.records, image, page))
-    for caution in cautions(folder.info, members, math.prod(work.session.problem.generator.latent_shape)):
+    for caution in cautions(folder.info, members, _latent_size(found)):
         terminal.note(caution, "yellow")
     if interrupted:
         terminal.note(f"Interrupted: {len(folder.finished)} of {asked} samples are finished and saved.")
@@ -181,7 +202,7 @@ def _search(work: Work, state: State, verbose: bool) -> bool:
         tell = terminal.note if verbose else None
         watch = Watch(display, left, folder.records, folder.image, warn, tell)
         try:
-            execute(work.session, folder, work.todo, watch)
+            _find(work, state, watch)
         except KeyboardInterrupt:
             if folder.info.status == COMPLETE:  # it came while the run was closed
                 raise
@@ -191,6 +212,18 @@ def _search(work: Work, state: State, verbose: bool) -> bool:
                 raise
             raise _resource_error(error, work, state) from error
     return False
+
+
+def _find(work: Work, state: State, watch: Watch) -> None:
+    if work.workers is not None:
+        execute_with(work.workers.executor, work.folder, work.todo, watch, query_latent=work.latent, files=state.files)
+    elif work.session is not None:
+        execute(work.session, work.folder, work.todo, watch)
+
+
+def _latent_size(found: InvariantSet) -> int:
+    """Numbers in a latent."""
+    return math.prod(found.rows.take("latents", [0]).shape[1:]) if "latents" in found.rows else 1
 
 
 def _write_page(work: Work, state: State) -> Path | None:
@@ -218,16 +251,14 @@ def _next_command(work: Work, state: State, page: Path | None) -> tuple[str, str
     return "next", name_again(("equidiff", "evaluate", path), work.folder.info.specs.objective, state.files)
 
 
-def _draw(work: Work, found: InvariantSet, terminal: Terminal) -> Path | None:
+def _draw(work: Work, state: State, found: InvariantSet) -> Path | None:
     """The picture of the members; None where there is none, or where the objective cannot be measured around them."""
-    problem = work.session.problem
-
-    def measure(samples: Tensor) -> Tensor:
-        return problem.objective.measure(samples.to(problem.target.device))
-
-    image = attempt(lambda: draw_contact_sheet(found, measure), work.session.settings.time_limit)
+    session = work.session
+    open_session = (lambda: session) if session is not None else partial(open_here, work.folder, work.latent, state)
+    limit = work.folder.info.options.time_limit
+    image = attempt(lambda: draw_contact_sheet(found, lambda samples: measure_samples(open_session(), samples)), limit)
     if isinstance(image, BaseException):
-        terminal.note(f"There is no picture of the members: {reason(image)}", "yellow")
+        state.terminal.note(f"There is no picture of the members: {reason(image)}", "yellow")
         return None
     return None if image is None else write_image(work.folder.path / "grid.png", image)
 
@@ -258,8 +289,8 @@ def _resource_error(error: Exception, work: Work, state: State) -> EquiDiffError
             expected="a disk with free space and write permission",
             hint=f"{command}   # keeps the finished samples",
         )
-    session = work.session
-    return _too_large(error, session.device, session.settings.dtype, work.folder.info.specs.generator)
+    info = work.folder.info
+    return _too_large(error, info.device, info.dtype, info.specs.generator)
 
 
 def _too_large(error: Exception, device: str, dtype: str, generator: str) -> EquiDiffError:

@@ -29,14 +29,20 @@ def append_frame(file: Path, packed: bytes) -> None:
         journal.write(head + packed)
 
 
-def read_frames(file: Path) -> Iterator[tuple[int, bytes]]:
+def read_frames(file: Path, start: int = 0) -> Iterator[tuple[int, bytes]]:
     """Positions and contents of the whole frames of a journal.
+
+    Args:
+        file: the journal.
+        start: position of the first frame to look at.
 
     Raises:
         RunFolderError: it cannot be read.
     """
     try:
-        data = file.read_bytes()  # a segment at most
+        with file.open("rb") as journal:
+            journal.seek(start)
+            data = journal.read()  # a segment at most
     except OSError as error:
         raise unreadable(file, error) from error
     at = data.find(MARK)
@@ -45,8 +51,13 @@ def read_frames(file: Path) -> Iterator[tuple[int, bytes]]:
         if packed is None:
             at = data.find(MARK, at + 1)
         else:
-            yield at, packed
+            yield start + at, packed
             at = data.find(MARK, at + HEAD.size + len(packed))
+
+
+def frame_end(at: int, packed: bytes) -> int:
+    """Position behind a frame."""
+    return at + HEAD.size + len(packed)
 
 
 def read_frame(file: Path, at: int) -> bytes:
