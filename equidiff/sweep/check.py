@@ -17,6 +17,7 @@ from equidiff.registry.check import check_text
 from equidiff.registry.manager import Plugins
 from equidiff.registry.published import check_published
 from equidiff.registry.specs import Spec, parse_sum
+from equidiff.run.image_files import ImageFiles
 from equidiff.run.info import Specs, is_custom
 from equidiff.run.settings import Settings, is_percentile, parse_percentile
 from equidiff.sweep.document import Document
@@ -24,7 +25,8 @@ from equidiff.sweep.plan import Combination, placed
 from equidiff.sweep.table import Row
 
 TYPES = {field.name: str(field.type) for field in fields(Settings)}
-SETTINGS = list(TYPES)
+IMAGES = "images"  # an option of `equidiff run` that is no setting of the search
+SETTINGS = [*TYPES, IMAGES]
 RUN_CODE = "--run-code"
 
 
@@ -80,7 +82,7 @@ def to_settings(texts: Mapping[str, str]) -> Settings:
     Raises:
         UsageError: one of them cannot be used.
     """
-    return Settings(**{name: _convert(name, text) for name, text in texts.items()})
+    return Settings(**{name: _convert(name, text) for name, text in texts.items() if name != IMAGES})
 
 
 def _check(plugins: Plugins, name: str, text: str, run_code: bool) -> None:
@@ -89,6 +91,8 @@ def _check(plugins: Plugins, name: str, text: str, run_code: bool) -> None:
         check_text(plugins, name, text)
     if name == "objective" and is_custom(text):
         _check_code(text, run_code)
+    if name == IMAGES:
+        ImageFiles.parse(text)
     if name == "query":
         _check_query(text)
     if name == "target":

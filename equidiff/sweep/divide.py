@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,7 +14,6 @@ from equidiff.parallel.dispatch import Dispatcher
 from equidiff.parallel.work import Broken, Event, Found, Work
 from equidiff.run.folder import RunFolder, read_query
 from equidiff.run.info import read_info
-from equidiff.run.packed import unpack
 from equidiff.run.record import Record
 from equidiff.search.blocks import BLOCK
 from equidiff.search.engine import FAILED
@@ -41,7 +39,6 @@ class _Run:
         self._seconds = 0.0
         settings, here, files = dict(row.settings), str(Path.cwd()), tuple(map(str, tools.files))
         if not (path / "run.json").exists():
-            shutil.rmtree(path, ignore_errors=True)  # begun, and killed before it had a sample
             self.order, self.todo = Order(row.name, settings, here, files), set(range(asked(row)))
             return
         info, latent = read_info(path), read_query(path).get("query_latent")
@@ -53,18 +50,14 @@ class _Run:
         )
         self.todo = {index for index in info.indices if index not in self._run.finished}
 
-    def put(self, solved: Solved) -> Record:
-        """Write a sample; the first one makes the folder."""
+    def put(self, index: int, solved: Solved) -> Record | None:
+        """Write a sample, and return its record; the first one makes the folder."""
         if solved.prepared is not None and self._run is None:
             self._run = solved.prepared.create(self._path)
         assert self._run is not None  # the first sample of the first call that ended has the description
         self._seconds += solved.seconds
-        record, rows, steps = unpack(solved.packed)
-        for step in steps:
-            self._run.add_step(step)
-        self._run.add_result(record, rows)
-        self.todo.discard(record.index)
-        return record
+        self.todo.discard(index)
+        return self._run.add_packed(solved.packed)
 
     def lose(self, index: int, why: str) -> Record:
         """Record a sample that no worker survived."""
@@ -105,7 +98,7 @@ class _Division:
         with suppress(OSError):  # a disk that is full must not hide that it is
             for event in self._dispatcher.rest():
                 if isinstance(event, Found) and event.work in self._open:
-                    self._open[event.work].put(event.value)
+                    self._open[event.work].put(event.index, event.value)
             for run in self._open.values():
                 self._folder.put(run.finish(INTERRUPTED if run.todo else COMPLETE))
 
@@ -146,11 +139,13 @@ class _Division:
             del self._open[event.work]
             self._end(run.finish(RUN_FAILED, first_line(event.error)))
             return
-        record = run.put(event.value) if isinstance(event, Found) else run.lose(event.index, event.reason)
+        found_one = isinstance(event, Found)
+        record = run.put(event.index, event.value) if found_one else run.lose(event.index, event.reason)
         if not run.todo:
             del self._open[event.work]
             self._folder.put(run.finish(COMPLETE))
-        self._observer.result(run.row, record)
+        if record is not None:
+            self._observer.result(run.row, record)
         if not run.todo:
             self._observer.ended(self._folder.rows[run.row.name])
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import errno
-import shutil
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -25,7 +25,7 @@ from equidiff.sweep.check import to_settings
 from equidiff.sweep.folder import SweepFolder
 from equidiff.sweep.forecast import MeasuredPass, measure_pass
 from equidiff.sweep.table import Row
-from equidiff.sweep.work import reason
+from equidiff.sweep.work import Prepared, reason
 
 DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}  # no other run would do better
 
@@ -94,9 +94,10 @@ def _attempt(folder: SweepFolder, row: Row, tools: Tools, observer: SweepObserve
     path = folder.run_folder(row)
     try:
         session, run, todo = _open(path, row, tools)
-        if not observer.has_forecast:
-            observer.measured(measure_pass(session), workers=1)
-        execute(session, run, todo, _Watch(row, observer))
+        with closing(run):  # also where the search does not begin
+            if not observer.has_forecast:
+                observer.measured(measure_pass(session), workers=1)
+            execute(session, run, todo, _Watch(row, observer))
     except KeyboardInterrupt:
         folder.put(found(row, path))
         raise
@@ -133,13 +134,9 @@ def _open(path: Path, row: Row, tools: Tools) -> tuple[Session, RunFolder, Seque
         )
         run = RunFolder.reopen(path)
         return session, run, [index for index in info.indices if index not in run.finished]
-    shutil.rmtree(path, ignore_errors=True)  # begun, and killed before it had a sample
     session = prepare(to_settings(row.settings), tools.plugins, default_to_query=True, shared=tools.shared)
-    info = session.describe()
-    query = None if session.query is None else session.query.sample
-    latent = None if session.start is None else session.start.latent
-    run = RunFolder.create(path, info, query, latent, session.prior_tensors)
-    return session, run, range(info.counts.asked)
+    run = Prepared.of(session, row.settings).create(path)
+    return session, run, run.info.indices
 
 
 class _Watch:

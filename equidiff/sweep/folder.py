@@ -15,6 +15,7 @@ from equidiff.errors import EquiDiffError, RunFolderError
 from equidiff.folders import text
 from equidiff.folders.atomic import write_atomically
 from equidiff.folders.json_files import parse_json
+from equidiff.folders.lock import Lock
 from equidiff.folders.paths import check_free, unwritable
 from equidiff.folders.status import COMPLETE, RUN_FAILED, RUNNING, timestamp
 from equidiff.folders.text import shell_word
@@ -34,6 +35,7 @@ class SweepFolder:
         self.path = path
         self.info = info
         self.rows = {row.name: row for row in info.runs}
+        self._lock: Lock | None = None
         self._before, self._began = info.wall_s, time.monotonic()
         self._written, self._cost = 0.0, 0.0
 
@@ -67,7 +69,7 @@ class SweepFolder:
             if row.name in folder.rows and folder.rows[row.name].settings == row.settings:
                 folder.rows[row.name] = row
         for row in list(folder.rows.values()):
-            if not row.is_done:
+            if not row.is_done or not (folder.run_folder(row) / "run.json").exists():  # a user removes what to do again
                 folder.rows[row.name] = folder._look_at(row)
         return folder
 
@@ -117,11 +119,12 @@ class SweepFolder:
         """Say that the sweep is under way, in a folder that is made where there is none.
 
         Raises:
-            RunFolderError: it cannot be written.
+            RunFolderError: it cannot be written, or another process is at it.
         """
         self.info = self.info.model_copy(update={"status": RUNNING, "finished": None})
         try:
             (self.path / RUNS).mkdir(parents=True, exist_ok=True)
+            self._lock = Lock(self.path)
             self.write()
         except OSError as error:
             raise unwritable(self.path, error) from error
@@ -142,6 +145,8 @@ class SweepFolder:
         self.info = self.info.model_copy(update={"status": status, "finished": timestamp()})
         self.write()
         (self.path / JOURNAL).unlink(missing_ok=True)
+        if self._lock is not None:
+            self._lock.release()
 
     def write(self) -> None:
         """Replace the table, as JSON and as CSV, each in one move."""

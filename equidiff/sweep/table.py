@@ -189,8 +189,10 @@ class SweepInfo(Part):
         )
 
     def to_json(self) -> str:
-        """The text of `sweep.json`."""
-        return text.to_json(self.model_dump(exclude_none=True), indent=1) + "\n"
+        """The text of `sweep.json`; each run has a line of its own."""
+        rows = ",\n".join(text.to_json(row.model_dump(exclude_none=True)) for row in self.runs)
+        about = text.to_json(self.model_dump(exclude_none=True, exclude={"runs"}), indent=2)
+        return f'{about[:-2]},\n  "runs": [\n{rows}\n]\n}}\n'
 
     def to_csv(self) -> str:
         """The text of `sweep.csv`: a column for each setting of the sweep, and one for each result."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -17,6 +17,7 @@ from equidiff.errors import EquiDiffError
 from equidiff.registry.manager import Plugins
 from equidiff.run.execute import keep
 from equidiff.run.folder import RunFolder
+from equidiff.run.image_files import ImageFiles
 from equidiff.run.info import RunInfo
 from equidiff.run.packed import pack
 from equidiff.run.reopen import reopen
@@ -66,13 +67,19 @@ class Prepared:
     prior: bytes
 
     @classmethod
-    def of(cls, session: Session) -> Prepared:
-        """Describe a session."""
-        query = None if session.query is None else session.query.sample
-        latent = None if session.start is None else session.start.latent
-        found = {"query": query, "query_latent": latent}
+    def of(cls, session: Session, settings: Mapping[str, str]) -> Prepared:
+        """Describe a session.
+
+        Args:
+            session: of the run.
+            settings: those of the sweep, one of which is of the folder.
+        """
+        info = session.describe()
+        if "images" in settings:
+            info = info.model_copy(update={"images": str(ImageFiles.parse(settings["images"]))})
+        found = {"query": session.kept_query, "query_latent": None if session.start is None else session.start.latent}
         of_query = {name: value for name, value in found.items() if value is not None}
-        return cls(session.describe(), _to_bytes(of_query), _to_bytes(session.prior_tensors))
+        return cls(info, _to_bytes(of_query), _to_bytes(session.prior_tensors))
 
     def create(self, path: Path) -> RunFolder:
         """Make the run folder."""
@@ -122,7 +129,7 @@ def _try(order: Order, indices: Sequence[int]) -> list[tuple[int, Solved]] | Exc
 def _solve(order: Order, indices: Sequence[int]) -> list[tuple[int, Solved]]:
     began = time.perf_counter()
     session = _session(order)
-    prepared = Prepared.of(session) if order.info is None else None
+    prepared = Prepared.of(session, order.settings) if order.info is None else None
     steps: dict[int, list[StepRecord]] = {}
     found: list[tuple[int, Solved]] = []
     for event in session.run(indices):

@@ -12,6 +12,7 @@ from equidiff.sweep.table import read_sweep
 FILE = """
 generator: toy:circles
 samples: 2
+images: none
 runs:
   - objective: neuron:act1.0-1
     query: [0, 1]
@@ -52,13 +53,14 @@ def test_a_sweep_is_ordinary_runs_and_one_table(swept):
         assert run["evaluations"] == row.evaluations
         assert run["target"]["values"] == [row.target]
         assert run["specs"]["generator"] == "toy:circles"
+        assert run["images"] == "none"
     assert "A pass of 2 samples takes" in outcome.stderr
     assert "6 of 6 complete" in outcome.stderr
 
 
 def test_a_run_of_a_sweep_is_that_of_a_run_alone(swept):
     row = read_sweep(swept[0] / "out").runs[1]
-    given = {name: text for name, text in row.settings.items() if name != "samples"}
+    given = {name: text for name, text in row.settings.items() if name not in {"samples", "images"}}
     alone = equidiff.sample(**given, samples=2)
     within = equidiff.load(swept[0] / "out" / "runs" / row.name)
     assert alone.latents.equal(within.latents)
@@ -153,6 +155,7 @@ BAD = [
     ("tolerance: [5%, wide]", 2, ["tolerance: wide", "tolerance: 5%"]),
     ("solver: 'auto,pool=0'", 2, ["'pool'"]),
     ("device: abacus", 2, ["device: abacus", "device: cpu"]),
+    ("images: [all, some]", 2, ["images: some", "images: first:1000"]),
     ("samples: 0", 2, ["at least 1"]),
     ("seeds: 3", 2, ["no setting 'seeds'", "seed: 3"]),
 ]

@@ -2,12 +2,15 @@
 
 import json
 import pickle
+import shutil
 from functools import partial
 
 import pytest
 from running import read_lines
 from simulated import Simulated
 
+from equidiff.errors import RunFolderError
+from equidiff.folders.lock import Lock
 from equidiff.parallel.dispatch import Dispatcher
 from equidiff.registry.manager import Plugins
 from equidiff.run.packed import unpack
@@ -124,6 +127,27 @@ def test_runs_that_fail_and_samples_that_kill_are_recorded(tmp_path, monkeypatch
     assert (first.members, first.samples_failed) == (17, 1)
     assert "died" in timeless(tmp_path / "out" / "runs" / first.name)[17]["error"]
     assert len(observer.runs) == 3
+
+
+def test_a_run_that_somebody_removed_is_done_again(tmp_path, alone):
+    path = tmp_path / "out"
+    shutil.copytree(alone, path)
+    name = read_sweep(path).runs[2].name
+    shutil.rmtree(path / "runs" / name)
+    assert sweep(path).runs == [name]
+    assert_equal(path, alone)
+
+
+def test_a_sweep_that_is_under_way_is_left_alone(tmp_path, alone):
+    path = tmp_path / "out"
+    shutil.copytree(alone, path)
+    lock = Lock(path)
+    try:
+        with pytest.raises(RunFolderError, match="at work in another process"):
+            sweep(path)
+    finally:
+        lock.release()
+    assert sweep(path).runs == []
 
 
 def test_orders_and_answers_travel_between_processes():
