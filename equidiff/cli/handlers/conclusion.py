@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
+from equidiff.analysis.figures.captions import format_values
 from equidiff.run.info import RunInfo
 from equidiff.run.record import Record
 from equidiff.run.wording import agreement, called, called_otherwise, largest_deviation, rounded_up
@@ -80,3 +82,21 @@ def _describe_counts(info: RunInfo, members: Sequence[Record]) -> str:
     if not members:
         return found + time
     return f"{found}{time}, {statistics.median(each.evaluations for each in members):.1f} evaluations each (median)"
+
+
+def nearest_miss(info: RunInfo, records: Sequence[Record]) -> Facts:
+    """The target and the sample that came nearest to it, of a run without members.
+
+    Args:
+        info: of the run, at its end.
+        records: of all samples.
+    """
+    target = info.target.values
+    reached = [(record.measurement, record.index) for record in records if record.measurement]
+    rows: Facts = [("target", str(info.target))]
+    if reached:
+        nearest, index = min(reached, key=lambda pair: math.dist(pair[0], target))
+        rows.append(("nearest", f"{format_values(nearest, target)} (sample {index})"))
+    else:
+        rows.append(("reason", records[0].error))
+    return [*rows, ("try", f"--budget {4 * info.budget:g}, a target within reach, or a larger --tolerance")]

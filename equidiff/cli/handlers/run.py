@@ -12,11 +12,10 @@ from typing import Any
 
 from torch import Tensor
 
-from equidiff.analysis.figures.captions import format_values
 from equidiff.analysis.figures.grid import draw_contact_sheet
-from equidiff.cli.console import SearchDisplay, Terminal
+from equidiff.cli.console import SearchDisplay
 from equidiff.cli.exit_codes import INTERRUPTED, NOT_ALL_MEMBERS
-from equidiff.cli.handlers.conclusion import conclusion, settings_of
+from equidiff.cli.handlers.conclusion import conclusion, nearest_miss, settings_of
 from equidiff.cli.handlers.progress import Watch
 from equidiff.cli.handlers.report import write_page
 from equidiff.cli.handlers.workers import Workers, measure_samples, open_here, open_workers
@@ -37,7 +36,6 @@ from equidiff.run.image_files import ImageFiles
 from equidiff.run.info import RunInfo
 from equidiff.run.invariant_set import InvariantSet
 from equidiff.run.own_code import RESUME, name_again
-from equidiff.run.record import Record
 from equidiff.run.remaining import Remaining
 from equidiff.run.reopen import reopen
 from equidiff.run.session import Session, prepare
@@ -186,7 +184,8 @@ def _perform(work: Work, state: State, show: Show) -> int:
     if members:
         terminal.command(*_next_command(work, state, page))
     else:
-        _report_no_member(folder.info, found.records, terminal)
+        problem = f"None of the {asked} samples reached the target."
+        terminal.panel("no member", problem, nearest_miss(folder.info, found.records), "yellow")
     terminal.answer(folder.path, "run.json" if show.as_json else None)
     return 0 if len(members) == asked else NOT_ALL_MEMBERS
 
@@ -261,19 +260,6 @@ def _draw(work: Work, state: State, found: InvariantSet) -> Path | None:
         state.terminal.note(f"There is no picture of the members: {reason(image)}", "yellow")
         return None
     return None if image is None else write_image(work.folder.path / "grid.png", image)
-
-
-def _report_no_member(info: RunInfo, records: Sequence[Record], terminal: Terminal) -> None:
-    target = info.target.values
-    reached = [(record.measurement, record.index) for record in records if record.measurement]
-    rows: list[tuple[str, object]] = [("target", str(info.target))]
-    if reached:
-        nearest, index = min(reached, key=lambda pair: math.dist(pair[0], target))
-        rows.append(("nearest", f"{format_values(nearest, target)} (sample {index})"))
-    else:
-        rows.append(("reason", records[0].error))
-    rows.append(("try", f"--budget {4 * info.budget:g}, a target within reach, or a larger --tolerance"))
-    terminal.panel("no member", f"None of the {info.counts.asked} samples reached the target.", rows, "yellow")
 
 
 def _resume_command(work: Work, state: State) -> str:
