@@ -11,6 +11,7 @@ from equidiff.metrics.realism import distances, mean_of_pairs
 
 Features = Float[Tensor, "rows size"]
 NEIGHBOURS = 5  # the choice of the authors of coverage
+MANY = 1000  # rows, from which on eigenvalues are found in the space of the features if that is smaller
 
 
 def mean_pairwise_distance(features: Features) -> float:
@@ -45,13 +46,19 @@ def vendi_score(features: Features) -> float:
         Friedman and Dieng (2023), "The Vendi Score", definition 3.1.
     """
     units = torch.nn.functional.normalize(features.double(), dim=1)
-    return vendi_of_kernel(units @ units.T)
+    rows, size = units.shape
+    # X'X has the same eigenvalues as XX', but for zeros
+    return _effective_number((units.T @ units if size < rows and rows > MANY else units @ units.T) / rows)
 
 
 def vendi_of_kernel(kernel: Float[Tensor, "rows rows"]) -> float:
     """Vendi score of a kernel with a diagonal of 1."""
-    eigenvalues = torch.linalg.eigvalsh(kernel.double() / len(kernel)).clamp(min=0)
-    return float(torch.special.entr(eigenvalues).sum().exp())
+    return _effective_number(kernel.double() / len(kernel))
+
+
+def _effective_number(matrix: Float[Tensor, "rows rows"]) -> float:
+    """Exponential of the entropy of the eigenvalues, whose sum is 1."""
+    return float(torch.special.entr(torch.linalg.eigvalsh(matrix).clamp(min=0)).sum().exp())
 
 
 def coverage(features: Features, reference: Features, neighbours: int = NEIGHBOURS) -> Float[Tensor, " others"]:

@@ -214,6 +214,15 @@ def test_vendi_of_identical_and_of_orthogonal_rows():
     assert vendi_score(torch.cat([torch.eye(3), torch.eye(3)])) == pytest.approx(3)
 
 
+def test_vendi_of_many_rows_is_that_of_their_kernel(monkeypatch):
+    rows = torch.randn(60, 7, generator=torch.Generator().manual_seed(0))
+    units = torch.nn.functional.normalize(rows.double(), dim=1)
+    of_kernel = vendi_of_kernel(units @ units.T)
+    assert vendi_score(rows) == of_kernel
+    monkeypatch.setattr("equidiff.metrics.diversity.MANY", 20)
+    assert vendi_score(rows) == pytest.approx(of_kernel, rel=1e-12)
+
+
 def test_vendi_of_two_rows_at_an_angle():
     """K / 2 has the eigenvalues (1 + c) / 2 and (1 - c) / 2."""
     cosine = 0.6
