@@ -85,7 +85,7 @@ def prepare_with(executor: Executor, question: Question) -> Prepared:
     dispatcher.add(Work(prepare_pieces, question, [0]))
     for event in dispatcher:
         if isinstance(event, Found):
-            return _unpack(*event.value)
+            return unpack_prepared(*event.value)
         if isinstance(event, Broken):
             raise event.error
         if isinstance(event, Lost):
@@ -122,7 +122,8 @@ def _prepare(question: Question) -> Answer:
         return portable(error)
 
 
-def _unpack(info: str, packed: bytes) -> Prepared:
+def unpack_prepared(info: str, packed: bytes) -> Prepared:
+    """The run of an answer that `prepare_pieces` gave."""
     tensors = load(packed)
     prior = {name.removeprefix("prior."): value for name, value in tensors.items() if name.startswith("prior.")}
     return Prepared(RunInfo.model_validate_json(info), tensors.get("query"), tensors.get("latent"), prior)

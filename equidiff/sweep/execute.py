@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,10 +12,12 @@ from typing import Protocol
 from equidiff.contracts import Shared
 from equidiff.errors import EquiDiffError
 from equidiff.folders.status import COMPLETE, INTERRUPTED
+from equidiff.parallel.execute import take_over
 from equidiff.registry.manager import Plugins
 from equidiff.run.execute import execute
 from equidiff.run.folder import RunFolder, read_query
-from equidiff.run.info import read_info
+from equidiff.run.image_files import ImageFiles
+from equidiff.run.info import RunInfo, read_info
 from equidiff.run.record import Record
 from equidiff.run.reopen import reopen
 from equidiff.run.session import Session, prepare
@@ -25,7 +27,6 @@ from equidiff.sweep.check import to_settings
 from equidiff.sweep.folder import SweepFolder
 from equidiff.sweep.forecast import MeasuredPass, measure_pass
 from equidiff.sweep.table import Row
-from equidiff.sweep.work import Prepared, reason
 
 DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}  # no other run would do better
 
@@ -133,10 +134,28 @@ def _open(path: Path, row: Row, tools: Tools) -> tuple[Session, RunFolder, Seque
             shared=tools.shared,
         )
         run = RunFolder.reopen(path)
+        take_over(run)
         return session, run, [index for index in info.indices if index not in run.finished]
     session = prepare(to_settings(row.settings), tools.plugins, default_to_query=True, shared=tools.shared)
-    run = Prepared.of(session, row.settings).create(path)
-    return session, run, run.info.indices
+    info = with_images(session.describe(), row.settings)
+    latent = None if session.start is None else session.start.latent
+    run = RunFolder.create(path, info, session.kept_query, latent, session.prior_tensors)
+    return session, run, info.indices
+
+
+def with_images(info: RunInfo, settings: Mapping[str, str]) -> RunInfo:
+    """A run with the setting `images`, which is one of its folder."""
+    if "images" not in settings:
+        return info
+    return info.model_copy(update={"images": str(ImageFiles.parse(settings["images"]))})
+
+
+def reason(error: Exception) -> str:
+    """The reason why a run failed, in one line."""
+    if isinstance(error, EquiDiffError):
+        given = "" if error.given is None else f" ({error.given})"
+        return " ".join(f"{error.problem}{given}".split())
+    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 class _Watch:

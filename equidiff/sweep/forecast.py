@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 from equidiff.contracts import Gradient, GradientAnswer
 from equidiff.numerics.random import Stream, prior_latents
-from equidiff.run.session import Session
+from equidiff.parallel.prepare import Question
+from equidiff.parallel.sessions import SHARED, enter, plugins_of
+from equidiff.run.session import Session, prepare
 from equidiff.run.settings import Settings
 from equidiff.search.batching import Passes
 from equidiff.sweep.table import Row
@@ -57,6 +59,13 @@ def measure_pass(session: Session) -> MeasuredPass:
     seconds = time.perf_counter() - started
     forwards, backwards = request.cost(problem)
     return MeasuredPass(rows, seconds, (forwards + 2 * backwards) / 3, session.budget)
+
+
+def measure_question(question: Question) -> MeasuredPass:
+    """Measure one pass of a run in a worker, which prepares it for that."""
+    enter(question.folder)
+    plugins, settings = plugins_of(question.files), question.settings
+    return measure_pass(prepare(settings, plugins, default_to_query=question.default_to_query, shared=SHARED))
 
 
 def asked(row: Row) -> int:

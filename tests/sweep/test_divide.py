@@ -1,7 +1,6 @@
 """Sweeps whose runs are divided among workers equal those of one process, whatever happens on the way."""
 
 import json
-import pickle
 import shutil
 from functools import partial
 
@@ -13,13 +12,11 @@ from equidiff.errors import RunFolderError
 from equidiff.folders.lock import Lock
 from equidiff.parallel.dispatch import Dispatcher
 from equidiff.registry.manager import Plugins
-from equidiff.run.packed import unpack
 from equidiff.sweep import divide
 from equidiff.sweep.divide import carry_out_divided
 from equidiff.sweep.execute import Tools, carry_out
 from equidiff.sweep.folder import SweepFolder
 from equidiff.sweep.table import read_sweep
-from equidiff.sweep.work import Order, solve
 
 COMMON = {"generator": "toy:circles", "samples": "18"}  # more than one block
 RUNS = [COMMON | {"objective": f"neuron:act1.{unit}", "query": query} for unit in (0, 1) for query in ("0", "1")]
@@ -148,14 +145,3 @@ def test_a_sweep_that_is_under_way_is_left_alone(tmp_path, alone):
     finally:
         lock.release()
     assert sweep(path).runs == []
-
-
-def test_orders_and_answers_travel_between_processes():
-    order = pickle.loads(pickle.dumps(Order("x", RUNS[0], ".")))
-    ((first, second),) = pickle.loads(pickle.dumps(solve([(order, [3, 4])])))
-    assert (first[0], second[0]) == (3, 4)
-    assert unpack(second[1].packed)[0].index == 4
-    assert first[1].prepared is not None
-    assert second[1].prepared is None
-    (error,) = pickle.loads(pickle.dumps(solve([(Order("x", {"query": "nothing.png"}, "."), [0])])))
-    assert "does not exist" in str(error)

@@ -101,7 +101,7 @@ def sweep(
                 opened = _open(plugins, file, out, resume, run_code, executor)
                 from equidiff.cli.handlers import sweep as handler
 
-                work = handler.prepare(opened, plugins, state.files, run_code, executor)
+                work = handler.prepare(opened, plugins, state.files, run_code, executor, verbose)
             if dry_run:
                 return handler.list_runs(work, state.terminal, as_json)
             return handler.perform(work, state, handler.Show(as_json, verbose, report))

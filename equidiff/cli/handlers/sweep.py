@@ -12,6 +12,7 @@ from equidiff.cli.console import Terminal
 from equidiff.cli.console.progress import Show as Progress
 from equidiff.cli.exit_codes import INTERRUPTED, NOT_ALL_MEMBERS
 from equidiff.cli.handlers.report import write_sweep_page
+from equidiff.cli.handlers.workers import INLINE
 from equidiff.cli.options import State
 from equidiff.contracts import BuildContext, Executor, Shared
 from equidiff.errors import RunFolderError
@@ -20,6 +21,7 @@ from equidiff.folders.status import INTERRUPTED as STOPPED
 from equidiff.folders.text import shell_command
 from equidiff.registry.build import build
 from equidiff.registry.manager import Plugins
+from equidiff.registry.specs import Spec
 from equidiff.run.record import Record
 from equidiff.search.engine import MEMBER
 from equidiff.sweep.check import RUN_CODE
@@ -71,7 +73,12 @@ class Work:
 
 
 def prepare(
-    opened: Opened, plugins: Plugins, files: Sequence[Path], run_code: bool, executor: str | None = None
+    opened: Opened,
+    plugins: Plugins,
+    files: Sequence[Path],
+    run_code: bool,
+    executor: str | None = None,
+    verbose: bool = False,
 ) -> Work:
     """Check what needs the models.
 
@@ -81,13 +88,15 @@ def prepare(
         files: plugin files.
         run_code: the user allows code that the sweep names.
         executor: the spec of the executor; this process carries out the runs when absent.
+        verbose: show what the executor's libraries log.
     """
     tools = Tools(plugins, files, run_code)
     if opened.document is not None:
         check_models(opened.document, opened.runs, plugins, tools.shared)
-    if executor is None:
+    if executor is None or Spec.parse(executor).name == INLINE:
         return Work(opened, tools)
-    built = build(plugins, "executor", executor, BuildContext())
+    device = next((row.settings["device"] for row in opened.folder.rows.values() if "device" in row.settings), "auto")
+    built = build(plugins, "executor", executor, BuildContext(device=device, verbose=verbose))
     return Work(opened, replace(tools, shared=Shared()), built.component)  # memory is for the workers
 
 
