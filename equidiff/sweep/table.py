@@ -223,10 +223,9 @@ def read_sweep(path: Path) -> SweepInfo:
     )
     values = read_description(file, "sweep", SCHEMA_VERSION, set(), absent, _damaged(file))
     try:
-        # as JSON, in which lists stand for tuples, and strictly: a number is no text
-        return SweepInfo.model_validate_json(
-            text.SURROGATE.sub("?", json.dumps(values, ensure_ascii=False)), strict=True
-        )
+        # checked as JSON, in which lists stand for tuples; JSON of pydantic has no names that are not UTF-8
+        SweepInfo.model_validate_json(text.SURROGATE.sub("?", json.dumps(values, ensure_ascii=False)), strict=True)
+        return SweepInfo.model_validate(values)
     except ValidationError as error:
         place = ".".join(str(key) for key in error.errors()[0]["loc"])
         raise _damaged(f"{file}, at {place}") from None
