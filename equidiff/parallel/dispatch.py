@@ -20,6 +20,7 @@ T = TypeVar("T")
 
 EVERY_S = 0.25  # between two looks at what calls have left on a shared disk
 SLOW = 2.0  # times as long as calls took so far, from which on a call is given to a second worker
+HOPELESS = 20  # calls that were lost, and two more for each worker, before anything was found
 COPIES = 3  # of a call, at most, at the same time
 PATIENCE_S = 30.0  # for a shared disk to show what a call has left there
 
@@ -60,7 +61,8 @@ class Dispatcher(Generic[T]):
 
     A call whose worker died is submitted again: three times, then in halves, until a single sample is lost three times.
     When nothing waits and workers are idle, the calls that take much longer than others are submitted a second time,
-    and the first result counts. Neither changes a sample, which depends on the run and its index alone.
+    and the first result counts. Neither changes a sample, which depends on the run and its index alone. Where worker
+    after worker dies and nothing is found, all works are broken.
 
     Args:
         executor: carries out the calls.
@@ -81,6 +83,7 @@ class Dispatcher(Generic[T]):
         self._works: dict[Work[T], None] = {}
         self._rates: list[float] = []  # seconds a sample, of the calls that have ended
         self._events: deque[Event[T]] = deque()
+        self._losses: int | None = 0  # None once something was found
 
     def add(self, work: Work[T]) -> None:
         """Append a work to those that wait."""
@@ -174,6 +177,7 @@ class Dispatcher(Generic[T]):
     def _find(self, work: Work[T], index: int, value: T) -> None:
         if index in work.todo:
             work.todo.discard(index)
+            self._losses = None
             self._events.append(Found(work, index, value))
 
     def _end(self, future: Future[Any], active: _Active[T]) -> None:
@@ -184,6 +188,7 @@ class Dispatcher(Generic[T]):
         except (CancelledError, WorkerLostError) as error:
             self._take_arrived()  # what it had found until then
             self._lose(call, first_line(error))
+            self._give_up(error)
         except Exception as error:  # of the function itself, or on the way: another worker would not do better
             for work, _ in active.pieces:
                 self._break(work, error)
@@ -196,6 +201,15 @@ class Dispatcher(Generic[T]):
                 self._take_arrived()
             if call.left:
                 self._late.append((self._clock() + PATIENCE_S, call))
+
+    def _give_up(self, error: BaseException) -> None:
+        """Break all works where no worker has found anything before it died."""
+        if self._losses is None or not isinstance(error, WorkerLostError):
+            return
+        self._losses += 1
+        if self._losses >= HOPELESS + 2 * self._executor.workers:
+            for work in self._works:
+                self._break(work, error)
 
     def _accept(self, work: Work[T], answer: Answer) -> None:
         if isinstance(answer, Exception):

@@ -102,6 +102,15 @@ def test_a_sample_that_ends_every_worker_is_lost_alone():
     assert sum(21 in indices for pieces in executor.calls for _, indices in pieces) <= 3 + 3 + 3
 
 
+def test_where_every_worker_dies_the_works_are_broken():
+    """A model too large for every node ends a run at once, not after all its samples have failed one by one."""
+    executor = Simulated(2, deadly=range(1000))
+    works = [Work(square, name, range(1000), unit=16) for name in "ab"]
+    events = dispatch(executor, works)
+    assert {each.work for each in events if isinstance(each, Broken)} == set(works)
+    assert len(executor.calls) < 30
+
+
 def refuse(pieces):
     return [
         UsageError("no such device") if order == "bad" else square([(order, indices)])[0] for order, indices in pieces
