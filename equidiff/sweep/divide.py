@@ -35,6 +35,9 @@ from equidiff.sweep.folder import SweepFolder
 from equidiff.sweep.forecast import measure_question
 from equidiff.sweep.table import Row
 
+QUICK_S = 0.1  # a pass that takes less: giving out a call takes longer than the call, so that calls have several runs
+AHEAD, MOST_OPEN = 32, 256  # quick runs that are given out for each worker, and at all: each has open files
+
 
 class _Run:
     """A run that workers are at.
@@ -86,6 +89,7 @@ class _Division:
         self._dispatcher: Dispatcher[Any] = Dispatcher(executor)
         self._open: dict[Work[Any], _Run] = {}
         self._waiting = iter(folder.todo)
+        self._most_open = 0  # beyond which runs are added only where none waits
 
     def run(self) -> None:
         """Carry out all runs."""
@@ -105,7 +109,7 @@ class _Division:
 
     def _fill(self) -> None:
         """Add runs until one waits, or all of them where a call takes long to begin."""
-        while self._executor.costly or not self._dispatcher.waiting:
+        while self._executor.costly or not self._dispatcher.waiting or len(self._open) < self._most_open:
             row = next(self._waiting, None)
             if row is None:
                 return
@@ -143,7 +147,10 @@ class _Division:
         if self._executor.costly or self._observer.has_forecast or self._open:
             return
         with suppress(Exception):  # whatever is wrong with the run, its own call says
-            self._observer.measured(self._executor.submit(measure_question, question).result(), self._executor.workers)
+            measured = self._executor.submit(measure_question, question).result()
+            self._observer.measured(measured, self._executor.workers)
+            if measured.seconds < QUICK_S:
+                self._most_open = min(AHEAD * self._executor.workers, MOST_OPEN)
 
     def _take(self, event: Event[Any]) -> None:
         run = self._open.get(event.work)
