@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,21 @@ def test_a_job_at_its_time_limit_goes_on_in_a_second_turn(tmp_path, monkeypatch)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH")))))
     with open_queue(tmp_path, 1) as executor:
         assert executor.submit(stopped_job.stop_once, tmp_path / "marker").result(LONGEST_S) == "ended in a second turn"
+
+
+# of submitit: the process of a job that was cancelled
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
+def test_a_job_that_is_cancelled_while_it_waits_is_gone(tmp_path, monkeypatch):
+    """Of two copies of a call the second may still be in the queue when the first has ended."""
+    monkeypatch.setattr(slurm, "ask_processes", lambda jobs: {job.job_id: "PENDING" for job in jobs})
+    with open_queue(tmp_path, 1) as executor:
+        waiting = executor.submit(time.sleep, 5)
+        ends = time.monotonic() + 30
+        while waiting.job is None and time.monotonic() < ends:
+            time.sleep(0.01)
+        assert waiting.cancel()
+        assert waiting.cancelled()
+        assert executor.submit(pow, 2, 3).result(LONGEST_S) == 8
 
 
 def test_the_end_of_the_work_in_the_queue_is_put_off_by_no_exception(monkeypatch):

@@ -34,12 +34,11 @@ class _Future(Future[T]):
     gone: float | None = None  # since when SLURM does not know the job
 
     def cancel(self) -> bool:
-        if super().cancel():
-            return True
-        if self.job is None or self.done():
-            return False
-        self.job.cancel(check=False)
-        return True
+        if self.done():
+            return self.cancelled()
+        if self.job is not None:
+            self.job.cancel(check=False)
+        return super().cancel() or self.job is not None
 
 
 @final
@@ -101,6 +100,7 @@ class Slurm(Executor):
 
     def _look(self) -> None:
         """Answer the futures whose jobs have ended."""
+        self._active = [future for future in self._active if not future.cancelled()]
         for future in [future for future in self._active if future.job.paths.result_pickle.exists()]:
             self._active.remove(future)
             _answer(future)
@@ -136,8 +136,9 @@ class Slurm(Executor):
         for future in left:
             future.job.cancel(check=False)
         for future in left:
-            _begin(future)
-            future.set_exception(CancelledError())
+            if not future.cancelled():
+                _begin(future)
+                future.set_exception(CancelledError())
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
