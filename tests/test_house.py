@@ -75,6 +75,28 @@ def calls(tree):
     return {name for name in named if name in {"Image.open", "json.load", "json.loads"} or name.endswith(".splitlines")}
 
 
+def test_every_text_file_is_opened_with_its_encoding(ours):
+    """The locale's is ASCII in containers and cp1252 on Windows, and cannot hold a name or an error."""
+    plugins = sorted(house.DEFAULT.parent.glob("plugins/*/src/*"))
+    houses = (ours, *(house.House(folder) for folder in plugins if folder.is_dir()))
+    calls = [(name, node) for each in houses for name, tree in each.trees.items() for node in ast.walk(tree)]
+    assert [(name, ast.unparse(node)) for name, node in calls if lacks_encoding(node)] == []
+    for text in ("p.open()", "p.open('a')", "open(p)", "open(p, 'w')", "p.read_text()", "p.write_text('x')"):
+        assert lacks_encoding(ast.parse(text).body[0].value), text
+
+
+def lacks_encoding(node):
+    if not isinstance(node, ast.Call) or any(each.arg == "encoding" for each in node.keywords):
+        return False
+    name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+    if name in {"read_text", "write_text"}:
+        return True
+    modes = node.args[1:] if isinstance(node.func, ast.Name) else node.args
+    modes = [each.value for each in modes if isinstance(each, ast.Constant) and isinstance(each.value, str)]
+    is_file = bool(modes) or len(node.args) == isinstance(node.func, ast.Name)
+    return name == "open" and is_file and all(re.fullmatch(r"[rwax+t]+", mode) for mode in modes)
+
+
 def test_docstrings_name_the_thing(ours):
     asking = [place for place, text in ours.docstrings.items() if house.is_interrogative(text)]
     assert len(asking) <= MOST_INTERROGATIVE * len(ours.docstrings), asking
