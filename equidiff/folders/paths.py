@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -15,11 +14,11 @@ EXPECTED_OUT = "a folder that does not exist yet, in a place where you may write
 # all that is in the folder of a run that was killed before its `run.json` was there
 OF_A_BEGINNING = frozenset({
     ".lock", ".owner.json", ".reserve", "images", "tensors", "partial", "query.png", "query.safetensors",
-    "prior.safetensors", "members.jsonl", "steps.jsonl",
+    "prior.safetensors", "members.jsonl", "steps.jsonl", "run.json.part",
 })  # fmt: skip
 
 
-def check_free(path: Path, leftovers: Collection[str] = ()) -> None:
+def check_free(path: Path, leftovers: frozenset[str] = frozenset()) -> None:
     """Raise an error unless a folder can be made at this path: it is readable, and nothing is there yet.
 
     Args:
@@ -46,10 +45,13 @@ def is_inside(name: str) -> bool:
     return bool(name) and "\0" not in name and ".." not in parts and not Path(name).is_absolute()
 
 
-def has_only(path: Path, leftovers: Collection[str]) -> bool:
+def has_only(path: Path, leftovers: frozenset[str]) -> bool:
     """Tell whether a folder has nothing but files of these names, halves of them, and folders that are empty."""
     try:
-        return all(each.name.removesuffix(".part") in leftovers and _is_spare(each) for each in path.iterdir())
+        return all(
+            not leftovers.isdisjoint({each.name, each.name.removesuffix(".part")}) and _is_spare(each)
+            for each in path.iterdir()
+        )
     except OSError:
         return False
 

@@ -17,6 +17,7 @@ SURROGATE = re.compile("[\ud800-\udfff]")
 # other line ends than the line feed, and marks that turn the direction of the text around them
 DISORDER = "\u2028\u2029\u202a-\u202e\u2066-\u2069"
 HIDDEN = re.compile(f"[\ud800-\udfff\x00-\x08\x0b-\x1f\x7f-\x9f{DISORDER}]")  # all but text: line feeds and tabs are
+LINE_END = re.compile("[\x85\u2028\u2029]")  # those that JSON does not escape itself
 NOT_PLAIN = re.compile(f"[\ud800-\udfff\x00-\x1f\x7f-\x9f{DISORDER}]")
 
 
@@ -46,8 +47,12 @@ def shell_word(word: object) -> str:
 
 
 def to_json(value: Any, indent: int | None = None, allow_nan: bool = True) -> str:
-    """JSON in UTF-8, in which a name that is not UTF-8 is escaped, and reads back as the same name."""
-    return escape_surrogates(json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=allow_nan))
+    """JSON in UTF-8, in which a name that is not UTF-8 is escaped, and reads back as the same name.
+
+    So is what ends a line for some readers: without an indent, it is one line for all of them.
+    """
+    written = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=allow_nan)
+    return LINE_END.sub(lambda found: f"\\u{ord(found[0]):04x}", escape_surrogates(written))
 
 
 def escape_surrogates(text: str) -> str:

@@ -12,7 +12,9 @@ from pydantic import ConfigDict, Field, ValidationError, WrapValidator
 from equidiff.builtin.objectives.descriptors import RUN_AS_CODE
 from equidiff.errors import RunFolderError
 from equidiff.folders import text
+from equidiff.folders.paths import OF_A_BEGINNING, has_only
 from equidiff.folders.status import RUNNING, read_description, timestamp
+from equidiff.folders.text import shell_word
 from equidiff.registry.manager import FROM_FILE
 from equidiff.registry.specs import parse_sum
 from equidiff.run.parts import CalledInfo, ClassCount, Counts, Inversion, Part, Prior, WeightsFile
@@ -252,10 +254,7 @@ def read_info(path: Path) -> RunInfo:
         RunFolderError: there is none, it is damaged, or of another schema version.
     """
     file = path / "run.json"
-    absent = RunFolderError(
-        "This is not a run folder.", given=path, expected="a folder with a run.json", hint="equidiff run"
-    )
-    values = read_description(file, "run folder", READABLE, set(), absent, _damaged(file))
+    values = read_description(file, "run folder", READABLE, set(), _absent(path), _damaged(file))
     try:
         # checked as JSON, in which lists stand for tuples; JSON of pydantic has no names that are not UTF-8
         RunInfo.model_validate_json(text.SURROGATE.sub("?", json.dumps(values, ensure_ascii=False)), strict=True)
@@ -263,6 +262,19 @@ def read_info(path: Path) -> RunInfo:
     except ValidationError as error:
         place = ".".join(str(key) for key in error.errors()[0]["loc"])
         raise _damaged(f"{file}, at {place}") from None
+
+
+def _absent(path: Path) -> RunFolderError:
+    if path.is_dir() and (path / ".lock").exists() and has_only(path, OF_A_BEGINNING):
+        return RunFolderError(
+            "This run ended before it began: nothing of it is finished.",
+            given=f"{path}, without a run.json",
+            expected="a folder with a run.json",
+            hint=f"equidiff run --out {shell_word(path)}   # the same run again",
+        )
+    return RunFolderError(
+        "This is not a run folder.", given=path, expected="a folder with a run.json", hint="equidiff run"
+    )
 
 
 def _damaged(given: object) -> RunFolderError:
