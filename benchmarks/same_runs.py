@@ -15,7 +15,8 @@ import sys
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
+
+from equidiff.run.invariant_set import InvariantSet
 
 RUNS = {
     "default": ["--seed", "0"],
@@ -49,7 +50,7 @@ def compare(before: Path, after: Path) -> bool:
 
 
 def _tensors(before: Path, after: Path) -> list[str]:
-    one, other = (load_file(run / "tensors.safetensors") for run in (before, after))
+    one, other = (_all_tensors(InvariantSet.load(run)) for run in (before, after))
     if one.keys() != other.keys():
         return [f"tensors {sorted(one)} against {sorted(other)}"]
     # compared as bytes: what is not a number equals itself here
@@ -59,6 +60,11 @@ def _tensors(before: Path, after: Path) -> list[str]:
         if one[name].shape != other[name].shape
         or not torch.equal(one[name].contiguous().view(torch.uint8), other[name].contiguous().view(torch.uint8))
     ]
+
+
+def _all_tensors(found: InvariantSet) -> dict[str, torch.Tensor]:
+    of_query = {"query": found.query, "query_latent": found.query_latent}
+    return {**found.rows, **{name: value for name, value in of_query.items() if value is not None}}
 
 
 def _lines(before: Path, after: Path) -> list[str]:
