@@ -71,6 +71,9 @@ def keep_lines(file: Path, places: Iterable[Span]) -> None:
     """Replace a file by the bytes at these places, in one move."""
 
     def write(part: Path) -> None:
+        if not file.is_file():
+            part.touch()
+            return
         with part.open("wb") as kept:
             kept.writelines(read_places(file, places))
 
