@@ -16,7 +16,7 @@ from typing import TypeVar
 from PIL.Image import Image
 
 from equidiff.errors import QueryError
-from equidiff.images.read import read_image
+from equidiff.images.read import is_there, read_image
 
 # HEIC too, so that photographs of a phone are named as unreadable, not passed over
 SUFFIXES = {".avif", ".bmp", ".gif", ".heic", ".heif", ".jfif", ".jp2", ".jpeg", ".jpg", ".mpo", ".pgm", ".png", ".pnm"}
@@ -55,7 +55,7 @@ def find_images(folder: Path, labels: Path | None = None) -> list[ImageFile]:
     Raises:
         QueryError: the folder is missing, or contains no images; or the file of labels cannot be used.
     """
-    if not folder.is_dir():
+    if not is_there(folder, EXPECTED) or not folder.is_dir():
         problem = "The folder of images is a file." if folder.exists() else "The folder of images does not exist."
         raise QueryError(problem, given=folder, expected=EXPECTED)
     paths = sorted(

@@ -21,6 +21,7 @@ from equidiff.folders.text import shell_word
 # HEIF is there where pillow-heif has registered it
 FORMATS = ("AVIF", "BMP", "GIF", "HEIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP")
 IMAGES = "an image that Pillow reads (JPEG, PNG, TIFF, WebP, ...)"
+LONGEST_SHOWN = 200  # letters of a path in an error
 EXPECTED = f"{IMAGES}, the index of one of the generator's own queries, or top:FOLDER"
 # the first bytes of files that people take for images, and how they become one
 OTHERS = {b"%!PS": "PostScript", b"%PDF": "PDF", b"<svg": "SVG", b"<?xml": "XML", b"version https://git-lfs": "Git LFS"}
@@ -209,3 +210,25 @@ def describe_frames(image: Image.Image) -> str:
     """Words for an image that is the first of several; empty for the only one."""
     frames = image.info.get("frames", 1)
     return f" (the first of {frames} frames)" if frames > 1 else ""
+
+
+def is_there(path: Path, expected: str = EXPECTED) -> bool:
+    """True for the path of a file or a folder.
+
+    Args:
+        path: to look for.
+        expected: of the user, for the error.
+
+    Raises:
+        QueryError: no file can have this path.
+    """
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except (OSError, ValueError) as error:  # a name that is too long, or has a zero byte
+        reason = getattr(error, "strerror", None) or error
+        text = str(path)
+        given = text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
+        raise QueryError(f"This path cannot be used: {reason}", given=given, expected=expected) from None
+    return True

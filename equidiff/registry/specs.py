@@ -21,6 +21,7 @@ from equidiff.registry.paths import escape, escape_paths, unescape
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 ASSIGNED = re.compile(rf"\s*{NAME.pattern}=[^:=,]+(,|$)")  # lowpass=0.5, for lowpass:0.5
 WEIGHT = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE]-?\d+)?)\s*\*(.*)", re.DOTALL)
+MOST_LETTERS, MOST_PARTS = 16_384, 256  # of a text with specs: each may name several paths, and a path has 4,096 bytes
 GRAMMAR = "name[:argument][,key=value...], e.g. neuron:pool.17 or sae:6547,layer=9"
 
 
@@ -39,6 +40,7 @@ class Spec:
         Raises:
             SpecError: the text does not follow the grammar, or names an option twice.
         """
+        _check_size(text)
         head, *pairs = escape_paths(text.strip()).split(",")
         name, colon, argument = head.partition(":")
         if not NAME.fullmatch(name):
@@ -77,6 +79,7 @@ def parse_list(text: str) -> list[Spec]:
     Raises:
         SpecError: a part is empty, an option comes first, or a spec is malformed.
     """
+    _check_size(text)
     groups: list[list[str]] = []
     for part in escape_paths(text).split(","):
         key, equals, _ = part.partition("=")
@@ -105,6 +108,7 @@ def parse_sum(text: str) -> list[tuple[float, Spec]]:
     Raises:
         SpecError: a term is empty or malformed.
     """
+    _check_size(text)
     terms = []
     for part in escape_paths(text).split("+"):
         if not part.strip():
@@ -122,6 +126,16 @@ def parse_sum(text: str) -> list[tuple[float, Spec]]:
 def print_sum(terms: list[tuple[float, Spec]]) -> str:
     """Print terms as a text that `parse_sum` reads back."""
     return " + ".join(str(spec) if weight == 1 else f"{_number(weight)}*{spec}" for weight, spec in terms)
+
+
+def _check_size(text: str) -> None:
+    """Refuse a text that nobody types: reading it would take minutes, and building what it names hours."""
+    if len(text) > MOST_LETTERS or max(text.count(","), text.count("+")) > MOST_PARTS:
+        raise SpecError(
+            "This text is too long for a spec.",
+            given=f"{text[:40]}... with {len(text):,} letters",
+            expected=f"at most {MOST_LETTERS:,} letters, and {MOST_PARTS} options or terms",
+        )
 
 
 def _number(value: float) -> str:

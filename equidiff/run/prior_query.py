@@ -18,6 +18,7 @@ from equidiff.run.settings import Settings, is_percentile, parse_percentile
 from equidiff.search.attempt import each_row
 
 PRIOR_QUERY = "prior"
+MOST_DIGITS = 9  # of a number that is read: Python refuses to read very long ones
 WRITTEN = re.compile(rf"{PRIOR_QUERY}(?::(\d+))?")  # prior, or prior:12
 HIGHEST, MEDIAN = "the highest", "the median"
 
@@ -123,7 +124,7 @@ def _index(query: str) -> int | None:
     assert written is not None
     if written[1] is None:
         return None
-    index = int(written[1])
+    index = int(written[1]) if len(written[1]) <= MOST_DIGITS else COUNT
     if index >= COUNT:
         raise QueryError(
             "There is no such prior sample.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import math
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from equidiff.errors import QueryError, UsageError
 from equidiff.folders.text import shell_word
 from equidiff.images.convert import image_to_tensor, is_image_shape, quantized, to_image
 from equidiff.images.fit import fit_image, fit_query
-from equidiff.images.read import EXPECTED, describe_frames, read_image, to_grey_or_rgb, upright
+from equidiff.images.read import EXPECTED, describe_frames, is_there, read_image, to_grey_or_rgb, upright
 
 KEPT = 1024 * 1024  # pixels
 DEFAULT_INDEX = 3  # of the generator's own queries, where the user names none
@@ -66,7 +67,7 @@ def load_query(query: str | int | Path | Image.Image | Tensor | np.ndarray[Any, 
             given=type(query).__name__,
             expected="an index, an image or its path, a tensor, or a numpy array",
         )
-    if isinstance(query, int) or str(query).lstrip("-").isdecimal():
+    if isinstance(query, int) or re.fullmatch(r"-*\d{1,18}", str(query)):
         return _own(int(str(query)), generator)
     require_images(generator, str(query))
     path = _one_file(str(query))
@@ -254,7 +255,7 @@ def require_images(generator: Generator, given: str) -> None:
 
 def _one_file(text: str) -> Path:
     path = Path(text).expanduser()
-    if path.exists():
+    if is_there(path):
         return path
     matches = sorted(glob.glob(str(path)))
     if len(matches) != 1:

@@ -11,7 +11,7 @@ from equidiff.contracts import BuildContext, Weights
 from equidiff.errors import QueryError
 from equidiff.folders.text import shell_word
 from equidiff.images.folder import find_images
-from equidiff.images.read import IMAGES
+from equidiff.images.read import IMAGES, is_there
 from equidiff.rank.folder import RankFolder
 from equidiff.registry.build import Built
 from equidiff.registry.specs import Spec
@@ -51,7 +51,7 @@ def resolve_top(query: Any, objective: Built, context: BuildContext) -> Any:
             expected="a neuron, a class or a feature; all positions of one will do",
             hint=f"--query {shell_word(f'{PREFIX}{folder}')} with one of: " + ", ".join(list(names)[:3]),
         )
-    if (folder / "rank.json").exists():
+    if is_there(folder) and (folder / "rank.json").exists():
         return str(_look_up(folder, units.pop(), objective, context.weights))
     return str(_measure(folder, objective, context))
 

@@ -287,3 +287,20 @@ def test_the_help_of_run_is_in_groups_with_examples_at_its_end():
         assert all(option in groups[group] for option in options)
     examples = text[text.index("Examples") :]
     assert len(re.findall(r"^ equidiff run\b", examples, re.MULTILINE)) == 5
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "9" * 5000,
+        "-" + "9" * 30,
+        "prior:" + "9" * 5000,
+        "x" * 5000,
+        "[" * 3000,
+        "top:" + "x" * 5000,
+        "top:a\0b",
+        "a\0b",
+    ],
+)
+def test_a_query_that_no_file_can_have_is_one_panel(query):
+    assert_one_error(run_cli("run", "--query", query), 1)

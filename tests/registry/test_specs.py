@@ -138,3 +138,19 @@ def test_options_belong_to_the_name_before_them():
 def test_malformed_lists_are_refused(text):
     with pytest.raises(SpecError):
         parse_list(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "neuron:17" + ",a=1" * 5000,
+        " + ".join(["neuron:17"] * 3000),
+        "neuron:" + "x" * 20_000,
+        "neuron:17" + ",%2C" * 5000,
+    ],
+    ids=["options", "terms", "letters", "escapes"],
+)
+@pytest.mark.parametrize("parse", [Spec.parse, parse_sum, parse_list])
+def test_a_text_that_nobody_types_is_refused_before_it_is_read(text, parse):
+    with pytest.raises(SpecError, match="too long for a spec"):
+        parse(text)

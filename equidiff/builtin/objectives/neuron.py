@@ -17,6 +17,7 @@ from equidiff.types import Measurements, Samples
 
 # conv1:17, conv1/17, conv1[17], conv1#17, 17.conv1
 OTHER_WAYS = re.compile(r"(?P<layer>[\w.]+?)\.?[:/#\[](?P<index>\d+)\]?|(?P<first>\d+)[.:/#](?P<last>[A-Za-z_][\w.]*)")
+MOST_DIGITS = 18  # of an index
 EXPECTED = "LAYER.INDEX such as block3.17, or INDEX alone for the layer before the classifier's head"
 
 
@@ -90,7 +91,7 @@ def parse_unit(argument: str | None) -> tuple[str | None, int]:
         UsageError: it names none.
     """
     layer, dot, index = (argument or "").rpartition(".")
-    if not index.isdecimal() or (dot and not layer):
+    if not index.isdecimal() or len(index) > MOST_DIGITS or (dot and not layer):
         raise UsageError(
             "neuron needs a layer and the index of one of its units.",
             given=argument,
