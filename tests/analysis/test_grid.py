@@ -11,6 +11,7 @@ from PIL import Image
 from equidiff.analysis.figures.captions import footnote, format_values, headline
 from equidiff.analysis.figures.grid import draw_contact_sheet
 from equidiff.images.canvas import ACCENT, CELL, fit
+from equidiff.run.folder import MemoryRows
 from equidiff.run.invariant_set import InvariantSet
 from equidiff.run.record import Record
 
@@ -25,7 +26,7 @@ def found(count=16, shape=(1, 28, 28), members=None, query=True, target=(1.234,)
     samples = torch.stack([torch.full(shape, (i + 1) / 32) for i in range(count)])
     about = {"values": target, "names": ["n"] * len(target), "unit": unit, "source": "own query 3"}
     info = made_info(asked=count, target=about)
-    rows = {"latents": samples, "samples": samples, "measurements": torch.zeros(count, len(target))}
+    rows = MemoryRows(latents=samples, samples=samples, measurements=torch.zeros(count, len(target)))
     return InvariantSet(info, records, rows, torch.ones(1, *shape) if query else None)
 
 

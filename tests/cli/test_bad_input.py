@@ -147,6 +147,7 @@ def test_corrupt_checkpoint(tmp_path):
 
 def test_out_exists(tmp_path):
     (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "notes.txt").write_text("")
     (tmp_path / "file").write_text("")
     assert_one_error(run_circles("--out", "taken"), 1, "exists already", "--out ./another-name")
     assert_one_error(run_circles("--out", "file"), 1, "is a file")
