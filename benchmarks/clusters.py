@@ -30,10 +30,11 @@ import equidiff
 
 HERE = Path(__file__).parent
 SWEEP = "generator: toy:fashion\nobjective: neuron:0-7\nsamples: 8\nbudget: 4\n"
+RUN = "run -g toy:fashion -o neuron:17 --budget 4 -n 64"
 ARRAY = """#!/usr/bin/env bash
 part={folder}/part-$SLURM_ARRAY_TASK_ID
 if [ -e "$part/run.json" ]; then equidiff run --resume "$part"
-else equidiff run -g toy:fashion -o neuron:17 --budget 4 -n 64 --part "$SLURM_ARRAY_TASK_ID/4" --out "$part"; fi
+else equidiff {run} --part "$SLURM_ARRAY_TASK_ID/4" --out "$part"; fi
 code=$?; [ $code -eq 3 ] && code=0; exit $code
 """
 QUICK_S, LONG_S = 0.5, 900.0
@@ -114,7 +115,7 @@ def disturb_ray() -> None:
 def array_of_parts(folder: Path) -> float:
     """One run as a SLURM array of four parts, one of which is killed and queued again; returns its seconds."""
     script = folder / "array.sh"
-    script.write_text(ARRAY.format(folder=folder), encoding="utf-8")
+    script.write_text(ARRAY.format(folder=folder, run=RUN), encoding="utf-8")
     started = time.monotonic()
     job = command("sbatch", "--parsable", "--array=1-4", "--requeue", f"--output={folder}/%A-%a.log", script).strip()
     wait(lambda: finished(folder) >= 4)
@@ -126,32 +127,21 @@ def array_of_parts(folder: Path) -> float:
     return time.monotonic() - started
 
 
-def on_slurm(folder: Path, reference: Path, file: Path) -> None:
-    """The sweep and the array on a SLURM of one node."""
+def on_slurm(folder: Path, reference: Path | None, file: Path) -> None:
+    """The sweep, where there is one to compare with, and the array on a SLURM of one node."""
     script = HERE / "slurm.sh"
     subprocess.run(["bash", "-c", f". {script} start {folder}/slurm"], check=True)
     os.environ["SLURM_CONF"] = f"{folder}/slurm/slurm.conf"
     try:
-        seconds = sweep(folder / "by-slurm", file, "slurm,jobs=2,cpus=1", disturb_slurm)
-        print(f"slurm, 2 jobs: {seconds:.1f} s; {compare_sweeps(reference, folder / 'by-slurm')}")
+        if reference is not None:
+            seconds = sweep(folder / "by-slurm", file, "slurm,jobs=2,cpus=1", disturb_slurm)
+            print(f"slurm, 2 jobs: {seconds:.1f} s; {compare_sweeps(reference, folder / 'by-slurm')}")
         started = time.monotonic()
-        command(
-            "equidiff",
-            "run",
-            "-g",
-            "toy:fashion",
-            "-o",
-            "neuron:17",
-            "--budget",
-            12,
-            "-n",
-            64,
-            "--out",
-            folder / "whole",
-        )
+        command("equidiff", *RUN.split(), "--out", folder / "whole")
         inline = time.monotonic() - started
-        seconds = array_of_parts(folder)
-        same = equal(folder / "whole", folder / "merged")
+        (folder / "array").mkdir()
+        seconds = array_of_parts(folder / "array")
+        same = equal(folder / "whole", folder / "array" / "merged")
         print(f"array of 4 parts, 64 samples: {seconds:.1f} s (inline {inline:.1f} s); equal, bit for bit: {same}")
     finally:
         subprocess.run(["bash", str(script), "stop", f"{folder}/slurm"], check=False)
@@ -161,14 +151,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the trial and print what came of it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("cluster", choices=("slurm", "ray"))
+    parser.add_argument("--only-array", action="store_true", help="of SLURM, the array of parts alone")
     options = parser.parse_args(arguments)
     folder = Path(tempfile.mkdtemp(prefix="clusters-"))
     file = folder / "sweep.yaml"
     file.write_text(SWEEP, encoding="utf-8")
     reference = folder / "inline"
-    print(f"inline: {sweep(reference, file, None):.1f} s for 8 units x 8 samples", flush=True)
+    if not options.only_array:
+        print(f"inline: {sweep(reference, file, None):.1f} s for 8 units x 8 samples", flush=True)
     if options.cluster == "slurm":
-        on_slurm(folder, reference, file)
+        on_slurm(folder, None if options.only_array else reference, file)
     else:
         seconds = sweep(folder / "by-ray", file, "ray,workers=2", disturb_ray)
         print(f"ray, 2 workers: {seconds:.1f} s; {compare_sweeps(reference, folder / 'by-ray')}")
