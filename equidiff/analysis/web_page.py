@@ -6,10 +6,15 @@ import base64
 import hashlib
 from collections.abc import Iterable
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import jinja2
 from markupsafe import Markup
+
+from equidiff.errors import RunFolderError
+from equidiff.folders.atomic import write_atomically
+from equidiff.folders.text import printable, shell_word
 
 NO_SCRIPT = ".script { display: none !important; }"
 Part = tuple[str, str]  # the package whose templates have a file, and its name
@@ -35,6 +40,28 @@ def assets(styles: Iterable[Part], scripts: Iterable[Part]) -> dict[str, Any]:
         "base-uri 'none'; form-action 'none'"
     )
     return {"css": Markup(css), "script": Markup(script), "no_script": Markup(NO_SCRIPT), "policy": Markup(policy)}
+
+
+def write_page(page: str, out: Path, path: Path) -> Path:
+    """Write a page in one move, and return its path.
+
+    Args:
+        page: its text.
+        out: the file to write.
+        path: the folder that the page is about.
+
+    Raises:
+        RunFolderError: it cannot be written.
+    """
+    try:
+        return write_atomically(out, printable(page))
+    except OSError as error:
+        raise RunFolderError(
+            f"The report cannot be written: {error.strerror or error}",
+            given=out,
+            expected="a file name in a folder with write permission",
+            hint=f"equidiff report {shell_word(path)} --out report.html",
+        ) from error
 
 
 def _read(package: str, name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -265,7 +266,7 @@ def read_info(path: Path) -> RunInfo:
 
 
 def _absent(path: Path) -> RunFolderError:
-    if path.is_dir() and (path / ".lock").exists() and has_only(path, OF_A_BEGINNING):
+    if os.path.isdir(path) and (path / ".lock").exists() and has_only(path, OF_A_BEGINNING):
         return RunFolderError(
             "This run ended before it began: nothing of it is finished.",
             given=f"{path}, without a run.json",

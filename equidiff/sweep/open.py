@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,7 +52,7 @@ def open_file(file: Path, out: Path | None, plugins: Plugins, run_code: bool) ->
     notes = [f"{twice} runs are named twice in the file, and carried out once."] if twice else []
     path = out or PARENT / file.stem
     settings = [run.settings for run in runs]
-    if not (path / TABLE).exists():
+    if not os.path.exists(path / TABLE):
         return Opened(SweepFolder.plan(path, str(file), settings), notes, document, runs)
     folder = SweepFolder.reopen(path)
     added = folder.add_runs(settings)

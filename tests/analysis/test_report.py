@@ -285,7 +285,7 @@ def test_runs_that_cannot_be_reported(broken, tmp_path, command):
 
 def test_nothing_half_written_when_it_fails(broken, monkeypatch):
     (broken / "report.html").write_text("the old one")
-    monkeypatch.setattr("equidiff.analysis.report.page.write_atomically", full)
+    monkeypatch.setattr("equidiff.analysis.web_page.write_atomically", full)
     assert_one_error(run_cli("report", broken), 1, "No space left")
     assert (broken / "report.html").read_text() == "the old one"
 

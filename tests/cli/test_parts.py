@@ -108,6 +108,13 @@ def test_parts_of_different_runs_are_refused(parts, changes, words):
     assert not Path("merged").exists()
 
 
+@pytest.mark.parametrize("words", [["merge", "--out", "m"], ["report"], ["evaluate"], ["run", "--resume"]])
+def test_a_path_that_no_folder_can_have_is_one_panel(words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert_one_error(run_cli(*words, "x" * 5000), 1)
+    assert not any(tmp_path.iterdir())
+
+
 def test_missing_parts_are_named(parts):
     outcome = run_cli("merge", parts[1], "--out", "merged")
     assert_one_error(outcome, 1, "2 of the 3 parts are missing", "no folder of part 1, 3", "--part 1/3")

@@ -35,10 +35,7 @@ from equidiff.analysis.report.settings import other_row, settings_rows
 from equidiff.analysis.report.sort_keys import SortKey, sort_keys
 from equidiff.analysis.report.verdict import answers
 from equidiff.analysis.subsample import draw_members
-from equidiff.analysis.web_page import assets, environment
-from equidiff.errors import RunFolderError
-from equidiff.folders.atomic import write_atomically
-from equidiff.folders.text import printable, shell_word
+from equidiff.analysis.web_page import assets, environment, write_page
 from equidiff.images.convert import is_image_shape
 from equidiff.run.info import RunInfo
 from equidiff.run.invariant_set import InvariantSet
@@ -85,15 +82,7 @@ def write_report(
         RunFolderError: a file of the folder is damaged, or the page cannot be written.
     """
     page = render(found, path, cited, show, members)
-    try:
-        return write_atomically(out, printable(page))
-    except OSError as error:
-        raise RunFolderError(
-            f"The report cannot be written: {error.strerror or error}",
-            given=out,
-            expected="a file name in a folder with write permission",
-            hint=f"equidiff report {shell_word(path)} --out report.html",
-        ) from error
+    return write_page(page, out, path)
 
 
 @dataclass(frozen=True)

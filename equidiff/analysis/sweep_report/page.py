@@ -9,11 +9,9 @@ from typing import Any
 from urllib.parse import quote
 
 from equidiff.analysis.sweep_report.rows import ShownRow, show_row
-from equidiff.analysis.web_page import assets, environment
-from equidiff.errors import RunFolderError
-from equidiff.folders.atomic import write_atomically
+from equidiff.analysis.web_page import assets, environment, write_page
 from equidiff.folders.status import COMPLETE, RUN_FAILED
-from equidiff.folders.text import printable, shell_command, shell_word
+from equidiff.folders.text import shell_command
 from equidiff.sweep.forecast import duration
 from equidiff.sweep.table import CSV, SweepInfo, read_sweep
 
@@ -36,15 +34,7 @@ def write_overview(path: Path, out: Path, show: Show = lambda _done, _state: Non
         RunFolderError: the table is damaged, or the page cannot be written.
     """
     page = render(read_sweep(path), path, out, show)
-    try:
-        return write_atomically(out, printable(page))
-    except OSError as error:
-        raise RunFolderError(
-            f"The report cannot be written: {error.strerror or error}",
-            given=out,
-            expected="a file name in a folder with write permission",
-            hint=f"equidiff report {shell_word(path)} --out report.html",
-        ) from error
+    return write_page(page, out, path)
 
 
 def render(info: SweepInfo, path: Path, out: Path, show: Show) -> str:

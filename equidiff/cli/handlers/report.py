@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from equidiff.analysis.citations import citations
@@ -41,7 +42,7 @@ def write_any_page(path: Path, state: State, out: Path | None, members: int, run
         members: how many have a place on the page of a run.
         runs: of a sweep, write the pages of its runs, too.
     """
-    if (path / TABLE).is_file():
+    if os.path.isfile(path / TABLE):  # False for a name that is too long, too
         return write_sweep_page(path, state, out, members if runs else 0)
     if runs:
         raise UsageError(
