@@ -102,7 +102,15 @@ def _out_of_memory(plan: Plan) -> dict[str, object]:
     problem = Problem(generator, SampleSum(), NoRegularizer(), torch.zeros(1, device=plan.device))
     latents = torch.randn(8, 1, 4, 4).to(plan.device)
     passes = Passes(8)
-    found = passes.compute(Value(latents), problem)
-    alone = torch.cat([Passes(1).compute(Value(row), problem).loss for row in latents.split(1)])
-    good = len(passes.news) > 0 and passes.batch <= 2 and torch.allclose(found.loss, alone)
+    losses = _losses(passes, problem, latents)
+    alone = torch.cat([_losses(Passes(1), problem, row) for row in latents.split(1)])
+    good = len(passes.news) > 0 and passes.batch <= 2 and torch.allclose(losses, alone)
     return {"name": "out of memory: halved", "rows": passes.batch, "halvings": len(passes.news), "good": good}
+
+
+def _losses(passes: Passes, problem: Problem, latents: Tensor) -> Tensor:
+    """The losses of latents `[n, ...]`, as `[n]`, none of which fails."""
+    answer, failures = passes.compute(Value(latents), problem)
+    if answer is None or failures:
+        raise RuntimeError(f"{len(failures)} of {len(latents)} rows failed")
+    return answer.loss
