@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 from equidiff.contracts import Executor
 from equidiff.errors import WorkerLostError, first_line
 from equidiff.parallel.calls import Call, Queue
-from equidiff.parallel.work import Answer, Broken, Event, Found, Lost, Work
+from equidiff.parallel.work import NEWS, Answer, Broken, Event, Found, Lost, Told, Work
 
 T = TypeVar("T")
 
@@ -68,6 +68,7 @@ class Dispatcher(Generic[T]):
         executor: carries out the calls.
         clock: seconds.
         wait: returns when one of the futures is done, or after a while.
+        between: called after each look at the workers, a quarter of a second after the last or sooner.
     """
 
     def __init__(
@@ -75,8 +76,9 @@ class Dispatcher(Generic[T]):
         executor: Executor,
         clock: Callable[[], float] = time.monotonic,
         wait: Callable[[set[Future[Any]]], None] = _wait,
+        between: Callable[[], None] = lambda: None,
     ) -> None:
-        self._executor, self._clock, self._wait = executor, clock, wait
+        self._executor, self._clock, self._wait, self._between = executor, clock, wait, between
         self._queue: Queue[T] = Queue(max(1, executor.workers), executor.costly)
         self._active: dict[Future[Any], _Active[T]] = {}
         self._late: list[tuple[float, Call[T]]] = []  # calls whose values are on a disk that does not show them yet
@@ -104,6 +106,7 @@ class Dispatcher(Generic[T]):
                     self._wait(set(self._active))
                 self._take()
                 self._forget()
+                self._between()
 
     def rest(self) -> Iterator[Event[T]]:
         """What has come of the calls until now, where the iteration was ended early; nothing is submitted again."""
@@ -175,7 +178,9 @@ class Dispatcher(Generic[T]):
                 self._find(work, index, value)
 
     def _find(self, work: Work[T], index: int, value: T) -> None:
-        if index in work.todo:
+        if index == NEWS:
+            self._events.append(Told(work, value))
+        elif index in work.todo:
             work.todo.discard(index)
             self._losses = None
             self._events.append(Found(work, index, value))

@@ -12,9 +12,9 @@ from torch import Tensor
 from equidiff.contracts import Executor
 from equidiff.errors import RunFolderError
 from equidiff.parallel.dispatch import Dispatcher
-from equidiff.parallel.solve import Order, solve_pieces
+from equidiff.parallel.solve import Order, read_news, solve_pieces
 from equidiff.parallel.spool import FOLDER, Spool, left_behind
-from equidiff.parallel.work import Broken, Event, Found, Lost, Work
+from equidiff.parallel.work import Broken, Event, Found, Lost, Told, Work
 from equidiff.run.execute import Ending, Observer, ended
 from equidiff.run.folder import RunFolder
 from equidiff.run.packed import pack
@@ -57,7 +57,7 @@ def execute_with(
     """
     spool = Spool(folder.path / FOLDER)
     order = Order.of(folder.info, query_latent, path=folder.path, files=files, spool=spool.address)
-    dispatcher: Dispatcher[bytes] = Dispatcher(executor)
+    dispatcher: Dispatcher[bytes] = Dispatcher(executor, between=folder.commit_if_due)
     dispatcher.add(Work(solve_pieces, order, indices, BLOCK, spool.arrived))
     with ended(folder):
         try:
@@ -81,6 +81,10 @@ def _keep(events: Iterable[Event[bytes]], store: PackedStore, observer: Observer
     for event in events:
         if isinstance(event, Broken):
             raise event.error
+        if isinstance(event, Told):
+            if observer:
+                observer.batch_reduced(read_news(event.news))
+            continue
         packed = event.value if isinstance(event, Found) else pack(lost_record(event), None)
         record = store.add_packed(packed)
         if observer and record is not None:

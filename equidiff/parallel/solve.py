@@ -10,9 +10,11 @@ from typing import Any
 from safetensors.torch import load, save
 from torch import Tensor
 
+from equidiff.folders import text
+from equidiff.folders.json_files import parse_json
 from equidiff.parallel.sessions import SHARED, enter, keep_session, kept_session, own_device, plugins_of, portable
 from equidiff.parallel.spool import Address, CallFile
-from equidiff.parallel.work import Answer
+from equidiff.parallel.work import NEWS, Answer
 from equidiff.run.execute import keep
 from equidiff.run.info import RunInfo
 from equidiff.run.packed import pack
@@ -96,12 +98,23 @@ def _find(order: Order, indices: Sequence[int]) -> list[tuple[int, Any]]:
             steps.setdefault(event.index, []).append(event)
         elif isinstance(event, BatchReduced):
             keep_session(_key(order), replace(session, settings=replace(session.settings, batch=event.batch)))
+            found += _leave(file, NEWS, text.to_json(vars(event)).encode())
         else:
-            packed = pack(*keep(session, event), steps.pop(event.index, []))
-            if file is not None:
-                file.append(event.index, packed)
-            found.append((event.index, packed if file is None else None))
+            found += _leave(file, event.index, pack(*keep(session, event), steps.pop(event.index, [])))
     return found
+
+
+def _leave(file: CallFile | None, index: int, content: bytes) -> list[tuple[int, Any]]:
+    """Leave a sample, or news, on the shared disk where there is one; the item for the answer."""
+    if file is None:
+        return [(index, content)]
+    file.append(index, content)
+    return [] if index == NEWS else [(index, None)]
+
+
+def read_news(told: bytes) -> BatchReduced:
+    """The event that a worker has told."""
+    return BatchReduced(**parse_json(told))
 
 
 def _session(order: Order) -> Session:

@@ -14,11 +14,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from equidiff.parallel.work import NEWS
 from equidiff.run.folder.journal import append_frame, frame_end, read_frames
 
 FOLDER = "workers"  # in the run folder
 TOKEN = "token"  # a file, by whose content a worker knows the folder
-INDEX_BYTES = 8  # before the packed sample
+INDEX_BYTES = 8  # before the packed sample; signed, as news have an index below all others
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Spool:
         (path / TOKEN).write_text(self.address.token, encoding="ascii")
 
     def arrived(self) -> Iterator[tuple[int, bytes]]:
-        """Indices and packed samples that have come since the last time."""
+        """Indices and packed samples, and news, that have come since the last time."""
         for file in sorted(self._path.glob("*.frames")):
             start = self._read.get(file, 0)
             if file.stat().st_size > start:
@@ -81,8 +82,8 @@ class CallFile:
         self._file = self._folder / f"{self._call}-{socket.gethostname()}-{os.getpid()}.frames"
 
     def append(self, index: int, packed: bytes) -> None:
-        """Append a finished sample."""
-        append_frame(self._file, index.to_bytes(INDEX_BYTES, "little") + packed)
+        """Append a finished sample, or news."""
+        append_frame(self._file, index.to_bytes(INDEX_BYTES, "little", signed=True) + packed)
 
     def finished(self) -> set[int]:
         """Samples that the same call has finished before, for a worker that was ended and goes on."""
@@ -93,10 +94,11 @@ class CallFile:
 def left_behind(run: Path) -> Iterator[bytes]:
     """Packed samples that workers had finished and no writer has taken over, when a run was killed."""
     for file in sorted((run / FOLDER).glob("*.frames")):
-        yield from (packed for _, _, packed in _read(file, 0))
+        yield from (packed for _, index, packed in _read(file, 0) if index != NEWS)
 
 
 def _read(file: Path, start: int) -> Iterator[tuple[int, int, bytes]]:
     """Ends, indices and packed samples of the whole frames from a place on."""
     for at, content in read_frames(file, start):
-        yield frame_end(at, content), int.from_bytes(content[:INDEX_BYTES], "little"), content[INDEX_BYTES:]
+        index = int.from_bytes(content[:INDEX_BYTES], "little", signed=True)
+        yield frame_end(at, content), index, content[INDEX_BYTES:]

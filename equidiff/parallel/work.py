@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 T = TypeVar("T")
 
 Piece = tuple[Any, Sequence[int]]  # the order of a work, and those of its indices that one call is asked for
+NEWS = -1  # in place of an index, before something that is no sample and that the user should know
 Answer = list[tuple[int, Any]] | Exception  # values by index, None for those left on a shared disk; or what ended it
 Function = Callable[[Sequence[Piece]], Sequence[Answer]]
 
@@ -20,7 +21,8 @@ class Work(Generic[T]):
     Attributes:
         function: carried out by workers. It is given pieces, of this work and of others with the same function, and
             returns an answer for each: the values that it found with their indices, where None stands for a value that
-            it left on a shared disk, or the exception that ended this piece.
+            it left on a shared disk, and `NEWS` for an index where it tells something else; or the exception that ended
+            this piece.
         order: all that the function needs to know of the work, besides the indices. It can be pickled.
         indices: of the samples.
         unit: indices are kept in one call with those that are equal to them when divided by it.
@@ -64,4 +66,12 @@ class Broken(Generic[T]):
     error: Exception
 
 
-Event = Found[T] | Lost[T] | Broken[T]
+@dataclass(frozen=True)
+class Told(Generic[T]):
+    """Something that a worker tells of a work and that is no sample."""
+
+    work: Work[T]
+    news: Any
+
+
+Event = Found[T] | Lost[T] | Broken[T] | Told[T]

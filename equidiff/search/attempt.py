@@ -64,20 +64,25 @@ def attempt(call: Callable[[], T], seconds: float | None = None) -> T | BaseExce
 def each_row(call: Callable[[Tensor], T], rows: Tensor, seconds: float | None = None) -> list[T | BaseException]:
     """What a call returns for all rows at once; where that fails, for each row alone, or its error.
 
+    Where memory does not suffice for all rows, it is called for their halves.
+
     Args:
         call: of a component.
         rows: its argument.
         seconds: as for `attempt`.
 
     Raises:
-        RuntimeError: memory does not suffice.
+        Exception: memory does not suffice for a single row.
     """
     found = attempt(lambda: call(rows), seconds)
-    if not isinstance(found, BaseException) or len(rows) == 1:
+    if not isinstance(found, BaseException):
         return [found]
-    if is_out_of_memory(found):
-        raise found
-    return [each for row in rows.split(1) for each in each_row(call, row, seconds)]
+    too_large = is_out_of_memory(found)
+    if len(rows) == 1:
+        if too_large:
+            raise found
+        return [found]
+    return [each for part in rows.split(len(rows) // 2 if too_large else 1) for each in each_row(call, part, seconds)]
 
 
 def reason(error: BaseException) -> str:

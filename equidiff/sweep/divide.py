@@ -20,9 +20,9 @@ from equidiff.folders.status import COMPLETE, INTERRUPTED, RUN_FAILED
 from equidiff.parallel.dispatch import Dispatcher
 from equidiff.parallel.execute import lost_record, take_over
 from equidiff.parallel.prepare import Question, prepare_pieces, unpack_prepared
-from equidiff.parallel.solve import Order, solve_pieces
+from equidiff.parallel.solve import Order, read_news, solve_pieces
 from equidiff.parallel.spool import FOLDER, Spool
-from equidiff.parallel.work import Broken, Event, Found, Work
+from equidiff.parallel.work import Broken, Event, Found, Told, Work
 from equidiff.run.folder import RunFolder, read_query
 from equidiff.run.info import read_info
 from equidiff.run.own_code import check_named
@@ -64,6 +64,11 @@ class _Run:
         order = Order.of(folder.info, latent, path=self.path, files=files, spool=self._spool.address)
         return Work(solve_pieces, order, sorted(self.todo), BLOCK, self._spool.arrived)
 
+    def commit_if_due(self) -> None:
+        """Give samples their lines that have waited for a quarter of a second."""
+        if self._folder is not None:
+            self._folder.commit_if_due()
+
     def put(self, index: int, packed: bytes) -> Record | None:
         """Write a sample, and return its record; None where the folder has it."""
         assert self._folder is not None  # a search begins with it
@@ -86,7 +91,7 @@ class _Division:
     def __init__(self, folder: SweepFolder, tools: Tools, executor: Executor, observer: SweepObserver) -> None:
         self._folder, self._tools, self._executor, self._observer = folder, tools, executor, observer
         self._files = tuple(tools.files)
-        self._dispatcher: Dispatcher[Any] = Dispatcher(executor)
+        self._dispatcher: Dispatcher[Any] = Dispatcher(executor, between=self._commit)
         self._open: dict[Work[Any], _Run] = {}
         self._waiting = iter(folder.todo)
         self._most_open = 0  # beyond which runs are added only where none waits
@@ -158,6 +163,8 @@ class _Division:
             return  # it ended with an error, and this is the rest of what had come
         if isinstance(event, Broken):
             self._close(event.work, run.finish(RUN_FAILED, reason(event.error)))
+        elif isinstance(event, Told):
+            self._observer.batch_reduced(run.row, read_news(event.news))
         elif event.work.function is prepare_pieces:
             del self._open[event.work]
             if isinstance(event, Found):
@@ -177,6 +184,10 @@ class _Division:
         info = with_images(ready.info, run.row.settings)
         folder = RunFolder.create(run.path, info, ready.query, ready.query_latent, ready.prior)
         return run.search(folder, ready.query_latent, self._files)
+
+    def _commit(self) -> None:
+        for run in self._open.values():
+            run.commit_if_due()
 
     def _close(self, work: Work[Any], row: Row) -> None:
         del self._open[work]

@@ -63,6 +63,9 @@ class SweepObserver(Protocol):
     def result(self, row: Row, record: Record) -> None:
         """A sample of a run is finished."""
 
+    def batch_reduced(self, row: Row, event: BatchReduced) -> None:
+        """A pass of a run ran out of memory; its passes are smaller from now on."""
+
     def ended(self, row: Row) -> None:
         """A run ended, or failed."""
 
@@ -173,3 +176,4 @@ class _Watch:
 
     def batch_reduced(self, event: BatchReduced) -> None:
         """A pass ran out of memory."""
+        self._observer.batch_reduced(self._row, event)

@@ -1,12 +1,16 @@
 """`equidiff run --executor`: the same run, to the last bit, whatever happens to workers."""
 
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from executor_plugin import PLUGIN
 from running import assert_one_error, read_lines, read_run, run_circles, run_cli
 
+from equidiff.contracts import Executor
+from equidiff.parallel.execute import execute_with
 from equidiff.parallel.spool import FOLDER, CallFile, Spool
 from equidiff.run.folder import RunFolder, iter_packed, read_query
 from equidiff.run.info import read_info
@@ -143,3 +147,61 @@ def test_errors_of_the_run_are_those_of_an_inline_run():
     texts = [run_circles(*wrong).stderr, with_accidents("", *wrong).stderr]
     assert "error: " in texts[0]
     assert texts[0].split("error: ")[1] == texts[1].split("error: ")[1]
+
+
+NARROW = """
+import torch
+
+def height(samples):
+    if len(samples) > 4:
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+    return samples[:, 1:]
+"""
+
+
+def test_workers_tell_once_that_passes_have_become_smaller():
+    Path("probe.py").write_text(NARROW)
+    settings = ("-g", "toy:circles", "-o", "custom:./probe.py:height", "-n", "40", "--batch", "8", "--plain")
+    more = ("--plugin", "accidents.py", "--executor", "accidents")
+    outcome = run_cli("run", *settings, *more, "--out", "one")
+    assert outcome.code == 0, outcome.stderr
+    notes = [line for line in outcome.stderr.splitlines() if "Out of memory" in line]
+    assert notes == ["Out of memory with 8 samples in one pass: continuing with 4. Use --batch 4 to start there."]
+    Path("s.yaml").write_text(
+        "generator: toy:circles\nobjective: custom:./probe.py:height\nsamples: 20\nbatch: 8\nquery: [0, 1]\n"
+    )
+    outcome = run_cli("sweep", "s.yaml", "--run-code", *more, "--plain")
+    assert outcome.code == 0, outcome.stderr
+    assert outcome.stderr.count("Out of memory with 8 samples in one pass: continuing with 4.") == 1
+
+
+class Patient(Executor):
+    """One worker, which finds nothing before the samples of the call before have their lines."""
+
+    workers = 2
+
+    def __init__(self, members):
+        self._members, self._threads, self._asked = members, ThreadPoolExecutor(1), 0
+
+    def submit(self, function, /, *args):
+        expected, self._asked = self._asked, self._asked + sum(len(indices) for _, indices in args[0])
+        return self._threads.submit(self._carry_out, function, args, expected)
+
+    def _carry_out(self, function, args, expected):
+        until = time.monotonic() + 20
+        while len(read_lines(self._members)) < expected:
+            assert time.monotonic() < until, "a sample waits for the next one"
+            time.sleep(0.01)
+        return function(*args)
+
+    def shutdown(self, *, wait=True, cancel_futures=False):
+        self._threads.shutdown(wait=wait, cancel_futures=cancel_futures)
+
+
+def test_a_finished_sample_has_its_line_before_the_next_one_comes(inline):
+    """Also where two samples come at once, of which only the first gives them a reason to write."""
+    info, query = read_info(inline), read_query(inline)
+    folder = RunFolder.create(Path("other"), info, query["query"])
+    execute_with(Patient(folder.path / "members.jsonl"), folder, range(40))
+    assert folder.info.status == "complete"
+    assert_same(inline, folder.path)

@@ -6,11 +6,14 @@ from equidiff.errors import EquiDiffError, RunFolderError, UsageError
 from equidiff.networks import load
 from equidiff.parallel import sessions
 from equidiff.parallel.prepare import Question, prepare_pieces
-from equidiff.parallel.solve import Order, solve_pieces
+from equidiff.parallel.solve import Order, read_news, solve_pieces
+from equidiff.parallel.work import NEWS
 from equidiff.registry import build
 from equidiff.run.info import RunInfo
 from equidiff.run.packed import unpack
+from equidiff.run.session import Session
 from equidiff.run.settings import Settings
+from equidiff.search.batching import BatchReduced
 
 
 @pytest.fixture(autouse=True)
@@ -44,6 +47,13 @@ def prepared(objective, **others):
     (answer,) = prepare_pieces([(Question.of(settings), [0])])
     assert not isinstance(answer, Exception), answer
     return RunInfo.model_validate_json(answer[0][1][0])
+
+
+def test_news_of_smaller_passes_are_in_the_answer_where_there_is_no_shared_disk(monkeypatch):
+    info = prepared("classifier:inner")
+    monkeypatch.setattr(Session, "run", lambda self, indices: iter([BatchReduced(8, 4)]))
+    (answer,) = solve_pieces([(Order.of(info, None), range(4))])
+    assert [(index, read_news(told)) for index, told in answer] == [(NEWS, BatchReduced(8, 4))]
 
 
 def test_the_second_run_of_a_worker_loads_nothing(loads):

@@ -38,6 +38,9 @@ class Observer:
         if self._most is not None and len(self.samples) >= self._most:
             raise KeyboardInterrupt
 
+    def batch_reduced(self, row, event):
+        raise AssertionError("there is memory enough")
+
     def ended(self, row):
         self.runs.append(row.name)
 

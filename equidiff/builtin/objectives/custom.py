@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from equidiff.contracts import BuildContext, Objective
+from equidiff.devices import is_out_of_memory
 from equidiff.errors import EquiDiffError, PluginError, UsageError
 from equidiff.folders.code import find_function
 from equidiff.registry.descriptors import Options
@@ -76,6 +77,8 @@ class Custom(Objective):
         except EquiDiffError:
             raise
         except Exception as error:
+            if is_out_of_memory(error):
+                raise  # smaller passes may help
             raise PluginError(
                 f"{self._name} raised {type(error).__name__}: {error}",
                 given=f"samples of shape {tuple(samples.shape)}",

@@ -41,6 +41,7 @@ class Watch:
         self._display, self._remaining, self._find, self._warn, self._tell = display, remaining, find, warn, tell
         self._counts = Counter(record.status for record in finished)
         self._started = time.monotonic()
+        self._batch = math.inf
 
     def step(self, step: StepRecord) -> None:
         """A sample made a step."""
@@ -58,11 +59,10 @@ class Watch:
         self._show()
 
     def batch_reduced(self, event: BatchReduced) -> None:
-        """A pass ran out of memory; passes are smaller from now on."""
-        self._warn(
-            f"Out of memory with {event.rows} samples in one pass: continuing with {event.batch}. "
-            f"Use --batch {event.batch} to start there."
-        )
+        """A pass ran out of memory; passes are smaller from now on. What another worker has told is not said again."""
+        if event.batch < self._batch:
+            self._batch = event.batch
+            self._warn(f"{describe_reduction(event)} Use --batch {event.batch} to start there.")
 
     def _elapsed(self) -> float:
         return time.monotonic() - self._started
@@ -90,6 +90,11 @@ class Watch:
         if self._remaining.transitions and len(gaps) > len(searching):
             counts.append(f"{len(gaps) - len(searching)} moving along the set")
         return ", ".join(counts)
+
+
+def describe_reduction(event: BatchReduced) -> str:
+    """Say in a sentence that passes have become smaller."""
+    return f"Out of memory with {event.rows} samples in one pass: continuing with {event.batch}."
 
 
 def describe_record(record: Record) -> str:

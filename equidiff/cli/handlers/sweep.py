@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,6 +12,7 @@ from pathlib import Path
 from equidiff.cli.console import Terminal
 from equidiff.cli.console.progress import Show as Progress
 from equidiff.cli.exit_codes import INTERRUPTED, NOT_ALL_MEMBERS
+from equidiff.cli.handlers.progress import describe_reduction
 from equidiff.cli.handlers.report import write_sweep_page
 from equidiff.cli.handlers.workers import INLINE
 from equidiff.cli.options import State
@@ -23,6 +25,7 @@ from equidiff.registry.build import build
 from equidiff.registry.manager import Plugins
 from equidiff.registry.specs import Spec
 from equidiff.run.record import Record
+from equidiff.search.batching import BatchReduced
 from equidiff.search.engine import MEMBER
 from equidiff.sweep.check import RUN_CODE
 from equidiff.sweep.check_models import check_models
@@ -227,6 +230,7 @@ class _Watch:
         self._found: Counter[str] = Counter()
         self._failed = 0
         self._of_run: Counter[str] = Counter()  # finished samples, by run
+        self._batch = math.inf
         self.has_forecast = False
 
     def measured(self, measured: MeasuredPass, workers: int) -> None:
@@ -244,6 +248,12 @@ class _Watch:
         self._done += 1
         self._of_run[row.name] += 1
         self._show(row)
+
+    def batch_reduced(self, row: Row, event: BatchReduced) -> None:
+        """Passes of a run have become smaller; that of other runs, with passes as small, is not said again."""
+        if event.batch < self._batch:
+            self._batch = event.batch
+            self._terminal.note(f"{row.name}: {describe_reduction(event)}", "yellow")
 
     def ended(self, row: Row) -> None:
         """A run ended, or failed."""

@@ -192,7 +192,7 @@ class RunFolder:
     def add_step(self, step: StepRecord) -> None:
         """Remember a step; it is written with its sample's result."""
         self._steps.setdefault(step.index, []).append(step)
-        self._commit_if_due()
+        self.commit_if_due()
 
     def add_result(self, record: Record, rows: Mapping[str, Tensor] | None) -> None:
         """Write one finished sample.
@@ -229,18 +229,16 @@ class RunFolder:
         self._commits.add(record, rows, steps)
         self.finished.add(index)
         self._left[index // self._size] -= 1
-        self._commit_if_due()
+        self.commit_if_due()
         return record
 
-    def _commit_if_due(self) -> None:
+    def commit_if_due(self) -> None:
+        """Commit if the last time is a quarter of a second ago; it happens whenever a step or a sample comes, too."""
         if self._commits.is_due:
             self.commit()
 
     def commit(self) -> None:
-        """Give finished samples their lines, once their tensors and images are on the disk.
-
-        It happens by itself when a step or a sample comes, a quarter of a second after the last time.
-        """
+        """Give finished samples their lines, once their tensors and images are on the disk."""
         for number in sorted(self._commits.commit()):
             if not self._left[number]:
                 self._seal(number)
