@@ -18,6 +18,20 @@ RONAI = Reference(
     2025,
     "https://arxiv.org/abs/2510.22010",
 )
+ROUSSELOT = Reference(
+    "rousselot2026show",
+    "Rousselot, Armand and Wendebourg, Joran and Köthe, Ullrich",
+    "Show Me What You Don't Know: Efficient Sampling from Invariant Sets for Model Validation",
+    2026,
+    "https://arxiv.org/abs/2603.21782",
+)
+PANDEY = Reference(
+    "pandey2025variational",
+    "Pandey, Kushagra and Sofian, Farrin Marouf and Draxler, Felix and Karaletsos, Theofanis and Mandt, Stephan",
+    "Variational Control for Guidance in Diffusion Models",
+    2025,
+    "https://arxiv.org/abs/2502.03686",
+)
 BEN_HAMU = Reference(
     "benhamu2024dflow",
     "Ben-Hamu, Heli and Puny, Omri and Gat, Itai and Karrer, Brian and Singer, Uriel and Lipman, Yaron",

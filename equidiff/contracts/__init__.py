@@ -14,7 +14,7 @@ from equidiff.contracts.answers import (
 )
 from equidiff.contracts.attribution import Attribution, ScalarTarget
 from equidiff.contracts.context import BuildContext, Finding, Weights
-from equidiff.contracts.equation import Equation
+from equidiff.contracts.equation import Equation, Trajectory
 from equidiff.contracts.executor import Executor
 from equidiff.contracts.generator import Generator
 from equidiff.contracts.law import Law, Transitions
@@ -23,10 +23,14 @@ from equidiff.contracts.objective_factory import ObjectiveFactory
 from equidiff.contracts.predictor import Predictor
 from equidiff.contracts.regularizer import Regularizer
 from equidiff.contracts.requests import (
+    Advance,
     Candidates,
+    Encode,
     Gradient,
     Jacobian,
     PassRequest,
+    Prediction,
+    PredictionGradient,
     Reencode,
     Request,
     SampleJacobian,
@@ -38,11 +42,13 @@ from equidiff.contracts.residual import ContinuousResidual, Coroutine, ResidualF
 from equidiff.contracts.shared import Shared
 from equidiff.contracts.solver import Solver
 from equidiff.contracts.split_sampler import SplitSampler
+from equidiff.contracts.stepwise_sampler import StepwiseSampler
 
 __all__ = [
-    "Answer", "Attribution", "BuildContext", "Candidates", "ContinuousResidual", "Coroutine", "Equation", "Executor",
-    "Finding", "Generator", "Gradient", "GradientAnswer", "Jacobian", "JacobianAnswer", "Law", "Objective",
-    "ObjectiveFactory", "PassRequest", "Predictor", "Reencode", "Regularizer", "Request", "ResidualFunction",
-    "SampleJacobian", "SampleJacobianAnswer", "SamplerRequest", "ScalarTarget", "Shared", "Solver", "Split",
-    "SplitAnswer", "SplitSampler", "Step", "TailResidual", "Transitions", "Value", "Weights",
+    "Advance", "Answer", "Attribution", "BuildContext", "Candidates", "ContinuousResidual", "Coroutine", "Encode",
+    "Equation", "Executor", "Finding", "Generator", "Gradient", "GradientAnswer", "Jacobian", "JacobianAnswer",
+    "Law", "Objective", "ObjectiveFactory", "PassRequest", "Prediction", "PredictionGradient", "Predictor",
+    "Reencode", "Regularizer", "Request", "ResidualFunction", "SampleJacobian", "SampleJacobianAnswer",
+    "SamplerRequest", "ScalarTarget", "Shared", "Solver", "Split", "SplitAnswer", "SplitSampler", "Step",
+    "StepwiseSampler", "TailResidual", "Trajectory", "Transitions", "Value", "Weights",
 ]  # fmt: skip

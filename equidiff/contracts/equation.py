@@ -10,6 +10,7 @@ from equidiff.contracts.answers import Answer, GradientAnswer, JacobianAnswer, S
 from equidiff.contracts.generator import Generator
 from equidiff.contracts.objective import Objective
 from equidiff.contracts.regularizer import Regularizer
+from equidiff.contracts.stepwise_sampler import StepwiseSampler
 
 
 class Equation(Protocol):
@@ -83,3 +84,35 @@ class Equation(Protocol):
 
     def reencode(self, latents: Tensor, states: Tensor, moved: Tensor) -> SplitAnswer:
         """The same as `split`, at latents of the same length that lead to moved states, nearly."""
+
+    def trajectory(self, steps: int | None) -> Trajectory | None:
+        """The equation along the sampler's way, in this many steps; None where the sampler cannot be guided."""
+
+
+class Trajectory(Protocol):
+    """The equation of a run along the way of its stepwise sampler."""
+
+    @property
+    def sampler(self) -> StepwiseSampler:
+        """The sampler."""
+
+    @property
+    def prediction_share(self) -> float:
+        """The cost of predicting the sample from a state and measuring it, as a share of a whole pass."""
+
+    @property
+    def advance_share(self) -> float:
+        """The cost of a step, as a share of a whole pass."""
+
+    @property
+    def encode_share(self) -> float:
+        """The cost of encoding a sample, as a share of a whole pass."""
+
+    def prediction(self, step: int) -> Equation:
+        """The equation of states before a step, in place of latents: c of the samples predicted from them."""
+
+    def advance(self, states: Tensor, step: int, noise: Tensor | None) -> SplitAnswer:
+        """The states after a step; nothing is measured, so all else is NaN."""
+
+    def encode(self, samples: Tensor) -> Answer:
+        """Loss and residuals at latents that lead to given samples, nearly."""

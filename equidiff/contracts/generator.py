@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from PIL.Image import Image
 
 from equidiff.contracts.split_sampler import SplitSampler
+from equidiff.contracts.stepwise_sampler import StepwiseSampler
 from equidiff.errors import UnsupportedError
 from equidiff.types import Latents, Samples
 
@@ -50,6 +51,14 @@ class Generator(ABC):
 
     def split_sampler(self) -> SplitSampler | None:
         """Its sampler in two parts, for searches among intermediate states; None where it cannot be split."""
+        return None
+
+    def stepwise_sampler(self, steps: int | None = None) -> StepwiseSampler | None:
+        """Its sampler one step at a time, for solvers that guide it; None where it has none.
+
+        Args:
+            steps: how many; the sampler's own number when None.
+        """
         return None
 
     def queries(self) -> list[Image] | Samples:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from equidiff.contracts.answers import Answer, GradientAnswer, JacobianAnswer, SampleJacobianAnswer, SplitAnswer
-from equidiff.contracts.equation import Equation
+from equidiff.contracts.equation import Equation, Trajectory
 from equidiff.errors import UnsupportedError
 
 AnyPass = TypeVar("AnyPass", bound="PassRequest")
@@ -182,3 +182,85 @@ class Reencode(PassRequest):
     def cost(self, equation: Equation) -> tuple[float, float]:
         rows = len(self.latents)
         return rows + rows * equation.reencode_share, 0
+
+
+@dataclass(frozen=True)
+class TrajectoryRequest(PassRequest):
+    """A pass along the way of the stepwise sampler.
+
+    Attributes:
+        latents: states before the step, `[rows, parts, *latent_shape]`.
+        step: 0 for the first.
+        steps: of the sampler; its own number when None.
+    """
+
+    step: int
+    steps: int | None
+
+    def _trajectory(self, equation: Equation) -> Trajectory:
+        return _guided(equation, self.steps)
+
+
+@dataclass(frozen=True)
+class Prediction(TrajectoryRequest):
+    """Loss and residuals of the predicted samples: an evaluation of the network and of the objective a row."""
+
+    def run(self, equation: Equation) -> Answer:
+        return self._trajectory(equation).prediction(self.step).value(self.latents)
+
+    def cost(self, equation: Equation) -> tuple[float, float]:
+        return len(self.latents) * self._trajectory(equation).prediction_share, 0
+
+
+@dataclass(frozen=True)
+class PredictionGradient(TrajectoryRequest):
+    """The same and the gradient of the loss: the same forward and backward."""
+
+    def run(self, equation: Equation) -> GradientAnswer:
+        return self._trajectory(equation).prediction(self.step).gradient(self.latents)
+
+    def cost(self, equation: Equation) -> tuple[float, float]:
+        share = len(self.latents) * self._trajectory(equation).prediction_share
+        return share, share
+
+
+@dataclass(frozen=True)
+class Advance(TrajectoryRequest):
+    """A step of the sampler: an evaluation of the network a row.
+
+    Attributes:
+        noise: `[rows, *latent_shape]`; None where the sampler adds none.
+    """
+
+    noise: Tensor | None
+
+    def run(self, equation: Equation) -> SplitAnswer:
+        return self._trajectory(equation).advance(self.latents, self.step, self.noise)
+
+    def cost(self, equation: Equation) -> tuple[float, float]:
+        return len(self.latents) * self._trajectory(equation).advance_share, 0
+
+
+@dataclass(frozen=True)
+class Encode(PassRequest):
+    """Loss and residuals at latents that lead to samples: a forward pass a row, and what the way back costs.
+
+    Attributes:
+        latents: the samples, `[rows, *sample_shape]`.
+        steps: of the stepwise sampler; its own number when None.
+    """
+
+    steps: int | None
+
+    def run(self, equation: Equation) -> Answer:
+        return _guided(equation, self.steps).encode(self.latents)
+
+    def cost(self, equation: Equation) -> tuple[float, float]:
+        return len(self.latents) * (1 + _guided(equation, self.steps).encode_share), 0
+
+
+def _guided(equation: Equation, steps: int | None) -> Trajectory:
+    trajectory = equation.trajectory(steps)
+    if trajectory is None:
+        raise UnsupportedError("This sampler cannot be guided step by step.", given=type(equation.generator).__name__)
+    return trajectory

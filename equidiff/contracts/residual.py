@@ -9,9 +9,13 @@ from typing import Any, TypeVar
 
 from equidiff.contracts.answers import Answer, GradientAnswer, JacobianAnswer, SampleJacobianAnswer, SplitAnswer, Step
 from equidiff.contracts.requests import (
+    Advance,
     Candidates,
+    Encode,
     Gradient,
     Jacobian,
+    Prediction,
+    PredictionGradient,
     Reencode,
     Request,
     SampleJacobian,
@@ -19,8 +23,9 @@ from equidiff.contracts.requests import (
     Split,
     Value,
 )
+from equidiff.contracts.stepwise_sampler import StepwiseSampler
 from equidiff.errors import UnsupportedError
-from equidiff.types import Latents, States
+from equidiff.types import Latents, Samples, States
 
 Returned = TypeVar("Returned")
 # yields requests, which the run answers, and steps, which it records
@@ -91,6 +96,37 @@ class ResidualFunction(ABC):
             moved: `[1, parts, *latent_shape]`.
         """
         return (yield from self._ask(Reencode(here.latents, here.states, moved)))
+
+    def stepwise_sampler(self, steps: int | None) -> StepwiseSampler:
+        """The sampler that `prediction`, `prediction_gradient` and `advance` make steps of.
+
+        Raises:
+            UnsupportedError: it cannot be guided.
+        """
+        raise UnsupportedError("This sampler cannot be guided step by step.", given=type(self).__name__)
+
+    def prediction(self, states: States, step: int, steps: int | None) -> Coroutine[Answer]:
+        """Loss and residuals of the samples predicted from states before a step: an evaluation of the network a row.
+
+        Args:
+            states: `[rows, parts, *latent_shape]`, of the stepwise sampler; they stand in the answer as its latents, so
+                never yield a `Step` of it.
+            step: 0 for the first.
+            steps: of the sampler; its own number when None.
+        """
+        return (yield from self._ask(Prediction(states, step, steps)))
+
+    def prediction_gradient(self, states: States, step: int, steps: int | None) -> Coroutine[GradientAnswer]:
+        """The same and the gradient of the loss with respect to the states."""
+        return (yield from self._ask(PredictionGradient(states, step, steps)))
+
+    def advance(self, states: States, step: int, steps: int | None, noise: Latents | None) -> Coroutine[SplitAnswer]:
+        """The states after a step, and nothing else: an evaluation of the network a row."""
+        return (yield from self._ask(Advance(states, step, steps, noise)))
+
+    def encode(self, samples: Samples, steps: int | None) -> Coroutine[Answer]:
+        """The same as `value`, at latents that lead to given samples, nearly."""
+        return (yield from self._ask(Encode(samples, steps)))
 
     def _ask(self, request: Request) -> Coroutine[Any]:
         """Put a request to the run and return its answer."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, TypeVar, final
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -24,7 +24,7 @@ from equidiff.contracts import (
 )
 from equidiff.errors import UnsupportedError
 from equidiff.images.convert import as_saved, is_image
-from equidiff.types import Samples
+from equidiff.search.trajectory import ProblemTrajectory, Tail
 
 AnyAnswer = TypeVar("AnyAnswer", bound=Answer)
 Part = TypeVar("Part")
@@ -124,7 +124,18 @@ class Problem:
     def tail(self) -> Problem | None:
         """The same equation for intermediate states; None where the sampler cannot be split."""
         sampler = self.split_sampler
-        return None if sampler is None else replace(self, generator=_Tail(sampler, self.generator))
+        return None if sampler is None else replace(self, generator=Tail(sampler, self.generator))
+
+    def trajectory(self, steps: int | None) -> ProblemTrajectory | None:
+        """The same equation along the sampler's way; None where it cannot be guided, or a penalty is of latents."""
+        if steps not in self._trajectories:
+            sampler = None if self._penalises_latents else self.generator.stepwise_sampler(steps)
+            self._trajectories[steps] = None if sampler is None else ProblemTrajectory(self, sampler, self._share)
+        return self._trajectories[steps]
+
+    @cached_property
+    def _trajectories(self) -> dict[int | None, ProblemTrajectory | None]:
+        return {}
 
     @cached_property
     def continuous(self) -> Problem:
@@ -259,18 +270,6 @@ class Problem:
             loss_filtered=filtered,
             outside=outside.flatten(1).square().mean(dim=1).sqrt(),
         )
-
-
-@final
-class _Tail(Generator):
-    """The tail of a sampler: a generator whose latents are intermediate states."""
-
-    def __init__(self, sampler: SplitSampler, generator: Generator) -> None:
-        self.latent_shape, self.sample_shape = generator.latent_shape, generator.sample_shape
-        self._sampler = sampler
-
-    def generate(self, latents: Tensor, steps: int | None = None) -> Samples:
-        return self._sampler.finish(latents)
 
 
 def _flops(work: Callable[[], object]) -> int:

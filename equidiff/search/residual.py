@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from equidiff.contracts import ResidualFunction
+from equidiff.contracts import ResidualFunction, StepwiseSampler
 from equidiff.numerics.random import Stream
 from equidiff.search.problem import Problem
 from equidiff.search.starts import Start
@@ -20,7 +20,12 @@ class SampleResidual(ResidualFunction):
         self._index, self._start = index, start
         self._shape = problem.generator.latent_shape
         self._device = problem.target.device
+        self._problem = problem
         self._random = Stream.SAMPLE.open(seed, index)
+
+    def stepwise_sampler(self, steps: int | None) -> StepwiseSampler:
+        trajectory = self._problem.trajectory(steps)
+        return super().stepwise_sampler(steps) if trajectory is None else trajectory.sampler
 
     def draw(self, count: int) -> Tensor:
         # drawn on the CPU: the same latents on every device

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from PIL.Image import Image
 from torch import Tensor
 
-from equidiff.contracts import Generator, SplitSampler
+from equidiff.contracts import Generator, SplitSampler, StepwiseSampler
 from equidiff.errors import UnsupportedError
 from equidiff.testing.failure import require
 from equidiff.testing.numerics import check_map, check_tensor
@@ -20,7 +22,7 @@ def check_generator(generator: Generator, *, rows: int = 3, device: str = "cpu")
     """Check that a generator keeps its contract.
 
     Shapes and dtype, determinism, gradients against finite differences, independence of rows, the coarser sampler,
-    the generator's own queries, its inverse where it has one, and its split sampler where it has one.
+    the generator's own queries, and its inverse, its split sampler and its stepwise sampler where it has them.
 
     Args:
         generator: what to check.
@@ -51,6 +53,9 @@ def check_generator(generator: Generator, *, rows: int = 3, device: str = "cpu")
     sampler = generator.split_sampler()
     if sampler is not None:
         _check_split(sampler, latents, samples, f"{name}.split_sampler()")
+    stepwise = generator.stepwise_sampler()
+    if stepwise is not None:
+        _check_stepwise(stepwise, latents, generator, f"{name}.stepwise_sampler()")
 
 
 def _check_shape(shape: object, what: str) -> None:
@@ -105,3 +110,23 @@ def _check_split(sampler: SplitSampler, latents: Tensor, samples: Tensor, name: 
         f"{name}.reencode is off: its latents lead to states {left:.2g} of the distance away from the moved ones",
         f"less than {REENCODING_TOLERANCE} of it",
     )
+
+
+def _check_stepwise(sampler: StepwiseSampler, latents: Tensor, generator: Generator, name: str) -> None:
+    asked = "a subclass of equidiff.contracts.StepwiseSampler, or None"
+    require(isinstance(sampler, StepwiseSampler), f"{name} is not a StepwiseSampler", asked)
+    levels = sampler.noise_levels
+    falling = len(levels) > 0 and all(after < before for before, after in pairwise(levels)) and levels[-1] > 0
+    require(falling, f"{name}.noise_levels are {levels!r}", "a number above 0 for each step, each below the one before")
+    noise = torch.zeros_like(latents) if sampler.stochastic else None
+    with torch.no_grad():
+        states = sampler.begin(latents)
+        shape = (len(latents), *states.shape[1:2], *latents.shape[1:])
+        check_tensor(states, shape, f"{name}.begin")
+        for step in range(len(levels) - 1):
+            states = sampler.advance(states, step, noise)
+        check_tensor(states, shape, f"{name}.advance")
+    last = len(levels) - 1
+    samples = check_map(lambda rows: sampler.predict(rows, last), states, generator.sample_shape, f"{name}.predict")
+    with torch.no_grad():
+        check_tensor(sampler.encode(samples), tuple(latents.shape), f"{name}.encode")

@@ -7,6 +7,7 @@ The latent is the start noise of the sampler, which integrates the flow in a few
 from __future__ import annotations
 
 import hashlib
+import math
 from importlib.resources import files
 from typing import TYPE_CHECKING, final
 
@@ -17,7 +18,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from equidiff.builtin.generators.unet import UNet
-from equidiff.contracts import BuildContext, Generator, SplitSampler, Weights
+from equidiff.contracts import BuildContext, Generator, SplitSampler, StepwiseSampler, Weights
 from equidiff.errors import UnsupportedError
 from equidiff.images.read import open_image
 from equidiff.numerics.flow import integrate_back, reencode_flow
@@ -89,11 +90,18 @@ class FashionFlow(Generator):
                 expected="at least 2 steps",
                 hint="--generator toy:fashion",
             )
-        latents = self._integrate_back(self._before_denoising(2 * samples - 1, times[-2]), times[-2])
+        latents = self.encode(samples, times[-2])
         for row in (self._error(latents, samples) >= GOOD_FIT**2).nonzero().flatten().tolist():
             here = slice(row, row + 1)  # alone, so that no row depends on another
             latents[here] = self._refine(latents[here], samples[here])
         return latents
+
+    def encode(self, samples: Samples, time: float) -> Latents:
+        """The start noise of samples, roughly: through a state at this time that is denoised to them."""
+        return self._integrate_back(self._before_denoising(2 * samples - 1, time), time)
+
+    def stepwise_sampler(self, steps: int | None = None) -> StepwiseSampler | None:
+        return FashionStepwiseSampler(self, steps or self.steps or STEPS)
 
     def split_sampler(self) -> SplitSampler | None:
         steps = self.steps or STEPS
@@ -115,7 +123,7 @@ class FashionFlow(Generator):
 
     def velocity(self, state: Tensor, time: float) -> Tensor:
         """Velocity of the flow at a time below 1."""
-        return (self._denoise(state, time) - state) / (1 - time)
+        return (self.denoise(state, time) - state) / (1 - time)
 
     def _sample(self, latents: Tensor, times: list[float]) -> Tensor:
         return self.integrate(torch.stack([latents, latents], dim=1), times, 0, len(times) - 1)[:, 0]
@@ -125,7 +133,7 @@ class FashionFlow(Generator):
         noise = torch.randn(1, *self.latent_shape, generator=torch.Generator().manual_seed(0)).to(clean.device)
         state = time * clean + (1 - time) * noise
         for _ in range(CORRECTIONS):
-            state = state + CORRECTION * (clean - self._denoise(state, time))
+            state = state + CORRECTION * (clean - self.denoise(state, time))
         return state
 
     def _integrate_back(self, state: Tensor, time: float) -> Tensor:
@@ -159,14 +167,15 @@ class FashionFlow(Generator):
         return (self.generate(latents) - samples).flatten(1).square().mean(dim=1) / variance
 
     def _step(self, state: Tensor, previous: Tensor, before: float, now: float, after: float) -> tuple[Tensor, Tensor]:
-        clean = self._denoise(state, now)
+        clean = self.denoise(state, now)
         aim = clean
         if now > 0 and after < 1:
             aim = clean + (clean - previous) * (after - now) / (2 * (now - before))
         # the velocity (aim - state) / (1 - now) would be infinite at the end; its product with the step is not
         return state + (after - now) / (1 - now) * (aim - state), clean
 
-    def _denoise(self, state: Tensor, time: float) -> Tensor:
+    def denoise(self, state: Tensor, time: float) -> Tensor:
+        """The clean image in [-1, 1] that the flow sees in states."""
         with torch.autocast(state.device.type, torch.bfloat16, enabled=self.dtype == "bfloat16"):
             return self.flow(state, state.new_full((len(state),), time)).float()
 
@@ -193,6 +202,33 @@ class FashionSplitSampler(SplitSampler):
 
     def reencode(self, latents: Latents, states: States, moved: States) -> Latents:
         return reencode_flow(self._flow.velocity, latents, states[:, 0], moved[:, 0], self._times[self._step])
+
+
+@final
+class FashionStepwiseSampler(StepwiseSampler):
+    """The sampler one step at a time.
+
+    Args:
+        flow: the generator.
+        steps: number of sampler steps.
+    """
+
+    def __init__(self, flow: FashionFlow, steps: int) -> None:
+        self._flow = flow
+        self._times = _times(steps)
+        self.noise_levels = tuple((1 - time) / time if time > 0 else math.inf for time in self._times[:-1])
+
+    def begin(self, latents: Latents) -> States:
+        return torch.stack([latents, latents], dim=1)
+
+    def predict(self, states: States, step: int) -> Samples:
+        return (self._flow.denoise(states[:, 0], self._times[step]) + 1) / 2
+
+    def advance(self, states: States, step: int, noise: Latents | None) -> States:
+        return self._flow.integrate(states, self._times, step, step + 1)
+
+    def encode(self, samples: Samples) -> Latents:
+        return self._flow.encode(samples, _times(max(self._flow.steps or STEPS, 2))[-2])
 
 
 def _times(steps: int) -> list[float]:

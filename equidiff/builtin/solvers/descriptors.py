@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from equidiff.builtin.references import AUGUSTIN, BEN_HAMU, GUPTA, RONAI
+from equidiff.builtin.references import AUGUSTIN, BEN_HAMU, GUPTA, PANDEY, RONAI, ROUSSELOT
 from equidiff.plugin import Descriptor, Options
 
 
@@ -37,6 +37,16 @@ class AutoOptions(Options):
     coarse: int | None = Field(
         None, ge=1, description="search with this many sampler steps first, then continue with all of them"
     )
+
+
+class NdtmOptions(Options):
+    """Options of `ndtm`; the defaults are published."""
+
+    gamma: float = Field(5.0, gt=0, description="strength of the guidance; 1 to 10 were published")
+    updates: int = Field(10, ge=1, le=1000, description="updates of the control before each sampler step")
+    lr: float = Field(0.02, gt=0, description="learning rate of these at the first step; it falls linearly")
+    control: float = Field(3e-4, ge=0, description="weight of the squared length of the control")
+    steps: int = Field(200, ge=1, le=1000, description="sampler steps of the guided trajectory")
 
 
 SOLVERS = [
@@ -81,6 +91,21 @@ SOLVERS = [
         "Steps computed without differentiating the generator, after FlowOpt.",
         references=(RONAI,),
         examples=("imagespace",),
+    ),
+    Descriptor(
+        "ndtm",
+        "equidiff.builtin.solvers.ndtm:build",
+        "Guidance of the sampler along its way, by non-linear diffusion trajectory matching; soft, for comparison.",
+        options=NdtmOptions,
+        references=(ROUSSELOT, PANDEY),
+        examples=("ndtm", "ndtm,gamma=10", "ndtm,steps=20"),
+        synonyms={
+            **dict.fromkeys(("strength", "guidance", "scale"), "gamma"),
+            **dict.fromkeys(("n_opt", "iterations", "n"), "updates"),
+            **dict.fromkeys(("learning_rate", "u_lr", "rate"), "lr"),
+            **dict.fromkeys(("kappa", "w_control"), "control"),
+            **dict.fromkeys(("num_steps", "sampler_steps"), "steps"),
+        },
     ),
     Descriptor(
         "rejection",
