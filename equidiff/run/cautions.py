@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from equidiff.numerics.gaussian import shell_radii
 from equidiff.run.info import RunInfo
-from equidiff.run.record import Record
+from equidiff.run.summary import Summary
 from equidiff.run.wording import prior_warning, rounded_up
 
 # 1 % of prior samples are outside the shell: with a limit of 5 % and at least two, 16 typical members raise an alarm
@@ -18,22 +18,21 @@ MOST_OUTSIDE_SHELL = 0.05
 MOST_OUTSIDE_RANGE = 0.05
 
 
-def cautions(info: RunInfo, members: Sequence[Record], latent_size: int) -> list[str]:
+def cautions(info: RunInfo, summary: Summary, latent_size: int) -> list[str]:
     """Everything that speaks against taking the members at face value.
 
     Args:
         info: of the run.
-        members: their records.
+        summary: of its samples.
         latent_size: numbers in a latent.
     """
-    found = (*info.notes, prior_warning(info), _shell(members, latent_size), _range(members))
+    found = (*info.notes, prior_warning(info), _shell(summary.latent_norms, latent_size), _range(summary.outside))
     return [each for each in found if each is not None]
 
 
-def _shell(members: Sequence[Record], size: int) -> str | None:
+def _shell(norms: Sequence[float], size: int) -> str | None:
     low, high = (radius / math.sqrt(size) for radius in shell_radii(size))
     # a solver's limit lies within
-    norms = [each.latent_norm for each in members if each.latent_norm is not None]
     outside = [norm for norm in norms if not 0.9999 * low <= norm <= 1.0001 * high]
     if len(outside) < 2 or len(outside) <= MOST_OUTSIDE_SHELL * len(norms):
         return None
@@ -45,8 +44,7 @@ def _shell(members: Sequence[Record], size: int) -> str | None:
     )
 
 
-def _range(members: Sequence[Record]) -> str | None:
-    distances = [each.outside for each in members if each.outside is not None]
+def _range(distances: Sequence[float]) -> str | None:
     outside = [each for each in distances if each > MOST_OUTSIDE_RANGE]
     if not outside:
         return None

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 from equidiff.errors import RunFolderError
 from equidiff.folders.status import COMPLETE, INTERRUPTED
 from equidiff.folders.text import shell_word
 from equidiff.registry.manager import Plugins
-from equidiff.run.folder import ROWS
-from equidiff.run.info import read_info
+from equidiff.run.folder import ROWS, iter_records, read_query
+from equidiff.run.folder.layout import MOST_ROWS
+from equidiff.run.folder.rows import StoredRows
+from equidiff.run.folder.stored import Stored
+from equidiff.run.info import RunInfo, read_info
 from equidiff.run.invariant_set import InvariantSet
 from equidiff.run.reopen import reopen
 from equidiff.run.session import Session
+from equidiff.search.engine import MEMBER
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,21 @@ class Finished:
     path: Path
     found: InvariantSet
     session: Session
+
+
+def load_first_members(path: Path, info: RunInfo, most: int) -> InvariantSet:
+    """The first members of a run that has ended, of schema version 3; its other samples are not kept.
+
+    Args:
+        path: the run folder.
+        info: the content of its `run.json`.
+        most: number of members.
+    """
+    records = tuple(islice((record for record in iter_records(path) if record.status == MEMBER), most))
+    size = info.segment or MOST_ROWS
+    stored = Stored.find(path, size, {record.index // size for record in records})
+    rows = StoredRows(stored, [record.index for record in records])
+    return InvariantSet(info, records, rows, read_query(path).get("query"))
 
 
 def load_members(path: Path) -> InvariantSet:

@@ -100,7 +100,7 @@ class InvariantSet:
         return torch.tensor(self.info.target.values)
 
     def __len__(self) -> int:
-        return len(self.members)
+        return sum(record.status == MEMBER for record in self.records)
 
     def __iter__(self) -> Iterator[Member]:
         return map(self._member, self._positions())
@@ -134,7 +134,8 @@ class InvariantSet:
         return draw_sheet(query, [member.image for member in self[:MOST]])
 
     def _repr_html_(self) -> str:
-        sentence = describe(self.info, len(self), self.measurements)
+        single = len(self.info.target.values) == 1
+        sentence = describe(self.info, len(self), self.measurements if single else torch.empty(0))
         drawable = is_image_shape(self.sample_shape)
         return write_html(self.info, sentence, self._sheet() if drawable else None)
 
@@ -211,12 +212,11 @@ class InvariantSet:
             PluginError: pandas is not installed.
         """
         pandas = import_pandas()
-        records = [dict(vars(record)) for record in self.records]
+        columns = {each.name: [getattr(record, each.name) for record in self.records] for each in fields(Record)}
         if len(self.info.target.values) == 1:
-            for record in records:
-                record |= {name: record[name][0] for name in ("measurement", "measurement_saved") if record[name]}
-        names = [field.name for field in fields(Record)]
-        return pandas.DataFrame(records, columns=names).set_index("index")
+            for name in ("measurement", "measurement_saved"):
+                columns[name] = [values[0] if values else None for values in columns[name]]
+        return pandas.DataFrame(columns).set_index("index")
 
     def _positions(self) -> list[int]:
         """Positions of the members among the records."""

@@ -114,21 +114,21 @@ def as_measured(query: Query, objective: Objective, shape: tuple[int, ...]) -> Q
     return replace(query, sample=sample, image=to_image(sample[0]))
 
 
-def as_kept(sample: Tensor, shape: tuple[int, ...]) -> Tensor:
+def as_kept(query: Query, shape: tuple[int, ...]) -> Query:
     """The query as the run folder keeps it, to be shown and explained: a large image reduced, others as they are.
 
     Args:
-        sample: `[1, ...]`, as it was measured.
+        query: as it was measured.
         shape: of the generator's samples; the query keeps four times their pixels, or `KEPT`, if that is more.
     """
-    if len(shape) != 3 or sample.ndim != 4:
-        return sample
-    height, width = sample.shape[2:]
-    share = math.sqrt(max(4 * shape[1] * shape[2], KEPT) / (height * width))
-    if share >= 1:
-        return sample
-    size = (max(round(height * share), 1), max(round(width * share), 1))
-    return quantized(interpolate(sample, size, mode="area"))
+    sample = query.sample
+    if len(shape) == 3 and sample.ndim == 4:
+        height, width = sample.shape[2:]
+        share = math.sqrt(max(4 * shape[1] * shape[2], KEPT) / (height * width))
+        if share < 1:
+            size = (max(round(height * share), 1), max(round(width * share), 1))
+            sample = quantized(interpolate(sample, size, mode="area"))
+    return replace(query, sample=sample, image=None)
 
 
 def default_query(generator: Generator) -> int | str:

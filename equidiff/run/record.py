@@ -88,6 +88,11 @@ class Record:
     moves: Whole | None = None
     accepted: Whole | None = None
 
+    @property
+    def shown_values(self) -> list[float]:
+        """Measurement as it is shown: of the 8-bit image, also where it was judged before rounding."""
+        return self.measurement_saved or self.measurement or []
+
     @classmethod
     def of(
         cls,

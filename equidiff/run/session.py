@@ -40,7 +40,7 @@ OPTIONS = {field.name for field in fields(Settings)} - {"query", *Specs.model_fi
 
 @dataclass(frozen=True)
 class Session:
-    """Everything a run needs, built and checked."""
+    """Everything a run needs, built and checked; of the query as much as its folder keeps."""
 
     settings: Settings
     problem: Problem
@@ -55,6 +55,7 @@ class Session:
     inversion: Inversion | None = None
     predictor: Predictor | None = None
     prior: PriorSamples | None = None
+    query_called: Called | None = None
 
     @property
     def prior_tensors(self) -> dict[str, torch.Tensor]:
@@ -64,7 +65,7 @@ class Session:
     @property
     def kept_query(self) -> torch.Tensor | None:
         """The query as the run folder keeps it, `[1, ...]`; None where the target was given as numbers."""
-        return None if self.query is None else as_kept(self.query.sample, self.problem.generator.sample_shape)
+        return None if self.query is None else self.query.sample
 
     @torch.no_grad()
     def call(self, sample: torch.Tensor) -> Called | None:
@@ -136,12 +137,11 @@ class Session:
         if self.predictor is None:
             return None
         names = self.predictor.names
-        called = None if self.query is None else self.call(self.query.sample)
         classes: list[int] = [] if self.prior is None else self.prior.classes.tolist()
         return CalledInfo(
             network=self.predictor.network,
             classes=len(names),
-            query=None if called is None else QueryClass(**vars(called)),
+            query=None if self.query_called is None else QueryClass(**vars(self.query_called)),
             prior=count_classes((index, names[index]) for index in classes),
         )
 
@@ -206,9 +206,12 @@ def prepare(
     if settings.start == "query":
         tell("finding the query's latent")
         start, inversion = _start(query, problem)
-    return Session(
+    session = Session(
         settings, problem, solver, query, budget, tolerance, device, built, context, start, inversion, predictor, prior
     )
+    if query is None:
+        return session
+    return replace(session, query=as_kept(query, generator.sample_shape), query_called=session.call(query.sample))
 
 
 def _build_all(

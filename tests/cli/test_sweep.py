@@ -198,3 +198,23 @@ def test_the_table_of_a_stranger_cannot_lead_out_of_its_folder(copy):
         values["runs"][0]["name"] = bad
         table.write_text(json.dumps(values))
         assert_one_error(run_cli("sweep", "--resume", copy / "out"), 1, "cannot be read", "runs.0.name")
+
+
+MEAN = """
+def mean(samples):
+    return samples.flatten(1).mean(dim=1, keepdim=True)
+"""
+
+
+def test_runs_of_images_have_the_picture_that_equidiff_run_draws(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "probe.py").write_text(MEAN)
+    (tmp_path / "s.yaml").write_text(
+        "generator: pixels:4\nobjective: custom:./probe.py:mean\nsamples: 3\ntarget: [0.5, 7]\nbudget: 8\n"
+    )
+    assert run_cli("sweep", "s.yaml", "--run-code", "--out", "out").code == 3
+    drawn, no_member = sorted((tmp_path / "out" / "runs").iterdir())
+    settings = ("-g", "pixels:4", "-o", "custom:./probe.py:mean", "-n", 3, "--target", 0.5, "--budget", 8)
+    assert run_cli("run", *settings, "--out", "alone").code == 0
+    assert (drawn / "grid.png").read_bytes() == (tmp_path / "alone" / "grid.png").read_bytes()
+    assert not (no_member / "grid.png").exists()

@@ -6,12 +6,17 @@ import pytest
 import torch
 from made_runs import made_info
 
-from equidiff.run.cautions import cautions
+from equidiff.run import cautions as module
 from equidiff.run.record import Record
+from equidiff.run.summary import Summary
 from equidiff.run.wording import largest_deviation
 from equidiff.search.engine import MEMBER
 
 SIZE = 784
+
+
+def cautions(info, records, size):
+    return module.cautions(info, Summary.of(info, records), size)
 
 
 def members(norms, outside=0.003):

@@ -1,5 +1,8 @@
 """Finding, reading and measuring what the user asks about."""
 
+import gc
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +13,10 @@ from equidiff.builtin.generators.pixels import Pixels
 from equidiff.contracts import Generator
 from equidiff.errors import QueryError, UsageError
 from equidiff.images.convert import quantized
+from equidiff.registry.manager import Plugins
 from equidiff.run.query import as_kept, default_query, load_query, parse_target
+from equidiff.run.session import prepare
+from equidiff.run.settings import Settings
 
 
 class Pictures(Generator):
@@ -160,14 +166,34 @@ def test_a_large_query_is_kept_small_and_measured_as_it_is(tmp_path):
     Image.fromarray(pixels).save(tmp_path / "photograph.png")
     query = load_query(str(tmp_path / "photograph.png"), Pixels((3, 28, 28)))
     assert torch.equal(query.sample[0], torch.from_numpy(pixels).permute(2, 0, 1) / 255)
-    kept = as_kept(query.sample, (3, 28, 28))
+    kept = as_kept(query, (3, 28, 28)).sample
     assert kept.shape == (1, 3, 887, 1182)
     assert torch.equal(kept, quantized(kept))
     assert abs(kept.mean() - query.sample.mean()) < 1e-3
-    assert as_kept(query.sample, (3, 1024, 1024)) is query.sample  # a generator of large images keeps more
-    assert as_kept(torch.rand(1, 3, 1, 3_000_000), (3, 8, 8)).shape == (1, 3, 1, 1_773_620)
+    assert as_kept(query, (3, 1024, 1024)).sample is query.sample  # a generator of large images keeps more
+    long = replace(query, sample=torch.rand(1, 3, 1, 3_000_000))
+    assert as_kept(long, (3, 8, 8)).sample.shape == (1, 3, 1, 1_773_620)
     point = torch.zeros(1, 2)
-    assert as_kept(point, (2,)) is point
+    assert as_kept(replace(query, sample=point), (2,)).sample is point
+
+
+def test_a_session_lets_go_of_a_large_query(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (1500, 2000), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "photograph.png")
+    settings = Settings("toy", "neuron:17", query=str(tmp_path / "photograph.png"), samples=1, device="cpu")
+    gc.collect()
+    before = large(pixels.size)
+    session = prepare(settings, Plugins())
+    gc.collect()
+    assert session.describe().called.query.name
+    assert session.kept_query.shape == (1, 1, 887, 1182)
+    assert large(pixels.size) == before
+
+
+def large(size):
+    """Tensors and images that are alive with so many numbers, or more."""
+    alive = [each for each in gc.get_objects() if issubclass(type(each), (torch.Tensor, Image.Image))]
+    return sum((each.numel() if isinstance(each, torch.Tensor) else each.width * each.height) >= size for each in alive)
 
 
 def test_target():

@@ -8,33 +8,40 @@ from collections.abc import Sequence
 import torch
 
 from equidiff.run.invariant_set import InvariantSet
-from equidiff.run.record import Record
+from equidiff.run.summary import Summary
 from equidiff.run.wording import reached
 
 
-def headline(found: InvariantSet) -> tuple[str, str]:
-    """Title and subtitle of an image of a set."""
+def headline(found: InvariantSet, whole: Summary | None = None) -> tuple[str, str]:
+    """Title and subtitle of an image of a set.
+
+    Args:
+        found: the set.
+        whole: numbers about the samples of the run, where the set has some of them only.
+    """
     target, name = found.info.target.values, found.info.specs.objective
     unit, source = found.info.target.unit, "target" if found.query is None else "query"
-    count = f"{len(found)} of {found.info.counts.asked} samples"
+    whole = whole or Summary.of(found.info, found.records)
+    count = f"{whole.members} of {found.info.counts.asked} samples"
     if len(target) > 1:
         return f"{name} ({len(target)} {unit} values)", f"{count} with the {source}'s values"
-    deviation = max(abs(value - target[0]) for record in found.members for value in shown_value(record))
     title = f"{name} = {format_values(target, target)} ({unit})"
-    return title, f"{count} with the {source}'s {unit}, {reached(found.info, deviation)}"
+    return title, f"{count} with the {source}'s {unit}, {reached(found.info, whole.deviation)}"
 
 
-def footnote(found: InvariantSet, shown: int) -> str:
-    """Note about the samples that an image leaves out."""
-    hidden, more = len(found.records) - len(found), len(found) - shown
+def footnote(found: InvariantSet, shown: int, whole: Summary | None = None) -> str:
+    """Note about the samples that an image leaves out.
+
+    Args:
+        found: the set.
+        shown: number of members in the image.
+        whole: as for `headline`.
+    """
+    whole = whole or Summary.of(found.info, found.records)
+    hidden, more = whole.others, whole.members - shown
     parts = [f"{hidden} that did not reach the target" if hidden else "", f"{more} more members" if more else ""]
     text = " and ".join(filter(None, parts))
     return f"Not shown: {text}." if text else ""
-
-
-def shown_value(record: Record) -> list[float]:
-    """Measurement of a sample as it is shown: of the 8-bit image, also where it was judged before rounding."""
-    return record.measurement_saved or record.measurement or []
 
 
 def format_values(values: Sequence[float], target: Sequence[float]) -> str:

@@ -9,17 +9,19 @@ from dataclasses import dataclass
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from equidiff.analysis.figures.captions import footnote, format_values, headline, shown_value
+from equidiff.analysis.figures.captions import footnote, format_values, headline
 from equidiff.analysis.figures.contour_plot import Highlight, draw_contour_plot
 from equidiff.analysis.subsample import chosen_members, first_members
 from equidiff.images.canvas import ACCENT, CAPTION, CELL, FAINT, GAP, INK, MARGIN, fit, font
 from equidiff.images.convert import is_image_shape, to_image
 from equidiff.run.invariant_set import InvariantSet
 from equidiff.run.record import Record
+from equidiff.run.summary import Summary
 from equidiff.run.wording import called
 
 COLUMNS = 8
 MOST = 64  # members in one image
+MOST_POINTS = 10_000  # members that `load_first_members` is asked for: as many dots are a blot
 CLASS_LINE = 18  # pixels for the class under an image
 
 
@@ -37,7 +39,10 @@ class Choice:
 
 
 def draw_contact_sheet(
-    found: InvariantSet, measure: Callable[[Tensor], Tensor], choice: Choice | None = None
+    found: InvariantSet,
+    measure: Callable[[Tensor], Tensor],
+    choice: Choice | None = None,
+    whole: Summary | None = None,
 ) -> Image.Image | None:
     """Draw the query on the left and members beside it, with their values; for points, draw a contour plot.
 
@@ -45,6 +50,7 @@ def draw_contact_sheet(
         found: the set to show. Samples that are not members are counted, never shown.
         measure: the objective, from samples to measurements; for the contour plot.
         choice: show only these members, with their indices; on a contour plot, highlight them.
+        whole: numbers about the samples of the run, where the set has some of its members only.
 
     Returns:
         The image; None if there are no members, or if the samples cannot be drawn.
@@ -52,22 +58,22 @@ def draw_contact_sheet(
     if not found.members:
         return None
     if is_image_shape(found.sample_shape):
-        return _draw_images(found, choice)
+        return _draw_images(found, choice, whole)
     if found.sample_shape != (2,):
         return None
     if choice is None:
-        return draw_contour_plot(found, measure, headline(found), footnote(found, len(found)))
+        return draw_contour_plot(found, measure, headline(found, whole), footnote(found, len(found), whole))
     highlight = Highlight("selected", chosen_members(found, choice.indices).samples)
     return draw_contour_plot(found, measure, (headline(found)[0], choice.subtitle), "", highlight)
 
 
-def _draw_images(found: InvariantSet, choice: Choice | None) -> Image.Image:
+def _draw_images(found: InvariantSet, choice: Choice | None, whole: Summary | None) -> Image.Image:
     shown = chosen_members(found, choice.indices) if choice else first_members(found, MOST)
     members = list(zip(shown.members, shown.samples, strict=True))
-    title, subtitle = headline(found)
+    title, subtitle = headline(found, whole)
     if choice:
         subtitle = choice.subtitle
-    note = "" if choice else footnote(found, len(members))
+    note = "" if choice else footnote(found, len(members), whole)
     rows = math.ceil(len(members) / COLUMNS)
     columns = math.ceil(len(members) / rows)
     sentence = called(found.info) or ""
@@ -138,5 +144,5 @@ def put_image(
 
 
 def _caption(record: Record, found: InvariantSet, choice: Choice | None) -> str:
-    value = format_values(shown_value(record), found.info.target.values)
+    value = format_values(record.shown_values, found.info.target.values)
     return f"{record.index}: {value}" if choice else value

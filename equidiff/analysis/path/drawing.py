@@ -7,7 +7,7 @@ import math
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from equidiff.analysis.figures.captions import format_values, headline, shown_value
+from equidiff.analysis.figures.captions import format_values, headline
 from equidiff.analysis.figures.contour_plot import Highlight, Measure, draw_contour_plot
 from equidiff.analysis.path.search import SetPath
 from equidiff.images.canvas import ACCENT, CAPTION, CELL, FAINT, GAP, INK, MARGIN, fit, font
@@ -72,7 +72,7 @@ def _draw_filmstrip(path: SetPath, found: InvariantSet, titles: tuple[str, str])
         row, column = divmod(position, columns)
         corner = (MARGIN + column * step, top + row * (step + CAPTION))
         if position in members:
-            caption = format_values(shown_value(record), target)
+            caption = format_values(record.shown_values, target)
             ends = position in {0, count - 1}
             _put(canvas, sample, corner, caption, ACCENT if ends else INK)
         else:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from equidiff.analysis.figures.captions import shown_value, tolerated_deviation
+from equidiff.analysis.figures.captions import tolerated_deviation
 from equidiff.run.invariant_set import InvariantSet
 
 MOST_BINS = 24
@@ -63,7 +63,7 @@ def _values(found: InvariantSet) -> Chart:
     if len(found.target) > 1:
         losses = [record.loss for record in members if record.loss is not None]
         return histogram(losses, "Losses of the members", "loss", "Line: the tolerance.", info.tolerance)
-    target, values = float(found.target[0]), [shown_value(record)[0] for record in members]
+    target, values = float(found.target[0]), [record.shown_values[0] for record in members]
     label = f"{info.target.names[0]} ({info.target.unit})"
     source = "the target" if found.query is None else "the query's value"
     reach = tolerated_deviation(found)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from equidiff.analysis.figures.captions import shown_value, tolerated_deviation
+from equidiff.analysis.figures.captions import tolerated_deviation
 from equidiff.run.invariant_set import InvariantSet
 from equidiff.run.record import Record
 from equidiff.run.wording import percent, rounded_up
@@ -17,7 +17,7 @@ def facts_of(record: Record, found: InvariantSet) -> list[tuple[str, str]]:
     rows: list[tuple[str, str]] = []
     if record.called is not None:
         rows.append(("called", f"{record.called.name} ({percent(record.called.probability)})"))
-    shown = shown_value(record)
+    shown = record.shown_values
     if shown:
         rows += _single(shown[0], found) if len(found.info.target.values) == 1 else _several(shown, found)
     if record.loss is not None:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from equidiff.analysis.figures.captions import format_values, shown_value
+from equidiff.analysis.figures.captions import format_values
 from equidiff.analysis.report.class_chips import class_colours, class_names
 from equidiff.analysis.report.data_uris import large_uri, thumbnail_uri
 from equidiff.analysis.report.facts import facts_of
@@ -153,7 +153,7 @@ class CardRenderer:
         return [(round(x, 4), round(1 - y, 4)) for x, y in ((points / reach + 1) / 2).tolist()]
 
     def _member(self, position: int, record: Record, sample: Tensor, keys: Sequence[SortKey]) -> Card:
-        shown, target = shown_value(record), self.found.info.target.values
+        shown, target = record.shown_values, self.found.info.target.values
         caption = format_values(shown, target) if shown else ""
         data: dict[str, Any] = {
             "index": record.index,

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from equidiff.analysis.figures.captions import shown_value
 from equidiff.analysis.limits import COMPARED_ON_PAGE
 from equidiff.analysis.prior_samples import prior_samples
 from equidiff.analysis.selection import NEIGHBOURS, typicality
@@ -108,7 +107,7 @@ def _class_order(found: InvariantSet) -> list[int]:
 def _values(found: InvariantSet) -> list[SortKey]:
     if len(found.target) > 1:
         return []
-    shown = [shown_value(record) for record in found.members]
+    shown = [record.shown_values for record in found.members]
     values = [each[0] if each else None for each in shown]
     name = found.info.target.names[0]
     return [SortKey("value", "value", found.info.target.unit, f"the measurement of {name}", values)]
@@ -135,7 +134,7 @@ def _about_error(found: InvariantSet) -> str:
 
 
 def _errors(found: InvariantSet) -> list[float | None]:
-    shown = [shown_value(record) for record in found.members]
+    shown = [record.shown_values for record in found.members]
     return [float((torch.tensor(values) - found.target).norm()) if values else None for values in shown]
 
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import statistics
-from collections.abc import Sequence
 from pathlib import Path
 
 from equidiff.analysis.figures.captions import format_values
 from equidiff.run.info import RunInfo
-from equidiff.run.record import Record
+from equidiff.run.summary import Summary
 from equidiff.run.wording import agreement, called, called_otherwise, largest_deviation, rounded_up
-from equidiff.search.engine import MEMBER
 
 Facts = list[tuple[str, object]]
 
@@ -49,54 +46,50 @@ def _precision(info: RunInfo) -> str:
     return words.get(info.dtype, "")
 
 
-def conclusion(info: RunInfo, records: Sequence[Record], image: Path | None, page: Path | None) -> Facts:
+def conclusion(info: RunInfo, summary: Summary, image: Path | None, page: Path | None) -> Facts:
     """What was found: members, their classes, how near they are to the target, and where to look.
 
     Args:
         info: of the run, at its end.
-        records: of all samples.
+        summary: of its samples.
         image: the contact sheet, if there is one.
         page: the report, if it was written.
     """
-    members = [record for record in records if record.status == MEMBER]
-    rows: Facts = [("members", _describe_counts(info, members))]
-    if members:
+    rows: Facts = [("members", _describe_counts(info, summary))]
+    if summary.members:
         named = [text for text in (called(info), called_otherwise(info)) if text is not None]
         rows += [("called", "\n".join(named))] if named else []
-        deviation = largest_deviation(info, [each.loss_unfiltered for each in members])
+        deviation = largest_deviation(info, [summary.loss])
         if deviation is not None:
             limit = agreement(info)
             rows.append(("agrees to", f"{rounded_up(deviation):.2g} ({info.target.unit}); a member must be {limit}"))
-    chains = [record for record in members if record.moves]
-    if chains:
-        proposed, accepted = (sum(getattr(each, name) or 0 for each in chains) for name in ("moves", "accepted"))
-        rows.append(("law", f"{proposed // len(chains)} proposals per member, {accepted / proposed:.0%} accepted"))
+    if summary.chains:
+        each, accepted = summary.proposed // summary.chains, summary.accepted / summary.proposed
+        rows.append(("law", f"{each} proposals per member, {accepted:.0%} accepted"))
     return [*rows, *((name, path) for name, path in (("picture", image), ("page", page)) if path is not None)]
 
 
-def _describe_counts(info: RunInfo, members: Sequence[Record]) -> str:
+def _describe_counts(info: RunInfo, summary: Summary) -> str:
     counts = info.counts
     others = [("not converged", counts.not_converged), ("failed", counts.failed)]
     found = ", ".join([f"{counts.members} of {counts.asked}", *(f"{count} {name}" for name, count in others if count)])
     time = "" if info.wall_s is None else f"; {info.wall_s:.1f} s"
-    if not members:
+    if not summary.members:
         return found + time
-    return f"{found}{time}, {statistics.median(each.evaluations for each in members):.1f} evaluations each (median)"
+    return f"{found}{time}, {statistics.median(summary.evaluations):.1f} evaluations each (median)"
 
 
-def nearest_miss(info: RunInfo, records: Sequence[Record]) -> Facts:
+def nearest_miss(info: RunInfo, summary: Summary) -> Facts:
     """The target and the sample that came nearest to it, of a run without members.
 
     Args:
         info: of the run, at its end.
-        records: of all samples.
+        summary: of its samples.
     """
-    target = info.target.values
-    reached = [(record.measurement, record.index) for record in records if record.measurement]
     rows: Facts = [("target", str(info.target))]
-    if reached:
-        nearest, index = min(reached, key=lambda pair: math.dist(pair[0], target))
-        rows.append(("nearest", f"{format_values(nearest, target)} (sample {index})"))
+    if summary.nearest is not None:
+        nearest, index = summary.nearest
+        rows.append(("nearest", f"{format_values(nearest, info.target.values)} (sample {index})"))
     else:
-        rows.append(("reason", records[0].error))
+        rows.append(("reason", summary.error))
     return [*rows, ("try", f"--budget {4 * info.budget:g}, a target within reach, or a larger --tolerance")]

@@ -6,15 +6,14 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from equidiff.analysis.figures.grid import draw_contact_sheet
 from equidiff.cli.console import Terminal
 from equidiff.cli.exit_codes import INTERRUPTED, NOT_ALL_MEMBERS
 from equidiff.cli.handlers.conclusion import conclusion
-from equidiff.folders.atomic import write_image
+from equidiff.cli.handlers.grid import draw_images
 from equidiff.folders.text import shell_command
-from equidiff.images.convert import is_image
-from equidiff.run.invariant_set import InvariantSet
+from equidiff.run.folder import iter_records
 from equidiff.run.merge import RunPart, write_merged
+from equidiff.run.summary import Summary
 from equidiff.run.wording import question
 
 
@@ -30,16 +29,8 @@ def perform(parts: Sequence[RunPart], out: Path, terminal: Terminal, as_json: bo
         shutil.rmtree(out, ignore_errors=True)
         terminal.note("Interrupted: nothing was merged.")
         return INTERRUPTED
-    found = InvariantSet.load(out)
-    terminal.facts(conclusion(info, found.records, _draw(found, out), None))
+    summary = Summary.of(info, iter_records(out))
+    terminal.facts(conclusion(info, summary, draw_images(out, info, summary), None))
     terminal.command("look", shell_command(["equidiff", "report", str(out), "--open"]))
     terminal.answer(out, "run.json" if as_json else None)
     return 0 if info.counts.members == asked else NOT_ALL_MEMBERS
-
-
-def _draw(found: InvariantSet, out: Path) -> Path | None:
-    """The contact sheet; None for points: their contour plot needs the network, which merging does not load."""
-    if not found.members or not is_image(found[0].sample[None]):
-        return None
-    image = draw_contact_sheet(found, lambda samples: samples)
-    return None if image is None else write_image(out / "grid.png", image)

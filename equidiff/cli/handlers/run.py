@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import Tensor
 
-from equidiff.analysis.figures.grid import draw_contact_sheet
+from equidiff.analysis.figures.grid import MOST_POINTS, draw_contact_sheet
 from equidiff.cli.console import SearchDisplay
 from equidiff.cli.exit_codes import INTERRUPTED, NOT_ALL_MEMBERS
 from equidiff.cli.handlers.conclusion import conclusion, nearest_miss, settings_of
@@ -31,6 +31,7 @@ from equidiff.parallel.execute import execute_with, take_over
 from equidiff.parallel.prepare import Prepared
 from equidiff.run.cautions import cautions
 from equidiff.run.execute import execute
+from equidiff.run.finished import load_first_members
 from equidiff.run.folder import RunFolder, read_query
 from equidiff.run.image_files import ImageFiles
 from equidiff.run.info import RunInfo
@@ -40,6 +41,7 @@ from equidiff.run.remaining import Remaining
 from equidiff.run.reopen import reopen
 from equidiff.run.session import Session, prepare
 from equidiff.run.settings import Settings
+from equidiff.run.summary import Summary
 from equidiff.run.wording import question
 from equidiff.search.attempt import attempt, reason
 from equidiff.search.blocks import Share
@@ -170,12 +172,12 @@ def _perform(work: Work, state: State, show: Show) -> int:
     if inversion is not None and inversion.warning is not None:
         terminal.note(inversion.warning, "yellow")
     interrupted = _search(work, state, show.verbose)
-    found = InvariantSet.load(folder.path)
-    members = found.members
-    image = _draw(work, state, found) if members else None
+    summary = Summary.of(folder.info, folder.records)
+    found, members = load_first_members(folder.path, folder.info, MOST_POINTS), summary.members
+    image = _draw(work, state, found, summary) if members else None
     page = _write_page(work, state) if show.report and members and not interrupted else None
-    terminal.facts(conclusion(folder.info, found.records, image, page))
-    for caution in cautions(folder.info, members, _latent_size(found)):
+    terminal.facts(conclusion(folder.info, summary, image, page))
+    for caution in cautions(folder.info, summary, _latent_size(found)):
         terminal.note(caution, "yellow")
     if interrupted:
         terminal.note(f"Interrupted: {len(folder.finished)} of {asked} samples are finished and saved.")
@@ -185,9 +187,9 @@ def _perform(work: Work, state: State, show: Show) -> int:
         terminal.command(*_next_command(work, state, page))
     else:
         problem = f"None of the {asked} samples reached the target."
-        terminal.panel("no member", problem, nearest_miss(folder.info, found.records), "yellow")
+        terminal.panel("no member", problem, nearest_miss(folder.info, summary), "yellow")
     terminal.answer(folder.path, "run.json" if show.as_json else None)
-    return 0 if len(members) == asked else NOT_ALL_MEMBERS
+    return 0 if members == asked else NOT_ALL_MEMBERS
 
 
 def _search(work: Work, state: State, verbose: bool) -> bool:
@@ -221,8 +223,8 @@ def _find(work: Work, state: State, watch: Watch) -> None:
 
 
 def _latent_size(found: InvariantSet) -> int:
-    """Numbers in a latent."""
-    return math.prod(found.rows.take("latents", [0]).shape[1:]) if "latents" in found.rows else 1
+    """Numbers in a latent; 1 where there are no members."""
+    return math.prod(found.rows.take("latents", [0]).shape[1:]) if len(found) else 1
 
 
 def _write_page(work: Work, state: State) -> Path | None:
@@ -250,12 +252,14 @@ def _next_command(work: Work, state: State, page: Path | None) -> tuple[str, str
     return "next", name_again(("equidiff", "evaluate", path), work.folder.info.specs.objective, state.files)
 
 
-def _draw(work: Work, state: State, found: InvariantSet) -> Path | None:
+def _draw(work: Work, state: State, found: InvariantSet, summary: Summary) -> Path | None:
     """The picture of the members; None where there is none, or where the objective cannot be measured around them."""
     session = work.session
     open_session = (lambda: session) if session is not None else partial(open_here, work.folder, work.latent, state)
     limit = work.folder.info.options.time_limit
-    image = attempt(lambda: draw_contact_sheet(found, lambda samples: measure_samples(open_session(), samples)), limit)
+    image = attempt(
+        lambda: draw_contact_sheet(found, lambda rows: measure_samples(open_session(), rows), whole=summary), limit
+    )
     if isinstance(image, BaseException):
         state.terminal.note(f"There is no picture of the members: {reason(image)}", "yellow")
         return None

@@ -12,6 +12,7 @@ from pathlib import Path
 from equidiff.cli.console import Terminal
 from equidiff.cli.console.progress import Show as Progress
 from equidiff.cli.exit_codes import INTERRUPTED, NOT_ALL_MEMBERS
+from equidiff.cli.handlers.grid import draw_images
 from equidiff.cli.handlers.progress import describe_reduction
 from equidiff.cli.handlers.report import write_sweep_page
 from equidiff.cli.handlers.workers import INLINE
@@ -24,6 +25,7 @@ from equidiff.folders.text import shell_command
 from equidiff.registry.build import build
 from equidiff.registry.manager import Plugins
 from equidiff.registry.specs import Spec
+from equidiff.run.info import read_info
 from equidiff.run.record import Record
 from equidiff.search.batching import BatchReduced
 from equidiff.search.engine import MEMBER
@@ -258,6 +260,9 @@ class _Watch:
     def ended(self, row: Row) -> None:
         """A run ended, or failed."""
         self._runs += row.is_done
+        if row.is_done and row.members:
+            path = self._folder.run_folder(row)
+            draw_images(path, read_info(path))
         if row.status == RUN_FAILED:
             self._failed += 1
             self._done += asked(row) - self._of_run[row.name]  # nobody waits for the others any more

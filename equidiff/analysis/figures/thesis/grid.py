@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from equidiff.analysis.figures.captions import footnote, format_values, headline, shown_value
+from equidiff.analysis.figures.captions import footnote, format_values, headline
 from equidiff.analysis.figures.grid import COLUMNS, MOST
 from equidiff.analysis.figures.layout import EDGE, Sheet, fold, lines_height, text_width
 from equidiff.analysis.figures.thesis.source import MEMBER, Source
@@ -43,7 +43,7 @@ def draw(source: Source) -> Figure:
     titles, note, target = headline(found), footnote(found, len(members)), found.info.target.values
     height, width = found.sample_shape[1:]
     size = CELL * width / max(height, width), CELL * height / max(height, width)
-    captions = [format_values(shown_value(each), target) if shown_value(each) else "" for each in members]
+    captions = [format_values(each.shown_values, target) if each.shown_values else "" for each in members]
     own = "query" + (f": {format_values(target, target)}" if len(target) == 1 else "")
     side = 0 if found.query is None else min(lines, 2)  # of the query, in members
     # a caption may be wider than a narrow image
