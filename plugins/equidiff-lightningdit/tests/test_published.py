@@ -34,6 +34,6 @@ def test_a_run_without_the_hub_is_refused_before_anything_heavy_is_loaded(tmp_pa
 )
 def test_files_that_the_user_has_are_not_needed(options, count):
     for name in (None, *TRANSFORMERS):
-        assert len(published(name, LightningDiTOptions(**options)).files) == count
+        assert len(published(name, LightningDiTOptions(**options, **{"class": 3})).files) == count
     assert published("fashion", LightningDiTOptions()) is None
     assert published("./folder", LightningDiTOptions()) is None

@@ -15,12 +15,14 @@ if TYPE_CHECKING:
     from equidiff_lightningdit.autoencoder import load_autoencoder
     from equidiff_lightningdit.checkpoints import LatentStats, load_latent_stats, load_transformer
     from equidiff_lightningdit.config import TransformerConfig
+    from equidiff_lightningdit.consistency import ConsistencyGenerator, sample_consistency
     from equidiff_lightningdit.generator import LightningDiTGenerator
     from equidiff_lightningdit.sampler import sample_ode, time_grid
     from equidiff_lightningdit.transformer import LightningDiT
 
 # imported on first use: the entry point must load without torch
 _HOMES = {
+    "ConsistencyGenerator": "consistency",
     "LatentStats": "checkpoints",
     "LightningDiT": "transformer",
     "LightningDiTGenerator": "generator",
@@ -28,12 +30,13 @@ _HOMES = {
     "load_autoencoder": "autoencoder",
     "load_latent_stats": "checkpoints",
     "load_transformer": "checkpoints",
+    "sample_consistency": "consistency",
     "sample_ode": "sampler",
     "time_grid": "sampler",
 }
 __all__ = [
-    "LatentStats", "LightningDiT", "LightningDiTGenerator", "TransformerConfig", "load_autoencoder",
-    "load_latent_stats", "load_transformer", "sample_ode", "time_grid",
+    "ConsistencyGenerator", "LatentStats", "LightningDiT", "LightningDiTGenerator", "TransformerConfig",
+    "load_autoencoder", "load_latent_stats", "load_transformer", "sample_consistency", "sample_ode", "time_grid",
 ]  # fmt: skip
 
 

@@ -15,7 +15,8 @@ from equidiff.networks.checkpoints import put_weights, read_weights
 from equidiff_lightningdit.config import TransformerConfig
 from equidiff_lightningdit.transformer import LightningDiT
 
-WRAPPERS = ("ema", "state_dict", "model")  # keys of the weights in a larger file, the averaged weights first
+WRAPPERS = ("emas", "ema", "state_dict", "model")  # keys of the weights in a larger file, the averaged weights first
+AVERAGE = "ema_models.1.ema_model."  # before the names of PostHocEMA's second average, which FACM samples
 PREFIXES = ("module.", "_orig_mod.")  # prefixes that wrappers of a module add to its names
 ROLES = {
     "transformer": "x_embedder.proj.weight",
@@ -57,7 +58,9 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     Raises:
         WeightsError: the file is missing or damaged, holds no state dict, or holds code, which is never run.
     """
-    return {_stripped(key): value for key, value in read_weights(path, WRAPPERS).items()}
+    content = {_stripped(key): value for key, value in read_weights(path, WRAPPERS).items()}
+    averaged = {key.removeprefix(AVERAGE): value for key, value in content.items() if key.startswith(AVERAGE)}
+    return {_stripped(key): value for key, value in averaged.items()} or content
 
 
 def role_of(weights: Mapping[str, Tensor]) -> str | None:

@@ -41,6 +41,7 @@ class TransformerConfig:
         rmsnorm: RMSNorm, else LayerNorm without weights.
         shift: the condition also shifts the blocks (the published flag wo_shift turns it off).
         learn_sigma: the last layer also outputs variances, which are dropped.
+        auxiliary_time: embeds a second time, up to which the velocity is averaged, as FACM does.
     """
 
     input_size: int
@@ -57,6 +58,7 @@ class TransformerConfig:
     rmsnorm: bool = True
     shift: bool = True
     learn_sigma: bool = False
+    auxiliary_time: bool = False
 
     @property
     def grid(self) -> int:
@@ -144,6 +146,7 @@ def _read(weights: Mapping[str, Tensor], heads: int | None) -> TransformerConfig
         rmsnorm="blocks.0.norm1.weight" in weights,
         shift=len(weights["blocks.0.adaLN_modulation.1.weight"]) == 6 * width,
         learn_sigma=len(weights["final_layer.linear.weight"]) == 2 * patch**2 * channels,
+        auxiliary_time="r_embedder.mlp.0.weight" in weights,
     )
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, final
+from functools import partial
+from typing import final
 
 import torch
 from diffusers.models.attention_processor import Attention
@@ -12,12 +13,12 @@ from diffusers.models.upsampling import Upsample2D
 from PIL.Image import Image
 from torch import Tensor
 
-from equidiff.contracts import BuildContext, Generator, SplitSampler
-from equidiff.errors import UnknownNameError, UsageError
+from equidiff.contracts import Generator, SplitSampler
 from equidiff.networks.recompute import recompute_blocks
 from equidiff.numerics.flow import reencode_flow
 from equidiff.types import Latents, Samples, States
-from equidiff_lightningdit.parts import FASHION, Parts, load_parts
+from equidiff_lightningdit.clocks import FORWARD, Ask, Clock
+from equidiff_lightningdit.parts import Parts
 from equidiff_lightningdit.sampler import (
     SHIFT,
     Guidance,
@@ -30,11 +31,7 @@ from equidiff_lightningdit.sampler import (
     velocity_of,
 )
 
-if TYPE_CHECKING:
-    from equidiff_lightningdit.plugin import LightningDiTOptions, SitOptions
-
 STEPS = 50
-FASHION_STEPS = 12
 SPLIT_AT = 0.6  # time: 0 is noise, 1 is data
 
 
@@ -54,7 +51,7 @@ class LightningDiTGenerator(Generator):
             what is kept is one latent a step, and the inputs of the decoder's blocks.
         compiled: compile the transformer.
         dtype: "bfloat16" runs the transformer in it; latents, time and decoder stay float32.
-        reversed_time: the transformer's time runs from data (0) to noise (1), and it predicts `noise - data`.
+        clock: the transformer's time, and how to ask it for a velocity.
         network: name of the network that objectives use unless told otherwise.
         queries: the generator's own query images.
 
@@ -75,7 +72,7 @@ class LightningDiTGenerator(Generator):
         recompute: bool = True,
         compiled: bool = False,
         dtype: str = "float32",
-        reversed_time: bool = False,
+        clock: Clock = FORWARD,
         network: str | None = None,
         queries: list[Image] | None = None,
     ) -> None:
@@ -95,7 +92,7 @@ class LightningDiTGenerator(Generator):
         if dtype == "bfloat16":
             transformer.narrow(torch.bfloat16)
         self._transformer = torch.compile(transformer) if compiled else transformer
-        self._reversed_time = reversed_time
+        self._clock = clock
         self._autoencoder = parts.autoencoder.to(device)
         if recompute:
             recompute_blocks(self._autoencoder.decoder, (ResnetBlock2D, Attention, Upsample2D))
@@ -115,15 +112,16 @@ class LightningDiTGenerator(Generator):
         doctor` with a folder of images measures the error of the round trip. Other integrators are inverted as if they
         were Euler's.
         """
-        images = 2 * samples - 1
-        mean = self._autoencoder.encode(images).latent_dist.mean
-        velocity = self.velocity(len(samples), samples.device)
-        return integrate_back(velocity, self._stats.normalise(mean), self._grid(self._steps))
+        return self.integrate_back(self.encode(samples), self.times)
 
     def split_sampler(self) -> SplitSampler | None:
         """The flow in two parts; None for dopri5, which chooses its own steps, and for a single step."""
-        times = self._grid(self._steps)
-        return None if self._method == "dopri5" or len(times) < 3 else FlowSplitSampler(self, times)
+        return None if self._method == "dopri5" or len(self.times) < 3 else FlowSplitSampler(self, self.times)
+
+    @property
+    def times(self) -> Sequence[float]:
+        """Times of the sampler, from 0 (noise) to 1 (data)."""
+        return self._grid(self._steps)
 
     def queries(self) -> list[Image]:
         """The query images of the small model; none for others."""
@@ -134,20 +132,30 @@ class LightningDiTGenerator(Generator):
         velocity = self.velocity(len(latents), latents.device)
         return integrate(velocity, latents, times, self._method, self.recompute)
 
+    def integrate_back(self, latents: Tensor, times: Sequence[float]) -> Tensor:
+        """Integrate latents from the last of these times to the first, nearly; see `invert`."""
+        return integrate_back(self.velocity(len(latents), latents.device), latents, times)
+
+    def encode(self, samples: Samples) -> Tensor:
+        """Encode images to the flow's last latents."""
+        return self._stats.normalise(self._autoencoder.encode(2 * samples - 1).latent_dist.mean)
+
     def decode(self, clean: Tensor) -> Samples:
         """Decode the flow's last latents to images."""
         return (self._autoencoder.decode(self._stats.denormalise(clean)).sample + 1) / 2
 
     def velocity(self, rows: int, device: torch.device) -> Velocity:
         """Velocity of the flow for this many rows."""
-        labels = torch.full((rows,), self._label, device=device)
-        return velocity_of(self._predict, labels, self._null, self._guidance)
+        return self._asked(self._clock.flow, rows, device)
 
-    def _predict(self, latents: Tensor, times: Tensor, labels: Tensor) -> Tensor:
-        """The transformer's prediction of `data - noise` at times from noise (0) to data (1)."""
-        if self._reversed_time:
-            return -self._transformer(latents, 1 - times, labels)
-        return self._transformer(latents, times, labels)
+    def mean_velocity(self, rows: int, device: torch.device) -> Velocity:
+        """Mean velocity of the flow from a time to its end; for networks that were trained to know it."""
+        assert self._clock.mean is not None
+        return self._asked(self._clock.mean, rows, device)
+
+    def _asked(self, ask: Ask, rows: int, device: torch.device) -> Velocity:
+        labels = torch.full((rows,), self._label, device=device)
+        return velocity_of(partial(ask, self._transformer), labels, self._null, self._guidance)
 
     def _grid(self, steps: int) -> list[float]:
         if steps not in self._times:
@@ -182,72 +190,3 @@ class FlowSplitSampler(SplitSampler):
         """Integrate both backwards in a few steps; see `equidiff.numerics.flow.reencode_flow`."""
         velocity = self._generator.velocity(2 * len(latents), latents.device)
         return reencode_flow(velocity, latents, states[:, 0], moved[:, 0], self._after[0])
-
-
-def build(argument: str | None, options: LightningDiTOptions, context: BuildContext) -> Generator:
-    """Build `lightningdit`.
-
-    Raises:
-        UsageError: guidance is set without a class, or the method cannot take this many steps.
-        UnknownNameError: there is no such model or class.
-        WeightsError: the weights cannot be downloaded or read, or do not fit.
-    """
-    if options.label is None and options.guidance > 1:
-        raise UsageError(
-            "Guidance needs a class.",
-            given=f"guidance={options.guidance:g}",
-            expected="a class index as well",
-            hint=f"lightningdit:{argument or 'xl-800ep'},class=340,guidance={options.guidance:g}",
-        )
-    steps = options.steps or (FASHION_STEPS if argument == FASHION else STEPS)
-    intervals(options.method, steps)
-    parts = load_parts(
-        argument,
-        autoencoder=options.autoencoder,
-        stats=options.stats,
-        multiplier=options.multiplier,
-        heads=options.heads,
-    )
-    own: dict[str, Any] = {"network": "fashion", "queries": _garments()} if argument == FASHION else {}
-    return from_parts(parts, steps, options, context, **own)
-
-
-def from_parts(
-    parts: Parts, steps: int, options: LightningDiTOptions | SitOptions, context: BuildContext, **own: Any
-) -> LightningDiTGenerator:
-    """Make a generator of its parts with the options that all transformers share; `own` are those of one.
-
-    Raises:
-        UnknownNameError: the transformer does not know the class.
-    """
-    context.weights.extend(record for record in parts.weights if record not in context.weights)
-    check_label(options.label, parts.transformer.config.num_classes)
-    return LightningDiTGenerator(
-        parts,
-        device=context.device,
-        steps=steps,
-        shift=options.shift,
-        method=options.method,
-        label=options.label,
-        guidance=Guidance(options.guidance, options.guidance_start, options.guided_channels),
-        recompute=options.checkpoint,
-        compiled=options.compile,
-        dtype=context.dtype,
-        **own,
-    )
-
-
-def check_label(label: int | None, classes: int) -> None:
-    """Raise for a class that the transformer does not know."""
-    if label is not None and label >= classes:
-        raise UnknownNameError(
-            "The transformer was not trained with this class.",
-            given=f"class={label}",
-            expected=f"an index from 0 to {classes - 1}",
-        )
-
-
-def _garments() -> list[Image]:
-    from equidiff.builtin.generators.fashion import load_queries
-
-    return load_queries()

@@ -25,15 +25,12 @@ from equidiff_lightningdit.checkpoints import (
     role_of,
 )
 from equidiff_lightningdit.layouts import check_lightningdit
-from equidiff_lightningdit.published import AUTOENCODER_FILE, DEFAULT, STATS_FILE, TRANSFORMERS, HubFile
+from equidiff_lightningdit.published import DEFAULT, STATS_FILE, TRANSFORMERS, HubFile, autoencoder_of, stats_of
 from equidiff_lightningdit.transformer import LightningDiT
 
 SUFFIXES = (".pt", ".pth", ".ckpt", ".safetensors")
 TRANSFORMER, AUTOENCODER, STATS = ROLES
 FASHION = "fashion"
-
-
-SHARED = {AUTOENCODER: AUTOENCODER_FILE, STATS: STATS_FILE}
 
 
 @dataclass(frozen=True)
@@ -81,9 +78,9 @@ def load_parts(
     if stats:
         found[STATS] = _read(Path(stats), records)
     check_lightningdit(found[TRANSFORMER].weights, found[TRANSFORMER].path)  # before the other files are downloaded
-    for role, published in SHARED.items():
+    for role, file_of in ((AUTOENCODER, autoencoder_of), (STATS, stats_of)):
         if role not in found:
-            found[role] = _fetch(published, records)
+            found[role] = _fetch(file_of(argument), records)
     parts = Parts(
         build_transformer(found[TRANSFORMER].weights, found[TRANSFORMER].path, heads),
         build_autoencoder(found[AUTOENCODER].weights, found[AUTOENCODER].path),
@@ -165,9 +162,9 @@ def _fetch(published: HubFile, records: list[Weights]) -> _File:
 
 def _hint(published: HubFile) -> str:
     folder = published.repository.rpartition("/")[2]
-    use = f"--generator lightningdit:{folder}"
+    use = f"--generator lightningdit:{folder}{published.needs}"
     if published not in TRANSFORMERS.values():
-        option = "stats" if published == SHARED[STATS] else "autoencoder"
+        option = "stats" if published.file == STATS_FILE else "autoencoder"
         use = f"--generator lightningdit:FOLDER   # with the file in it, or {option}={folder}/{published.file}"
     return f"{_by_hand(published, folder)}   # on a machine with internet access\n{use}"
 

@@ -38,6 +38,13 @@ YU = Reference(
     2025,
     "https://arxiv.org/abs/2410.06940",
 )
+PENG = Reference(
+    "peng2025facm",
+    "Peng, Yansong and Zhu, Kai and Liu, Yu and Wu, Pingyu and Li, Hebei and Sun, Xiaoyan and Wu, Feng",
+    "Flow-Anchored Consistency Models",
+    2025,
+    "https://arxiv.org/abs/2507.03738",
+)
 
 
 class FlowOptions(Options):
@@ -69,7 +76,16 @@ class LightningDiTOptions(FlowOptions):
     """Options of `lightningdit`."""
 
     steps: int | None = Field(
-        None, ge=1, le=10_000, description="network evaluations; 50 by default, 12 for fashion, 249 as published"
+        None,
+        ge=1,
+        le=10_000,
+        description="network evaluations; 50 by default, 12 for fashion, 249 as published; 1 for consistency, 2 for "
+        "facm-100ep",
+    )
+    sampler: Literal["flow", "consistency"] | None = Field(
+        None,
+        description="flow integrates, consistency jumps to the end in one step or a few, with noise of its own for "
+        "each; by default consistency for facm, and for a checkpoint with an r_embedder",
     )
     shift: float = Field(
         0.3,
@@ -108,12 +124,17 @@ class SitOptions(FlowOptions):
     )
 
 
+ARGUMENT = (
+    "xl-800ep (default), xl-64ep: published, from the hub; facm, facm-100ep: consistency models of one step and of "
+    "two, which need a class; facm-teacher: the flow they learned from; fashion: small, ships with the plugin; or the "
+    "path of a folder with transformer, autoencoder and latent statistics, or of a transformer's file"
+)
 SYNONYMS = {
     **dict.fromkeys(("model", "name", "path", "weights", "ckpt"), ":{value}"),
     **dict.fromkeys(("label", "class_label", "y"), "class"),
     **dict.fromkeys(("guidance_scale", "cfg", "cfg_scale"), "guidance"),
     **dict.fromkeys(("num_steps", "num_inference_steps", "nfe"), "steps"),
-    **dict.fromkeys(("sampler", "solver", "integrator"), "method"),
+    **dict.fromkeys(("solver", "integrator"), "method"),
 }
 
 
@@ -123,17 +144,17 @@ def equidiff_generators() -> list[Descriptor]:
     return [
         Descriptor(
             name="lightningdit",
-            factory="equidiff_lightningdit.generator:build",
+            factory="equidiff_lightningdit.build:build",
             summary="LightningDiT: a flow of latent tokens, decoded by the VA-VAE to photographs of 256x256 pixels.",
-            argument="xl-800ep (default), xl-64ep: published, from the hub; fashion: small, ships with the plugin; "
-            "or the path of a folder with transformer, autoencoder and latent statistics, or of a transformer's file",
+            argument=ARGUMENT,
             options=LightningDiTOptions,
-            references=(YAO, PEEBLES),
+            references=(YAO, PENG, PEEBLES),
             needs=("diffusers", "torchdiffeq"),
             examples=(
                 "lightningdit",
                 "lightningdit:xl-64ep,class=340,guidance=4",
                 "lightningdit,class=340,guidance=6.7,guidance_start=0.125,guided_channels=3,steps=249",
+                "lightningdit:facm,class=340",
                 "lightningdit:./my-checkpoints,steps=25",
                 "lightningdit:fashion",
             ),
@@ -156,6 +177,6 @@ def equidiff_generators() -> list[Descriptor]:
                 "sit:./SiT-XL-2-256x256.pt",
                 "sit:./SiT-XL-2-256x256.pt,class=207,guidance=4,guided_channels=3,autoencoder=./sd-vae-ft-ema",
             ),
-            synonyms=SYNONYMS | {"vae": "autoencoder"},
+            synonyms=SYNONYMS | {"vae": "autoencoder", "sampler": "method"},
         ),
     ]

@@ -22,8 +22,9 @@ from equidiff.contracts import BuildContext, Generator, Weights
 from equidiff.errors import UnknownNameError, UsageError, WeightsError, first_line
 from equidiff.networks.checkpoints import hash_weights, read_weights
 from equidiff.networks.hub import find_snapshot
+from equidiff_lightningdit.build import check_guidance, from_parts
 from equidiff_lightningdit.checkpoints import LatentStats, build_transformer, check_role, read_checkpoint
-from equidiff_lightningdit.generator import from_parts
+from equidiff_lightningdit.clocks import FORWARD, REVERSED
 from equidiff_lightningdit.layouts import check_flow, is_repa, without_projectors
 from equidiff_lightningdit.parts import SUFFIXES, TRANSFORMER, Parts, check_channels
 from equidiff_lightningdit.sampler import intervals
@@ -46,18 +47,12 @@ def build(argument: str | None, options: SitOptions, context: BuildContext) -> G
         UnknownNameError: there is no such file or class.
         WeightsError: a file is missing or damaged, or is not what it should be.
     """
-    if options.label is None and options.guidance > 1:
-        raise UsageError(
-            "Guidance needs a class.",
-            given=f"guidance={options.guidance:g}",
-            expected="a class index as well",
-            hint=f"sit:{argument or 'PATH'},class=207,guidance={options.guidance:g}",
-        )
+    check_guidance(f"sit:{argument or 'PATH'}", options)
     steps = options.steps or STEPS
     intervals(options.method, steps)
     parts, repa = load_parts(argument, options)
     reversed_time = repa if options.time is None else options.time == "repa"
-    return from_parts(parts, steps, options, context, reversed_time=reversed_time)
+    return from_parts(parts, steps, options, context, clock=REVERSED if reversed_time else FORWARD)
 
 
 def load_parts(argument: str | None, options: SitOptions) -> tuple[Parts, bool]:

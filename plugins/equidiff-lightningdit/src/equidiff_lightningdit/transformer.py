@@ -15,14 +15,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from equidiff_lightningdit.config import TransformerConfig
-from equidiff_lightningdit.positions import (
-    TIME_FEATURES,
-    rotary_tables,
-    rotate,
-    signed_for_rotation,
-    sinusoidal_grid,
-    time_features,
-)
+from equidiff_lightningdit.embedders import LabelEmbed, PatchEmbed, Rotary, TimeEmbed
+from equidiff_lightningdit.positions import rotate, sinusoidal_grid
 
 NORM_EPS = 1e-6
 HEAD_NORM_EPS = 1e-5  # of qk-norm's LayerNorm; its RMSNorm uses NORM_EPS
@@ -135,67 +129,6 @@ class Block(nn.Module):
         return torch.addcmul(tokens, gate2, self.mlp(_modulate(self.norm2(tokens), scale2, shift2)))
 
 
-class PatchEmbed(nn.Module):
-    """Embeds each patch as a token, row by row."""
-
-    def __init__(self, config: TransformerConfig) -> None:
-        super().__init__()
-        size = config.patch_size
-        self.proj = nn.Conv2d(config.in_channels, config.hidden_size, size, stride=size)
-
-    def forward(self, latents: Tensor) -> Tensor:
-        """`[batch, channels, side, side]` to tokens `[batch, n, width]`."""
-        return self.proj(latents).flatten(2).transpose(1, 2)
-
-
-class TimeEmbed(nn.Module):
-    """Embeds a time in [0, 1]; always in the precision of its own weights, even under autocast."""
-
-    def __init__(self, config: TransformerConfig) -> None:
-        super().__init__()
-        width = config.hidden_size
-        self.mlp = nn.Sequential(nn.Linear(TIME_FEATURES, width), nn.SiLU(), nn.Linear(width, width))
-
-    @property
-    def linears(self) -> list[nn.Linear]:
-        """Both of its linear layers."""
-        return [layer for layer in self.mlp if isinstance(layer, nn.Linear)]
-
-    def forward(self, time: Tensor) -> Tensor:
-        """`[batch]` to `[batch, width]`."""
-        with torch.autocast(time.device.type, enabled=False):
-            return self.mlp(time_features(time).to(self.linears[0].weight.dtype))
-
-
-class LabelEmbed(nn.Module):
-    """Embeds a class, or no class."""
-
-    def __init__(self, config: TransformerConfig) -> None:
-        super().__init__()
-        self.embedding_table = nn.Embedding(config.num_classes + 1, config.hidden_size)
-
-    def forward(self, labels: Tensor) -> Tensor:
-        """`[batch]` to `[batch, width]`."""
-        return self.embedding_table(labels)
-
-
-class Rotary(nn.Module):
-    """Rotary tables that all blocks and heads share."""
-
-    freqs_cos: Tensor
-    freqs_sin: Tensor
-
-    def __init__(self, config: TransformerConfig) -> None:
-        super().__init__()
-        cosines, sines = rotary_tables(config.grid, config.head_size)
-        self.register_buffer("freqs_cos", cosines)
-        self.register_buffer("freqs_sin", sines)
-
-    def forward(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        """Cosines and signed sines, as `rotate` takes them."""
-        return self.freqs_cos.to(dtype), signed_for_rotation(self.freqs_sin).to(dtype)
-
-
 class FinalLayer(nn.Module):
     """Maps tokens to the values of their patches."""
 
@@ -214,6 +147,8 @@ class FinalLayer(nn.Module):
 class LightningDiT(nn.Module):
     """Predicts the velocity `data - noise` at `time * data + (1 - time) * noise`.
 
+    With an embedder of a second time, as FACM has it, the mean velocity up to that time.
+
     A new network is initialised as published for training: it predicts zero. Keep it in evaluation mode for
     sampling. It has no dropout of labels; training scripts drop them.
 
@@ -229,6 +164,7 @@ class LightningDiT(nn.Module):
         self.config = config
         self.x_embedder = PatchEmbed(config)
         self.t_embedder = TimeEmbed(config)
+        self.r_embedder = TimeEmbed(config) if config.auxiliary_time else None
         self.y_embedder = LabelEmbed(config)
         # stored with the weights: a checkpoint's values may differ from the formula, and take precedence
         self.pos_embed = nn.Parameter(sinusoidal_grid(config.grid, config.hidden_size)[None], requires_grad=False)
@@ -251,7 +187,8 @@ class LightningDiT(nn.Module):
     def narrow(self, dtype: torch.dtype) -> None:
         """Convert the weights, but those that embed time, class and position: they are small, and added up once."""
         for name, module in self.named_modules():
-            if isinstance(module, nn.Linear | nn.Conv2d | nn.LayerNorm | RMSNorm) and not name.startswith("t_embedder"):
+            embeds_time = name.startswith(("t_embedder", "r_embedder"))
+            if isinstance(module, nn.Linear | nn.Conv2d | nn.LayerNorm | RMSNorm) and not embeds_time:
                 module.to(dtype)
 
     def forward(
@@ -259,6 +196,7 @@ class LightningDiT(nn.Module):
         latents: Float[Tensor, "batch channels side side"],
         time: Float[Tensor, " batch"],
         labels: Int[Tensor, " batch"],
+        end: Float[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "batch channels side side"]:
         """Predict the velocity.
 
@@ -266,6 +204,7 @@ class LightningDiT(nn.Module):
             latents: states of the flow, `[batch, channels, side, side]`, of the network's size.
             time: in [0, 1]; 0 is pure noise, 1 is data.
             labels: class indices in 0..num_classes; the last is the null label.
+            end: time up to which the velocity is averaged, for networks that embed it; by default `time` itself.
 
         Returns:
             The velocity, of the latents' shape, in the network's dtype.
@@ -274,7 +213,10 @@ class LightningDiT(nn.Module):
         # converted once: one wider operand would turn everything after it as wide, at several times the memory traffic
         tables = None if self.feat_rope is None else self.feat_rope(dtype)
         tokens = self.x_embedder(latents.to(dtype)) + self.pos_embed.to(dtype)
-        condition = (self.t_embedder(time) + self.y_embedder(labels)).to(dtype)
+        condition = self.t_embedder(time) + self.y_embedder(labels)
+        if self.r_embedder is not None:
+            condition = condition + self.r_embedder(time if end is None else end)
+        condition = condition.to(dtype)
         for block in self.blocks:
             tokens = block(tokens, condition, tables)
         return self._unpatchify(self.final_layer(tokens, condition))
@@ -300,6 +242,10 @@ def _initialise(module: nn.Module) -> None:
 def _initialise_embeddings(network: LightningDiT) -> None:
     for embedding in (network.y_embedder.embedding_table, *network.t_embedder.linears):
         nn.init.normal_(embedding.weight, std=0.02)
+    if network.r_embedder is not None:
+        first, last = network.r_embedder.linears
+        nn.init.normal_(first.weight, std=0.02)
+        nn.init.zeros_(last.weight)
     for name, module in network.named_modules():
         if isinstance(module, nn.Linear) and ("adaLN_modulation" in name or name == "final_layer.linear"):
             nn.init.zeros_(module.weight)
