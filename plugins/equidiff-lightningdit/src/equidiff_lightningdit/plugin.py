@@ -159,11 +159,7 @@ def equidiff_generators() -> list[Descriptor]:
                 "lightningdit:fashion",
             ),
             published="equidiff_lightningdit.published:published",
-            synonyms=SYNONYMS
-            | {
-                **dict.fromkeys(("vae", "vavae"), "autoencoder"),
-                **dict.fromkeys(("timestep_shift",), "shift"),
-            },
+            synonyms=SYNONYMS | {"vae": "autoencoder", "vavae": "autoencoder", "timestep_shift": "shift"},
         ),
         Descriptor(
             name="sit",
