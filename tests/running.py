@@ -89,6 +89,19 @@ def damage_tensors(path):
         file.write_bytes(b"garbage")
 
 
+def assert_equal_runs(one, other):
+    """Two folders of the same run: tensors, records and steps, without the times."""
+    for folder in (one, other):
+        assert {file.name for file in folder.iterdir()}.isdisjoint({"workers", "partial"})
+    for name in ("tensors/SHA256SUMS", "steps.jsonl"):
+        assert (one / name).read_bytes() == (other / name).read_bytes()
+    lines = [[{**line, "wall_s": 0} for line in read_lines(folder / "members.jsonl")] for folder in (one, other)]
+    assert lines[0] == lines[1]
+    times = {"started", "finished", "wall_s", "folder", "run_folder"}
+    infos = [{key: value for key, value in read_run(folder).items() if key not in times} for folder in (one, other)]
+    assert infos[0] == infos[1]
+
+
 def assert_one_error(outcome, code, *words):
     """One panel with these words, nothing on stdout, no traceback."""
     assert outcome.code == code, outcome.stderr

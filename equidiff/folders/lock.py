@@ -28,7 +28,7 @@ class Owner:
     Attributes:
         pid: of the process.
         host: its machine.
-        boot: of the machine, an identifier or the time in seconds; another one after it was started again.
+        boot: an identifier of the machine's start, another one after it was started again; empty where there is none.
         started: time at which the process was started, in seconds of Unix.
     """
 
@@ -117,7 +117,7 @@ def _boot() -> str:
     try:
         return BOOT.read_text(encoding="ascii").strip()
     except OSError:
-        return str(round(psutil.boot_time()))
+        return ""  # the time of the start would change when somebody sets the clock
 
 
 def _refused(folder: Path, owner: Owner | None) -> RunFolderError:

@@ -10,6 +10,7 @@ from equidiff.errors import UsageError
 from equidiff.testing import check_executor
 
 pytest.importorskip("ray", reason="ray is not installed")
+pytestmark = pytest.mark.faults
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::FutureWarning", "ignore::DeprecationWarning")

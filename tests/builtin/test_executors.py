@@ -17,6 +17,8 @@ from equidiff.contracts import BuildContext
 from equidiff.errors import WorkerLostError
 from equidiff.testing import check_executor
 
+pytestmark = pytest.mark.faults
+
 LONGEST_S = 60
 
 

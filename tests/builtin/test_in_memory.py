@@ -54,7 +54,7 @@ def spec_route(spec, shape=SHAPE):
 LAYERS = {"block1": 32, "block2.0": 64, "block3": 128, "pool": 128, "head": 10}
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(data=st.data())
 def test_it_measures_what_the_spec_measures(fashion, data):
     channels, side, seed = (data.draw(st.sampled_from(each)) for each in ((1, 3), (20, 28, 40), range(100)))
@@ -84,8 +84,8 @@ def test_a_run_is_the_same_run(fashion, tmp_path):
     names = [name.replace("-", " ").title() for name in CLASSES]
     modes = [each.training for each in fashion.modules()]
     objective = classifier(fashion, "ANKLE_BOOT", classes=names, output="logit")
-    found = equidiff.sample("toy", objective, query=7, samples=3)
-    expected = equidiff.sample("toy", "classifier:ankle-boot,output=logit", query=7, samples=3)
+    found = equidiff.sample("toy:fashion,steps=2", objective, query=7, samples=3)
+    expected = equidiff.sample("toy:fashion,steps=2", "classifier:ankle-boot,output=logit", query=7, samples=3)
     assert len(found) == 3
     assert torch.equal(found.samples, expected.samples)
     assert found.contains(found.samples).all()
@@ -104,7 +104,7 @@ def test_a_run_is_the_same_run(fashion, tmp_path):
 
 def test_a_later_training_does_not_move_the_set(fashion):
     module = copy.deepcopy(fashion)
-    found = equidiff.sample("toy", neuron(module, "pool", 17), query=3, samples=2)
+    found = equidiff.sample("toy:fashion,steps=2", neuron(module, "pool", 17), query=3, samples=2)
     with torch.no_grad():
         for parameter in module.parameters():
             parameter.zero_()

@@ -220,7 +220,7 @@ def test_ten_logits_are_met_at_a_typical_length(fashion):
     with torch.no_grad():
         target = objective.measure(fashion.generate(wanted))[0]
     problem = Problem(fashion, objective, NoRegularizer(), target)
-    found = solved(problem, count=4, budget=40, tolerance=0.1)
-    assert [result.status for result in found] == ["member"] * 4
+    found = solved(problem, count=2, budget=40, tolerance=0.1)
+    assert [result.status for result in found] == ["member"] * 2
     lengths = torch.tensor([float(result.answer.latents.norm()) / 28 for result in found])
     assert bool(((lengths > 0.93) & (lengths < 1.07)).all())

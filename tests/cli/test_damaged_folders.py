@@ -17,6 +17,8 @@ from mutations import damaged_text
 from PIL import Image
 from running import run_circles, run_cli
 
+pytestmark = pytest.mark.faults
+
 ESCAPES = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u202e]")
 SEEDS = 10
 

@@ -3,6 +3,8 @@
 import pytest
 from running import assert_one_error, read_lines, read_run, run_cli
 
+pytestmark = pytest.mark.faults
+
 PROBE = """
 import time
 

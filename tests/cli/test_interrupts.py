@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.faults
+
 INTERRUPT = """
 import sys, os, signal
 class Hook:

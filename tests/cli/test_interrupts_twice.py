@@ -11,6 +11,8 @@ from equidiff.cli.handlers.progress import Watch
 from equidiff.run.folder import RunFolder
 from equidiff.run.signals import held_signals
 
+pytestmark = pytest.mark.faults
+
 RUN = ("run", *CIRCLES, "--target", "0.5", "-n", "8", "--batch", "2", "--out", "run")
 
 

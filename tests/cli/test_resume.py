@@ -16,7 +16,9 @@ import torch
 from running import CIRCLES, PLUGIN_FILE, assert_one_error, read_lines, read_run, read_tensors, run_circles, run_cli
 
 from equidiff.cli.handlers.progress import Watch
-from equidiff.run.folder import RunFolder
+from equidiff.run.folder import RunFolder, commit
+
+pytestmark = pytest.mark.faults
 
 SLOW = ("--target", "0.5", "--tolerance", "1e-8", "-n", "24", "--batch", "2", "--seed", "5")
 
@@ -95,7 +97,7 @@ def start_and_send(sent):
 
 def test_control_c_then_resume(uninterrupted):
     code, stdout, stderr = start_and_send(signal.SIGINT)
-    assert (code, stdout) == (130, "")
+    assert (code, stdout) == (130, ""), stderr
     assert "Traceback" not in stderr
     saved = re.search(r"Interrupted: (\d+) of 24 samples are finished and saved.\ncontinue with: (.*)", stderr)
     assert saved[2] == "equidiff run --resume run"
@@ -104,6 +106,26 @@ def test_control_c_then_resume(uninterrupted):
     resumed = run_cli(*saved[2].split()[1:])
     assert resumed.code == 0
     assert f"{24 - int(saved[1])} of them still to find" in resumed.stderr
+    assert_same_run(Path("run"), uninterrupted)
+
+
+@pytest.mark.parametrize("name", ["steps.jsonl", "members.jsonl"])
+def test_control_c_while_lines_are_written(uninterrupted, monkeypatch, name):
+    """It waits until they are: each sample has its lines once."""
+    sent = []
+
+    def append(file, lines, real=commit._append):
+        real(file, lines)
+        if lines and file.name == name and not sent:
+            sent.append(len(lines))
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(commit, "_append", append)
+    with interrupted(count=-1):
+        outcome = run_circles(*SLOW, "--out", "run")
+    assert outcome.code == 130, outcome.stderr
+    assert sent
+    assert run_cli("run", "--resume", "run").code == 0
     assert_same_run(Path("run"), uninterrupted)
 
 

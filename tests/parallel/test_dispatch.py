@@ -11,6 +11,8 @@ from equidiff.errors import UsageError
 from equidiff.parallel.dispatch import Dispatcher
 from equidiff.parallel.work import Broken, Found, Lost, Work
 
+pytestmark = pytest.mark.faults
+
 
 def square(pieces):
     """A sample is the square of its index, with the name of its run."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from executor_plugin import PLUGIN
-from running import assert_one_error, read_lines, read_run, run_circles, run_cli
+from running import assert_equal_runs, assert_one_error, read_lines, read_run, run_circles, run_cli
 
 from equidiff.contracts import Executor
 from equidiff.parallel.execute import execute_with
@@ -15,6 +15,8 @@ from equidiff.parallel.spool import FOLDER, CallFile, Spool
 from equidiff.run.folder import RunFolder, iter_packed, read_query
 from equidiff.run.info import read_info
 from equidiff.run.packed import unpack
+
+pytestmark = pytest.mark.faults
 
 SETTINGS = ("-n", "40", "--seed", "3", "--plain")
 
@@ -36,34 +38,19 @@ def with_accidents(options, *args):
     return run_circles("--plugin", "accidents.py", "--executor", f"accidents{options}", *args)
 
 
-def assert_same(one, other):
-    """Two folders of the same run: tensors, records and steps, without the times."""
-    for folder in (one, other):
-        assert {file.name for file in folder.iterdir()}.isdisjoint({FOLDER, "partial"})
-    for name in ("tensors/SHA256SUMS", "steps.jsonl"):
-        assert (one / name).read_bytes() == (other / name).read_bytes()
-    lines = [[{**line, "wall_s": 0} for line in read_lines(folder / "members.jsonl")] for folder in (one, other)]
-    assert lines[0] == lines[1]
-    infos = [read_run(folder) for folder in (one, other)]
-    times = {"started", "finished", "wall_s", "run_folder"}
-    assert [{key: info[key] for key in info.keys() - times} for info in infos] == [
-        {key: infos[0][key] for key in infos[0].keys() - times}
-    ] * 2
-
-
 def test_processes_do_the_same_run(inline):
     outcome = run_circles(*SETTINGS, "--out", "other", "--executor", "processes,workers=2")
     assert outcome.code == 0, outcome.stderr
     assert outcome.stdout == "other\n"
     assert "executor     processes,workers=2, 2 workers" in outcome.stderr
-    assert_same(inline, Path("other"))
+    assert_equal_runs(inline, Path("other"))
 
 
 @pytest.mark.parametrize("options", ["", ",workers=3,lost=2-3-6", ",workers=1,lost=2-3-4-5"])
 def test_lost_workers_change_nothing(inline, options):
     outcome = with_accidents(options, *SETTINGS, "--out", "other")
     assert outcome.code == 0, outcome.stderr
-    assert_same(inline, Path("other"))
+    assert_equal_runs(inline, Path("other"))
 
 
 def test_an_interrupted_run_keeps_what_is_finished_and_goes_on_anywhere(inline):
@@ -74,7 +61,7 @@ def test_an_interrupted_run_keeps_what_is_finished_and_goes_on_anywhere(inline):
     assert read_run(Path("other"))["status"] == "interrupted"
     outcome = run_cli("run", "--resume", "other", "--plugin", "accidents.py", "--executor", "accidents,lost=1")
     assert outcome.code == 0, outcome.stderr
-    assert_same(inline, Path("other"))
+    assert_equal_runs(inline, Path("other"))
 
 
 def test_what_workers_left_behind_is_taken_over(inline):
@@ -204,4 +191,4 @@ def test_a_finished_sample_has_its_line_before_the_next_one_comes(inline):
     folder = RunFolder.create(Path("other"), info, query["query"])
     execute_with(Patient(folder.path / "members.jsonl"), folder, range(40))
     assert folder.info.status == "complete"
-    assert_same(inline, folder.path)
+    assert_equal_runs(inline, folder.path)

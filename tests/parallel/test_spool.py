@@ -1,6 +1,10 @@
 """Samples on a shared disk: read once, as they come, whatever is torn; and found again by a call that goes on."""
 
+import pytest
+
 from equidiff.parallel.spool import Address, CallFile, Spool, left_behind
+
+pytestmark = pytest.mark.faults
 
 
 def test_what_has_come_is_read_once(tmp_path):

@@ -15,6 +15,8 @@ from equidiff.devices import is_out_of_memory
 from equidiff.search.batching import BatchReduced, Passes
 from equidiff.search.engine import Result, solve
 
+pytestmark = pytest.mark.faults
+
 CPU = "[enforce fail at alloc_cpu.cpp:119] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate"
 ERRORS = {
     "accelerator": torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),

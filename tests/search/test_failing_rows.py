@@ -8,6 +8,7 @@ import torch
 from analytic import Curved, Linear
 from torch import Tensor
 
+from equidiff.builtin.laws.conditional import Conditional
 from equidiff.builtin.regularizers.none import NoRegularizer
 from equidiff.builtin.solvers.auto import Auto
 from equidiff.builtin.solvers.infinite import Infinite
@@ -16,6 +17,8 @@ from equidiff.contracts import Solver, Step
 from equidiff.search.attempt import TimeLimitError
 from equidiff.search.engine import Result, solve
 from equidiff.search.problem import Problem
+
+pytestmark = pytest.mark.faults
 
 SOLVERS = [Auto(), Infinite(lr=0.02), Lbfgs()]
 
@@ -57,8 +60,8 @@ def hangs_and_hides_it(measured, bad):
             time.sleep(10)
 
 
-def run(trouble=None, solver=SOLVERS[0], indices=range(16), batch=8, **more):
-    objective = Fragile(trouble, torch.inf if trouble is None else 1.2)
+def run(trouble=None, solver=SOLVERS[0], indices=range(16), batch=8, bound=1.2, **more):
+    objective = Fragile(trouble, torch.inf if trouble is None else bound)
     problem = Problem(Curved(12), objective, NoRegularizer(), torch.tensor([0.4, -0.3]))
     events = solve(problem, solver, indices, seed=3, batch=batch, budget=40, tolerance=1e-3, **more)
     return {event.index: event for event in events if isinstance(event, Result)}
@@ -190,6 +193,28 @@ def test_what_is_no_number_is_no_member(solver, spoils, number):
             assert result.answer.samples.isfinite().all()
     equal = sum(result.status != "failed" and same(result, untroubled[index]) for index, result in found.items())
     assert equal >= 4 or isinstance(solver, Auto)
+
+
+@pytest.mark.parametrize("number", [torch.nan, torch.inf, -torch.inf])
+@pytest.mark.parametrize("solver", SOLVERS, ids=lambda each: type(each).__name__)
+def test_a_derivative_that_is_no_number_costs_its_own_samples(solver, number):
+    """The measurement is finite: only the gradient, or the Jacobian, is not."""
+    found, untroubled = run(spoils_slope(number), solver), run(None, solver)
+    assert sum(same(result, untroubled[index]) for index, result in found.items()) >= 12
+    nowhere = run(spoils_slope(number), solver, bound=-torch.inf)
+    assert {result.status for result in nowhere.values()} == {"not_converged"}
+    for result in [*found.values(), *nowhere.values()]:
+        assert result.answer.latents.isfinite().all()
+        assert result.answer.loss.isfinite()
+
+
+@pytest.mark.parametrize("number", [torch.nan, torch.inf])
+def test_a_law_keeps_to_members_where_the_jacobian_is_no_number(number):
+    found = run(spoils_slope(number), law=Conditional(4))
+    assert sorted(found) == list(range(16))
+    members = [result for result in found.values() if result.status == "member"]
+    assert len(members) >= 12
+    assert all(result.answer.loss < 1e-3 and result.answer.latents.isfinite().all() for result in members)
 
 
 @pytest.mark.parametrize("number", [torch.nan, torch.inf])

@@ -53,6 +53,7 @@ class Pool(Executor):
         self._under_way: set[_Future[Any]] = set()
         self._changed = threading.Condition(threading.RLock())
         self._ended = False
+        self._error: Exception | None = None
 
     @abstractmethod
     def end_workers(self) -> None:
@@ -63,6 +64,9 @@ class Pool(Executor):
         with self._changed:
             if self._ended:
                 raise RuntimeError("the executor has been shut down")
+            if self._error is not None:
+                future.set_exception(self._error)
+                return future
             self._waiting.append((future, function, args))
             self._begin()
         return future
@@ -94,6 +98,17 @@ class Pool(Executor):
         if error is None:
             future.set_result(value)
         else:
+            future.set_exception(error)
+
+    def fail(self, error: Exception) -> None:
+        """End all calls with an error, and those to come: the workers are gone for good."""
+        with self._changed:
+            self._error = error
+            left, self._under_way = self._under_way, set()
+            waiting = [future for future, _, _ in self._waiting if future.set_running_or_notify_cancel()]
+            self._waiting.clear()
+            self._changed.notify_all()
+        for future in [*left, *waiting]:
             future.set_exception(error)
 
     def shutdown(self, *, wait: bool = True, cancel_futures: bool = False) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import math
 import os
+import socket
 import threading
+import time
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -19,6 +21,8 @@ from equidiff.errors import EquiDiffError, PluginError, UsageError, WorkerLostEr
 
 # read by ray when it is imported: nothing is sent to its makers, and it says nothing about GPUs that nobody asked for
 ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+PATIENCE = "RAY_gcs_rpc_server_reconnect_timeout_s"  # after which ray ends a process whose cluster has no head any more
+QUICK_S = 5.0  # for an answer of the head
 
 
 class _Worker:
@@ -69,9 +73,25 @@ class Ray(Pool):
         self._ray = ray
         actor = ray.remote(num_cpus=cpus, num_gpus=gpus)(Caller)
         self._actors = [_Worker(ray, actor.remote) for _ in range(workers)]
+        self._stop = threading.Event()
         super().__init__(self._actors)
+        threading.Thread(target=self._watch, args=(ray.get_runtime_context().gcs_address,), daemon=True).start()
+
+    def _watch(self, head: str) -> None:
+        """End all calls when the head of the cluster is gone, before ray ends this process for that."""
+        patience = float(os.environ.get(PATIENCE, 60.0)) / 2
+        heard = time.monotonic()
+        while not self._stop.wait(min(1.0, patience / 4)):
+            if _answers(head) and any(node["Alive"] for node in self._ray.nodes()):
+                heard = time.monotonic()
+            elif time.monotonic() - heard > patience:
+                self._stop.set()
+                self.fail(_gone(head))
 
     def end_workers(self) -> None:
+        if self._stop.is_set():  # nobody is there who could end them; they end by themselves
+            return
+        self._stop.set()
         for each in self._actors:
             self._ray.kill(each.actor)
         self._ray.shutdown()  # a cluster that this process started ends with it
@@ -89,7 +109,7 @@ def build(argument: str | None, options: RayOptions, context: BuildContext) -> R
             f"There is no connection to a ray cluster: {first_line(error)}",
             given=options.address or "a cluster on this machine",
             expected="auto, where `ray start` was called on this machine, or the address of a cluster: HOST:6379",
-            hint="--executor ray   # starts a cluster on this machine for the run",
+            hint="RAY_AUTH_MODE=token, if the cluster asks for one; or --executor ray, to start a cluster here",
         ) from error
     workers = options.workers or _room(ray.cluster_resources(), options.cpus, gpus)
     if workers < 1:
@@ -100,6 +120,25 @@ def build(argument: str | None, options: RayOptions, context: BuildContext) -> R
             expected=f"no more than it has: {ray.cluster_resources()}",
         )
     return Ray(ray, workers, options.cpus, gpus)
+
+
+def _answers(address: str) -> bool:
+    """True where a server takes connections."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=QUICK_S).close()
+    except OSError:
+        return False
+    return True
+
+
+def _gone(head: str) -> PluginError:
+    return PluginError(
+        "The head of the ray cluster has ended.",
+        given=head,
+        expected="a head that runs until the run has ended",
+        hint="start the cluster again, and continue the run with --resume",
+    )
 
 
 def _import_ray() -> Any:

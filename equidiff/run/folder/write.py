@@ -51,6 +51,7 @@ from equidiff.run.image_files import DEFAULT_IMAGES, ImageFiles
 from equidiff.run.info import SCHEMA_VERSION, RunInfo, read_info
 from equidiff.run.packed import unpack
 from equidiff.run.record import Record
+from equidiff.run.signals import held_signals
 from equidiff.search.engine import StepRecord
 
 RESERVE, RESERVED = ".reserve", 256 * 2**10  # bytes kept for the run.json of a run that has filled the disk
@@ -239,9 +240,10 @@ class RunFolder:
 
     def commit(self) -> None:
         """Give finished samples their lines, once their tensors and images are on the disk."""
-        for number in sorted(self._commits.commit()):
-            if not self._left[number]:
-                self._seal(number)
+        with held_signals():  # or a Ctrl-C between a line and the note that it is written has it written twice
+            for number in sorted(self._commits.commit()):
+                if not self._left[number]:
+                    self._seal(number)
 
     def _seal(self, number: int) -> None:
         """Write a segment whose samples are all finished, in place of its journal."""

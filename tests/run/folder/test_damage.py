@@ -19,6 +19,8 @@ from equidiff.run.info import read_info
 from equidiff.run.invariant_set import InvariantSet
 from equidiff.run.packed import unpack
 
+pytestmark = pytest.mark.faults
+
 COUNT = 20
 
 

@@ -22,6 +22,8 @@ from equidiff.run.folder import commit as commits
 from equidiff.run.info import read_info
 from equidiff.run.invariant_set import InvariantSet
 
+pytestmark = pytest.mark.faults
+
 COUNT = 40
 
 
