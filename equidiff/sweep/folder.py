@@ -17,7 +17,7 @@ from equidiff.folders.atomic import write_atomically
 from equidiff.folders.json_files import parse_json
 from equidiff.folders.lock import Lock
 from equidiff.folders.paths import check_free, unwritable
-from equidiff.folders.status import COMPLETE, RUN_FAILED, RUNNING, timestamp
+from equidiff.folders.status import COMPLETE, INTERRUPTED, RUN_FAILED, RUNNING, timestamp
 from equidiff.folders.text import shell_word
 from equidiff.run.info import read_info
 from equidiff.sweep.plan import key_of, name_runs, varied_settings
@@ -86,6 +86,20 @@ class SweepFolder:
     def run_folder(self, row: Row) -> Path:
         """The folder of a run."""
         return self.path / RUNS / row.name
+
+    def verify(self) -> list[str]:
+        """Test the checksums of all complete runs; those that are damaged are to be carried out again, as far as needed.
+
+        Returns:
+            A sentence about each that is damaged.
+        """
+        found = []
+        for row in list(self.rows.values()):
+            damage = _damage(self.run_folder(row)) if row.is_done else None
+            if damage is not None:
+                self.rows[row.name] = row.model_copy(update={"status": INTERRUPTED})
+                found.append(f"{row.name}: {damage}")
+        return found
 
     def add_runs(self, runs: Sequence[Mapping[str, str]]) -> int:
         """Add the runs that a changed file has in addition.
@@ -168,6 +182,22 @@ class SweepFolder:
 
 def _generator(row: Row) -> tuple[str | None, ...]:
     return tuple(row.settings.get(name) for name in ("generator", "device", "dtype"))
+
+
+def _damage(path: Path) -> str | None:
+    """A sentence about what a complete run has lost; runs of schema versions 1 and 2 have no checksums."""
+    from equidiff.run.folder import Survey  # needs torch, which listing runs does not
+
+    try:
+        info = read_info(path)
+        survey = Survey.make(path, info) if info.schema_version >= 3 else None
+    except EquiDiffError as error:
+        return error.problem
+    if survey is None or survey.is_whole:
+        return None
+    count = len(survey.lost)
+    lost = "one sample has no line, and is" if count == 1 else f"{count} samples have no line, and are"
+    return survey.damage or f"Damaged: {lost} done again."
 
 
 def _read_journal(file: Path) -> list[Row]:

@@ -57,7 +57,10 @@ def open_file(file: Path, out: Path | None, plugins: Plugins, run_code: bool) ->
     folder = SweepFolder.reopen(path)
     added = folder.add_runs(settings)
     return Opened(
-        folder, [*notes, *([f"{added} runs of the file are new, and added."] if added else [])], document, runs
+        folder,
+        [*notes, *([f"{added} runs of the file are new, and added."] if added else []), *folder.verify()],
+        document,
+        runs,
     )
 
 
@@ -74,4 +77,4 @@ def open_folder(path: Path, plugins: Plugins, run_code: bool) -> Opened:
     """
     folder = SweepFolder.reopen(path)
     check_rows(folder.rows.values(), plugins, run_code)
-    return Opened(folder)
+    return Opened(folder, folder.verify())

@@ -218,3 +218,29 @@ def test_runs_of_images_have_the_picture_that_equidiff_run_draws(tmp_path, monke
     assert run_cli("run", *settings, "--out", "alone").code == 0
     assert (drawn / "grid.png").read_bytes() == (tmp_path / "alone" / "grid.png").read_bytes()
     assert not (no_member / "grid.png").exists()
+
+
+def test_damaged_samples_of_complete_runs_are_done_again(copy):
+    runs = sorted((copy / "out" / "runs").iterdir())
+    before = {file: file.read_bytes() for file in copy.rglob("*") if file.suffix in {".safetensors", ".jsonl"}}
+    segment = runs[0] / "tensors" / "00000.safetensors"
+    segment.write_bytes(segment.read_bytes()[:-1] + b"!")
+    lines = runs[1] / "members.jsonl"
+    lines.write_bytes(lines.read_bytes().split(b"\n")[0] + b"\n")
+    listed = run_cli("sweep", copy / "units.yaml", "--out", copy / "out", "--dry-run")
+    assert f"{runs[0].name}: Damaged: tensors/00000.safetensors; 2 samples are done again." in listed.stderr
+    outcome = run_cli("sweep", "--resume", copy / "out")
+    assert outcome.code == 3, outcome.stderr
+    assert outcome.stderr.count("Damaged: ") == 2
+    assert f"{runs[1].name}: Damaged: one sample has no line, and is done again." in outcome.stderr
+    assert "runs      6, 2 of them still to do" in outcome.stderr
+    again = {file: file.read_bytes() for file in before}
+    for name in (runs[0], runs[1]):
+        lines = name / "members.jsonl"
+        times = [[{**json.loads(line), "wall_s": 0} for line in each[lines].splitlines()] for each in (before, again)]
+        assert times[0] == times[1]
+        del before[lines], again[lines]
+    assert before == again
+    info = read_sweep(copy / "out")
+    assert info.counts == {"runs": 6, "complete": 6}
+    assert "Damaged" not in run_cli("sweep", "--resume", copy / "out").stderr
