@@ -21,16 +21,22 @@ class Simulated(Executor):
         slow: share of the workers that take twenty times as long.
         hangs: probability that a call never ends.
         deadly: samples that end each worker that tries to find them.
+
+    Attributes:
+        now: simulated seconds.
+        calls: what each call was asked for.
+        deaths: number of the calls whose worker died.
+        speeds: of the workers: seconds a sample.
     """
 
     def __init__(self, workers=4, seed=0, dies=0.0, slow=0.0, hangs=0.0, deadly=(), costly=False):
         self.workers, self.costly = workers, costly
         self._random, self._dies, self._hangs = random.Random(seed), dies, hangs
         self._deadly = set(deadly)
-        self._speeds = [20.0 if self._random.random() < slow else 1.0 for _ in range(workers)]
+        self.speeds = [20.0 if self._random.random() < slow else 1.0 for _ in range(workers)]
         self._idle, self._waiting, self._numbers = list(range(workers)), [], count()
         self._ends, self._worker = [], {}
-        self.now, self.calls = 0.0, []  # what each call was asked for
+        self.now, self.calls, self.deaths = 0.0, [], 0
 
     def submit(self, function, /, *args):
         future = Future()
@@ -63,7 +69,7 @@ class Simulated(Executor):
                 continue
             worker = self._idle.pop(self._random.randrange(len(self._idle)))
             indices = [index for _, those in args[0] for index in those]
-            length = sum(self._speeds[worker] * self._random.uniform(0.5, 1.5) for _ in indices)
+            length = sum(self.speeds[worker] * self._random.uniform(0.5, 1.5) for _ in indices)
             dies = self._random.random() < self._dies or bool(self._deadly & set(indices))
             if self._random.random() < self._hangs:
                 continue  # its worker is never idle again
@@ -74,6 +80,7 @@ class Simulated(Executor):
         def finish():
             self._idle.append(worker)
             if dies:
+                self.deaths += 1
                 future.set_exception(WorkerLostError("The worker died."))
             else:
                 future.set_result(function(*args))

@@ -88,7 +88,7 @@ class SweepFolder:
         return self.path / RUNS / row.name
 
     def verify(self) -> list[str]:
-        """Test the checksums of all complete runs; those that are damaged are to be carried out again, as far as needed.
+        """Test the checksums of all complete runs; those that are damaged are carried out again, as far as needed.
 
         Returns:
             A sentence about each that is damaged.
