@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 RECENT = 0.75  # of the time so far, in which the speed is measured: the first pass is often a fast one
 POOLED = 4.0  # evaluations at the mean rate that a sample's own rate begins with
 FIRST = 2.0  # members at the mean cost that the evaluations between two members begin with
+APART = 1.01  # moments in the past that are remembered lie so far apart: a day needs a thousand or two of them
 STEEPEST = 60.0  # nats: a loss that is not finite counts as this far from the tolerance
 
 
@@ -39,6 +40,24 @@ class _Sample:
 
 
 @dataclass
+class _Totals:
+    """Sums over finished samples, of which nothing else is needed: a run may have a million of them."""
+
+    count: int = 0
+    effort: float = 0.0
+    closed: float = 0.0
+    moved: float = 0.0
+    transitions: int = 0
+
+    def add(self, sample: _Sample) -> None:
+        self.count += 1
+        self.effort += sample.effort
+        self.closed += sample.closed
+        self.moved += sample.moved
+        self.transitions += sample.transitions
+
+
+@dataclass
 class Remaining:
     """Estimates what is left from the progress of all samples, those under way included.
 
@@ -59,8 +78,10 @@ class Remaining:
     budget: float = math.inf
     transitions: int = 0
     _active: dict[int, _Sample] = field(default_factory=dict)
-    _finished: list[_Sample] = field(default_factory=list)
-    _spent: list[tuple[float, float]] = field(default_factory=lambda: [(0.0, 0.0)])  # seconds, evaluations until then
+    _finished: _Totals = field(default_factory=_Totals)
+    _spent: float = 0.0  # evaluations until now
+    _now: float = 0.0
+    _before: list[tuple[float, float]] = field(default_factory=lambda: [(0.0, 0.0)])  # the same, at some moments
 
     def step(self, index: int, evaluations: float, loss: float, now: float) -> None:
         """A sample made a step.
@@ -72,21 +93,24 @@ class Remaining:
             now: seconds since the search began.
         """
         gap = self._gap(loss)
-        sample = self._active.setdefault(index, _Sample(gap, gap, evaluations, evaluations))
-        sample.spent = evaluations
+        sample = self._active.setdefault(index, _Sample(gap, gap, 0.0, evaluations))
+        self._spend(sample, evaluations, now)
         if sample.reached is not None:
             sample.transitions += 1
         else:
             sample.gap = gap
             sample.reached = evaluations if gap == 0 else None
-        self._note(now)
 
     def result(self, index: int, evaluations: float, now: float) -> None:
         """A sample is finished."""
-        sample = self._active.pop(index, None) or _Sample(0.0, 0.0, evaluations, evaluations)
-        sample.spent = evaluations
-        self._finished.append(sample)
-        self._note(now)
+        sample = self._active.pop(index, None) or _Sample(0.0, 0.0, 0.0, evaluations)
+        self._spend(sample, evaluations, now)
+        self._finished.add(sample)
+
+    @property
+    def is_done(self) -> bool:
+        """True where all samples are finished."""
+        return self._finished.count == self.todo
 
     @property
     def gaps(self) -> Sequence[float]:
@@ -100,46 +124,46 @@ class Remaining:
 
     def share(self) -> float:
         """Part of the work that is done, in [0, 1]."""
-        left, spent = self.evaluations(), self._spent[-1][1]
-        if left is None or spent + left == 0:
-            return len(self._finished) / self.todo
-        return spent / (spent + left)
+        left = self.evaluations()
+        if left is None or self._spent + left == 0:
+            return self._finished.count / self.todo
+        return self._spent / (self._spent + left)
 
     def seconds(self) -> float | None:
         """Seconds that are left; None where there is nothing yet to tell them from."""
         left = self.evaluations()
         if left is None:
             return None
-        now, spent = self._spent[-1]
-        since, before = next(each for each in reversed(self._spent) if each[0] <= now * (1 - RECENT))
-        return left * (now - since) / (spent - before) if spent > before else None
+        since, before = next(each for each in reversed(self._before) if each[0] <= self._now * (1 - RECENT))
+        return left * (self._now - since) / (self._spent - before) if self._spent > before else None
 
     def evaluations(self) -> float | None:
         """Evaluations that are left, of all samples together; None where there is nothing yet to tell them from."""
-        started = len(self._active) + len(self._finished)
-        if len(self._finished) == self.todo:
+        started = len(self._active) + self._finished.count
+        if self.is_done:
             return 0.0
         search, law = self._search_left(), self._law_left()
         if search is None or law is None or not started:
             return None
         left = search + law
-        spent = self._spent[-1][1]
         # between what the others have cost so far, and what they are expected to cost
-        return left + (self.todo - started) * math.sqrt(spent * (spent + left)) / started
+        return left + (self.todo - started) * math.sqrt(self._spent * (self._spent + left)) / started
 
     def _search_left(self) -> float | None:
         """Evaluations until all samples under way have reached the tolerance."""
-        everyone = [*self._active.values(), *self._finished]
-        searching = [each for each in self._active.values() if each.reached is None]
-        effort, closed = sum(each.effort for each in everyone), sum(each.closed for each in everyone)
+        active, finished = self._active.values(), self._finished
+        searching = [each for each in active if each.reached is None]
+        effort = finished.effort + sum(each.effort for each in active)
+        closed = finished.closed + sum(each.closed for each in active)
+        count = finished.count + len(active)
         if not searching:
             return 0.0
         if effort <= 0 or closed <= 0:
             return None
         rate = closed / effort
         own = [each.gap * (each.effort + POOLED) / (each.closed + POOLED * rate) for each in searching]
-        mean = (effort + sum(own)) / len(everyone)
-        per_member = (effort + FIRST * mean) / (len(everyone) - len(searching) + FIRST)
+        mean = (effort + sum(own)) / count
+        per_member = (effort + FIRST * mean) / (count - len(searching) + FIRST)
         budgets = [max(self.budget - each.spent, 0.0) for each in searching]
         return sum(min(math.sqrt(cost * per_member), most) for cost, most in zip(own, budgets, strict=True))
 
@@ -147,18 +171,21 @@ class Remaining:
         """Evaluations that the law's transitions of all samples under way cost."""
         if not self.transitions:
             return 0.0
-        everyone = [*self._active.values(), *self._finished]
-        made = sum(each.transitions for each in everyone)
+        active = self._active.values()
+        made = self._finished.transitions + sum(each.transitions for each in active)
         if not made:
             return None
-        to_make = sum(max(self.transitions - each.transitions, 0) for each in self._active.values())
-        return to_make * sum(each.moved for each in everyone) / made
+        to_make = sum(max(self.transitions - each.transitions, 0) for each in active)
+        return to_make * (self._finished.moved + sum(each.moved for each in active)) / made
 
     def _gap(self, loss: float) -> float:
         if not math.isfinite(loss):
             return STEEPEST
         return max(math.log(loss / self.tolerance), 0.0) if loss > 0 else 0.0
 
-    def _note(self, now: float) -> None:
-        spent = sum(each.spent for each in self._active.values()) + sum(each.spent for each in self._finished)
-        self._spent.append((now, spent))
+    def _spend(self, sample: _Sample, evaluations: float, now: float) -> None:
+        """Note what a sample has cost until now."""
+        if now > self._now > APART * self._before[-1][0]:
+            self._before.append((self._now, self._spent))
+        self._spent += evaluations - sample.spent
+        self._now, sample.spent = now, evaluations

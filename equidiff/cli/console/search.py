@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 BAR = 24  # characters
+REDRAWN_S = 0.05  # between two states of a bar that moves
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,11 @@ class SearchDisplay:
 
     pictures = False
 
+    @property
+    def is_due(self) -> bool:
+        """True if a new state would be shown; False a moment after the last one."""
+        return False
+
     def show(self, state: SearchState) -> None:
         """Show how far the search is."""
 
@@ -69,11 +75,14 @@ class PlainSearch(SearchDisplay):
         self._tell, self._total = tell, total
         self._started = self._shown = time.monotonic()
 
+    @property
+    def is_due(self) -> bool:
+        return time.monotonic() - self._shown >= PLAIN_INTERVAL_S
+
     def show(self, state: SearchState) -> None:
-        now = time.monotonic()
-        if now - self._shown < PLAIN_INTERVAL_S:
+        if not self.is_due:
             return
-        self._shown = now
+        now = self._shown = time.monotonic()
         left = "" if state.seconds is None else f", about {duration(state.seconds)} left"
         elapsed = _clock(now - self._started)
         self._tell(f"{state.finished}/{self._total} finished: {state.text}; {elapsed}{left}")
@@ -93,6 +102,10 @@ class LiveSearch(SearchDisplay):
         self._state = SearchState()
         self._started = self._told = time.monotonic()
         self.pictures = sheet is not None
+
+    @property
+    def is_due(self) -> bool:
+        return time.monotonic() - self._told >= REDRAWN_S
 
     def show(self, state: SearchState) -> None:
         self._state, self._told = state, time.monotonic()

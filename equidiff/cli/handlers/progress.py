@@ -75,6 +75,8 @@ class Watch:
 
     def _show(self) -> None:
         remaining = self._remaining
+        if not self._display.is_due and not remaining.is_done:
+            return  # to describe the state takes longer than a step of a small network
         seconds, share = remaining.seconds(), remaining.share()
         state = SearchState(self._counts.total(), share, seconds, self._describe(), remaining.levels)
         self._display.show(state)
