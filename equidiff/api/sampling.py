@@ -89,6 +89,7 @@ def sample(
     law: str | Law = "solve",
     saved: str = "uint8",
     time_limit: float | None = None,
+    bank: int | str | None = None,
     plugins: Plugins | None = None,
     observer: Observer | None = None,
     progress: bool | None = None,
@@ -125,6 +126,9 @@ def sample(
         time_limit: seconds that one pass of one sample through generator and objective may take; a sample that hangs
             has failed then, and the others go on. No limit when None. A pass is interrupted in the main thread alone,
             and not on Windows; elsewhere the limit is looked at when a pass has ended.
+        bank: prior samples to take members and starts from, a number or "none". They are made once for all runs of a
+            generator and kept in the user's cache. The first samples of the set are those of the bank that are
+            members, and cost nothing more; the next ones start from its samples that are nearest to the target.
         plugins: where spec strings are looked up; the installed plugins when None.
         observer: is told of each step and each finished sample.
         progress: show a bar; by default where stderr is a terminal, and in notebooks.
@@ -140,11 +144,13 @@ def sample(
     """
     settings = Settings(
         generator, objective, regularizer, solver, query, target,
-        samples, budget, tolerance, batch, seed, device, dtype, start, law, saved, time_limit,
+        samples, budget, tolerance, batch, seed, device, dtype, start, law, saved, time_limit, bank,
     )  # fmt: skip
     session = prepare(settings, plugins or Plugins())
     if session.inversion is not None and session.inversion.warning is not None:
         warnings.warn(session.inversion.warning, stacklevel=3)
+    for each in [] if session.bank is None else session.bank.bank.warnings:
+        warnings.warn(each, stacklevel=3)
     memory = _Memory()
     try:
         _execute(session, memory, observer, is_watched() if progress is None else progress)

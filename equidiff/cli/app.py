@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 
 import equidiff
 from equidiff.cli.commands import (
+    bank,
     cite,
     compare,
     doctor,
@@ -70,6 +71,7 @@ app.command(epilog=figure.EPILOG)(figure.figure)
 app.command(epilog=select.EPILOG)(select.select)
 app.command(epilog=path.EPILOG)(path.path)
 app.command(epilog=rank.EPILOG)(rank.rank)
+app.command(epilog=bank.EPILOG)(bank.bank)
 app.command(epilog=samples.EPILOG)(samples.samples)
 app.command(epilog=measure.EPILOG)(measure.measure)
 app.command()(plugins.plugins)

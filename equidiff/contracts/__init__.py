@@ -36,6 +36,7 @@ from equidiff.contracts.requests import (
     SampleJacobian,
     SamplerRequest,
     Split,
+    Stored,
     Value,
 )
 from equidiff.contracts.residual import ContinuousResidual, Coroutine, ResidualFunction, TailResidual
@@ -50,5 +51,5 @@ __all__ = [
     "Law", "Objective", "ObjectiveFactory", "PassRequest", "Prediction", "PredictionGradient", "Predictor",
     "Reencode", "Regularizer", "Request", "ResidualFunction", "SampleJacobian", "SampleJacobianAnswer",
     "SamplerRequest", "ScalarTarget", "Shared", "Solver", "Split", "SplitAnswer", "SplitSampler", "Step",
-    "StepwiseSampler", "TailResidual", "Trajectory", "Transitions", "Value", "Weights",
+    "StepwiseSampler", "Stored", "TailResidual", "Trajectory", "Transitions", "Value", "Weights",
 ]  # fmt: skip

@@ -70,6 +70,9 @@ class Equation(Protocol):
     def value(self, latents: Tensor, steps: int | None = None) -> Answer:
         """Loss and residuals."""
 
+    def judged(self, latents: Tensor, samples: Tensor) -> Answer:
+        """Loss and residuals of samples that these latents lead to, which were made before."""
+
     def gradient(self, latents: Tensor, steps: int | None = None) -> GradientAnswer:
         """The same and the gradient of the loss."""
 

@@ -264,3 +264,23 @@ def _guided(equation: Equation, steps: int | None) -> Trajectory:
     if trajectory is None:
         raise UnsupportedError("This sampler cannot be guided step by step.", given=type(equation.generator).__name__)
     return trajectory
+
+
+@dataclass(frozen=True)
+class Stored(PassRequest):
+    """Loss and residuals of samples that were made before: the objective alone is computed.
+
+    Attributes:
+        latents: `[rows, *latent_shape]`.
+        samples: that they lead to, `[rows, *sample_shape]`.
+        outside: `[rows]`: root mean square distance of an image's pixels from [0, 1], before it was clamped.
+    """
+
+    samples: Tensor
+    outside: Tensor
+
+    def run(self, equation: Equation) -> Answer:
+        return replace(equation.judged(self.latents, self.samples), outside=self.outside)
+
+    def cost(self, equation: Equation) -> tuple[float, float]:
+        return len(self.latents) * equation.objective_share, 0

@@ -79,6 +79,9 @@ class ResidualFunction(ABC):
         Blocks of sixteen samples (0 to 15, 16 to 31, ...) share pools of `16 * count` prior samples. A pool is sorted
         by loss and shared out back and forth: one sample gets ranks 0, 31, 32, ..., the next 1, 30, 33, .... Every call
         draws a new pool, in which another sample comes first. One forward pass a prior sample, shared by the block.
+
+        In a run with a bank the first call may be answered by a single sample of the bank, which costs no pass through
+        the generator.
         """
         return (yield from self._ask(Candidates(count, steps)))
 

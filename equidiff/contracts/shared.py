@@ -1,4 +1,4 @@
-"""Generators and networks that runs of one process share, so that each is loaded once."""
+"""Generators, networks and banks that runs of one process share, so that each is loaded once."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Any
 
-MOST = {"generator": 1, "network": 2}  # kept at a time; an older one goes before a new one is loaded
+MOST = {"generator": 1, "network": 2, "bank": 1}  # kept at a time; an older one goes before a new one is loaded
 
 
 class Shared:
@@ -19,7 +19,7 @@ class Shared:
         """Make something, unless it is there already.
 
         Args:
-            kind: "generator" or "network".
+            kind: "generator", "network" or "bank".
             key: everything that it depends on.
             make: makes it.
         """

@@ -55,6 +55,12 @@ class Stream(Enum):
     SPREAD = (1, (0, 0, 6))
     """Prior samples that a run measures before its search; counts by the prior sample's index, always of seed 0."""
 
+    BANK = (1, (0, 0, 7))
+    """Samples of a bank; counts by the sample's number in the bank, always of seed 0."""
+
+    BANK_ORDER = (0, (0, 0, 0, 0, 8))
+    """The order in which a run takes members from a bank."""
+
     def key(self, seed: int, *numbers: int) -> tuple[int, ...]:
         """The key of one stream.
 

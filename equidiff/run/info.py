@@ -18,7 +18,7 @@ from equidiff.folders.status import RUNNING, read_description, timestamp
 from equidiff.folders.text import shell_word
 from equidiff.registry.manager import FROM_FILE
 from equidiff.registry.specs import parse_sum
-from equidiff.run.parts import CalledInfo, ClassCount, Counts, Inversion, Part, Prior, WeightsFile
+from equidiff.run.parts import BankInfo, CalledInfo, ClassCount, Counts, Inversion, Part, Prior, WeightsFile
 from equidiff.search.blocks import Share
 
 SCHEMA_VERSION = 3
@@ -70,6 +70,7 @@ class Options(Part):
     query: str | None = None
     saved: str = "float"  # as schema version 1 judged samples
     time_limit: float | None = None
+    bank: int = 0
 
 
 class Target(Part):
@@ -116,6 +117,7 @@ class RunInfo(Part):
         within: distance from the target at which the loss of a sample without views reaches the tolerance, in the
             measurement's unit.
         prior: prior samples, measured before the search.
+        bank: prior samples that the run took members and starts from; None without a bank.
         called: what the network calls query, members and prior samples; None where there is no network with classes.
         budget: evaluations that a sample may cost.
         device: the torch device of the run.
@@ -148,6 +150,7 @@ class RunInfo(Part):
     tolerance_given: str | None = None
     within: float | None = None
     prior: Prior | None = None
+    bank: BankInfo | None = None
     called: CalledInfo | None = None
     budget: Number
     device: str
@@ -172,7 +175,7 @@ class RunInfo(Part):
     @property
     def settings(self) -> dict[str, Any]:
         """Everything that the file records, by its name in `Settings`: components by their specs."""
-        return {**dict(self.options), **dict(self), **dict(self.specs)}
+        return {**dict(self), **dict(self.options), **dict(self.specs)}
 
     @property
     def plugin_files(self) -> tuple[str, ...]:

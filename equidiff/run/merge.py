@@ -181,6 +181,8 @@ def _shared(info: RunInfo) -> dict[str, Any]:
     values = info.model_dump(exclude=OWN)
     if values.get("called") is not None:
         values["called"]["members"] = ()
+    if values.get("bank") is not None:
+        values["bank"] |= {"made": 0, "measured": 0}
     return values | {"device": info.device.partition(":")[0]}
 
 

@@ -30,6 +30,24 @@ class Prior(Part):
     spread: float
 
 
+class BankInfo(Part):
+    """The bank of prior samples that a run took members and starts from.
+
+    Attributes:
+        count: samples of the bank that the run may use.
+        members: those of them that are within its tolerance; the first samples of the run are these.
+        evaluations: that making the bank costs, once for all runs; they are not among those of the run.
+        made: samples that were not in the cache, and were made by this run.
+        measured: samples and views of samples that this run had to measure.
+    """
+
+    count: int
+    members: int
+    evaluations: float
+    made: int = 0
+    measured: int = 0
+
+
 class ClassCount(Part):
     """A class, and how many samples the network calls so."""
 

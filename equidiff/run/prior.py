@@ -90,7 +90,7 @@ def measure_prior(
         raise next(part for part in measured if isinstance(part, BaseException))
     samples, measurements, losses, classes = (torch.cat(each) for each in zip(*parts, strict=True))
     return PriorSamples(
-        samples.cpu(), measurements.cpu(), losses.cpu(), classes.cpu(), _spread(problem, measurements), problem.saved
+        samples.cpu(), measurements.cpu(), losses.cpu(), classes.cpu(), spread_of(problem, measurements), problem.saved
     )
 
 
@@ -130,7 +130,7 @@ def draw_prior(
     return samples, passes.batch
 
 
-def _spread(problem: Problem, measurements: Tensor) -> float:
+def spread_of(problem: Problem, measurements: Tensor) -> float:
     """Root mean discrepancy from the mean measurement, to a few digits; 0 where all are equal."""
     finite = measurements[measurements.isfinite().all(dim=1)]
     if not len(finite):

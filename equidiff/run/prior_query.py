@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -12,7 +12,6 @@ from torch import Tensor
 from equidiff.contracts import Objective
 from equidiff.errors import QueryError, UsageError
 from equidiff.images.convert import is_image, quantized
-from equidiff.run.prior import COUNT
 from equidiff.run.query import Query
 from equidiff.run.settings import Settings, is_percentile, parse_percentile
 from equidiff.search.attempt import each_row
@@ -28,16 +27,27 @@ def asks_prior(settings: Settings) -> bool:
     return is_percentile(settings.target) or (settings.target is None and is_prior_query(settings.query))
 
 
+class Rows(Protocol):
+    """Prior samples: a tensor, or those of a bank."""
+
+    def __len__(self) -> int:
+        """The number of samples."""
+
+    def __getitem__(self, rows: slice, /) -> Tensor:
+        """Some of them, `[rows, *sample_shape]`."""
+
+
 def answer_from_prior(
-    settings: Settings, samples: Tensor, batch: int, objective: Objective
+    settings: Settings, samples: Rows, batch: int, objective: Objective, measured: Tensor | None = None
 ) -> tuple[Settings, Query | None]:
     """Settings with the query, or the target, that prior samples give; and the query.
 
     Args:
         settings: of the run.
-        samples: `[COUNT, *sample_shape]`, before rounding.
+        samples: before rounding.
         batch: rows in one pass.
         objective: measures them.
+        measured: their measurements `[samples, m]`, where these are known.
 
     Raises:
         QueryError: there is no such sample, or none on which a sparse unit is active.
@@ -45,20 +55,23 @@ def answer_from_prior(
     """
     saved = settings.saved == "uint8"
     if settings.target is not None:
-        return replace(settings, target=percentile(settings.target, samples, objective, batch, saved)), None
-    written, query = choose_prior_query(settings.query, samples, objective, batch, saved)
+        return replace(settings, target=percentile(settings.target, samples, objective, batch, saved, measured)), None
+    written, query = choose_prior_query(settings.query, samples, objective, batch, saved, measured)
     return replace(settings, query=written), query
 
 
-def percentile(target: str, samples: Tensor, objective: Objective, batch: int, saved: bool) -> float:
+def percentile(
+    target: str, samples: Rows, objective: Objective, batch: int, saved: bool, measured: Tensor | None = None
+) -> float:
     """The value below which a share of the prior samples lie.
 
     Args:
         target: such as `p90`.
-        samples: `[COUNT, *sample_shape]`, before rounding.
+        samples: before rounding.
         objective: measures them.
         batch: rows in one pass.
         saved: judge images as their files hold them.
+        measured: their measurements, where these are known.
 
     Raises:
         UsageError: the objective has several outputs, or its values are not finite.
@@ -68,10 +81,10 @@ def percentile(target: str, samples: Tensor, objective: Objective, batch: int, s
         raise UsageError(
             "A percentile is of one output.", given=f"{target}, of {len(objective.names)} outputs", expected="numbers"
         )
-    values = _measure(samples, objective, batch, saved)[:, 0]
+    values = _measure(samples, objective, batch, saved, measured)[:, 0]
     finite = values[values.isfinite()].double()
     if not len(finite):
-        raise _not_finite(objective)
+        raise _not_finite(objective, len(values))
     return float(f"{float(finite.quantile(share)):.6g}")
 
 
@@ -80,7 +93,9 @@ def is_prior_query(query: Any) -> bool:
     return isinstance(query, str) and WRITTEN.fullmatch(query) is not None
 
 
-def choose_prior_query(query: str, samples: Tensor, objective: Objective, batch: int, saved: bool) -> tuple[str, Query]:
+def choose_prior_query(
+    query: str, samples: Rows, objective: Objective, batch: int, saved: bool, measured: Tensor | None = None
+) -> tuple[str, Query]:
     """The prior sample that a query means.
 
     It has the highest measurement where the objective is sparse, or silent on half of the samples: there is little to
@@ -88,10 +103,11 @@ def choose_prior_query(query: str, samples: Tensor, objective: Objective, batch:
 
     Args:
         query: as the user gave it.
-        samples: `[COUNT, *sample_shape]`, those that the tolerance is taken from, before rounding.
+        samples: those that the tolerance is taken from, before rounding.
         objective: measures them.
         batch: rows in one pass.
         saved: judge images as their files hold them.
+        measured: their measurements, where these are known.
 
     Returns:
         `prior:INDEX`, and the query.
@@ -99,37 +115,40 @@ def choose_prior_query(query: str, samples: Tensor, objective: Objective, batch:
     Raises:
         QueryError: there is no such sample, or none on which a sparse unit is active.
     """
-    index = _index(query)
+    index = _index(query, len(samples))
     order = ""
     if index is None:
-        index, order = _most_worth_asking(_measure(samples, objective, batch, saved), objective)
-    source = f"prior sample {index}" + (f" ({order} of {COUNT})" if order else "")
+        index, order = _most_worth_asking(_measure(samples, objective, batch, saved, measured), objective)
+    source = f"prior sample {index}" + (f" ({order} of {len(samples)})" if order else "")
     return f"{PRIOR_QUERY}:{index}", Query(source, samples[index : index + 1].float().cpu(), None)
 
 
 @torch.no_grad()
-def _measure(samples: Tensor, objective: Objective, batch: int, saved: bool) -> Tensor:
-    """Measurements `[COUNT, m]` of samples as they would be written, on the CPU; NaN where the objective raises."""
-    written = quantized(samples) if saved and is_image(samples) else samples
+def _measure(samples: Rows, objective: Objective, batch: int, saved: bool, measured: Tensor | None) -> Tensor:
+    """Measurements `[samples, m]` of samples as they would be written, on the CPU; NaN where the objective raises."""
+    if measured is not None:
+        return measured
+    rows = samples[:]
+    written = quantized(rows) if saved and is_image(rows) else rows
     unknown = torch.full((1, len(objective.names)), torch.nan)
-    parts = [part for rows in written.split(batch) for part in each_row(objective.measure, rows)]
+    parts = [part for some in written.split(batch) for part in each_row(objective.measure, some)]
     errors = [part for part in parts if isinstance(part, BaseException)]
     if len(errors) == len(parts):
         raise errors[0]
     return torch.cat([unknown if isinstance(part, BaseException) else part.float().cpu() for part in parts])
 
 
-def _index(query: str) -> int | None:
+def _index(query: str, count: int) -> int | None:
     written = WRITTEN.fullmatch(query)
     assert written is not None
     if written[1] is None:
         return None
-    index = int(written[1]) if len(written[1]) <= MOST_DIGITS else COUNT
-    if index >= COUNT:
+    index = int(written[1]) if len(written[1]) <= MOST_DIGITS else count
+    if index >= count:
         raise QueryError(
             "There is no such prior sample.",
             given=query,
-            expected=f"{PRIOR_QUERY}:INDEX with an index from 0 to {COUNT - 1}, or {PRIOR_QUERY}",
+            expected=f"{PRIOR_QUERY}:INDEX with an index from 0 to {count - 1}, or {PRIOR_QUERY}",
             hint=f"--query {PRIOR_QUERY}",
         )
     return index
@@ -139,7 +158,7 @@ def _most_worth_asking(measured: Tensor, objective: Objective) -> tuple[int, str
     """Index of a row of `[COUNT, m]`, and its place among the others."""
     finite = measured.isfinite().all(dim=1).nonzero()[:, 0]
     if not len(finite):
-        raise _not_finite(objective)
+        raise _not_finite(objective, len(measured))
     values = measured[finite]
     means, median = values.mean(dim=1), values.median(dim=0).values
     single = len({name.partition("[")[0] for name in objective.names}) == 1
@@ -148,7 +167,7 @@ def _most_worth_asking(measured: Tensor, objective: Objective) -> tuple[int, str
         return int(finite[(values - median).square().sum(dim=1).argmin()]), MEDIAN
     if means.max() == means.min():
         raise QueryError(
-            f"None of {COUNT} prior samples activates this unit more than another, so there is no query among them.",
+            f"None of {len(measured)} prior samples activates this unit more than another, so none can be the query.",
             given=objective.names[0],
             expected="an image that activates it",
             hint="--query IMAGE.png, or --query top:FOLDER, the image of a folder that activates it most",
@@ -156,9 +175,9 @@ def _most_worth_asking(measured: Tensor, objective: Objective) -> tuple[int, str
     return int(finite[means.argmax()]), HIGHEST
 
 
-def _not_finite(objective: Objective) -> QueryError:
+def _not_finite(objective: Objective, count: int) -> QueryError:
     return QueryError(
-        f"The objective does not give a finite value for any of {COUNT} prior samples.",
+        f"The objective does not give a finite value for any of {count} prior samples.",
         given=", ".join(objective.names[:3]),
         expected="a query",
         hint="--query IMAGE.png",

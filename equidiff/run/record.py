@@ -19,6 +19,7 @@ from equidiff.search.starts import QueryStart, start_angle
 Whole = Annotated[int, Field(ge=0, lt=2**63)]
 Status = Annotated[str, Field(pattern="^(member|not_converged|failed)$")]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
+Source = Annotated[str, Field(pattern=r"^bank:\d{1,18}$")]
 ImagePath = Annotated[str, Field(pattern=r"^images/(\d+/)?\d+\.png$")]  # inside the run folder, whoever wrote it
 
 
@@ -64,6 +65,8 @@ class Record:
         error: the reason why the sample failed.
         moves: transitions along the set that the law proposed; None where it makes none.
         accepted: those that were accepted.
+        source: the sample of the bank that it is, or that its law began at, as in "bank:17"; None where it was searched
+            for.
     """
 
     index: Whole
@@ -87,6 +90,7 @@ class Record:
     error: str | None = None
     moves: Whole | None = None
     accepted: Whole | None = None
+    source: Source | None = None
 
     @property
     def shown_values(self) -> list[float]:
@@ -136,6 +140,7 @@ class Record:
             error=result.error,
             moves=None if result.transitions is None else result.transitions.proposed,
             accepted=None if result.transitions is None else result.transitions.accepted,
+            source=None if result.banked is None else f"bank:{result.banked}",
         )
 
     @classmethod

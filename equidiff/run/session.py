@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from equidiff.contracts import BuildContext, Generator, Objective, Predictor, Shared, Solver
-from equidiff.devices import choose_device, choose_dtype, set_precision
+from equidiff.devices import choose_device, choose_dtype
 from equidiff.errors import UsageError
 from equidiff.images.convert import is_image, is_image_shape, quantized
 from equidiff.images.fit import fit_query
-from equidiff.networks import load_network, predictor_of
-from equidiff.registry.build import Built, build, build_generator
+from equidiff.registry.build import Built
 from equidiff.registry.manager import Plugins
 from equidiff.registry.provenance import versions
+from equidiff.run.banked import RunBank
+from equidiff.run.components import build_all, predictor_for
 from equidiff.run.folder.layout import rows_of_segment
 from equidiff.run.info import TARGET_GIVEN, Counts, Inversion, Options, RunInfo, Specs, Target, WeightsFile
 from equidiff.run.inversion import invert_query
@@ -27,15 +29,16 @@ from equidiff.run.prior import PriorSamples, absolute_tolerance, draw_prior, mea
 from equidiff.run.prior_query import answer_from_prior, asks_prior
 from equidiff.run.query import Query, as_kept, as_measured, default_query, load_query, measure_query, parse_target
 from equidiff.run.record import Called
-from equidiff.run.settings import Settings, default_regularizer, parse_tolerance
+from equidiff.run.settings import Settings, parse_tolerance, size_of_bank
 from equidiff.run.top_query import resolve_top
 from equidiff.search.batching import BatchReduced
 from equidiff.search.engine import Result, StepRecord, solve
 from equidiff.search.problem import Problem
 from equidiff.search.starts import QueryStart
+from equidiff.search.supply import Supply
 
 # Settings that `run.json` records among the options: those that have no other place in it.
-OPTIONS = {field.name for field in fields(Settings)} - {"query", *Specs.model_fields, *RunInfo.model_fields}
+OPTIONS = ({field.name for field in fields(Settings)} & {*Options.model_fields}) - {"query", *Specs.model_fields}
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,14 @@ class Session:
     predictor: Predictor | None = None
     prior: PriorSamples | None = None
     query_called: Called | None = None
+    bank: RunBank | None = None
+
+    @cached_property
+    def supply(self) -> Supply | None:
+        """Members and starts from the bank; None without a bank, and where samples start from the query."""
+        if self.bank is None or self.settings.start != "prior":
+            return None
+        return self.bank.supply(self.problem, self.tolerance, self.settings.seed)
 
     @property
     def prior_tensors(self) -> dict[str, torch.Tensor]:
@@ -91,6 +102,7 @@ class Session:
             law=self.built["law"].component,
             asked=range(self.settings.samples),
             time_limit=self.settings.time_limit,
+            supply=self.supply,
         )
 
     def describe(self) -> RunInfo:
@@ -115,6 +127,7 @@ class Session:
             tolerance_given=str(self.solver.tolerance if settings.tolerance is None else settings.tolerance),
             within=math.sqrt(self.tolerance / self.solver.weight),
             prior=self._describe_prior(),
+            bank=None if self.bank is None else self.bank.describe(self.supply),
             called=self._describe_called(),
             budget=self.budget,
             device=self.device,
@@ -170,19 +183,25 @@ def prepare(
     """
     exact = settings.law != "solve"  # a law moves where residuals are zero
     settings = replace(settings, dtype=choose_dtype(settings.dtype, choose_device(settings.device), exact))
-    built, context, key = _build_all(settings, plugins, shared)
+    parts = build_all(settings, plugins, shared)
+    built, context = parts.built, parts.context
     generator, device = built["generator"].component, context.device
     objective, solver = built["objective"].component, built["solver"].component
     if not is_image_shape(generator.sample_shape):
         settings = replace(settings, saved="float")
+    settings = replace(settings, bank=size_of_bank(settings.bank))
+    bank = RunBank.of(settings, parts)
     if default_to_query and settings.query is None and settings.target is None:
         settings = replace(settings, query=default_query(generator))
     settings = replace(settings, query=resolve_top(settings.query, built["objective"], context))
     chosen = drawn = None
     if asks_prior(settings):
         tell("drawing prior samples")
-        drawn = draw_prior(_without_target(built, device), settings.batch, key, settings.time_limit)
-        settings, chosen = answer_from_prior(settings, *drawn, objective)
+        if bank is None:
+            drawn = draw_prior(parts.without_target, settings.batch, parts.prior_key, settings.time_limit)
+            settings, chosen = answer_from_prior(settings, *drawn, objective)
+        else:
+            settings, chosen = bank.answer(settings, parts.without_target, tell)
     query, target = _target(settings, generator, objective, device, chosen)
     problem = Problem(
         generator,
@@ -193,52 +212,28 @@ def prepare(
         saved=settings.saved == "uint8",
         view_targets=() if query is None else _measure_views(query, generator, built, device),
     )
-    predictor = _predictor(objective, generator, context)
+    predictor = predictor_for(objective, generator, context)
     solver.check(problem)
     built["law"].component.check(problem, settings.dtype)
     budget = solver.budget if settings.budget is None else settings.budget
     prior = start = inversion = None
     if with_prior:
         tell("measuring prior samples")
-        prior = measure_prior(problem, predictor, settings.batch, key, drawn, settings.time_limit)
+        drawn = drawn if bank is None else bank.first(settings.batch, tell)
+        prior = measure_prior(problem, predictor, settings.batch, parts.prior_key, drawn, settings.time_limit)
+        prior = prior if bank is None else replace(prior, spread=bank.spread(problem))
     given = solver.tolerance if settings.tolerance is None else settings.tolerance
     tolerance = absolute_tolerance(parse_tolerance(given), problem, prior)
     if settings.start == "query":
         tell("finding the query's latent")
         start, inversion = _start(query, problem)
     session = Session(
-        settings, problem, solver, query, budget, tolerance, device, built, context, start, inversion, predictor, prior
-    )
+        settings, problem, solver, query, budget, tolerance, device, built, context, start, inversion, predictor, prior,
+        bank=bank,
+    )  # fmt: skip
     if query is None:
         return session
     return replace(session, query=as_kept(query, generator.sample_shape), query_called=session.call(query.sample))
-
-
-def _build_all(
-    settings: Settings, plugins: Plugins, shared: Shared | None
-) -> tuple[dict[str, Built], BuildContext, Hashable | None]:
-    """The components of each kind, the context that objectives are built in, and all that prior samples depend on.
-
-    Of a generator that was made in Python nothing is known that they depend on.
-    """
-    weights: list[Any] = []
-    device = choose_device(settings.device)
-    alone = BuildContext(device=device, dtype=set_precision(settings.dtype, device), weights=weights, shared=shared)
-    generator = build_generator(plugins, settings.generator, alone)
-    files = tuple((file.name, file.sha256) for file in weights)
-    known = (type(generator.component), generator.spec, files, alone.device, alone.dtype)
-    context = replace(alone, generator=generator.component)
-    regularizer = settings.regularizer
-    if regularizer is None:
-        regularizer = default_regularizer(generator.component)
-    built = {
-        "generator": generator,
-        "objective": build(plugins, "objective", settings.objective, context),
-        "regularizer": build(plugins, "regularizer", regularizer, context),
-        "solver": build(plugins, "solver", settings.solver, alone),
-        "law": build(plugins, "law", settings.law, alone),
-    }
-    return built, context, None if generator.spec.startswith("<") else known
 
 
 def _start(query: Query | None, problem: Problem) -> tuple[QueryStart, Inversion]:
@@ -247,13 +242,6 @@ def _start(query: Query | None, problem: Problem) -> tuple[QueryStart, Inversion
             "There is no query to start from.", given="--target", expected="--query with it", hint="--query 3"
         )
     return invert_query(query, problem)
-
-
-def _without_target(built: dict[str, Built], device: str) -> Problem:
-    """The equation before its target is known, which prior samples do not depend on."""
-    objective = built["objective"].component
-    unknown = torch.zeros(len(objective.names), device=device)
-    return Problem(built["generator"].component, objective, built["regularizer"].component, unknown)
 
 
 def _target(
@@ -286,14 +274,6 @@ def _measure_views(
     sample = fit_query(query.sample, generator.sample_shape).to(device)
     views = built["regularizer"].component.views(sample)
     return tuple(measure_query(replace(query, sample=view), built["objective"].component, device) for view in views)
-
-
-def _predictor(objective: Objective, generator: Generator, context: BuildContext) -> Predictor | None:
-    """The classes of the objective's own network, or else those of the generator's natural one."""
-    own = objective.predictor()
-    if own is not None or generator.network is None:
-        return own
-    return predictor_of(load_network(generator.network, None, context))
 
 
 def _as_typed(given: Any, query: Query) -> str:

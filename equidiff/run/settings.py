@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 STARTS = ("prior", "query")
 DTYPES = ("auto", "float32", "tf32", "bfloat16")
 SAVED = ("uint8", "float")
+MOST_BANKED, MOST_DIGITS = 1_000_000, 9
 PERCENTILE = re.compile(r"p(\d{1,3}(?:\.\d{1,6})?)")  # p90
 
 
@@ -40,6 +41,7 @@ class Settings:
     law: str | Law = "solve"
     saved: str = "uint8"
     time_limit: float | None = None
+    bank: int | str | None = None
 
     def __post_init__(self) -> None:
         for name, good, expected in (
@@ -53,6 +55,7 @@ class Settings:
                 raise UsageError(f"The value of {name} cannot be used.", given=getattr(self, name), expected=expected)
         if self.tolerance is not None:
             parse_tolerance(self.tolerance)
+        size_of_bank(self.bank)
         check_one_of("saved", self.saved, SAVED)
         check_one_of("dtype", self.dtype, DTYPES)
         check_one_of("start", self.start, STARTS)
@@ -63,6 +66,25 @@ class Settings:
         names = {field.name for field in fields(cls)} - {"query", "start"}
         recorded: dict[str, Any] = {name: value for name, value in info.settings.items() if name in names}
         return cls(**recorded | {"target": info.target.values, "samples": info.options.samples})
+
+
+def size_of_bank(given: int | str | None) -> int:
+    """Prior samples of the bank that a run uses: a number, or "none"; none when it is None.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    text = "none" if given is None else str(given).strip()
+    if text == "none":
+        return 0
+    if not text.isdecimal() or not text.isascii() or int(text[:MOST_DIGITS]) > MOST_BANKED or len(text) > MOST_DIGITS:
+        raise UsageError(
+            "The value of bank cannot be used.",
+            given=given,
+            expected=f"a number of prior samples up to {MOST_BANKED:,}, or none",
+            hint="--bank 256",
+        )
+    return int(text)
 
 
 def default_regularizer(generator: Generator) -> str:

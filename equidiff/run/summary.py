@@ -19,6 +19,7 @@ class Summary:
     Attributes:
         members: number of them.
         others: number of the samples that are no members.
+        banked: members that came from the bank.
         evaluations: that each member cost.
         latent_norms: of the members, as far as they were measured.
         outside: distances of the members from the range of images, where they are images.
@@ -31,6 +32,7 @@ class Summary:
 
     members: int = 0
     others: int = 0
+    banked: int = 0
     evaluations: array[float] = field(default_factory=lambda: array("d"))
     latent_norms: array[float] = field(default_factory=lambda: array("d"))
     outside: array[float] = field(default_factory=lambda: array("d"))
@@ -66,6 +68,7 @@ class Summary:
 
     def _add(self, member: Record, target: float) -> None:
         self.members += 1
+        self.banked += member.source is not None
         self.evaluations.append(member.evaluations)
         for values, value in ((self.latent_norms, member.latent_norm), (self.outside, member.outside)):
             if value is not None:

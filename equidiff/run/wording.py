@@ -165,6 +165,24 @@ def prior_warning(info: RunInfo) -> str | None:
     )
 
 
+def from_bank(info: RunInfo, members: int, banked: int) -> str:
+    """The members that came from the bank, and its cost, which is not among that of the search.
+
+    Args:
+        info: of the run.
+        members: number of them.
+        banked: those that came from the bank.
+    """
+    bank = info.bank
+    if bank is None:
+        return "none"
+    cost = f"{bank.evaluations:.0f} evaluations, made once"
+    return (
+        f"{banked} of {members} members came from the bank of {bank.count} ({cost}), "
+        f"{members - banked} were searched for"
+    )
+
+
 def percent(share: float) -> str:
     """A share as a whole percentage."""
     return f"{100 * share:.0f} %"

@@ -15,6 +15,7 @@ from equidiff.search.batching import Passes
 from equidiff.search.blocks import BLOCK
 from equidiff.search.problem import Problem
 from equidiff.search.starts import Start
+from equidiff.search.supply import Supply
 
 SHIFT = 5  # ranks by which the order of a block turns with each pool; prime to the block, so that everybody comes first
 
@@ -37,6 +38,7 @@ class CandidatePool:
         seed: of the run.
         passes: computes the prior samples.
         start: where samples start, each from places of its own; from the prior, with shared pools, when absent.
+        supply: samples of a bank, which are the first candidates of those for which there is one.
     """
 
     def __init__(
@@ -47,22 +49,43 @@ class CandidatePool:
         seed: int,
         passes: Passes,
         start: Start | None = None,
+        supply: Supply | None = None,
     ) -> None:
         self._problem, self._seed, self._passes, self._start = problem, seed, passes, start
         self._searching = set(indices)
+        self._supply, self._supplied = supply, set[int]()
         self._asked = asked
         self._pools: dict[tuple[int, int, Candidates], _Pool] = {}
         self._rounds: defaultdict[int, Counter[int]] = defaultdict(Counter)
 
-    def share(self, index: int, request: Candidates) -> tuple[Answer | BaseException, float]:
-        """The candidates of one sample, sorted from the best, and its share of the forward passes.
+    def share(self, index: int, request: Candidates) -> tuple[Answer | BaseException, float, float]:
+        """The candidates of one sample, sorted from the best, and the forward passes that it is charged.
 
-        One that cannot be computed comes last; where none can, the error takes their place.
+        One that cannot be computed comes last; where none can, the error takes their place. From a bank there is one.
 
         Args:
             index: of the sample.
             request: how many, and with how many sampler steps.
+
+        Returns:
+            The candidates, the passes, and those of the passes that it pays because its block is not full.
         """
+        banked = self._from_bank(index)
+        if banked is not None:
+            return banked, self._problem.objective_share, 0.0
+        answer, share = self._from_prior(index, request)
+        depth = self._problem.depth(request.steps)
+        return answer, depth * share, depth * (share - request.count)
+
+    def _from_bank(self, index: int) -> Answer | None:
+        """The sample of the bank that a sample starts from, the first time that it asks."""
+        number = None if self._supply is None or index in self._supplied else self._supply.start(index)
+        if self._supply is None or number is None:
+            return None
+        self._supplied.add(index)
+        return self._supply.answer(number, self._problem, self._passes)
+
+    def _from_prior(self, index: int, request: Candidates) -> tuple[Answer | BaseException, float]:
         count = request.count
         block, place = divmod(index, BLOCK)
         number = self._rounds[index][count]
@@ -88,6 +111,7 @@ class CandidatePool:
         """Note that a sample ended, and forget the pools that nobody else waits for."""
         self._searching.discard(index)
         self._rounds.pop(index, None)
+        self._supplied.discard(index)
         for key in [key for key in self._pools if key[0] == index // BLOCK]:
             self._release(key, index)
 

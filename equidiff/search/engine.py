@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Container, Hashable, Iterable, Iterator
-from dataclasses import dataclass
 from itertools import accumulate
 
 from equidiff.contracts import (
@@ -29,75 +28,26 @@ from equidiff.search.batching import BatchReduced, Passes, width_of
 from equidiff.search.candidate_pool import CandidatePool
 from equidiff.search.problem import Problem
 from equidiff.search.residual import SampleResidual
+from equidiff.search.result import FAILED, MEMBER, NOT_CONVERGED, Cost, Result, StepRecord, fault
 from equidiff.search.settle import settle
 from equidiff.search.starts import Start
-
-MEMBER, NOT_CONVERGED, FAILED = "member", "not_converged", "failed"
-
-
-@dataclass
-class Cost:
-    """Passes through generator and objective for one sample.
-
-    One evaluation is a forward and a backward pass; a backward pass costs about two forward ones, so a forward pass
-    alone is a third of an evaluation, and a backward pass two thirds.
-    """
-
-    forwards: float = 0  # a share of a pass where a block shares it, or where the sampler makes fewer steps
-    backwards: float = 0
-    unshared: float = 0  # of the forward passes, those paid because its block has fewer than sixteen samples
-
-    @property
-    def evaluations(self) -> float:
-        """The cost in evaluations."""
-        return (self.forwards + 2 * self.backwards) / 3
-
-    @property
-    def charged(self) -> float:
-        """Evaluations held against the budget, which must not depend on the size of the sample's block."""
-        return self.evaluations - self.unshared / 3
-
-
-@dataclass(frozen=True)
-class StepRecord:
-    """One iteration of one sample, as written to `steps.jsonl`."""
-
-    index: int
-    step: int
-    evaluations: float
-    loss: float
-
-
-@dataclass(frozen=True)
-class Result:
-    """A finished sample.
-
-    Attributes:
-        index: of the sample in the run.
-        status: "member", "not_converged" or "failed".
-        steps: iterations made.
-        cost: of these.
-        answer: of the last step, one row, on the CPU; None where it failed before its first.
-        wall_s: seconds between its start and its end, shared with the samples that ran beside it.
-        error: the reason for a failure.
-        transitions: of the law; None where it made none.
-    """
-
-    index: int
-    status: str
-    steps: int
-    cost: Cost
-    answer: Answer | None
-    wall_s: float
-    error: str | None = None
-    transitions: Transitions | None = None
+from equidiff.search.supply import Banked, Supply
 
 
 class _Task:
     """One sample under way."""
 
-    def __init__(self, index: int, solver: Solver, law: Law | None, residual: SampleResidual, budget: float) -> None:
+    def __init__(
+        self,
+        index: int,
+        solver: Solver,
+        law: Law | None,
+        residual: SampleResidual,
+        budget: float,
+        banked: Banked | None = None,
+    ) -> None:
         self.index = index
+        self._banked = banked
         self.request: Request | None = None
         self.cost = Cost()
         self._tolerance, self._budget = residual.tolerance, budget
@@ -107,7 +57,10 @@ class _Task:
         self._started = time.monotonic()
 
     def _begin(self, solver: Solver, law: Law | None, residual: SampleResidual) -> Coroutine[None]:
-        yield from solver.solve(residual.draw(1), residual, self._budget)
+        if self._banked is None:
+            yield from solver.solve(residual.draw(1), residual, self._budget)
+        else:
+            yield Step(0, self._banked.answer)
         if law is not None and self._last is not None and self._is_member(self._last.answer):
             self._budget = math.inf  # the law was told how many transitions to make: they are counted, not limited
             smooth = ContinuousResidual(residual) if residual.rounded else residual
@@ -146,26 +99,14 @@ class _Task:
 
     def _result(self, error: str | None) -> Result:
         answer = None if self._last is None else self._last.answer.cpu()
-        error = error or _fault(answer)
+        error = error or fault(answer)
         status = FAILED
         if error is None and answer is not None:
             status = MEMBER if self._is_member(answer) else NOT_CONVERGED
         steps = 0 if self._last is None else self._last.number
         wall_s = time.monotonic() - self._started
-        return Result(self.index, status, steps, self.cost, answer, wall_s, error, self._transitions)
-
-
-def _fault(answer: Answer | None) -> str | None:
-    """The reason for which a sample that ended like this has failed; None where there is none."""
-    if answer is None:
-        return "the solver made no step"
-    values = {
-        "loss": answer.loss,
-        "measurement": answer.measurements,
-        "sample": answer.samples,
-        "latent": answer.latents,
-    }
-    return next((f"the {name} is not finite" for name, value in values.items() if not value.isfinite().all()), None)
+        banked = None if self._banked is None else self._banked.number
+        return Result(self.index, status, steps, self.cost, answer, wall_s, error, self._transitions, banked)
 
 
 Answers = dict[int, Answer | BaseException]  # by the index of the sample
@@ -185,6 +126,7 @@ def solve(
     law: Law | None = None,
     asked: Container[int] | None = None,
     time_limit: float | None = None,
+    supply: Supply | None = None,
 ) -> Iterator[StepRecord | Result | BatchReduced]:
     """Solve samples, `batch` of them at a time, and yield their steps and results as they come.
 
@@ -203,13 +145,14 @@ def solve(
         law: the distribution of the members; as solved when None.
         asked: the samples of the whole run, whose blocks share the cost of candidates; `indices` when None.
         time_limit: seconds that a pass of one row may take; no limit when None.
+        supply: members and starts from a bank; every sample is searched for, and starts from the prior, when None.
 
     Raises:
         Exception: a component raises it for prior samples, too, or not even one row fits into memory.
     """
     indices = list(indices)
     passes = Passes(batch, width_of(problem), time_limit)
-    pool = CandidatePool(problem, indices, set(indices) if asked is None else asked, seed, passes, start)
+    pool = CandidatePool(problem, indices, set(indices) if asked is None else asked, seed, passes, start, supply)
     waiting = iter(indices)
     active: list[_Task] = []
     answers: Answers = {}
@@ -220,7 +163,8 @@ def solve(
         active = _under_way(active, pool)
         while len(active) < batch and (index := next(waiting, None)) is not None:
             residual = SampleResidual(problem, tolerance, seed, index, start)
-            task = _Task(index, solver, law, residual, budget)
+            banked = None if supply is None else supply.take(index, tolerance, problem, passes)
+            task = _Task(index, solver, law, residual, budget, banked)
             yield from task.advance(None)
             active += _under_way([task], pool)
         if not active:
@@ -248,10 +192,9 @@ def _answer_some(problem: Problem, tasks: list[_Task], passes: Passes, pool: Can
     for task in tasks:
         request = task.request
         if isinstance(request, Candidates):
-            answers[task.index], share = pool.share(task.index, request)
-            depth = problem.depth(request.steps)
-            task.cost.forwards += depth * share
-            task.cost.unshared += depth * (share - request.count)
+            answers[task.index], forwards, unshared = pool.share(task.index, request)
+            task.cost.forwards += forwards
+            task.cost.unshared += unshared
         elif isinstance(request, PassRequest):
             groups.setdefault(request.key, []).append((task, request))
     for group in groups.values() if passes.width is None else _worth_computing(list(groups.values()), passes.rows):

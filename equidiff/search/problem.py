@@ -59,6 +59,11 @@ class Problem:
         with torch.no_grad():
             return _detached(self._forward(latents, steps), Answer)
 
+    def judged(self, latents: Tensor, samples: Tensor) -> Answer:
+        """The same of samples that were made before, and need not be made again."""
+        with torch.no_grad():
+            return _detached(self._compare(latents, samples), Answer)
+
     def gradient(self, latents: Tensor, steps: int | None = None) -> GradientAnswer:
         """The same and the gradient of each row's loss."""
         with torch.enable_grad():

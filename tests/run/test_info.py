@@ -77,7 +77,7 @@ def test_a_run_begins_ends_and_goes_on():
 def test_the_settings_of_a_run_are_those_that_it_began_with():
     settings = Settings("toy:circles", "classifier:inner", "none", "auto,pool=8", target=[0.5], samples=1, budget=9.0,
                         tolerance=1e-4, batch=3, seed=7, device="cpu", dtype="float32", law="conditional",
-                        saved="float")  # fmt: skip
+                        saved="float", bank=8)  # fmt: skip
     names = [field.name for field in fields(Settings) if field.name != "target"]
     info = equidiff.sample(**{name: getattr(settings, name) for name in names}, target=settings.target).info
     assert Settings.of(info) == replace(settings, target=info.target.values)

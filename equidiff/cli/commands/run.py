@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from equidiff.cli.commands.run_options import (
+    Bank,
     Batch,
     Budget,
     Device,
@@ -79,6 +80,7 @@ def run(
     start: Start = None,
     saved: Saved = None,
     time_limit: TimeLimit = None,
+    bank: Bank = None,
     out: Out = None,
     images: Images = None,
     part: PartOfRun = None,

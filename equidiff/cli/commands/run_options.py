@@ -173,6 +173,16 @@ Saved = Annotated[
         panel=SEARCH,
     ),
 ]
+Bank = Annotated[
+    str | None,
+    _option(
+        "--bank",
+        metavar="COUNT|none",
+        default="none",
+        help="Prior samples to take members and starts from; they are made once for all runs of a generator, and kept",
+        panel=SEARCH,
+    ),
+]
 TimeLimit = Annotated[
     float | None,
     _option(

@@ -58,7 +58,7 @@ class Auto(Solver):
         while True:
             candidates = yield from residual.candidates(count, self.coarse)
             # with few residuals new candidates are cheaper than going on from the second best
-            for rank in range(1 if few else count):
+            for rank in range(1 if few else len(candidates.latents)):
                 here = candidates.rows(rank, rank + 1)
                 if self.coarse is not None:
                     yield Step(next(numbers), (yield from residual.value(here.latents)))
