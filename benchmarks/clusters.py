@@ -20,13 +20,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import psutil
-import torch
-
-import equidiff
+from same_runs import equal
 
 HERE = Path(__file__).parent
 SWEEP = "generator: toy:fashion\nobjective: neuron:0-7\nsamples: 8\nbudget: 4\n"
@@ -60,14 +57,6 @@ def wait(until: Callable[[], object]) -> None:
 def finished(folder: Path) -> int:
     """Samples that have a line, in all runs of a folder."""
     return sum(file.read_bytes().count(b"\n") for file in folder.rglob("members.jsonl"))
-
-
-def equal(one: Path, other: Path) -> bool:
-    """True where two runs have the same records, but for seconds, and the same tensors, bit for bit."""
-    a, b = (equidiff.InvariantSet.load(path) for path in (one, other))
-    return [replace(record, wall_s=0) for record in a.records] == [
-        replace(record, wall_s=0) for record in b.records
-    ] and all(torch.equal(getattr(a, name), getattr(b, name)) for name in ("latents", "samples", "measurements"))
 
 
 def sweep(folder: Path, file: Path, executor: str | None, disturb: Callable[[], None] = lambda: None) -> float:

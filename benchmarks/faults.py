@@ -18,13 +18,12 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-import torch
+from same_runs import equal
 from tqdm import tqdm
 
-import equidiff
 from equidiff.cli import main as equidiff_main
 from equidiff.run.folder import read_records
 
@@ -93,15 +92,6 @@ def finished(run: Path) -> list[int]:
         with suppress(ValueError, KeyError):
             found.append(json.loads(line)["index"])
     return found
-
-
-def equal(one: Path, other: Path) -> bool:
-    """True where two runs have the same records, but for seconds, and the same tensors, bit for bit."""
-    a, b = (equidiff.InvariantSet.load(path) for path in (one, other))
-    same = [replace(record, wall_s=0) for record in a.records] == [replace(record, wall_s=0) for record in b.records]
-    return same and all(
-        torch.equal(getattr(a, name), getattr(b, name)) for name in ("latents", "samples", "measurements")
-    )
 
 
 def complete(run: Path, before: Sequence[int], reference: Path, log: Path, extra: Sequence[str] = ()) -> Trial:

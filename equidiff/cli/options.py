@@ -60,6 +60,21 @@ def examples(*commands: str) -> str:
     return "\n\n".join(["[bold]Examples[/bold]", *(command.replace("[", "\\[") for command in commands)])
 
 
+@dataclass(frozen=True)
+class Show:
+    """Output that was asked for, of a run or a sweep.
+
+    Attributes:
+        as_json: the content of run.json or sweep.json, in place of the folder's path.
+        verbose: a line about each sample of a run, or each run of a sweep.
+        report: write the page, too.
+    """
+
+    as_json: bool = False
+    verbose: bool = False
+    report: bool = False
+
+
 @dataclass
 class State:
     """State that the options before the command set.

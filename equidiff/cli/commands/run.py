@@ -38,7 +38,7 @@ from equidiff.cli.commands.run_options import (
 )
 from equidiff.cli.exit_codes import INTERRUPTED, NOT_ALL_MEMBERS
 from equidiff.cli.interrupts import prompt_termination
-from equidiff.cli.options import Json, Plain, PluginFiles, Quiet, State, Traceback, examples
+from equidiff.cli.options import Json, Plain, PluginFiles, Quiet, Show, State, Traceback, examples
 from equidiff.errors import UsageError
 from equidiff.folders.paths import OF_A_BEGINNING, check_free
 from equidiff.folders.status import COMPLETE
@@ -99,7 +99,7 @@ def run(
     Prints the run folder's path. Exit code: 0 all are members, 3 some are not, 1 error, 2 usage, 130 interrupted.
     """
     given = {name: context.params[name] for name in SETTINGS if context.params[name] is not None}
-    show = {"as_json": as_json, "verbose": verbose, "report": report}
+    show = Show(as_json, verbose, report)
     state: State = context.obj
     state.files += plugin or []
     state.terminal.quiet = quiet
@@ -120,7 +120,7 @@ def _begin(
     part: str | None,
     images: str | None,
     executor: str | None,
-    show: dict[str, bool],
+    show: Show,
 ) -> int:
     share = None if part is None else Share.parse(part)
     files = None if images is None else ImageFiles.parse(images)
@@ -137,9 +137,9 @@ def _begin(
 
             place = handler.Place(out, share, files)
             device = given.get("device", Settings.device)
-            workers = stack.enter_context(handler.open_workers(executor, state, device, show["verbose"]))
+            workers = stack.enter_context(handler.open_workers(executor, state, device, show.verbose))
             work = handler.begin(given, place, state, workers, tell)
-        return handler.perform(work, state, handler.Show(**show))
+        return handler.perform(work, state, show)
 
 
 def _is_inline(plugins: Plugins, executor: str | None) -> bool:
@@ -171,7 +171,7 @@ def _go_on(
     of_new: dict[str, object],
     path: Path,
     executor: str | None,
-    show: dict[str, bool],
+    show: Show,
 ) -> int:
     from equidiff.folders.lock import check_unlocked
     from equidiff.run.info import read_info  # needs pydantic, which `--help` does not
@@ -192,7 +192,7 @@ def _go_on(
     if info.status == COMPLETE and _is_whole(path, info):
         members, asked = info.counts.members, info.counts.asked
         state.terminal.note(f"This run is already complete: {members} of {asked} samples are members.")
-        state.terminal.answer(path, "run.json" if show["as_json"] else None)
+        state.terminal.answer(path, "run.json" if show.as_json else None)
         return 0 if members == asked else NOT_ALL_MEMBERS
     if not _is_inline(state.plugins(), executor):
         from equidiff.run.own_code import check_portable
@@ -202,6 +202,6 @@ def _go_on(
         with state.terminal.status("loading"):
             from equidiff.cli.handlers import run as handler
 
-            workers = stack.enter_context(handler.open_workers(executor, state, info.device, show["verbose"]))
+            workers = stack.enter_context(handler.open_workers(executor, state, info.device, show.verbose))
             work = handler.resume(state, info, path, objective, workers)
-        return handler.perform(work, state, handler.Show(**show))
+        return handler.perform(work, state, show)

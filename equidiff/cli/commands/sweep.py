@@ -10,7 +10,7 @@ import typer
 from equidiff.cli.completion import complete_kind
 from equidiff.cli.exit_codes import INTERRUPTED
 from equidiff.cli.interrupts import prompt_termination
-from equidiff.cli.options import COMPUTATION, OUTPUT, Json, Plain, PluginFiles, Quiet, State, Traceback, examples
+from equidiff.cli.options import COMPUTATION, OUTPUT, Json, Plain, PluginFiles, Quiet, Show, State, Traceback, examples
 from equidiff.errors import UsageError
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def sweep(
                 work = handler.prepare(opened, plugins, state.files, run_code, executor, verbose)
             if dry_run:
                 return handler.list_runs(work, state.terminal, as_json)
-            return handler.perform(work, state, handler.Show(as_json, verbose, report))
+            return handler.perform(work, state, Show(as_json, verbose, report))
         except KeyboardInterrupt:
             state.terminal.note("Interrupted before the first run.")
             return INTERRUPTED

@@ -19,7 +19,7 @@ from equidiff.cli.handlers.conclusion import conclusion, nearest_miss, settings_
 from equidiff.cli.handlers.progress import Watch
 from equidiff.cli.handlers.report import write_page
 from equidiff.cli.handlers.workers import Workers, measure_samples, open_here, open_workers
-from equidiff.cli.options import State
+from equidiff.cli.options import Show, State
 from equidiff.devices import is_out_of_memory
 from equidiff.errors import EquiDiffError, RunFolderError, first_line
 from equidiff.folders.atomic import write_image
@@ -46,22 +46,7 @@ from equidiff.run.wording import question
 from equidiff.search.attempt import attempt, reason
 from equidiff.search.blocks import Share
 
-__all__ = ["Place", "Show", "begin", "open_workers", "perform", "resume"]
-
-
-@dataclass(frozen=True)
-class Show:
-    """What to show of a run.
-
-    Attributes:
-        as_json: the content of run.json, in place of the folder's path.
-        verbose: a line about each sample.
-        report: write the page, too.
-    """
-
-    as_json: bool = False
-    verbose: bool = False
-    report: bool = False
+__all__ = ["Place", "begin", "open_workers", "perform", "resume"]
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from equidiff.cli.handlers.grid import draw_images
 from equidiff.cli.handlers.progress import describe_reduction
 from equidiff.cli.handlers.report import write_sweep_page
 from equidiff.cli.handlers.workers import INLINE
-from equidiff.cli.options import State
+from equidiff.cli.options import Show, State
 from equidiff.contracts import BuildContext, Executor, Shared
 from equidiff.errors import RunFolderError
 from equidiff.folders.status import COMPLETE, RUN_FAILED
@@ -40,21 +40,6 @@ from equidiff.sweep.table import TABLE, WAITING, Row
 
 MOST_LISTED = 8  # failed runs in the conclusion
 MOST_SHOWN = 40  # runs of a plan on a terminal
-
-
-@dataclass(frozen=True)
-class Show:
-    """What to show of a sweep.
-
-    Attributes:
-        as_json: the content of sweep.json, in place of the folder's path.
-        verbose: a line about each run.
-        report: write the page, too.
-    """
-
-    as_json: bool = False
-    verbose: bool = False
-    report: bool = False
 
 
 @dataclass(frozen=True)
