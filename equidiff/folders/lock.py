@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 
 from equidiff.errors import RunFolderError
 from equidiff.folders.json_files import read_json
-from equidiff.folders.paths import unwritable
+from equidiff.folders.paths import check_own, unwritable
 
 FILE, OWNER = ".lock", ".owner.json"
 BOOT = Path("/proc/sys/kernel/random/boot_id")
@@ -68,11 +68,12 @@ class Lock:
         folder: the folder, which exists.
 
     Raises:
-        RunFolderError: another process holds the lock.
+        RunFolderError: another process holds the lock, or something in the folder leads out of it.
         OSError: the folder cannot be written.
     """
 
     def __init__(self, folder: Path) -> None:
+        check_own(folder)
         self._folder = folder
         self._lock = FileLock(folder / FILE, timeout=0, thread_local=False)
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -45,6 +46,39 @@ def is_inside(name: str) -> bool:
     return bool(name) and "\0" not in name and ".." not in parts and not Path(name).is_absolute()
 
 
+def check_own(folder: Path) -> None:
+    """Refuse a folder, perhaps of strangers, in which something leads out of it, or is no file that ends.
+
+    What is read or written in it then stays in it. Links to the folder itself, and within it, are allowed.
+
+    Raises:
+        RunFolderError: there is such a link, a pipe or a device in it.
+    """
+    root, waiting = os.path.realpath(folder), [os.fspath(folder)]
+    while waiting:
+        with suppress(OSError), os.scandir(waiting.pop()) as entries:  # whoever reads it says why it cannot be read
+            for entry in entries:
+                if entry.is_symlink():
+                    _check_link(entry, root)
+                elif entry.is_dir(follow_symlinks=False):
+                    waiting.append(entry.path)
+                elif not entry.is_file(follow_symlinks=False):
+                    raise RunFolderError(
+                        "There is a pipe or a device in this folder.", given=entry.path, expected="files and folders"
+                    )
+
+
+def _check_link(link: os.DirEntry[str], root: str) -> None:
+    place = os.path.realpath(link.path)
+    if not Path(place).is_relative_to(root):
+        raise RunFolderError(
+            "A link in this folder leads out of it.",
+            given=f"{link.path} -> {place}",
+            expected="a folder that has its files itself",
+            hint=f"cp -rL {shell_word(os.path.dirname(link.path))} ANOTHER   # if you trust what it leads to",
+        )
+
+
 def has_only(path: Path, leftovers: frozenset[str]) -> bool:
     """Tell whether a folder has nothing but files of these names, halves of them, and folders that are empty."""
     try:
@@ -58,6 +92,8 @@ def has_only(path: Path, leftovers: frozenset[str]) -> bool:
 
 def _is_spare(path: Path) -> bool:
     """True for a folder without files, and for a file without lines."""
+    if path.is_symlink():
+        return False
     return not any(path.iterdir()) if path.is_dir() else path.suffix != ".jsonl" or not path.stat().st_size
 
 

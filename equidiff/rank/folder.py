@@ -32,7 +32,7 @@ from torch import Tensor
 from equidiff.errors import RunFolderError
 from equidiff.folders.atomic import write_atomically, write_image
 from equidiff.folders.json_files import parse_json, read_lines
-from equidiff.folders.paths import check_free, is_inside, unwritable
+from equidiff.folders.paths import check_free, check_own, is_inside, unwritable
 from equidiff.folders.status import COMPLETE, RUNNING, read_description, timestamp
 from equidiff.folders.tensors import read_tensors, utf8_path, write_tensors
 from equidiff.folders.text import shell_word, to_json
@@ -95,6 +95,7 @@ class RankFolder:
         Raises:
             RunFolderError: it is not a ranking, or is damaged.
         """
+        check_own(path)
         info = read_rank_info(path)
         try:
             with (path / "images.csv").open(encoding="utf-8", errors="surrogateescape", newline="") as file:

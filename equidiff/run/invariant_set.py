@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from equidiff.errors import RunFolderError
+from equidiff.folders.paths import check_own
 from equidiff.images.convert import is_image, is_image_shape, to_image
 from equidiff.registry.manager import Plugins
 from equidiff.run.card import MOST, describe, draw_sheet, write_html
@@ -198,6 +199,7 @@ class InvariantSet:
     def load(cls, path: str | Path) -> InvariantSet:
         """Read a run folder, as `equidiff.load` does."""
         folder = Path(path).expanduser()
+        check_own(folder)
         info, of_query = read_info(folder), read_query(folder)
         query, latent = of_query.get("query"), of_query.get("query_latent")
         return cls(info, *load_samples(folder, info), query, query_latent=latent, prior=read_prior(folder))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from equidiff.errors import RunFolderError, UsageError
+from equidiff.folders.paths import check_own
 from equidiff.folders.status import COMPLETE
 from equidiff.folders.text import shell_word
 from equidiff.run.folder import RunFolder, iter_packed, read_prior, read_query
@@ -118,6 +119,7 @@ def _check_whole(part: RunPart, finished: set[int]) -> None:
 
 
 def _read_part(path: Path) -> RunPart:
+    check_own(path)
     info = read_info(path)
     if info.part is None:
         raise RunFolderError(

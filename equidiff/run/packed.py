@@ -7,9 +7,11 @@ sample's rows, none where it failed.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any
 
 import torch
+from pydantic import TypeAdapter
 from safetensors import SafetensorError
 from safetensors.numpy import save
 from safetensors.torch import load
@@ -48,7 +50,7 @@ def unpack(data: bytes) -> tuple[Record, dict[str, Tensor] | None, list[StepReco
         rows = load(data)
         about = parse_json(_metadata(data)[KEY])
         record = Record.from_dict(about["record"])
-        steps = [StepRecord(**step) for step in about["steps"]]
+        steps = list(map(read_step, about["steps"]))
     except (SafetensorError, ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
         raise _damaged(f"{type(error).__name__}: {error}") from None
     if not _is_index(record.index) or any(step.index != record.index for step in steps):
@@ -65,6 +67,20 @@ def unpack(data: bytes) -> tuple[Record, dict[str, Tensor] | None, list[StepReco
 def step_values(step: StepRecord) -> dict[str, Any]:
     """A line of `steps.jsonl`, as values of JSON."""
     return {**vars(step), "evaluations": round(step.evaluations, 3)}
+
+
+def read_step(values: Any) -> StepRecord:
+    """The step that a line of `steps.jsonl` holds.
+
+    Raises:
+        ValueError: it is none.
+    """
+    return _steps().validate_python(values)
+
+
+@cache
+def _steps() -> TypeAdapter[StepRecord]:
+    return TypeAdapter(StepRecord)
 
 
 def _metadata(data: bytes) -> dict[str, str]:

@@ -14,6 +14,7 @@ from pydantic import Field, ValidationError
 
 from equidiff.errors import RunFolderError
 from equidiff.folders import text
+from equidiff.folders.paths import check_own
 from equidiff.folders.status import COMPLETE, RUN_FAILED, RUNNING, read_description
 from equidiff.run.info import RunInfo
 from equidiff.run.parts import ClassCount, Part
@@ -221,6 +222,7 @@ def read_sweep(path: Path) -> SweepInfo:
         expected=f"a folder with a {TABLE}",
         hint="equidiff sweep FILE",
     )
+    check_own(path)
     values = read_description(file, "sweep", SCHEMA_VERSION, set(), absent, _damaged(file))
     try:
         # checked as JSON, in which lists stand for tuples; JSON of pydantic has no names that are not UTF-8

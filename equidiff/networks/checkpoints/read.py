@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 import pickle
 import warnings
-import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from torch import Tensor
 
 from equidiff.errors import WeightsError, first_line
 from equidiff.folders.tensors import map_tensors
+from equidiff.networks.checkpoints.archives import is_mappable
 from equidiff.networks.checkpoints.content import EXPECTED, Kind, recognise
 from equidiff.networks.checkpoints.files import refuse_part, weights_files
 
@@ -24,6 +24,7 @@ ENTRIES = ("state_dict_ema", "model_ema", "state_dict", "model")
 PREFIXES = ("module.", "_orig_mod.")  # of DataParallel and torch.compile, in any order and number
 AVERAGES = "n_averaged"  # a counter beside the weights that torch's AveragedModel wraps
 DEEPEST = 4  # levels of dictionaries around a state dict
+MOST_STATED = 2**24  # bytes of a tensor that may state more values than its file has, as one that was expanded does
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,9 @@ def read_content(path: Path, shells: Sequence[Any] = ()) -> Any:
             expected=EXPECTED,
             hint="timm's own networks read it: model=vit_base_patch16_224,checkpoint=PATH.npz",
         )
-    return _read_safetensors(path) if kind is Kind.SAFETENSORS else _read_pickle(path, shells)
+    content = _read_safetensors(path) if kind is Kind.SAFETENSORS else _read_pickle(path, shells)
+    check_tensors(content, path)
+    return content
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
@@ -94,9 +97,9 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 
     try:
         return map_tensors(path)
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, LookupError, ValueError, AttributeError) as error:  # types that torch lacks
         raise WeightsError(
-            f"The checkpoint is a damaged safetensors file: {error}", given=path, expected=EXPECTED
+            f"The checkpoint is a damaged safetensors file: {first_line(error)}", given=path, expected=EXPECTED
         ) from error
 
 
@@ -105,7 +108,7 @@ def _read_pickle(path: Path, shells: Sequence[Any]) -> Any:
         # mapped, an optimizer's state (often twice the weights) stays on disk; the older format cannot be mapped
         with warnings.catch_warnings(), torch.serialization.safe_globals([argparse.Namespace, *shells]):
             warnings.simplefilter("ignore")  # about the protocol of a pickle that is refused next
-            if zipfile.is_zipfile(path) and path.suffix != ".safetensors":  # torch takes that suffix at its word
+            if is_mappable(path):
                 return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
             with path.open("rb") as file:
                 return torch.load(file, map_location="cpu", weights_only=True)
@@ -115,6 +118,48 @@ def _read_pickle(path: Path, shells: Sequence[Any]) -> Any:
         raise WeightsError(
             f"The checkpoint is damaged, or cut short: {first_line(error)}", given=path, expected=EXPECTED
         ) from error
+
+
+def check_tensors(content: Any, path: Path) -> None:
+    """Refuse tensors that state more values than their file has: a few bytes may stand for any number of them.
+
+    Args:
+        content: of the file: tensors, perhaps within lists and dictionaries.
+        path: of the file.
+
+    Raises:
+        WeightsError: there is such a tensor, or one that is sparse, quantized or without any values.
+    """
+    most = max(path.stat().st_size, MOST_STATED)
+    for name, tensor in _tensors(content):
+        dense = tensor.layout is torch.strided and not (tensor.is_quantized or tensor.is_meta)
+        if not dense or tensor.is_complex() or tensor.dtype is torch.float4_e2m1fn_x2:
+            raise WeightsError(
+                f"The tensor {name} of the checkpoint cannot be used as weights.",
+                given=f"{path}, {tensor.dtype}, {tensor.layout}{', without values' if tensor.is_meta else ''}",
+                expected="dense tensors of real numbers",
+            )
+        if tensor.numel() * tensor.element_size() > most:
+            raise WeightsError(
+                f"The tensor {name} of the checkpoint states more values than the file has.",
+                given=f"{path}, shape {tuple(tensor.shape)}",
+                expected="at most the values that the file has",
+            )
+
+
+def _tensors(content: Any) -> Iterator[tuple[str, Tensor]]:
+    """Tensors within lists and dictionaries, each of which is looked into once: a file may list one many times."""
+    waiting, seen = [("", content)], set()
+    while waiting:
+        name, value = waiting.pop()
+        if isinstance(value, Tensor):
+            yield name, value
+        elif id(value) not in seen:
+            seen.add(id(value))
+            inside = vars(value) if hasattr(value, "__dict__") else {}
+            inside = value if isinstance(value, Mapping) else inside
+            inside = dict(enumerate(value)) if isinstance(value, (list, tuple)) else inside
+            waiting += [(str(key), each) for key, each in inside.items()]
 
 
 def _refused(path: Path) -> WeightsError:
@@ -167,10 +212,14 @@ def _is_state_dict(value: Any) -> bool:
     return isinstance(value, Mapping) and bool(value) and all(isinstance(each, Tensor) for each in value.values())
 
 
-def _holds_weights(value: Any, depth: int = DEEPEST) -> bool:
-    if _is_state_dict(value):
-        return True
-    return isinstance(value, Mapping) and depth > 0 and any(_holds_weights(each, depth - 1) for each in value.values())
+def _holds_weights(value: Any) -> bool:
+    level = [value]
+    for _ in range(DEEPEST + 1):
+        if any(map(_is_state_dict, level)):
+            return True
+        inner = (each for one in level if isinstance(one, Mapping) for each in one.values())
+        level = list({id(each): each for each in inner}.values())  # a file may list one dictionary many times
+    return False
 
 
 def _stripped(key: str) -> str:

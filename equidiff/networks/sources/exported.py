@@ -7,6 +7,7 @@ function of torch that a graph names. What an archive asks of it is therefore re
 from __future__ import annotations
 
 import io
+import logging
 import re
 import zipfile
 from collections.abc import Iterator
@@ -18,12 +19,15 @@ import torch
 from equidiff.errors import UnsupportedError, WeightsError, first_line
 from equidiff.folders.json_files import parse_json
 from equidiff.networks.checkpoints import hash_weights
+from equidiff.networks.checkpoints.archives import open_archive
+from equidiff.networks.libraries import without_logging
 from equidiff.networks.network import Network
 from equidiff.networks.request import Request
 from equidiff.networks.sources.building import assemble
 
 EXPECTED = "a file of torch.export.save(torch.export.export(model.eval(), ...), PATH)"
 OPERATION = re.compile(r"torch\.ops\.(aten|prims|higher_order)\.[\w.]+|_operator\.\w+|math\.\w+|torch\.sym_\w+")
+EARLIER = "serialized_exported_program.json"  # of an older format, which torch reads where it fails to read this one
 SYMBOL = re.compile(r"'\w+'")
 WORD = re.compile(r"[A-Za-z_]\w*")
 SIGNS = re.compile(r"[\w\s,()=+*/<>.-]*")
@@ -48,9 +52,10 @@ def load(request: Request) -> Network:
         expected="size, mean and std",
     )
     path = Path(request.name).expanduser()
-    _check(path)
+    checked = _checked(path)
     try:
-        program = torch.export.load(path)
+        with without_logging(logging.WARNING):  # of what the error says, with a traceback
+            program = torch.export.load(checked)
         shape = _input_shape(program, request.model)
         module = torch.export.unflatten(program)
     except UnsupportedError:
@@ -65,19 +70,24 @@ def load(request: Request) -> Network:
     return assemble(request, module, shape=shape)
 
 
-def _check(path: Path) -> None:
-    """Refuse an archive that would make `torch.export.load` run code."""
+def _checked(path: Path) -> io.BytesIO:
+    """A copy of an archive whose members would not make `torch.export.load` run code.
+
+    Python's and torch's reader may find other members in one file. In the copy, torch finds those that were checked.
+    """
     if not path.is_file():
         raise WeightsError("The file does not exist.", given=path, expected=EXPECTED)
     if not zipfile.is_zipfile(path):
         raise WeightsError("This is not an exported program.", given=path, expected=EXPECTED)
-    with zipfile.ZipFile(path) as archive:
+    copy = io.BytesIO()
+    with open_archive(path, EXPECTED) as archive, zipfile.ZipFile(copy, "w") as checked:
         names = archive.namelist()
         models = [name for name in names if re.search(r"(^|/)models/[^/]+\.json$", name)]
-        if not models:
+        if not models or EARLIER in names:
             raise WeightsError("This is not an exported program of a current torch.", given=path, expected=EXPECTED)
         for name in names:
-            reason = _reason(archive, name, name in models)
+            content = archive.read(name)
+            reason = _reason(content, name, name in models)
             if reason:
                 raise UnsupportedError(
                     f"The exported program holds {reason}, which would run code.",
@@ -85,21 +95,24 @@ def _check(path: Path) -> None:
                     expected="tensors and tensor operations only",
                     hint="model=module:FILE.py:FUNCTION, with code that you trust",
                 )
+            checked.writestr(name, content)
+    copy.seek(0)
+    return copy
 
 
-def _reason(archive: zipfile.ZipFile, name: str, is_model: bool) -> str | None:
+def _reason(content: bytes, name: str, is_model: bool) -> str | None:
     """What of a file in the archive would run code; None if nothing would."""
     if is_model:
-        return _in_graph(parse_json(archive.read(name)))
+        return _in_graph(parse_json(content))
     if "/aotinductor/" in f"/{name}":
         return "compiled code"
     if name.endswith("_config.json"):
-        entries = parse_json(archive.read(name)).get("config", {}).values()
+        entries = parse_json(content).get("config", {}).values()
         pickled = any(each.get("use_pickle") or "_obj" in str(each.get("path_name")) for each in entries)
         return "pickled objects" if pickled else None
     if name.endswith(".pt"):
         try:
-            torch.load(io.BytesIO(archive.read(name)), weights_only=True)
+            torch.load(io.BytesIO(content), weights_only=True)
         except Exception:  # torch.export.load would try again without the restriction
             return "pickled objects"
     return None

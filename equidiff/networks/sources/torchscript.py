@@ -6,6 +6,7 @@ The archive is a program of its own, in TorchScript's language: torch runs it, a
 from __future__ import annotations
 
 import warnings
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import torch
 
 from equidiff.errors import WeightsError, first_line
 from equidiff.networks.checkpoints import hash_weights
+from equidiff.networks.checkpoints.archives import open_archive
 from equidiff.networks.network import Network
 from equidiff.networks.request import Request
 from equidiff.networks.sources.building import assemble
@@ -37,6 +39,9 @@ def load(request: Request) -> Network:
     path = Path(request.name).expanduser()
     if not path.is_file():
         raise WeightsError("The file does not exist.", given=path, expected=EXPECTED)
+    if zipfile.is_zipfile(path):
+        with open_archive(path, EXPECTED):
+            pass  # what it would unpack to is checked
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that torch.export is newer

@@ -19,7 +19,7 @@ from equidiff.run.folder.lines import find_lines, parse_line, read_lines, values
 from equidiff.run.folder.rows import MemoryRows, Rows, StoredRows
 from equidiff.run.folder.stored import Stored, damaged
 from equidiff.run.info import RunInfo, read_info
-from equidiff.run.packed import pack
+from equidiff.run.packed import pack, read_step
 from equidiff.run.record import Record
 from equidiff.search.engine import FAILED, StepRecord
 
@@ -138,7 +138,8 @@ def iter_packed(path: Path, indices: Iterable[int] | None = None) -> Iterator[by
     for number, group in groupby(wanted, key=lambda index: index // stored.size):
         rows = stored.rows_of(number)
         for index in group:
-            record = record_of(values_at(path / MEMBERS, lines[index])[0], f"{path / MEMBERS}, sample {index}")
+            (line,) = values_at(path / MEMBERS, lines[index]) or (None,)
+            record = record_of(line, f"{path / MEMBERS}, sample {index}")
             if record.status != FAILED and index not in rows:
                 raise damaged(path, f"{path}, without the tensors of sample {index}")
             yield pack(record, rows.get(index), steps_of(values_at(path / STEPS, steps.get(index))))
@@ -148,6 +149,6 @@ def steps_of(lines: Iterable[dict[str, Any]]) -> list[StepRecord]:
     """Steps from the lines of `steps.jsonl`, without those that are none."""
     found = []
     for values in lines:
-        with suppress(TypeError):
-            found.append(StepRecord(**values))
+        with suppress(ValueError):
+            found.append(read_step(values))
     return found

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from contextlib import suppress
 
 import pytest
 import torch
@@ -390,3 +391,27 @@ def test_the_class_of_code_in_a_pickle_is_named(tmp_path):
     with pytest.raises(WeightsError, match="code in them is not run") as caught:
         load_sae(tmp_path)
     assert "Bomb" in caught.value.given
+
+
+HOSTILE = (10**12, -1, "many", float("nan"), None, [6], {"a": 1}, True)
+
+
+@pytest.mark.parametrize("value", HOSTILE, ids=str)
+@pytest.mark.parametrize("setting", ["d_sae", "d_in", "metadata", "architecture", "activation_fn_kwargs"])
+def test_settings_of_other_kinds_are_one_error(setting, value, tmp_path, random_state):
+    place = lens_folder(tmp_path, random_state(SHAPES), architecture="topk", k=3)
+    settings = json.loads((place / "cfg.json").read_text())
+    (place / "cfg.json").write_text(json.dumps({**settings, setting: value}))
+    with suppress(WeightsError):  # what is ignored, such as other keywords, does no harm
+        assert load_sae(place).config.d_sae == SHAPES["W_enc"][1]
+        assert setting in {"metadata", "activation_fn_kwargs"}
+
+
+def test_an_autoencoder_that_states_more_than_it_holds(tmp_path):
+    wide = 10**9
+    weights = {"W_enc": torch.zeros(1).expand(6, wide), "b_enc": torch.zeros(1).expand(wide)}
+    torch.save(weights | {"W_dec": torch.zeros(1).expand(wide, 6), "b_dec": torch.zeros(6)}, tmp_path / "ae.pt")
+    described = {"trainer": {"dict_class": "AutoEncoder"}}
+    (tmp_path / "config.json").write_text(json.dumps(described))
+    with pytest.raises(WeightsError, match="more values than the file has"):
+        load_sae(tmp_path)

@@ -246,6 +246,25 @@ def test_exported_programs_that_would_run_code_are_refused(small, tmp_path, way)
     assert load(f"exported:{tmp_path / 'copy.pt2'}").head == "head"  # the control: unchanged, it loads
 
 
+def test_exported_programs_are_not_what_they_seem(small, tmp_path, monkeypatch, capfd):
+    export(small, tmp_path / "net.pt2", **DYNAMIC)
+    whole = tmp_path / "net.pt2"
+    rewrite(whole, tmp_path / "cut.pt2", lambda name, content: content[:99] if "/models/" in name else content)
+    # torch falls back to an older format, whose members nothing here looks into
+    (tmp_path / "older.pt2").write_bytes(whole.read_bytes())
+    with zipfile.ZipFile(tmp_path / "older.pt2", "a") as archive:
+        archive.writestr("serialized_exported_program.json", "{}")
+    # Python's reader skips what stands before an archive, torch's counts from the beginning of the file
+    (tmp_path / "before.pt2").write_bytes(whole.read_bytes() + whole.read_bytes())
+    for name in ("cut", "older", "before"):
+        with pytest.raises(WeightsError, match=r"archive|program"):
+            load(f"exported:{tmp_path / name}.pt2")
+    assert "Traceback" not in capfd.readouterr().err
+    monkeypatch.setattr("equidiff.networks.checkpoints.archives.MOST_MORE", -(2**30))
+    with pytest.raises(WeightsError, match="would unpack to"):
+        load(f"exported:{whole}")
+
+
 def replaced(value, key, text):
     if isinstance(value, dict):
         return {name: text if name == key else replaced(part, key, text) for name, part in value.items()}

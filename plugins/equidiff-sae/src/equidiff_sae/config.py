@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass
 
 Architecture = Literal["standard", "gated", "transcoder", "pursuit"]
 Activation = Literal["relu", "tanh-relu", "topk", "signed-topk", "abstopk", "jumprelu", "groupmax", "quantized"]
@@ -16,7 +18,12 @@ RIVALS = ("topk", "signed-topk", "abstopk", "groupmax")  # those in which featur
 BLOCK = re.compile(r"blocks\.(-?\d+)\.(.+)")
 
 
-@dataclass(frozen=True)
+STRICT = ConfigDict(strict=True)  # settings come from files: a number is a number
+Size = Annotated[int, Field(ge=0, lt=2**31)]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+
+
+@dataclass(frozen=True, config=STRICT)
 class Pursuit:
     """Matching pursuit: features are chosen one after the other, each the one nearest to what is left.
 
@@ -27,13 +34,13 @@ class Pursuit:
         positive: a step never subtracts a feature.
     """
 
-    steps: int
-    threshold: float = 0.0
+    steps: Size
+    threshold: Number = 0.0
     settled: bool = False
     positive: bool = True
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class SaeConfig:
     """Settings of a sparse autoencoder, independent of the layout of its files.
 
@@ -65,16 +72,16 @@ class SaeConfig:
     architecture: Architecture
     activation: Activation
     normalisation: Normalisation
-    d_in: int
-    d_sae: int
-    d_out: int
+    d_in: Size
+    d_sae: Size
+    d_out: Size
     hook: str | None = None
     out_hook: str | None = None
     tokens: Tokens = "all"
     model: str | None = None
-    size: int | None = None
-    k: int | None = None
-    factor: float = 1.0
+    size: Size | None = None
+    k: Size | None = None
+    factor: Number = 1.0
     centred: bool = True
     scaled: bool = False
     skip: bool = False

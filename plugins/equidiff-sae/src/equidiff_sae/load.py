@@ -11,8 +11,8 @@ from typing import Any
 
 from torch import Tensor
 
-from equidiff.errors import WeightsError
-from equidiff.networks.checkpoints import Kind, recognise
+from equidiff.errors import EquiDiffError, WeightsError, first_line
+from equidiff.networks.checkpoints import Kind, check_tensors, recognise
 from equidiff.networks.hub import find_snapshot
 from equidiff_sae.autoencoder import SparseAutoencoder
 from equidiff_sae.catalog import Entry, entries, find_entry, unknown_entry
@@ -167,10 +167,20 @@ def read_source(source: Source) -> SparseAutoencoder:
             expected=EXPECTED,
             hint="the .pt file of the same repository",
         )
-    # saev's files begin with a line of their own
-    safe = read_header(path) is None and recognise(path) is Kind.SAFETENSORS
-    config, tensors = _read_safetensors(path) if safe else _read_torch(path)
-    check(config, tensors, path)
+    try:
+        # saev's files begin with a line of their own
+        safe = read_header(path) is None and recognise(path) is Kind.SAFETENSORS
+        config, tensors = _read_safetensors(path) if safe else _read_torch(path)
+        check_tensors(tensors, path)
+        check(config, tensors, path)
+    except EquiDiffError:
+        raise
+    except Exception as error:  # settings and tensors of other kinds than a layout has, wherever it meets them first
+        raise WeightsError(
+            f"The settings or the tensors of the autoencoder are not those of a layout: {first_line(error)}",
+            given=path,
+            expected=EXPECTED,
+        ) from error
     return SparseAutoencoder(config, tensors)
 
 
