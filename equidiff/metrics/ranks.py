@@ -1,8 +1,8 @@
 """The rank test: whether samples given a value follow the law that the data have given it.
 
-A query that was drawn from the data is itself a draw given its own measurement. So if a method draws from the right law,
-the query and its members are exchangeable, and the rank of the query among them is uniform, by any statistic of a single
-sample. No density needs to be known.
+A query that was drawn from the data is itself a draw given its own measurement. So if a method draws from the right
+law, the query and its members are exchangeable, and the rank of the query among them is uniform, by any statistic of a
+single sample. No density needs to be known.
 
 Ties are treated exactly. A query that shares its value with members has no single rank: its mass is spread evenly over
 the ranks that it may take. The null distribution is that of the same test with another member of each row in the place
