@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 from matplotlib.figure import Figure
-from measures import Statistics, measure, realism_of_data
-from methods import Task, run_method
+from measures import Statistics, measure, without_queries
+from methods import Task, prior_samples, run_method
 
 COLUMNS = {
     "method": 24, "members": 8, "fibre L2": 8, "median": 8, "passes": 7, "S": 7, "ranked": 6, "chi2/df": 7, "p": 7,
@@ -54,7 +54,9 @@ def compare(task: Task, passes: int, statistics: Statistics, options: argparse.N
     rows: list[dict[str, Any]] = []
     if options.json and options.json.exists():
         rows = json.loads(options.json.read_text())
-    print_row(realism_of_data(task, len(task.queries) * options.samples))
+    count = len(task.queries) * options.samples
+    print_row(without_queries("data", task, task.reference[:count], task.reference[count:]))
+    print_row(without_queries("prior", task, prior_samples(task.generator, count), task.reference))
     for name in options.methods or (FULL if options.full else QUICK):
         found = run_method(name, task, options.samples, options.bank or (8192 if options.full else 1024))
         row = measure(task, found, passes, statistics)

@@ -11,7 +11,8 @@
 - AUC: of a classifier that tells samples from held-out rows, 0.5 where it cannot;
 - seconds: wall time of all samples.
 
-The first row has held-out data in the place of samples, as many: so near can W1, nearest % and AUC come.
+Two rows come first, for the last columns: as many rows of held-out data, which is as near as samples can come, and as
+many prior samples, which is as near as the generator comes.
 """
 
 from __future__ import annotations
@@ -91,13 +92,10 @@ def realism(task: Task, samples: Tensor) -> dict[str, float]:
     }
 
 
-def realism_of_data(task: Task, count: int) -> dict[str, Any]:
-    """The row of held-out data, some of which takes the place of samples."""
-    samples, rest = task.reference[:count], task.reference[count:]
-    nothing = dict.fromkeys(
-        ("members", "fibre L2", "median", "passes", "S", "ranked", "chi2/df", "p", "ranks", "seconds")
-    )
-    return {"method": "data", **nothing, **realism(replace(task, reference=rest), samples)}
+def without_queries(name: str, task: Task, samples: Tensor, reference: Tensor) -> dict[str, Any]:
+    """The row of samples that answer no query."""
+    names = ("members", "fibre L2", "median", "passes", "S", "ranked", "chi2/df", "p", "ranks", "seconds")
+    return {"method": name, **dict.fromkeys(names), **realism(replace(task, reference=reference), samples)}
 
 
 def wasserstein(rows: Tensor, others: Tensor) -> float:
