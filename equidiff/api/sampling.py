@@ -149,8 +149,8 @@ def sample(
     session = prepare(settings, plugins or Plugins())
     if session.inversion is not None and session.inversion.warning is not None:
         warnings.warn(session.inversion.warning, stacklevel=3)
-    for each in [] if session.bank is None else session.bank.bank.warnings:
-        warnings.warn(each, stacklevel=3)
+    for warning in session.warnings:
+        warnings.warn(warning, stacklevel=3)
     memory = _Memory()
     try:
         _execute(session, memory, observer, is_watched() if progress is None else progress)

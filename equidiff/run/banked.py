@@ -82,6 +82,20 @@ class RunBank:
         numbers = [number for number in range(min(COUNT, self.count)) if self._usable[number]]
         return self.bank.samples(numbers).to(self.parts.context.device), batch
 
+    def beyond(self, count: int, skipped: int = 0) -> tuple[Tensor, Tensor]:
+        """Latents and samples of the bank that the run had nothing to do with, to compare it with; on the CPU.
+
+        They have the numbers behind those that the run may use.
+
+        Args:
+            count: how many.
+            skipped: how many of these to leave out first.
+        """
+        first = self.count + skipped
+        self.bank.ensure(first + count)
+        numbers = range(first, first + count)
+        return self.bank.latents(numbers), self.bank.samples(numbers)
+
     def answer(self, settings: Settings, problem: Problem, tell: Tell) -> tuple[Settings, Query | None]:
         """Settings with the query, or the target, that samples of the bank give; and the query."""
         values = self.values(problem, tell)

@@ -69,6 +69,11 @@ class Session:
         return self.bank.supply(self.problem, self.tolerance, self.settings.seed)
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """Sentences for the user about the bank, as far as it is open."""
+        return () if self.bank is None else tuple(self.bank.bank.warnings)
+
+    @property
     def prior_tensors(self) -> dict[str, torch.Tensor]:
         """The content of `prior.safetensors`."""
         return {} if self.prior is None else self.prior.tensors()

@@ -33,6 +33,7 @@ from equidiff.metrics import PerceptualDistance
 from equidiff.metrics.features import FeatureSpace, build_features, default_features
 from equidiff.numerics.random import Stream, prior_latents
 from equidiff.run.finished import Finished
+from equidiff.run.session import Session
 
 FEW = 50  # members; below it, intervals are wide and numbers computed from pairs are rough
 
@@ -112,17 +113,13 @@ def gather(finished: Finished, plan: Plan, show: Show, results: Results) -> Samp
     space = _space(plan, context, finished, results)
     lpips = None if plan.lpips is None else PerceptualDistance.load(plan.lpips, device)
 
-    def draw(latents: Tensor) -> Tensor:
-        return session.problem.written(generator.generate(latents))
-
-    latents = prior_latents(generator, count_prior(count), seed, Stream.CONTROL)
-    drawn = runner.apply(draw, latents, "drawing prior samples")
+    others = count_prior(count)
+    drawn, latents = _draw(session, others, seed, Stream.CONTROL, plan, runner)
     samples = found.samples
     members, prior = (describe_all(space, each, runner) for each in (samples, drawn))
     if plan.reference is None:
-        others = prior_latents(generator, count_prior(count), seed, Stream.REFERENCE)
-        others = runner.apply(draw, others, "drawing prior samples")
-        reference, files = describe_all(space, others, runner), ()
+        compared, _ = _draw(session, others, seed, Stream.REFERENCE, plan, runner)
+        reference, files = describe_all(space, compared, runner), ()
     else:
         reference, files = describe_folder(space, plan.reference, generator.sample_shape, seed, runner)
         unread = count_images(plan.reference) - len(reference)
@@ -133,6 +130,23 @@ def gather(finished: Finished, plan: Plan, show: Show, results: Results) -> Samp
         finished, indices, samples, found.latents, drawn, latents, space, members, prior, reference,
         plan.reference is not None, files, seed, lpips, runner,
     )  # fmt: skip
+
+
+def _draw(
+    session: Session, count: int, seed: int, purpose: Stream, plan: Plan, runner: BatchRunner
+) -> tuple[Tensor, Tensor]:
+    """Prior samples to compare members with, and their latents; of a run with a bank those that it did not use."""
+    if session.bank is not None and plan.seed is None:
+        latents, samples = session.bank.beyond(count, 0 if purpose is Stream.CONTROL else count)
+        runner.count(count, "reading prior samples")
+        return samples, latents
+    problem = session.problem
+    latents = prior_latents(problem.generator, count, seed, purpose)
+
+    def draw(rows: Tensor) -> Tensor:
+        return problem.written(problem.generator.generate(rows))
+
+    return runner.apply(draw, latents, "drawing prior samples"), latents
 
 
 def _space(plan: Plan, context: BuildContext, finished: Finished, results: Results) -> FeatureSpace:

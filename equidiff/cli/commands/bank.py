@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -9,6 +10,7 @@ import typer
 from equidiff.cli.completion import complete_kind
 from equidiff.cli.options import COMPUTATION, Device, Json, Plain, PluginFiles, Quiet, State, Traceback, examples
 from equidiff.errors import UsageError
+from equidiff.folders.paths import check_free
 
 Generator = Annotated[
     str | None,
@@ -38,10 +40,16 @@ Remove = Annotated[
     str | None, typer.Option(metavar="NAME|all", help="Remove the bank of this name, or all that nobody uses.")
 ]
 
+Images = Annotated[
+    Path | None,
+    typer.Option(metavar="FOLDER", help="Also write its samples as images into a new folder, for equidiff rank."),
+]
+
 EPILOG = examples(
     "equidiff bank -g toy:fashion -n 2048 -o neuron:17 -o neuron:40",
     "equidiff run -o neuron:17 --bank 2048 -n 64",
     "equidiff bank",
+    "equidiff bank -n 2048 -g toy:fashion --images prior   # then: equidiff rank --images prior",
     "equidiff bank --remove all",
 )
 
@@ -51,6 +59,7 @@ def bank(
     generator: Generator = None,
     count: Count = None,
     objective: Objective = None,
+    images: Images = None,
     remove: Remove = None,
     device: Device = "auto",
     dtype: Annotated[
@@ -71,24 +80,34 @@ def bank(
     """
     state: State = context.obj
     state.terminal.quiet = quiet
-    _check(generator, count, objective, remove)
+    asked = {"--count": count, "--objective": objective, "--images": images}
+    _check(generator, [name for name, value in asked.items() if value], remove)
+    if images is not None:
+        check_free(images)
     if generator is None:
         from equidiff.cli.handlers import bank as handler
 
-        return handler.show(state.terminal, as_json) if remove is None else handler.discard(remove, state.terminal)
+        return handler.list_all(state.terminal, as_json) if remove is None else handler.discard(remove, state.terminal)
     with state.terminal.status("loading"):
         from equidiff.cli.handlers import bank as handler
 
         given = {"generator": generator, "device": device, "dtype": dtype, "bank": count or handler.COUNT}
         work = handler.prepare(state.plugins(plugin), given, objective or [])
-    return handler.perform(work, state.terminal, as_json)
+    return handler.perform(work, images, state.terminal, as_json)
 
 
-def _check(generator: str | None, count: int | None, objective: list[str] | None, remove: str | None) -> None:
-    if generator is None and (count is not None or objective):
+def _check(generator: str | None, asked: list[str], remove: str | None) -> None:
+    """Refuse options that do not go together.
+
+    Args:
+        generator: as it was typed.
+        asked: options that need it, and were typed.
+        remove: as it was typed.
+    """
+    if generator is None and asked:
         raise UsageError(
             "A bank is of a generator.",
-            given="--count" if count is not None else "--objective",
+            given=asked[0],
             expected="--generator with it",
             hint="equidiff bank -g toy:fashion -n 2048",
         )

@@ -6,23 +6,26 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from equidiff.bank.bank import Bank
 from equidiff.bank.catalog import BankEntry, list_banks
 from equidiff.bank.store import BANKS, remove
-from equidiff.cli.console import PROGRESS_DELAY_S, Terminal
+from equidiff.cli.console import PROGRESS_DELAY_S, Show, Terminal
 from equidiff.cli.exit_codes import INTERRUPTED
 from equidiff.contracts import BuildContext, Weights
 from equidiff.devices import choose_device, choose_dtype, set_precision
 from equidiff.errors import EquiDiffError, unknown_name
 from equidiff.folders import text
+from equidiff.folders.atomic import write_atomically
 from equidiff.folders.cache import cache_folder
-from equidiff.images.convert import is_image_shape
+from equidiff.images.convert import is_image_shape, save_png
 from equidiff.registry.build import build_generator
 from equidiff.registry.manager import Plugins
 from equidiff.run.banked import RunBank, open_bank
 from equidiff.run.components import build_all
+from equidiff.run.member import not_images
 from equidiff.run.settings import Settings
 
 COUNT = 256  # samples of a bank, unless told otherwise
@@ -63,38 +66,36 @@ def prepare(plugins: Plugins, given: dict[str, Any], objectives: Sequence[str]) 
     return Work(bank, count, built.spec, runs)
 
 
-def perform(work: Work, terminal: Terminal, as_json: bool) -> int:
-    """Make and measure the bank, say what it is, and return the exit code."""
+def perform(work: Work, images: Path | None, terminal: Terminal, as_json: bool) -> int:
+    """Make and measure the bank, say what it is, and return the exit code.
+
+    Args:
+        work: the bank.
+        images: a folder to make, with its samples as images.
+        terminal: the output.
+        as_json: print the entry of its list, in place of its folder.
+    """
     bank, started = work.bank, time.monotonic()
+    if images is not None and not is_image_shape(bank.generator.sample_shape):
+        raise not_images(bank.generator.sample_shape)
     try:
-        with terminal.progress(work.count, 0, "making", PROGRESS_DELAY_S) as show:
-            bank.ensure(work.count, lambda done, total: show(work.count - total + done, "prior samples"))
-        with terminal.progress(len(work.runs) * work.count, 0, "measuring", PROGRESS_DELAY_S) as show:
-            for number, run in enumerate(work.runs):
-                run.prepare()
-                show((number + 1) * work.count, run.parts.built["objective"].spec)
+        _make(work, images, terminal)
     except KeyboardInterrupt:
         terminal.note(f"Interrupted: the bank has {bank.count} samples.")
         return INTERRUPTED
     for warning in dict.fromkeys([*bank.warnings, *(each for run in work.runs for each in run.bank.warnings)]):
         terminal.note(warning, "yellow")
-    if bank.path is None:
-        raise EquiDiffError(
-            "This bank is not kept.",
-            given=work.spec,
-            expected="a generator of EquiDiff or of an installed plugin, and a cache that can be written",
-            hint="EQUIDIFF_CACHE=FOLDER equidiff bank ...",
-        )
-    entry = next(each for each in list_banks() if each.path == bank.path)
-    terminal.facts(
-        [
-            ("bank", entry.path.name),
-            ("samples", f"{entry.count} of {work.spec}, {bank.made} of them made now"),
-            ("measured", f"{sum(run.bank.measured for run in work.runs)} samples and views now"),
-            ("size", size_in_words(entry.size)),
-            ("time", f"{time.monotonic() - started:.1f} s"),
-        ]
-    )
+    entry = _entry(work)
+    measured = sum(run.bank.measured for run in work.runs)
+    rows: list[tuple[str, object]] = [
+        ("bank", entry.path.name),
+        ("samples", f"{entry.count} of {work.spec}, {bank.made} of them made now"),
+        *([("measured", f"{measured} samples and views of samples, now")] if work.runs else []),
+        *([("images", images)] if images is not None else []),
+        ("size", size_in_words(entry.size)),
+        ("time", f"{time.monotonic() - started:.1f} s"),
+    ]
+    terminal.facts(rows)
     if as_json:
         terminal.json(text.to_json(entry.to_dict()))
     else:
@@ -102,7 +103,45 @@ def perform(work: Work, terminal: Terminal, as_json: bool) -> int:
     return 0
 
 
-def show(terminal: Terminal, as_json: bool) -> int:
+def _make(work: Work, images: Path | None, terminal: Terminal) -> None:
+    """Make what the bank lacks, measure it, and write its images."""
+    bank, count = work.bank, work.count
+    with terminal.progress(count, 0, "making", PROGRESS_DELAY_S) as show:
+        bank.ensure(count, lambda done, total: show(count - total + done, "prior samples"))
+    with terminal.progress(len(work.runs) * count, 0, "measuring", PROGRESS_DELAY_S) as show:
+        for number, run in enumerate(work.runs):
+            run.prepare()
+            show((number + 1) * count, run.parts.built["objective"].spec)
+    if images is not None:
+        with terminal.progress(count, 0, "writing", PROGRESS_DELAY_S) as show:
+            write_atomically(images, lambda part: _write_images(bank, count, part, show))
+
+
+def _write_images(bank: Bank, count: int, folder: Path, show: Show) -> None:
+    folder.mkdir(parents=True)
+    usable = bank.outside(range(count)).isfinite().tolist()
+    for number in (each for each in range(count) if usable[each]):
+        save_png(folder / f"{number:05d}.png", bank.samples([number])[0])
+        show(number + 1, "images")
+
+
+def _entry(work: Work) -> BankEntry:
+    """The bank as it is listed.
+
+    Raises:
+        EquiDiffError: it is in memory alone.
+    """
+    if work.bank.path is None:
+        raise EquiDiffError(
+            "This bank is not kept.",
+            given=work.spec,
+            expected="a generator of EquiDiff or of an installed plugin, and a cache that can be written",
+            hint="EQUIDIFF_CACHE=FOLDER equidiff bank ...",
+        )
+    return next(each for each in list_banks() if each.path == work.bank.path)
+
+
+def list_all(terminal: Terminal, as_json: bool) -> int:
     """List the banks."""
     entries = list_banks()
     if as_json:

@@ -156,6 +156,8 @@ def _perform(work: Work, state: State, show: Show) -> int:
     inversion = folder.info.inversion
     if inversion is not None and inversion.warning is not None:
         terminal.note(inversion.warning, "yellow")
+    for warning in work.session.warnings if work.session is not None else ():
+        terminal.note(warning, "yellow")
     interrupted = _search(work, state, show.verbose)
     summary = Summary.of(folder.info, folder.records)
     found, members = load_first_members(folder.path, folder.info, MOST_POINTS), summary.members
