@@ -18,6 +18,20 @@ class Identity(Generator):
         return latents
 
 
+class Counts(Identity):
+    """Notes how many rows each pass had, and how many of them did not only fill it."""
+
+    def __init__(self, *shape: int) -> None:
+        super().__init__(*shape)
+        self.rows: list[int] = []
+        self.sizes: list[int] = []
+
+    def generate(self, latents: Tensor, steps: int | None = None) -> Tensor:
+        self.rows.append(len(latents.unique(dim=0)))
+        self.sizes.append(len(latents))
+        return latents
+
+
 class Curved(Generator):
     """x = z + sin(z) / 2, entry by entry: smooth, one to one, not linear."""
 

@@ -29,7 +29,7 @@ class Measurer:
     def __init__(self, problem: Problem, views_of: Regularizer | None, time_limit: float | None = None) -> None:
         self._problem = replace(problem, regularizer=NoViews(), saved=False, view_targets=())
         self._views_of = views_of
-        self._passes = Passes(BATCH, width_of(problem), time_limit)
+        self._passes = Passes(BATCH, width_of(problem), time_limit).wide
 
     def measure(self, samples: Tensor) -> Tensor:
         """Measurements `[rows, parts, m]` on the CPU, NaN where the objective raises an error.

@@ -103,7 +103,7 @@ def make(
         Exception: not even one fits into memory, or the generator raises it for every sample of a pass, and for others.
     """
     problem = Problem(generator, _NoObjective(), NoViews(), torch.zeros(0, device=device))
-    passes = Passes(BATCH, width_of(problem), time_limit)
+    passes = Passes(BATCH, width_of(problem), time_limit).wide
     while numbers:
         now, numbers = numbers[: passes.rows], numbers[passes.rows :]
         answer, failures = passes.compute(Value(latents_of(generator, now).to(device)), problem)

@@ -114,7 +114,7 @@ def draw_prior(
         return _kept[key], batch
     device = problem.target.device
     latents = prior_latents(problem.generator, COUNT, 0, Stream.SPREAD).to(device)
-    passes = Passes(batch, width_of(problem), time_limit)
+    passes = Passes(batch, width_of(problem), time_limit).wide
     answer, failures = passes.compute(Value(latents), problem.continuous)
     if answer is None:
         raise failures[0]

@@ -2,13 +2,15 @@
 
 Kernels sum in another order for another number of rows, so a row's last digits depend on how many others are in its
 pass, though not on which. On a CPU every pass of a run therefore has the same number of rows, the last one repeated
-where there are too few, and a sample is the same to the last bit whatever runs beside it.
+where there are too few, and a sample is the same to the last bit whatever runs beside it. Rows that come together
+however a run is divided, such as the candidates of a block, fill larger passes.
 """
 
 from __future__ import annotations
 
 import math
 import time
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -23,7 +25,7 @@ from equidiff.search.attempt import TimeLimitError, attempt
 from equidiff.search.problem import Problem
 
 ROWS = 4  # where passes are not of one size: kernels mostly agree for multiples of this
-MANY, FEW = 16, 8  # rows of passes that are all of one size
+MANY, FEW = 16, 4  # rows of passes that are all of one size
 SMALL = 256  # numbers in a sample
 PROBES = 4  # prior samples that are tried where all rows of a pass fail
 
@@ -53,6 +55,13 @@ class Computed(NamedTuple):
     failures: dict[int, BaseException]
 
 
+@dataclass
+class _Room:
+    """The most rows for which memory has sufficed so far."""
+
+    rows: int
+
+
 class Passes:
     """Computes requests, at most `batch` rows in a pass.
 
@@ -67,10 +76,25 @@ class Passes:
     """
 
     def __init__(self, batch: int, width: int | None = None, time_limit: float | None = None) -> None:
-        self.batch = batch
+        self._room = _Room(batch)
         self.news: list[BatchReduced] = []
         self.width, self._time_limit = width, time_limit
         self._usual = 0.0  # seconds that a pass of many rows takes, where it takes longer than one row may
+
+    @property
+    def batch(self) -> int:
+        """Most rows in a pass: as given, or fewer where memory did not suffice."""
+        return self._room.rows
+
+    @property
+    def wide(self) -> Passes:
+        """The same, in passes of sixteen rows where all have one size: for rows that come together in every run.
+
+        Memory that does not suffice for these is short for the others, too, and the news are the same.
+        """
+        other = copy(self)
+        other.width = None if self.width is None else MANY
+        return other
 
     @property
     def rows(self) -> int:
@@ -142,7 +166,7 @@ class Passes:
         return PassRequest.join([request, *[request.take(slice(count - 1, count))] * missing]), count
 
     def _reduce(self, rows: int) -> None:
-        self.batch = max(1, rows // 2)
+        self._room.rows = max(1, rows // 2)
         self.news.append(BatchReduced(rows, self.batch))
         if torch.cuda.is_available():
             torch.cuda.empty_cache()  # what is cached in pieces of the old size may not serve the new one
@@ -161,7 +185,7 @@ def width_of(problem: Problem) -> int | None:
     """Rows that every pass of a run has on a CPU; None on other devices, where they have as many as there are.
 
     Networks of small samples compute many rows in the time of one. Those of images gain little beyond a few, and rows
-    that only fill a pass cost as much as others.
+    that only fill a pass cost as much as others: with four, little is lost when the last samples are left alone.
     """
     if problem.target.device.type != "cpu":
         return None

@@ -92,12 +92,12 @@ class CandidatePool:
         self._rounds[index][count] += 1
         if self._start is not None:  # the samples of a block start from other places, and have nothing to share
             noise = self._noise(Stream.SAMPLE_CANDIDATES, count, index, number, count)
-            return self._sorted(self._start.transform(noise, index), request.steps), count
+            return self._sorted(self._start.transform(noise, index), request.steps, self._passes), count
         key = (block, number, request)
         if key not in self._pools:
             noise = self._noise(Stream.BLOCK_CANDIDATES, BLOCK * count, block, number, count)
             users = {each for each in _block(block) if each in self._searching}
-            self._pools[key] = _Pool(self._sorted(noise, request.steps), users)
+            self._pools[key] = _Pool(self._sorted(noise, request.steps, self._passes.wide), users)
         candidates = self._pools[key].answer
         self._release(key, index)
         place = (place + SHIFT * number) % BLOCK
@@ -126,9 +126,9 @@ class CandidatePool:
         random = purpose.open(self._seed, *numbers)
         return torch.randn(rows, *self._problem.generator.latent_shape, generator=random)
 
-    def _sorted(self, latents: Tensor, steps: int | None) -> Answer | BaseException:
+    def _sorted(self, latents: Tensor, steps: int | None, passes: Passes) -> Answer | BaseException:
         request = Value(latents.to(self._problem.target.device), steps)
-        answer, failures = self._passes.compute(request, self._problem)
+        answer, failures = passes.compute(request, self._problem)
         if answer is None:
             return failures[0]
         answer = answer.with_loss_on_cpu()

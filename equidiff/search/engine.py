@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Container, Hashable, Iterable, Iterator
-from itertools import accumulate
 
 from equidiff.contracts import (
     Answer,
@@ -29,6 +28,7 @@ from equidiff.search.candidate_pool import CandidatePool
 from equidiff.search.problem import Problem
 from equidiff.search.residual import SampleResidual
 from equidiff.search.result import FAILED, MEMBER, NOT_CONVERGED, Cost, Result, StepRecord, fault
+from equidiff.search.schedule import most_under_way, next_pass
 from equidiff.search.settle import settle
 from equidiff.search.starts import Start
 from equidiff.search.supply import Banked, Supply
@@ -128,7 +128,7 @@ def solve(
     time_limit: float | None = None,
     supply: Supply | None = None,
 ) -> Iterator[StepRecord | Result | BatchReduced]:
-    """Solve samples, `batch` of them at a time, and yield their steps and results as they come.
+    """Solve samples, some passes' worth of them at a time, and yield their steps and results as they come.
 
     Sample i depends on `(seed, i)` alone. A pass that runs out of memory is repeated in halves, which is
     reported. One that raises another error is repeated row by row, and ends the samples of the rows that raise it.
@@ -161,7 +161,7 @@ def solve(
             if task.index in answers:
                 yield from task.advance(answers[task.index])
         active = _under_way(active, pool)
-        while len(active) < batch and (index := next(waiting, None)) is not None:
+        while len(active) < most_under_way(problem, passes.rows) and (index := next(waiting, None)) is not None:
             residual = SampleResidual(problem, tolerance, seed, index, start)
             banked = None if supply is None else supply.take(index, tolerance, problem, passes)
             task = _Task(index, solver, law, residual, budget, banked)
@@ -183,10 +183,7 @@ def _under_way(tasks: list[_Task], pool: CandidatePool) -> list[_Task]:
 
 
 def _answer_some(problem: Problem, tasks: list[_Task], passes: Passes, pool: CandidatePool) -> Answers:
-    """Compute pending requests, those that may share a pass together.
-
-    Where all passes have the same size, those that do not fill one wait for others to join them.
-    """
+    """Compute pending candidates, or else one pass of requests; the others wait for more to join them."""
     answers: Answers = {}
     groups: dict[Hashable, Group] = {}
     for task in tasks:
@@ -197,25 +194,9 @@ def _answer_some(problem: Problem, tasks: list[_Task], passes: Passes, pool: Can
             task.cost.unshared += unshared
         elif isinstance(request, PassRequest):
             groups.setdefault(request.key, []).append((task, request))
-    for group in groups.values() if passes.width is None else _worth_computing(list(groups.values()), passes.rows):
-        answers |= _compute(group, problem, passes)
+    if not answers:
+        answers = _compute(next_pass(list(groups.values()), passes.rows, problem), problem, passes)
     return answers
-
-
-def _worth_computing(groups: list[Group], rows: int) -> list[Group]:
-    """Of each group as many requests as fill whole passes; the largest group, where none fills one."""
-    full = [group[: _filling(group, rows)] for group in groups]
-    return [group for group in full if group] or sorted(groups, key=_size)[-1:]
-
-
-def _filling(group: Group, rows: int) -> int:
-    """How many requests of a group, from the first on, fill whole passes."""
-    sizes = accumulate(len(request.latents) for _, request in group)
-    return max((number for number, size in enumerate(sizes, 1) if size % rows == 0), default=0)
-
-
-def _size(group: Group) -> int:
-    return sum(len(request.latents) for _, request in group)
 
 
 def _compute(group: Group, problem: Problem, passes: Passes) -> Answers:

@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
 from equidiff.contracts import (
     Answer,
@@ -24,6 +23,7 @@ from equidiff.contracts import (
 )
 from equidiff.errors import UnsupportedError
 from equidiff.images.convert import as_saved, is_image
+from equidiff.numerics.flops import count_flops
 from equidiff.search.trajectory import ProblemTrajectory, Tail
 
 AnyAnswer = TypeVar("AnyAnswer", bound=Answer)
@@ -186,11 +186,11 @@ class Problem:
         return part
 
     def _share(self, work: Callable[[], object]) -> float:
-        return _flops(work) / max(self._flops, 1)
+        return count_flops(work) / max(self._flops, 1)
 
     @cached_property
     def _flops(self) -> int:
-        return _flops(lambda: self._forward(self._origin, None))
+        return count_flops(lambda: self._forward(self._origin, None))
 
     @cached_property
     def _origin(self) -> Tensor:
@@ -275,13 +275,6 @@ class Problem:
             loss_filtered=filtered,
             outside=outside.flatten(1).square().mean(dim=1).sqrt(),
         )
-
-
-def _flops(work: Callable[[], object]) -> int:
-    """Matrix operations that are done."""
-    with torch.no_grad(), FlopCounterMode(display=False) as count:
-        work()
-    return count.get_total_flops()
 
 
 def _columns(residuals: Tensor, by: Tensor) -> Tensor:

@@ -2,7 +2,7 @@ import itertools
 
 import pytest
 import torch
-from analytic import Identity, Linear, linear_problem
+from analytic import Counts, Identity, Linear, linear_problem
 from torch.testing import assert_close
 
 from equidiff.builtin.regularizers.none import NoRegularizer
@@ -29,19 +29,6 @@ class Waits(Solver):
         for number in range(rounds):
             answer = yield from residual.value(latents)
             yield Step(number, answer)
-
-
-class Counts(Identity):
-    """Notes how many rows each pass had, and how many of them did not only fill it."""
-
-    def __init__(self, size):
-        super().__init__(size)
-        self.rows, self.sizes = [], []
-
-    def generate(self, latents, steps=None):
-        self.rows.append(len(latents.unique(dim=0)))
-        self.sizes.append(len(latents))
-        return latents
 
 
 @pytest.mark.parametrize("solver", [Auto(), Infinite(lr=0.3), Infinite(lr=0.1, optimizer="adam")])
