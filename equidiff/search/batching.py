@@ -12,6 +12,7 @@ import math
 import time
 from copy import copy
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
@@ -86,7 +87,7 @@ class Passes:
         """Most rows in a pass: as given, or fewer where memory did not suffice."""
         return self._room.rows
 
-    @property
+    @cached_property
     def wide(self) -> Passes:
         """The same, in passes of sixteen rows where all have one size: for rows that come together in every run.
 

@@ -111,6 +111,32 @@ def test_a_failed_pass_alone_is_done_again():
     assert passes.batch == 4
 
 
+def test_wide_passes_have_sixteen_rows_and_the_same_memory():
+    asked = []
+
+    class Small:
+        """An equation of which ten rows fit."""
+
+        def value(self, latents: Tensor, steps: int | None) -> Answer:
+            asked.append(len(latents))
+            if len(latents) > 10:
+                raise ERRORS["cpu"]
+            return Answer(latents, latents, latents, latents, latents[:, 0], latents[:, 0], None, latents[:, 0])
+
+    passes = Passes(32, 4)
+    assert passes.wide is passes.wide  # what it learns of a time limit is kept
+    assert (passes.rows, passes.wide.rows, passes.wide.wide.rows) == (4, 16, 16)
+    answer, _ = passes.wide.compute(Value(torch.arange(32.0)[:, None]), Small())
+    assert answer.loss.tolist() == list(range(32))
+    assert asked == [16, 8, 8, 8, 8]
+    assert passes.news == [BatchReduced(16, 8)]
+    assert (passes.batch, passes.rows, passes.wide.rows) == (8, 4, 8)
+    passes.compute(Value(torch.arange(5.0)[:, None]), Small())
+    assert asked[5:] == [4, 4]
+    assert Passes(32).wide.rows == 32  # where passes have as many rows as there are
+    assert Passes(2, 4).wide.rows == 2
+
+
 @pytest.mark.parametrize("kind", ERRORS)
 def test_one_row_that_does_not_fit_is_an_error(kind):
     with pytest.raises(type(ERRORS[kind])):
