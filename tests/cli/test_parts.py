@@ -18,7 +18,7 @@ from equidiff.run.info import read_info
 
 ROOT = Path(__file__).parents[2]
 POINTS = ("run", "-g", "toy:circles", "-o", "neuron:17", "--tolerance", "1e-5", "-n", 36, "--budget", 6, "-q")
-GARMENTS = ("run", "-g", "toy:fashion", "-o", "classifier:bag", "-n", 20, "--budget", 3, "-q")
+GARMENTS = ("run", "-g", "toy:fashion,steps=2", "-o", "classifier:bag", "-n", 20, "--budget", 3, "-q")
 OWN = {"started", "finished", "wall_s", "run_folder"}
 
 

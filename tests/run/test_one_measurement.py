@@ -118,14 +118,17 @@ def test_an_objective_that_says_nothing_gets_the_shape_of_samples(size, mode):
     assert found.target.item() == pytest.approx(np.asarray(image.convert("L")).mean() / 255, abs=0.15)
 
 
+SMALL = "toy:fashion,steps=2"
+
+
 def test_members_of_a_run_are_members_after_reading_the_files_back(tmp_path):
     out = tmp_path / "run"
-    assert run_cli("run", "-n", 3, "--out", out).code == 0
+    assert run_cli("run", "-g", SMALL, "-n", 3, "--out", out).code == 0
     found, lines = equidiff.load(out), read_lines(out / "members.jsonl")
     files = torch.cat([image_to_tensor(read_image(out / line["image"])) for line in lines])
     assert torch.equal(files, found.samples)
     assert found.contains(files).all()
-    objective = prepare(Settings(), Plugins(), default_to_query=True).problem.objective
+    objective = prepare(Settings(SMALL), Plugins(), default_to_query=True).problem.objective
     with torch.no_grad():
         measured = objective.measure(files)[:, 0].tolist()
     for line, value in zip(lines, measured, strict=True):
@@ -133,6 +136,6 @@ def test_members_of_a_run_are_members_after_reading_the_files_back(tmp_path):
         assert "measurement_saved" not in line
         assert abs(value - found.target.item()) < found.info.within  # no caption outside the tolerance
     # the negative control: before it was asked to, a run judged floats, and their files differ
-    exact = equidiff.sample(query=3, samples=3, saved="float")
+    exact = equidiff.sample(SMALL, query=3, samples=3, saved="float")
     assert not torch.equal(exact.samples, (exact.samples.clamp(0, 1) * 255).round() / 255)
     assert exact.records[0].measurement_saved != exact.records[0].measurement

@@ -55,10 +55,11 @@ def test_members_are_as_bright_as_the_query():
 
 def test_members_are_members_under_the_blur_too():
     plugins = load_plugins("equidiff.builtin", "equidiff_hello.plugin")
-    found = equidiff.sample("toy", "classifier:bag", "blur:1", query=3, samples=2, plugins=plugins)
+    small = "toy:fashion,steps=2"
+    found = equidiff.sample(small, "classifier:bag", "blur:1", query=3, samples=2, plugins=plugins)
     # what the query measures under the blur, its members measure too
     (blurred,) = found.info.target.views
-    plain = equidiff.sample("toy", "classifier:bag", "none", target=blurred, samples=1, saved="float", plugins=plugins)
+    plain = equidiff.sample(small, "classifier:bag", "none", target=blurred, samples=1, saved="float", plugins=plugins)
     assert len(found) == 2
     assert plain.contains(Blur(1).views(found.samples)[0]).all()
     assert all(record.loss_filtered is not None for record in found.members)

@@ -71,7 +71,7 @@ def test_the_command_refuses_a_pair_that_does_not_fit(tmp_path, pictures):
     settings = json.loads((shipped / "config.json").read_text())
     for layer, code, words in ((2, 0, "on 40 images"), (0, 1, "not the published figures")):
         (folder / "config.json").write_text(json.dumps({**settings, "hook_point_layer": layer}))
-        outcome = run_cli("doctor", "-o", f"sae:17,sae={folder}", "--images", images)
+        outcome = run_cli("doctor", "-g", "pixels:28", "-o", f"sae:17,sae={folder}", "--images", images)
         assert outcome.code == code, outcome.stderr
         assert "published: explained variance 86.7 %, L0 16.4" in outcome.stdout
         assert words in outcome.stdout
