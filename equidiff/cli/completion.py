@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from equidiff.folders.text import printable
+
 if TYPE_CHECKING:
     from equidiff.registry.descriptors import Descriptor
 
@@ -68,12 +70,12 @@ def complete_run(incomplete: str) -> Words:
     folders = {Path(), Path("runs"), typed if incomplete.endswith("/") else typed.parent}
     found = {file.parent: file.stat().st_mtime for folder in folders for file in folder.glob("*/run.json")}
     newest = sorted(found, key=lambda path: found[path], reverse=True)
-    hits = [path for path in newest if str(path).startswith(incomplete)]
+    hits = [path for path in newest if str(path).startswith(incomplete) and printable(str(path)) == str(path)]
     return [(str(path), _describe_run(path)) for path in hits[:MOST_RUNS]]
 
 
 def _shorten(text: str) -> str:
-    return textwrap.shorten(text, LONGEST_HELP, placeholder=" ...")
+    return textwrap.shorten(printable(text), LONGEST_HELP, placeholder=" ...")
 
 
 def _describe_run(path: Path) -> str:

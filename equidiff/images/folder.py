@@ -23,6 +23,8 @@ SUFFIXES = {".avif", ".bmp", ".gif", ".heic", ".heif", ".jfif", ".jp2", ".jpeg",
 SUFFIXES |= {".ppm", ".tif", ".tiff", ".webp"}
 EXPECTED = f"a folder with images in it ({', '.join(sorted(SUFFIXES))})"
 PREFIX = re.compile(r"(n\d{8}|\d+)_")
+MOST_OTHERS = 50_000  # files and folders that are looked at before few images among them are too few
+LEAST_SHARE = 0.1
 AHEAD = 64  # images that are read before they are asked for
 READERS = 8
 
@@ -58,11 +60,7 @@ def find_images(folder: Path, labels: Path | None = None) -> list[ImageFile]:
     if not is_there(folder, EXPECTED) or not folder.is_dir():
         problem = "The folder of images is a file." if folder.exists() else "The folder of images does not exist."
         raise QueryError(problem, given=folder, expected=EXPECTED)
-    paths = sorted(
-        path.relative_to(folder)
-        for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    )
+    paths = sorted(_image_paths(folder))
     if not paths:
         problem = "There are no images in this folder." if any(folder.iterdir()) else "The folder is empty."
         raise QueryError(problem, given=folder, expected=EXPECTED)
@@ -77,6 +75,29 @@ def find_images(folder: Path, labels: Path | None = None) -> list[ImageFile]:
             )
         return found
     return [ImageFile(path.as_posix(), label) for path, label in zip(paths, _own_labels(paths), strict=True)]
+
+
+def _image_paths(folder: Path) -> list[Path]:
+    """Images that are not hidden, relative to the folder; links to other folders are not followed.
+
+    Raises:
+        QueryError: it is no folder of images but a disk: of very many files, few are images.
+    """
+    found: list[Path] = []
+    looked = 0
+    for place, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        visible = [Path(place, name) for name in files if not name.startswith(".")]
+        found += [path.relative_to(folder) for path in visible if path.suffix.lower() in SUFFIXES]
+        looked += len(folders) + len(visible)
+        if looked > MOST_OTHERS and len(found) < looked * LEAST_SHARE:
+            raise QueryError(
+                f"This is no folder of images: of {looked:,} files and folders in it, {len(found):,} are images.",
+                given=folder,
+                expected="a folder that holds mostly images",
+                hint="name the folder within it that has them",
+            )
+    return found
 
 
 def _own_labels(paths: Sequence[Path]) -> Sequence[str | None]:

@@ -7,10 +7,10 @@ import sys
 import time
 
 import pytest
-from made_runs import made_info
+from made_runs import made, made_info
 
 from equidiff.builtin.objectives.descriptors import SOURCES as FORMS
-from equidiff.cli.completion import LAYERS, join_words
+from equidiff.cli.completion import LAYERS, complete_run, join_words
 from equidiff.contracts import BuildContext
 from equidiff.networks import describe_layers, load_network
 from equidiff.networks.sources import SOURCES
@@ -172,3 +172,10 @@ def test_networks_from_elsewhere():
     assert set(FORMS) == set(SOURCES) - {"timm"}  # the descriptor imports no torch, so it lists them again
     words = complete("equidiff run --objective neuron:17,model=")
     assert {"fashion", *(f"{prefix}:" for prefix in FORMS)} <= set(words)
+
+
+def test_names_and_texts_of_strangers_reach_no_terminal_as_escapes(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("plain", "red\x1b[31m", "turned\u202e"):
+        made(count=2, status="\x9b31m").save(tmp_path / name)
+    assert [(word, "\x9b" in text, r"\x9b" in text) for word, text in complete_run("")] == [("plain", False, True)]

@@ -34,6 +34,10 @@ def folders(tmp_path_factory):
     for number in range(4):
         Image.new("L", (28, 28), 60 * number).save(place / "garments" / f"{number}.png")
     run_cli("rank", "--images", place / "garments", "--out", place / "ranking", "-q")
+    for part in ("1/2", "2/2"):
+        run_circles("-n", 20, "--part", part, "--out", place / "parts" / part[0], "-q")
+    (place / "sweep.yaml").write_text("generator: toy:circles\nobjective: neuron:0-1\nsamples: 2\ntarget: 0.5\n")
+    run_cli("sweep", place / "sweep.yaml", "--out", place / "sweep", "-q")
     return place
 
 
@@ -41,6 +45,8 @@ COMMANDS = {
     "points": (("report",), ("cite",), ("figure", "--name", "all"), ("run", "--resume")),
     "images": (("report",), ("cite",)),
     "ranking": (("rank", "--resume"),),
+    "parts": (("merge",),),
+    "sweep": (("sweep", "--resume"), ("report",)),
 }
 
 
@@ -55,6 +61,8 @@ def damage(whole, place, number):
 
 def command_for(kind, place, number):
     name, *options = COMMANDS[kind][number % len(COMMANDS[kind])]
+    if name == "merge":
+        return ("merge", place / "1", place / "2", "--out", f"{place}-merged")
     return (name, "--resume", place) if "--resume" in options else (name, place, *options)
 
 

@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from equidiff.errors import QueryError
+from equidiff.images import folder as folder_module
 from equidiff.images.folder import AHEAD, ImageFile, find_images, read_ahead
 
 
@@ -106,3 +107,17 @@ def test_what_prepare_raises_is_passed_on(tmp_path):
     make(tmp_path, "1.png")
     with pytest.raises(ZeroDivisionError):
         list(read_ahead(tmp_path, find_images(tmp_path), lambda image: 1 / 0))
+
+
+def test_a_disk_is_no_folder_of_images(tmp_path, monkeypatch):
+    monkeypatch.setattr(folder_module, "MOST_OTHERS", 40)
+    for number in range(60):
+        (tmp_path / f"{number}.txt").touch()
+    Image.new("L", (2, 2)).save(tmp_path / "one.png")
+    with pytest.raises(QueryError, match="61 files and folders in it, 1 are images"):
+        find_images(tmp_path)
+    for number in range(10):  # more than a tenth are: a data set with notes beside its images
+        Image.new("L", (2, 2)).save(tmp_path / f"{number}.png")
+    assert len(find_images(tmp_path)) == 11
+    (tmp_path / "loop").symlink_to(tmp_path)
+    assert len(find_images(tmp_path)) == 11
