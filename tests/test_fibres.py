@@ -9,6 +9,10 @@ import numpy as np
 import pytest
 import torch
 
+from equidiff.builtin.solvers.ndtm import Ndtm
+from equidiff.contracts import Solver
+from equidiff.search.engine import Result, solve
+
 FOLDER = Path(__file__).parents[1] / "benchmarks" / "fibres"
 
 
@@ -17,13 +21,16 @@ def modules():
     """The scripts' own modules, which import each other by their short names."""
     sys.path.insert(0, str(FOLDER))
     try:
+        import colormnist
         import compare
         import denoiser
+        import guided
         import htru2
         import measures
         import methods
 
-        yield Namespace(compare=compare, denoiser=denoiser, htru2=htru2, measures=measures, methods=methods)
+        parts = (colormnist, compare, denoiser, guided, htru2, measures, methods)
+        yield Namespace(**{part.__name__: part for part in parts})
     finally:
         sys.path.remove(str(FOLDER))
 
@@ -43,7 +50,7 @@ def csv(tmp_path_factory):
 def task(modules, csv, tmp_path_factory):
     table = modules.htru2.split(modules.htru2.read_table(csv))
     cache = tmp_path_factory.mktemp("cache")
-    made, passes = modules.htru2.task_of(table, cache, queries=3, tolerance=0.05, updates=(60, 60))
+    made, passes = modules.htru2.task_of(table, cache, queries=3, tolerance=0.05, updates=(30, 30))
     again, _ = modules.htru2.task_of(table, cache, queries=3, tolerance=0.05, updates=(0, 0))
     torch.testing.assert_close(again.targets, made.targets)  # from the cache, not trained anew
     assert passes == 20
@@ -83,6 +90,25 @@ def test_guided_samples_cost_what_their_trajectory_takes(modules, task):
     levels = task.generator.stepwise_sampler(6).noise_levels
     passes = 6 + 2 * 3 * sum(level < 3.44 for level in levels)
     assert passes <= found.cost * 20 < 1.6 * passes
+
+
+def test_samples_that_are_guided_together_are_those_of_the_solver(modules, task):
+    """To rounding, and at the same cost; each query is the target of its own samples."""
+    solver = Ndtm(steps=6, updates=3)
+    samples, cost = modules.guided.guide_all(task, solver, count=2)
+    for query in range(3):
+        alone = []
+
+        class Guided(Solver):
+            budget = 1000
+
+            def solve(self, latents, residual, budget, found=alone):
+                found.append((yield from solver.guide(latents, residual)).samples)
+
+        events = solve(task.problem(query), Guided(), range(2), seed=query, batch=2, budget=1000.0, tolerance=1e-9)
+        results = [event for event in events if isinstance(event, Result)]
+        torch.testing.assert_close(samples[query], torch.cat(alone), atol=1e-4, rtol=1e-4)
+        assert [3 * result.cost.evaluations for result in results] == pytest.approx([cost, cost])
 
 
 def test_ancestral_steps_lead_to_the_law_that_the_denoiser_knows(modules):
@@ -151,3 +177,38 @@ def test_the_table_is_printed_written_and_drawn(modules, task, tmp_path, capsys)
     assert sum(row["ranks"]) == pytest.approx(1)
     assert (tmp_path / "a.json").exists()
     assert (tmp_path / "a.png").stat().st_size > 1000
+
+
+def test_colours_are_undone_and_have_the_published_law(modules):
+    """The mean and the variance of the mixture by hand; a digit is the same whatever its colours."""
+    colours = modules.colormnist.backgrounds(50_000, torch.Generator().manual_seed(0))
+    mean = 0.6 * 0.7 + 0.35 * 0.5 + 0.05 * 0.1
+    square = 0.6 * (0.7**2 + 0.08**2) + 0.35 * (0.5**2 + 0.015**2) + 0.05 * (0.1**2 + 0.02**2)
+    assert float(colours.mean()) == pytest.approx(mean, abs=0.002)
+    assert float(colours.var()) == pytest.approx(square - mean**2, rel=0.02)
+    grey = torch.rand(6, 8, 8, generator=torch.Generator().manual_seed(1))
+    grey[:, :, 0] = 0
+    painted = modules.colormnist.coloured(grey, torch.Generator().manual_seed(2))
+    torch.testing.assert_close(modules.colormnist.without_colour(painted), grey, atol=1e-5, rtol=0)
+    again = modules.colormnist.coloured(grey, torch.Generator().manual_seed(3))
+    assert (painted - again).abs().amax() > 0.1
+    right = modules.colormnist.colour_measures(modules.colormnist.coloured(grey.repeat(100, 1, 1), torch.Generator()))
+    wrong = modules.colormnist.colour_measures(painted[:1].repeat(100, 1, 1, 1))
+    assert right["colour W1"] < 0.03 < wrong["colour W1"]
+
+
+def test_the_coloured_task_is_made_and_answered(modules, tmp_path, capsys):
+    task, passes = modules.colormnist.task_of(tmp_path, queries=2, tolerance=0.05, updates=(30, 30))
+    assert (task.generator.sample_shape, task.targets.shape, passes) == ((3, 8, 8), (2, 4), 20)
+    # the components hold nearly all of an image
+    components = task.train[:50].flatten(1) - task.generator.decode.mean
+    directions = task.generator.decode.directions
+    kept = (components @ torch.linalg.pinv(directions)) @ directions
+    assert (components - kept).square().mean() < 0.05 * components.square().mean()
+    options = Namespace(samples=2, methods=["bank", "ndtm,steps=4,updates=1"], bank=8, full=False, json=None, plot=None)
+    rows = modules.compare.compare(
+        task, passes, modules.colormnist.statistics, options, modules.colormnist.colour_measures
+    )
+    assert [row["method"] for row in rows] == options.methods
+    assert all(row["colour W1"] > 0 and row["dev"] >= 0 for row in rows)
+    assert capsys.readouterr().out.splitlines()[1].split()[-1] == "dev"

@@ -5,13 +5,16 @@ from __future__ import annotations
 import argparse
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 from matplotlib.figure import Figure
 from measures import Statistics, measure, without_queries
-from methods import Task, prior_samples, run_method
+from methods import run_method
+from task import Task, prior_samples
+from torch import Tensor
 
 COLUMNS = {
     "method": 24, "members": 8, "fibre L2": 8, "median": 8, "passes": 7, "S": 7, "ranked": 6, "chi2/df": 7, "p": 7,
@@ -20,6 +23,7 @@ COLUMNS = {
 QUICK = ("bank", "auto", "auto+conditional,moves=12", "ndtm,gamma=10")
 FULL = ("bank", "auto", "auto+conditional", "lbfgs", "infinite,optimizer=adam,lr=0.05", "ndtm,gamma=2", "ndtm,gamma=5",
         "ndtm,gamma=10")  # fmt: skip
+Extra = Callable[[Tensor], dict[str, float]]
 COLOURS = ("#000000", "#0072B2", "#56B4E9", "#009E73", "#F0E442", "#E69F00", "#D55E00", "#CC79A7")
 
 
@@ -39,7 +43,14 @@ def parser_of(description: str) -> argparse.ArgumentParser:
     return parser
 
 
-def compare(task: Task, passes: int, statistics: Statistics, options: argparse.Namespace) -> list[dict[str, Any]]:
+def no_more(samples: Tensor) -> dict[str, float]:
+    """No further columns."""
+    return {}
+
+
+def compare(
+    task: Task, passes: int, statistics: Statistics, options: argparse.Namespace, extra: Extra = no_more
+) -> list[dict[str, Any]]:
     """Print a line for each method.
 
     Args:
@@ -47,21 +58,25 @@ def compare(task: Task, passes: int, statistics: Statistics, options: argparse.N
         passes: denoiser passes of a prior sample.
         statistics: that are ranked; see `measures.measure`.
         options: of `parser_of`.
+        extra: maps samples `[rows, *sample_shape]` to further columns.
     """
     torch.set_num_threads(1)
+    count = len(task.queries) * options.samples
+    first = {"data": task.reference[:count], "prior": prior_samples(task.generator, count)}
+    widths = COLUMNS | dict.fromkeys(extra(first["data"]), 9)
     print(f"{len(task.queries)} queries x {options.samples}; a member has a fibre L2 below {limit_of(task):.4f}")
-    print("  ".join(name.ljust(width) for name, width in COLUMNS.items()), flush=True)
+    print("  ".join(name.ljust(width) for name, width in widths.items()), flush=True)
+    for name, samples in first.items():
+        reference = task.reference[count:] if name == "data" else task.reference
+        print_row(without_queries(name, task, samples, reference) | extra(samples), widths)
     rows: list[dict[str, Any]] = []
     if options.json and options.json.exists():
         rows = json.loads(options.json.read_text())
-    count = len(task.queries) * options.samples
-    print_row(without_queries("data", task, task.reference[:count], task.reference[count:]))
-    print_row(without_queries("prior", task, prior_samples(task.generator, count), task.reference))
     for name in options.methods or (FULL if options.full else QUICK):
         found = run_method(name, task, options.samples, options.bank or (8192 if options.full else 1024))
-        row = measure(task, found, passes, statistics)
+        row = measure(task, found, passes, statistics) | extra(found.samples.flatten(0, 1))
         rows = [old for old in rows if old["method"] != name] + [row]
-        print_row(row)
+        print_row(row, widths)
         if options.json:  # after each method: the table takes long
             options.json.write_text(json.dumps(rows, indent=1) + "\n")
     if options.plot:
@@ -74,9 +89,9 @@ def limit_of(task: Task) -> float:
     return math.sqrt(task.loss / task.targets.shape[1])
 
 
-def print_row(row: dict[str, Any]) -> None:
+def print_row(row: dict[str, Any], widths: dict[str, int]) -> None:
     """A line of the table."""
-    print("  ".join(show(row[key]).ljust(width) for key, width in COLUMNS.items()), flush=True)
+    print("  ".join(show(row[key]).ljust(width) for key, width in widths.items()), flush=True)
 
 
 def show(value: object) -> str:

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from compare import compare, parser_of
 from denoiser import Denoised, Denoiser, kept, train_classifier, train_denoiser
-from methods import Task
+from task import Task
 from torch import Tensor, nn
 
 from equidiff.contracts import Objective

@@ -23,10 +23,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from methods import Found, Task, fibre_distances
+from methods import Found, fibre_distances
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import cross_val_predict
+from task import Task
 from torch import Tensor
 
 from equidiff.metrics.ranks import RankTest, rank_test
