@@ -27,6 +27,8 @@ class Shared:
         if key in kept:
             kept.move_to_end(key)
             return kept[key]
+        if kind == "generator":  # a bank holds the generator that made it
+            self._kept["bank"].clear()
         while len(kept) >= MOST[kind]:
             kept.popitem(last=False)
         kept[key] = made = make()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
@@ -50,6 +51,7 @@ class RunBank:
     count: int
     settings: Settings
     parts: Components
+    _done: Counter[str] = field(default_factory=Counter)  # for this run, of a bank that several may share
 
     @classmethod
     def of(cls, settings: Settings, parts: Components) -> RunBank | None:
@@ -117,9 +119,12 @@ class RunBank:
     def describe(self, supply: Supply | None) -> BankInfo:
         """The bank as `run.json` records it."""
         members = 0 if supply is None else len(supply.members)
-        evaluations = round(self.count / 3, 3)
         return BankInfo(
-            count=self.count, members=members, evaluations=evaluations, made=self.bank.made, measured=self.bank.measured
+            count=self.count,
+            members=members,
+            evaluations=round(self.count / 3, 3),
+            made=self._done["made"],
+            measured=self._done["measured"],
         )
 
     def _has_views(self, problem: Problem) -> bool:
@@ -130,7 +135,9 @@ class RunBank:
         return self.bank.outside(range(self.count)).isfinite()
 
     def _ensure(self, tell: Tell) -> None:
+        before = self.bank.made
         self.bank.ensure(self.count, lambda done, total: tell(f"making the bank: {done} of {total} prior samples"))
+        self._done["made"] += self.bank.made - before
 
     def _measured(self, problem: Problem, views: bool, tell: Tell = _silent) -> Tensor:
         """Measurements of the samples, or of their views, `[count, parts, m]`."""
@@ -140,6 +147,7 @@ class RunBank:
         if views and key is not None:
             named = not regularizer.spec.startswith("<") and FROM_FILE not in versions([regularizer]).values()
             key = fingerprint([key, regularizer.spec, regularizer.options]) if named else None
+        before = self.bank.measured
         seen = self.bank.measure(
             problem,
             self.count,
@@ -148,6 +156,7 @@ class RunBank:
             problem.regularizer if views else None,
             lambda done, total: tell(f"measuring the bank: {done} of {total}"),
         )
+        self._done["measured"] += self.bank.measured - before
         return torch.where(self._usable[:, None, None], seen, torch.nan)
 
     @cached_property

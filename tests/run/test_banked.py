@@ -12,9 +12,11 @@ from scipy.stats import ks_2samp
 
 import equidiff
 from equidiff.bank.store import SAMPLES
-from equidiff.contracts import Objective
+from equidiff.contracts import Objective, Shared
 from equidiff.errors import UsageError
+from equidiff.registry.manager import Plugins
 from equidiff.run.info import read_info
+from equidiff.run.session import prepare
 from equidiff.run.settings import Settings
 
 POINTS = {"generator": "toy:circles", "objective": "classifier:inner", "target": 0.4, "progress": False}
@@ -206,6 +208,30 @@ def test_more_samples_than_the_bank_has():
 def test_what_is_no_bank(size):
     with pytest.raises(UsageError, match="The value of bank"):
         Settings(bank=size)
+
+
+def test_runs_of_one_process_share_a_bank():
+    shared, plugins = Shared(), Plugins()
+    given = {"generator": "toy:circles", "target": 0.4, "bank": 100}
+    sessions = [
+        prepare(Settings(objective=objective, **given), plugins, shared=shared)
+        for objective in ("classifier:inner", "neuron:act1.0", "classifier:inner")
+    ]
+    infos = [session.describe().bank for session in sessions]
+    assert [(info.made, info.measured) for info in infos] == [(100, 100), (0, 100), (0, 0)]
+    assert len({id(session.bank.bank) for session in sessions}) == 1
+
+
+def test_a_bank_goes_before_another_generator_is_loaded():
+    """It holds the generator that made it, and two large ones may not fit."""
+    shared = Shared()
+    shared.take("generator", "one", lambda: "one")
+    assert shared.take("bank", "one", lambda: "first") == "first"
+    shared.take("generator", "one", lambda: "again")
+    assert shared.take("bank", "one", lambda: "second") == "first"
+    there = []
+    shared.take("generator", "two", lambda: there.append(shared.take("bank", "one", lambda: "third")))
+    assert there == ["third"]
 
 
 def test_without_a_bank_the_record_says_so():
