@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import atexit
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import ExitStack
 from pathlib import Path
 
 import torch
@@ -81,7 +81,8 @@ class Bank:
         self._read(count)
         if self.count >= count:
             return
-        with self._locked():
+        with ExitStack() as stack:
+            self._lock(stack)
             self._read(count)  # another process may have made them
             first = self.count
             self._make_room((count - first) * bytes_of_sample(self.generator, self._stored))
@@ -162,8 +163,13 @@ class Bank:
             return
         atexit.register(leave, folder.path)
 
-    def _locked(self) -> AbstractContextManager[None]:
-        return nullcontext() if self._folder is None else self._folder.locked()
+    def _lock(self, stack: ExitStack) -> None:
+        """Keep other processes from writing into the folder, until the stack is closed."""
+        if self._folder is not None:
+            try:
+                stack.enter_context(self._folder.locked())
+            except OSError as error:
+                self._give_up(error)
 
     def _read(self, count: int) -> None:
         """Take in segments of the disk, up to the first that is missing, damaged, or no longer than the one here."""

@@ -53,22 +53,25 @@ class BankFolder:
         """Make the folder, if it is not there, and note that it is used now, by this process.
 
         Raises:
-            OSError: it cannot be written.
+            OSError: there is none, and none can be made.
         """
-        for name in (SAMPLES, MEASUREMENTS, USERS):
-            (self.path / name).mkdir(parents=True, exist_ok=True)
-        description = self.path / DESCRIPTION
-        if description.exists():
-            os.utime(description)
-        else:
+        if read_key(self.path) is None:
+            for name in (SAMPLES, MEASUREMENTS, USERS):
+                (self.path / name).mkdir(parents=True, exist_ok=True)
             values = {"schema_version": SCHEMA_VERSION, "key": asdict(key)}
-            write_atomically(description, text.to_json(values, indent=2) + "\n")
-        mark = self.path / USERS / f"{socket.gethostname()}-{os.getpid()}.json"
-        mark.write_text(text.to_json(asdict(Owner.this())) + "\n", encoding="utf-8")
+            write_atomically(self.path / DESCRIPTION, text.to_json(values, indent=2) + "\n")
+        with suppress(OSError):  # a bank that others have made may be there to read
+            os.utime(self.path / DESCRIPTION)
+            mark = self.path / USERS / f"{socket.gethostname()}-{os.getpid()}.json"
+            mark.write_text(text.to_json(asdict(Owner.this())) + "\n", encoding="utf-8")
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Wait until no other process writes into the folder, and keep others out."""
+        """Wait until no other process writes into the folder, and keep others out.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
         with FileLock(self.path / LOCK):
             yield
 

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+from pathlib import Path
 
 import pytest
 import torch
@@ -183,6 +184,28 @@ def test_a_cache_that_cannot_be_written_is_done_without(tmp_path, monkeypatch):
     assert bank.path is None
     assert bank.count == 20
     assert "not kept" in bank.warnings[0]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_bank_that_others_made_is_read_where_it_cannot_be_written():
+    there = made(40)
+    for folder in (there.path, *filter(Path.is_dir, there.path.iterdir())):
+        folder.chmod(0o500)
+    try:
+        assert made(40).made == 0
+        more = made(60)
+        assert (more.count, more.path) == (60, None)
+    finally:
+        for folder in (there.path, *filter(Path.is_dir, there.path.iterdir())):
+            folder.chmod(0o700)
+
+
+def test_a_bank_whose_description_is_damaged_is_described_again():
+    there = made(20)
+    (there.path / "bank.json").write_text("{")
+    assert list_banks() == []
+    assert made(20).made == 0
+    assert [entry.count for entry in list_banks()] == [20]
 
 
 def test_banks_that_nobody_uses_go_when_there_is_no_room(monkeypatch):

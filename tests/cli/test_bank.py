@@ -91,6 +91,11 @@ def test_room_that_is_no_number(monkeypatch):
     assert_one_error(run_cli(*MAKE, "-n", 2), 2, "EQUIDIFF_CACHE_GB=much")
 
 
+def test_the_report_says_what_the_bank_cost():
+    run_cli("run", *CIRCLES, "--target", "0.4", "-n", "4", "-q", "--out", "run", "--bank", "60", "--report")
+    assert "20 evaluations, made once for all runs" in Path("run/report.html").read_text()
+
+
 def test_an_evaluation_reads_prior_samples_that_the_run_did_not_use():
     given = ("--target", "0.4", "-n", "8", "-q", "--out", "run", "--bank", "40")
     assert run_cli("run", *CIRCLES, *given).code == 0

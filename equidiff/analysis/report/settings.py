@@ -29,6 +29,9 @@ def settings_rows(info: RunInfo) -> list[tuple[str, str]]:
     if info.prior is not None:
         text = f"{info.prior.count}, of which {info.prior.members} are members before any search"
         rows.insert(-5, ("prior samples", text))
+    if info.bank is not None:
+        cost = f"{info.bank.evaluations:.0f} evaluations, made once for all runs"
+        rows.insert(-5, ("bank", f"{info.bank.count} prior samples, {info.bank.members} of them members; {cost}"))
     if info.evaluations is not None:
         rows.append(("cost", f"{info.evaluations:g} evaluations in all, {info.wall_s or 0:.0f} s"))
     return [(name, text) for name, text in rows if text is not None]
