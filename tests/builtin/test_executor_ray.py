@@ -1,6 +1,7 @@
 """The executor `ray`, with a cluster on this machine that starts and ends with the test."""
 
 import os
+import signal
 
 import pytest
 
@@ -19,8 +20,11 @@ def test_ray_keeps_the_contract_in_silence(capfd):
 
     from equidiff.builtin.executors.ray import build
 
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     executor = build(None, RayOptions(workers=2, cpus=0.5), BuildContext())
     try:
+        # ray's own would end a run that is terminated without closing it
+        assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
         assert executor.workers == 2
         both = [executor.submit(os.getenv, "OMP_NUM_THREADS") for _ in range(2)]
         assert {future.result(60) for future in both} == {"1"}

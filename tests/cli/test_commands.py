@@ -145,7 +145,7 @@ def test_plugins():
     )
     builtin = json.loads(run_cli("plugins", "--json").stdout)[0]
     assert builtin["name"] == "builtin"
-    assert builtin["offers"]["solver"] == ["auto", "infinite", "lbfgs", "imagespace", "rejection"]
+    assert builtin["offers"]["solver"] == ["auto", "infinite", "lbfgs", "imagespace", "ndtm", "rejection"]
 
 
 def test_a_broken_plugin_costs_one_line(monkeypatch):

@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import math
 import os
+import signal
 import socket
 import threading
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from typing import Any, final
 
 from equidiff.builtin.executors.descriptors import RayOptions
@@ -170,12 +172,28 @@ def _hush(ray: Any, verbose: bool) -> None:
 
 
 def _connect(ray: Any, options: RayOptions) -> None:
-    how = {"logging_level": logging.getLogger("ray").level, "configure_logging": False}
+    how: dict[str, Any] = {"logging_level": logging.getLogger("ray").level, "configure_logging": False}
     if options.address is not None:
-        ray.init(address=options.address, **how)
+        how["address"] = options.address
+    else:
+        cores = options.workers * options.cpus if options.workers else os.cpu_count() or 1
+        how |= {"num_cpus": max(1, math.ceil(cores)), "include_dashboard": False}
+    with _kept_handlers():
+        ray.init(**how)
+
+
+@contextmanager
+def _kept_handlers() -> Iterator[None]:
+    """Put signal handlers back: ray's own end the process, and a run is closed and kept where it is terminated."""
+    if threading.current_thread() is not threading.main_thread():  # where ray leaves them alone
+        yield
         return
-    cores = options.workers * options.cpus if options.workers else os.cpu_count() or 1
-    ray.init(num_cpus=max(1, math.ceil(cores)), include_dashboard=False, **how)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _room(resources: dict[str, float], cpus: float, gpus: float) -> int:
