@@ -205,6 +205,7 @@ def test_the_coloured_task_is_made_and_answered(modules, tmp_path, capsys):
     directions = task.generator.decode.directions
     kept = (components @ torch.linalg.pinv(directions)) @ directions
     assert (components - kept).square().mean() < 0.05 * components.square().mean()
+    capsys.readouterr()  # says what was trained
     options = Namespace(samples=2, methods=["bank", "ndtm,steps=4,updates=1"], bank=8, full=False, json=None, plot=None)
     rows = modules.compare.compare(
         task, passes, modules.colormnist.statistics, options, modules.colormnist.colour_measures
