@@ -20,7 +20,7 @@ class Summary:
         members: number of them.
         others: number of the samples that are no members.
         banked: members that came from the bank.
-        evaluations: that each member cost.
+        evaluations: that each member cost that was searched for.
         latent_norms: of the members, as far as they were measured.
         outside: distances of the members from the range of images, where they are images.
         loss: the largest of a member, without its views; None where none was measured.
@@ -69,7 +69,8 @@ class Summary:
     def _add(self, member: Record, target: float) -> None:
         self.members += 1
         self.banked += member.source is not None
-        self.evaluations.append(member.evaluations)
+        if member.source is None:
+            self.evaluations.append(member.evaluations)
         for values, value in ((self.latent_norms, member.latent_norm), (self.outside, member.outside)):
             if value is not None:
                 values.append(value)

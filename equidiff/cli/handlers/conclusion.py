@@ -76,9 +76,10 @@ def _describe_counts(info: RunInfo, summary: Summary) -> str:
     others = [("not converged", counts.not_converged), ("failed", counts.failed)]
     found = ", ".join([f"{counts.members} of {counts.asked}", *(f"{count} {name}" for name, count in others if count)])
     time = "" if info.wall_s is None else f"; {info.wall_s:.1f} s"
-    if not summary.members:
+    if not summary.evaluations:
         return found + time
-    return f"{found}{time}, {statistics.median(summary.evaluations):.1f} evaluations each (median)"
+    searched = ", of those searched for" if summary.banked else ""
+    return f"{found}{time}, {statistics.median(summary.evaluations):.1f} evaluations each (median{searched})"
 
 
 def nearest_miss(info: RunInfo, summary: Summary) -> Facts:
