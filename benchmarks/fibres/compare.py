@@ -106,10 +106,13 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
     bins = max((len(row["ranks"]) for row in rows if row["ranks"]), default=1)
     for number, row in enumerate(rows):
         colour = COLOURS[number % len(COLOURS)]
-        left.plot(row["passes"], row["fibre L2"], "o", color=colour, ms=8, mec="white", label=row["method"])
+        left.plot(row["passes"], row["fibre L2"], "o", color=colour, ms=8, label=row["method"])
+        left.plot(row["passes"], row["median"], "o", color=colour, ms=8, mfc="none")
         if row["ranks"]:
             right.plot(range(bins), [bins * each for each in row["ranks"]], "o-", color=colour, lw=1.5, ms=4)
-    left.set(xlabel="denoiser passes a sample", ylabel="fibre L2, mean", xscale="log", yscale="log")
+    left.set(
+        xlabel="denoiser passes a sample", ylabel="fibre L2: mean (filled), median (open)", xscale="log", yscale="log"
+    )
     left.grid(alpha=0.3)
     right.axhline(1, color="black", lw=0.8)
     right.set(xlabel="rank of the query among its samples", ylabel="queries, relative to uniform", ylim=(0, None))
