@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 import equidiff
 from equidiff.cli.commands import (
     bank,
+    calibrate,
     cite,
     compare,
     doctor,
@@ -66,6 +67,7 @@ app.command(epilog=sweep.EPILOG)(sweep.sweep)
 app.command(epilog=merge.EPILOG)(merge.merge)
 app.command(epilog=compare.EPILOG)(compare.compare)
 app.command(epilog=evaluate.EPILOG)(evaluate.evaluate)
+app.command(epilog=calibrate.EPILOG)(calibrate.calibrate)
 app.command()(report.report)
 app.command(epilog=figure.EPILOG)(figure.figure)
 app.command(epilog=select.EPILOG)(select.select)

@@ -5,3 +5,4 @@ from __future__ import annotations
 INTERRUPTED = 130  # what a shell reports for Ctrl-C
 NOT_ALL_MEMBERS = 3
 NOT_ALL_MEASURED = 3  # of the images given to `equidiff measure`
+LAW_REJECTED = 3  # by `equidiff calibrate`, or it could not tell

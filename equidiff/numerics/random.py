@@ -58,6 +58,12 @@ class Stream(Enum):
     BANK = (1, (0, 0, 7))
     """Samples of a bank; counts by the sample's number in the bank, always of seed 0."""
 
+    CALIBRATION = (1, (0, 0, 8))
+    """Prior samples that a calibration asks about; counts by the prior sample's index."""
+
+    CALIBRATION_REFERENCE = (1, (0, 0, 9))
+    """A prior sample to which a calibration measures distances; always of seed 0."""
+
     BANK_ORDER = (0, (0, 0, 0, 0, 8))
     """The order in which a run takes members from a bank."""
 

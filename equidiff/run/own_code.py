@@ -34,12 +34,7 @@ def check_named(info: RunInfo, objective: str | None, files: Sequence[Path], com
             expected=f"{recorded}, or no objective",
             hint=_hint(command),
         )
-    for kind, spec in info.specs.objects.items():
-        raise RunFolderError(
-            f"This run's {kind} was an object made in Python, which cannot be made again from the run folder.",
-            given=spec,
-            expected="equidiff.sample(...) with that object",
-        )
+    _check_objects(info.specs)
     if objective is None and info.specs.is_custom:
         raise RunFolderError(
             "This run's objective is code that is not part of EquiDiff or of a plugin, and would be executed.",
@@ -56,6 +51,15 @@ def check_named(info: RunInfo, objective: str | None, files: Sequence[Path], com
                 expected="the same file, named again, if you trust it",
                 hint=_hint(command, objective, [*files, Path(source)]),
             )
+
+
+def _check_objects(specs: Specs) -> None:
+    for kind, spec in specs.objects.items():
+        raise RunFolderError(
+            f"This run's {kind} was an object made in Python, which cannot be made again from the run folder.",
+            given=spec,
+            expected="equidiff.sample(...) with that object",
+        )
 
 
 def check_portable(specs: Specs) -> None:

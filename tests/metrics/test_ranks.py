@@ -49,6 +49,35 @@ def test_chi_squared_its_mean_and_its_p_value_are_those_of_all_possible_queries(
     assert found.p_value == float(found.p_values)
 
 
+def test_rows_that_lack_members_have_fewer_ranks_which_cover_all():
+    """By enumeration too; values of draws that are not there do not matter."""
+    values = torch.randint(5, (4, 4, 1), generator=random(5)).double()
+    present = torch.tensor([4, 3, 2, 3])
+    rows = [row[:count] for row, count in zip(values[:, :, 0].tolist(), present.tolist(), strict=True)]
+
+    def stretched(masses):
+        count = len(masses)
+        covered = [
+            [max(0, min((r + 1) / count, (b + 1) / 4) - max(r / count, b / 4)) for b in range(4)] for r in range(count)
+        ]
+        return [sum(masses[r] * covered[r][b] * count for r in range(count)) for b in range(4)]
+
+    options = [[stretched(masses_by_hand(row, index)) for index in range(len(row))] for row in rows]
+    null = [chi_squared(choice) for choice in itertools.product(*options)]
+    found = rank_test(values, shuffles=20_000, present=present)
+    wanted = chi_squared([each[0] for each in options])
+    assert float(found.chi_squared) == pytest.approx(wanted)
+    assert float(found.degrees) == pytest.approx(sum(null) / len(null))
+    assert float(found.p_values) == pytest.approx(sum(each >= wanted - 1e-9 for each in null) / len(null), abs=0.02)
+    values[1, 3] = values[2, 2:] = 1e6
+    assert rank_test(values, shuffles=100, present=present).chi_squared == found.chi_squared
+
+
+def test_a_query_without_a_member_is_refused():
+    with pytest.raises(ValueError, match="rank"):
+        rank_test(torch.zeros(2, 3, 1), present=torch.tensor([3, 1]))
+
+
 def test_without_ties_it_is_the_usual_chi_squared():
     values = torch.randn(200, 5, 2, generator=random(2))
     found = rank_test(values)
@@ -57,7 +86,7 @@ def test_without_ties_it_is_the_usual_chi_squared():
         counts = torch.bincount(ranks[:, statistic], minlength=5).double()
         assert_close(found.counts[statistic], counts)
         assert float(found.chi_squared[statistic]) == pytest.approx(float(((counts - 40) ** 2 / 40).sum()))
-    assert found.degrees.tolist() == [4.0, 4.0]
+    assert found.degrees.tolist() == pytest.approx([4.0, 4.0])
 
 
 def test_p_values_of_the_right_law_are_uniform_even_with_ties():
