@@ -25,7 +25,8 @@ def examine(plugins: Plugins) -> list[Finding]:
     """Report versions, devices, memory, plugins and their requirements, and the weights that ship with EquiDiff."""
     return [
         Finding("equidiff", version("equidiff")),
-        Finding("python", f"{platform.python_version()} on {platform.platform(terse=True)}"),
+        # platform.platform() would start `uname`
+        Finding("python", f"{platform.python_version()} on {platform.system()} {platform.release()}"),
         *(_library(name) for name in LIBRARIES),
         *_devices(),
         *(finding for plugin in plugins.plugins for finding in _plugin(plugin)),

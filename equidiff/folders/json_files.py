@@ -12,13 +12,18 @@ from pathlib import Path
 from typing import Any
 
 MOST_BYTES = 64 * 2**20  # of a file that is read as a whole, and of a line
+MOST_OF_SETTINGS = 4 * 2**20  # bytes of a file of settings, or an index: in memory, JSON takes up to 25 times its size
 MOST_DEPTH = 32  # brackets within brackets
 TOO_DEEP = f"nested more than {MOST_DEPTH} deep"
 MOST_DIGITS = 20  # of a whole number: those of 64 bits
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path, most: int = MOST_BYTES) -> Any:
     """The content of a JSON file; a byte order mark before it is ignored.
+
+    Args:
+        path: of the file.
+        most: bytes that it may have.
 
     Raises:
         OSError: it cannot be read, or is no file.
@@ -26,7 +31,10 @@ def read_json(path: Path) -> Any:
     """
     check_file(path)
     with path.open("rb") as file:
-        return parse_json(file.read(MOST_BYTES + 1))
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise ValueError(f"more than {most:,} bytes")
+    return parse_json(content)
 
 
 def read_lines(path: Path) -> Iterator[bytes]:

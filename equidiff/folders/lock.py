@@ -14,7 +14,7 @@ import psutil
 from filelock import FileLock, Timeout
 
 from equidiff.errors import RunFolderError
-from equidiff.folders.json_files import read_json
+from equidiff.folders.json_files import MOST_OF_SETTINGS, read_json
 from equidiff.folders.paths import check_own, unwritable
 
 FILE, OWNER = ".lock", ".owner.json"
@@ -41,7 +41,7 @@ class Owner:
     def read(cls, file: Path) -> Owner | None:
         """The owner that a file names; None where it names none."""
         try:
-            return cls(**read_json(file))
+            return cls(**read_json(file, MOST_OF_SETTINGS))
         except (OSError, ValueError, TypeError):
             return None
 

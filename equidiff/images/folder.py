@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import re
+import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -27,6 +28,9 @@ MOST_OTHERS = 50_000  # files and folders that are looked at before few images a
 LEAST_SHARE = 0.1
 AHEAD = 64  # images that are read before they are asked for
 READERS = 8
+TELL_EVERY_S = 2.0  # while a large folder is looked through
+
+Tell = Callable[[str], None]
 
 T = TypeVar("T")
 
@@ -44,7 +48,7 @@ class ImageFile:
     label: str | None = None
 
 
-def find_images(folder: Path, labels: Path | None = None) -> list[ImageFile]:
+def find_images(folder: Path, labels: Path | None = None, tell: Tell = lambda _doing: None) -> list[ImageFile]:
     """List the images in a folder and its sub-folders, sorted by path; hidden ones are left out.
 
     Labels are those of a file; else the first sub-folder's name, where every image is in one; else the number or the
@@ -53,6 +57,7 @@ def find_images(folder: Path, labels: Path | None = None) -> list[ImageFile]:
     Args:
         folder: to search.
         labels: a CSV file with the columns `image` (a path as above) and `label`.
+        tell: called with how far the search is, where it takes longer than two seconds.
 
     Raises:
         QueryError: the folder is missing, or contains no images; or the file of labels cannot be used.
@@ -60,7 +65,7 @@ def find_images(folder: Path, labels: Path | None = None) -> list[ImageFile]:
     if not is_there(folder, EXPECTED) or not folder.is_dir():
         problem = "The folder of images is a file." if folder.exists() else "The folder of images does not exist."
         raise QueryError(problem, given=folder, expected=EXPECTED)
-    paths = sorted(_image_paths(folder))
+    paths = sorted(_image_paths(folder, tell))
     if not paths:
         problem = "There are no images in this folder." if any(folder.iterdir()) else "The folder is empty."
         raise QueryError(problem, given=folder, expected=EXPECTED)
@@ -77,19 +82,22 @@ def find_images(folder: Path, labels: Path | None = None) -> list[ImageFile]:
     return [ImageFile(path.as_posix(), label) for path, label in zip(paths, _own_labels(paths), strict=True)]
 
 
-def _image_paths(folder: Path) -> list[Path]:
+def _image_paths(folder: Path, tell: Tell) -> list[Path]:
     """Images that are not hidden, relative to the folder; links to other folders are not followed.
 
     Raises:
         QueryError: it is no folder of images but a disk: of very many files, few are images.
     """
     found: list[Path] = []
-    looked = 0
+    looked, told = 0, time.monotonic()
     for place, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         visible = [Path(place, name) for name in files if not name.startswith(".")]
         found += [path.relative_to(folder) for path in visible if path.suffix.lower() in SUFFIXES]
         looked += len(folders) + len(visible)
+        if time.monotonic() - told >= TELL_EVERY_S:
+            told = time.monotonic()
+            tell(f"looking for images: {len(found):,} among {looked:,} files and folders so far")
         if looked > MOST_OTHERS and len(found) < looked * LEAST_SHARE:
             raise QueryError(
                 f"This is no folder of images: of {looked:,} files and folders in it, {len(found):,} are images.",

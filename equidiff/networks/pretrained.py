@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from equidiff.contracts import BuildContext, Weights
 from equidiff.errors import UsageError, WeightsError, first_line
-from equidiff.folders.json_files import read_json
+from equidiff.folders.json_files import MOST_OF_SETTINGS, read_json
 from equidiff.images.convert import to_channels
 from equidiff.networks.checkpoints import Kind, hash_weights, read_checkpoint, recognise, weights_files
 from equidiff.networks.classes import imagenet_names
@@ -167,7 +167,7 @@ def _described(name: str, path: Path) -> str:
     if not config.is_file():
         return name
     try:
-        architecture = read_json(config).get("architecture")
+        architecture = read_json(config, MOST_OF_SETTINGS).get("architecture")
     except (OSError, ValueError, AttributeError):
         return name
     if not isinstance(architecture, str):

@@ -21,7 +21,7 @@ from equidiff.networks import Network, Units, find_class
 from equidiff.rank.folder import RankFolder, check_unranked
 from equidiff.rank.scan import Show, scan
 from equidiff.rank.scores import Statistics, entropy, selectivity, summarize
-from equidiff.rank.specs import find_units
+from equidiff.rank.specs import check_model, find_units
 from equidiff.rank.unit import TopImage, Unit
 from equidiff.registry.provenance import versions
 
@@ -210,14 +210,15 @@ def begin(plan: Plan, out: Path | None = None) -> Scan:
     return Scan(plan, RankFolder.create(path, description, images), units, specs)
 
 
-def resume(path: Path) -> Scan:
-    """Prepare the rest of a scan, none of whose inputs may have changed.
+def resume(path: Path, model: str | None = None) -> Scan:
+    """Prepare the rest of a scan, none of whose inputs may have changed; a network that is a program is named again.
 
     Raises:
         RunFolderError: the folder is not a ranking, or its weights or images have changed.
     """
     folder = RankFolder.open(path)
     plan = Plan(**folder.info["settings"])
+    check_model(plan.model, model, path)
     context = BuildContext(choose_device(plan.device))
     units, specs = find_units(plan.model, plan.layer, context)
     if _weights(context) != folder.info["weights"]:

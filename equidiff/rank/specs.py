@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal, TypeVar, cast
 
 from pydantic import Field
 
-from equidiff.builtin.objectives.descriptors import NetworkOptions
+from equidiff.builtin.objectives.descriptors import RUN_AS_CODE, NetworkOptions
 from equidiff.contracts import BuildContext
-from equidiff.errors import SpecError
+from equidiff.errors import RunFolderError, SpecError, UsageError
+from equidiff.folders.text import shell_word
 from equidiff.networks import Units, load_network
 from equidiff.registry.descriptors import Descriptor, Options
 from equidiff.registry.options import read_options
@@ -54,6 +56,33 @@ def find_units(model: str, layer: str | None, context: BuildContext) -> tuple[Un
     given = {**layer_given, "model": name, **given}
     prefix = "" if place is None else f"{place}."
     return units, [str(Spec("neuron", f"{prefix}{index}", given)) for index in range(units.count)]
+
+
+def check_model(recorded: str, model: str | None, path: Path) -> None:
+    """Refuse a network that is a program, and that only the folder of a ranking names: it may be somebody else's.
+
+    Args:
+        recorded: the network in `rank.json`.
+        model: the network as named again by the user, if it was.
+        path: of the ranking, for the errors.
+
+    Raises:
+        UsageError: another network was named.
+        RunFolderError: the network must be named again.
+    """
+    command = f"equidiff rank --resume {shell_word(path)}"
+    if model not in {None, recorded}:
+        raise UsageError(
+            "A resumed scan keeps its network.", given=model, expected=f"{recorded}, or no --model", hint=command
+        )
+    name, _, _ = parse_named("model", recorded, ModelOptions)
+    if model is None and name.startswith(RUN_AS_CODE):
+        raise RunFolderError(
+            "The network of this ranking is a program of its own, and would be executed.",
+            given=recorded,
+            expected="the same network, named again, if you trust it",
+            hint=f"{command} --model {shell_word(recorded)}",
+        )
 
 
 def parse_named(what: str, text: str, options: type[AnyOptions]) -> tuple[str, dict[str, str], AnyOptions]:

@@ -198,7 +198,7 @@ def prepare(
     bank = RunBank.of(settings, parts)
     if default_to_query and settings.query is None and settings.target is None:
         settings = replace(settings, query=default_query(generator))
-    settings = replace(settings, query=resolve_top(settings.query, built["objective"], context))
+    settings = replace(settings, query=resolve_top(settings.query, built["objective"], context, tell))
     chosen = drawn = None
     if asks_prior(settings):
         tell("drawing prior samples")

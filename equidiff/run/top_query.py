@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from equidiff.builtin.objectives.descriptors import NeuronOptions
 from equidiff.contracts import BuildContext, Weights
 from equidiff.errors import QueryError
 from equidiff.folders.text import shell_word
-from equidiff.images.folder import find_images
+from equidiff.images.folder import TELL_EVERY_S, find_images
 from equidiff.images.read import IMAGES, is_there
 from equidiff.rank.folder import RankFolder
 from equidiff.registry.build import Built
@@ -22,7 +23,9 @@ PREFIX = "top:"
 HINT = "--query top:PHOTOGRAPHS"
 
 
-def resolve_top(query: Any, objective: Built, context: BuildContext) -> Any:
+def resolve_top(
+    query: Any, objective: Built, context: BuildContext, tell: Callable[[str], None] = lambda _doing: None
+) -> Any:
     """Replace `top:FOLDER` by the path of the image in the folder that has the highest measurement.
 
     If the objective has several outputs, which must be positions of one unit, their mean counts. A folder that
@@ -33,6 +36,7 @@ def resolve_top(query: Any, objective: Built, context: BuildContext) -> Any:
         objective: measures the images.
         context: of the run: its generator, its device, and the files that it has loaded, to tell a ranking of the
             same network.
+        tell: called with how far the search is, where it takes longer than two seconds.
 
     Raises:
         QueryError: there is no image that can be measured, the outputs are not of one unit, or the ranking is of
@@ -53,16 +57,20 @@ def resolve_top(query: Any, objective: Built, context: BuildContext) -> Any:
         )
     if is_there(folder) and (folder / "rank.json").exists():
         return str(_look_up(folder, units.pop(), objective, context.weights))
-    return str(_measure(folder, objective, context))
+    return str(_measure(folder, objective, context, tell))
 
 
-def _measure(folder: Path, objective: Built, context: BuildContext) -> Path:
+def _measure(folder: Path, objective: Built, context: BuildContext, tell: Callable[[str], None]) -> Path:
     assert context.generator is not None  # objectives are built after the generator
     require_images(context.generator, f"top:{folder}")
     best: tuple[float, Path] | None = None
-    files = find_images(folder)
-    problem = ""
-    for path, measured in measure_files(folder, files, objective.component, context.generator, context.device):
+    files = find_images(folder, tell=tell)
+    problem, told = "", time.monotonic()
+    every = measure_files(folder, files, objective.component, context.generator, context.device)
+    for number, (path, measured) in enumerate(every):
+        if time.monotonic() - told >= TELL_EVERY_S:
+            told = time.monotonic()
+            tell(f"looking for the query: {number:,} of {len(files):,} images are measured")
         if isinstance(measured, QueryError):
             problem = problem or f"{path.relative_to(folder).as_posix()}: {measured.problem}"
             continue

@@ -20,7 +20,7 @@ from running import run_circles, run_cli
 pytestmark = pytest.mark.faults
 
 ESCAPES = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u202e]")
-SEEDS = 10
+SEEDS = 5
 
 
 @pytest.fixture(scope="session")

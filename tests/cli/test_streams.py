@@ -102,3 +102,25 @@ def test_a_path_is_printed_as_the_bytes_that_it_is(tmp_path):
         main([*RUN, "--out", name])
     assert stdout.buffer.getvalue() == b"z\xe8bre \xc3\xa8\n"
     assert run_cli("run", "--resume", name).code == 0
+
+
+EVIL = "a \x1b]0;title\x07\x9b31m\r \u202e\u2066\u2028 b"
+PRINTING = f"""
+import logging, warnings
+from equidiff.cli.console.streams import safe_streams
+before = warnings.formatwarning, logging.lastResort
+with safe_streams():
+    warnings.warn({EVIL!r})
+    logging.getLogger("timm").warning({EVIL!r})
+assert before == (warnings.formatwarning, logging.lastResort)
+"""
+
+
+def test_texts_that_libraries_print_have_no_escapes():
+    """Warnings and logs quote files of strangers: no command to the terminal, no turned text, gets through."""
+    utf8 = os.environ | {"PYTHONIOENCODING": "utf-8"}
+    done = subprocess.run([sys.executable, "-c", PRINTING], capture_output=True, env=utf8)
+    said = done.stderr.decode()
+    assert done.returncode == 0, said
+    assert said.count(r"a \x1b]0;title\x07\x9b31m\x0d \u202e\u2066\u2028 b") == 2
+    assert not {letter for letter in EVIL if not letter.isprintable()} & set(said)

@@ -109,6 +109,16 @@ def test_what_prepare_raises_is_passed_on(tmp_path):
         list(read_ahead(tmp_path, find_images(tmp_path), lambda image: 1 / 0))
 
 
+def test_a_long_search_says_how_far_it_is(tmp_path, monkeypatch):
+    make(tmp_path, "a/1.png", "b/2.png")
+    told = []
+    find_images(tmp_path, tell=told.append)
+    assert told == []  # it was short
+    monkeypatch.setattr(folder_module, "TELL_EVERY_S", 0.0)
+    find_images(tmp_path, tell=told.append)
+    assert told[-1] == "looking for images: 2 among 4 files and folders so far"
+
+
 def test_a_disk_is_no_folder_of_images(tmp_path, monkeypatch):
     monkeypatch.setattr(folder_module, "MOST_OTHERS", 40)
     for number in range(60):

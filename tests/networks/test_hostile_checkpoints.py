@@ -11,7 +11,8 @@ import torch
 from safetensors.torch import save_file
 
 from equidiff.errors import WeightsError
-from equidiff.networks.checkpoints import archives, read_weights
+from equidiff.folders.json_files import MOST_OF_SETTINGS
+from equidiff.networks.checkpoints import archives, pickles, read_index, read_weights
 from equidiff.networks.checkpoints.content import MOST_TENSORS
 
 WEIGHTS = {"fc.weight": torch.arange(20.0).reshape(5, 4)}
@@ -85,6 +86,7 @@ CASES = {
     "code": (lambda: saved({"a": Code()}), "posix.mkdir"),
     "code, older format": (lambda: saved({"a": Code()}, _use_new_zipfile_serialization=False), "more than tensors"),
     "code, bare": (lambda: pickle.dumps(Code()), "more than tensors"),
+    "old pickle bomb": (lambda: b"\x80\x02]" + b"]a" * 9999 + b".", "too much beside its tensors"),
     "tower": (lambda: saved(tower()), "not a state dict"),
     "deep pickle": (
         lambda: archive(WEIGHTS, lambda name, data: [(name, DEEP if name.endswith("pkl") else data)]),
@@ -101,6 +103,7 @@ DEEP = b"\x80\x02" + b"]" * 9999 + b"a" * 9998 + b"."
 def test_a_hostile_checkpoint_is_one_error(case, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(archives, "MOST_MORE", 2**20 if case == "bomb" else archives.MOST_MORE)
+    monkeypatch.setattr(pickles, "MOST_OLD_PICKLE", 2**14 if case == "old pickle bomb" else pickles.MOST_OLD_PICKLE)
     write, words = CASES[case]
     (tmp_path / "w.pt").write_bytes(write())
     with pytest.raises(WeightsError, match=words):
@@ -108,7 +111,20 @@ def test_a_hostile_checkpoint_is_one_error(case, tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["w.pt"]
 
 
-def test_what_resembles_them_is_read(tmp_path):
+def test_an_index_has_a_few_megabytes(tmp_path):
+    index = tmp_path / "model.safetensors.index.json"
+    names = '{"weight_map": {"a": "1.safetensors"}}'
+    index.write_text(names.ljust(MOST_OF_SETTINGS))
+    assert read_index(index) == ["1.safetensors"]
+    index.write_text(names.ljust(MOST_OF_SETTINGS + 1))
+    with pytest.raises(WeightsError, match="more than 4,194,304 bytes"):
+        read_index(index)
+
+
+def test_what_resembles_them_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(pickles, "MOST_OLD_PICKLE", 2**10)  # the values of the tensors do not count
+    torch.save({"a": torch.zeros(2**10)}, tmp_path / "old.pt", _use_new_zipfile_serialization=False)
+    assert torch.equal(read_weights(tmp_path / "old.pt")["a"], torch.zeros(2**10))
     (tmp_path / "compressed.pt").write_bytes(archive(WEIGHTS, method=zipfile.ZIP_DEFLATED))  # mapped, it is garbage
     (tmp_path / "stored.pt").write_bytes(archive(WEIGHTS))
     torch.save({"fc.weight": torch.ones(4).expand(5, 4)}, tmp_path / "expanded.pt")

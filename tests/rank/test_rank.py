@@ -187,6 +187,23 @@ def test_nothing_may_change_before_a_scan_goes_on(garments, tmp_path):
         resume(tmp_path / "out")
 
 
+@pytest.mark.parametrize("model", ["module:evil.py:build", "module:evil.py:build,size=28"])
+def test_a_network_that_is_code_is_named_again(model, garments, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    begin(plan(garments), tmp_path / "out")
+    (tmp_path / "evil.py").write_text("open('was-run', 'w').close()\nbuild = None\n")
+    file = tmp_path / "out" / "rank.json"
+    info = json.loads(file.read_text())
+    info["settings"]["model"] = model
+    file.write_text(json.dumps(info))
+    resumed = ("rank", "--resume", tmp_path / "out", "-q")
+    assert_one_error(run_cli(*resumed), 1, "would be executed")
+    assert_one_error(run_cli(*resumed, "--model", "fashion"), 2, "keeps its network")
+    assert not (tmp_path / "was-run").exists()
+    run_cli(*resumed, "--model", model)
+    assert (tmp_path / "was-run").exists()
+
+
 @pytest.mark.usefixtures("small_chunks")
 def test_broken_images_are_counted_and_named(garments, tmp_path):
     (garments / "1_00.png").write_bytes(b"")

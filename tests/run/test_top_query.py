@@ -16,6 +16,7 @@ from equidiff.images.convert import image_to_tensor
 from equidiff.rank import Plan, begin, rank
 from equidiff.registry.build import build
 from equidiff.registry.manager import Plugins
+from equidiff.run import top_query
 from equidiff.run.top_query import resolve_top
 
 QUICK = ("-n", "1", "--budget", "1", "-r", "none", "-s", "infinite")
@@ -53,6 +54,13 @@ def strongest(spec, folder):
 )
 def test_the_picture_with_the_highest_value(spec, garments):
     assert resolve_top(f"top:{garments}", *make(spec)) == strongest(spec, garments)
+
+
+def test_a_long_search_says_how_far_it_is(garments, monkeypatch):
+    told = []
+    monkeypatch.setattr(top_query, "TELL_EVERY_S", 0.0)
+    resolve_top(f"top:{garments}", *make("neuron:9,model=fashion"), told.append)
+    assert told[-1] == "looking for the query: 19 of 20 images are measured"
 
 
 def test_anything_else_is_left_alone():

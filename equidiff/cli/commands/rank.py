@@ -137,10 +137,11 @@ def rank(
 def _check(
     given: dict[str, Any], out: Path | None, resume: Path | None, concepts: Path | None, clip: str | None
 ) -> None:
-    if resume is not None and (given or out is not None):
+    changed = [*(name for name in given if name != "model"), *(["out"] if out else [])]
+    if resume is not None and changed:
         raise UsageError(
             "A resumed scan keeps its own settings.",
-            given=" ".join(f"--{name}" for name in (*given, *(["out"] if out else []))),
+            given=" ".join(f"--{name}" for name in changed),
             expected="--resume FOLDER without them",
             hint=f"equidiff rank --resume {shell_word(resume)}",
         )

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import codecs
+import logging
 import os
 import sys
 import unicodedata
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import IO, Any
@@ -93,11 +95,37 @@ def safe_streams() -> Iterator[tuple[Stream, Stream]]:
     streams = Stream(sys.stdout), Stream(sys.stderr)
     sys.stdout, sys.stderr = streams
     try:
-        yield streams
+        with _printable_warnings():
+            yield streams
     finally:
         for stream in streams:
             stream.flush()
         sys.stdout, sys.stderr = before
+
+
+@contextmanager
+def _printable_warnings() -> Iterator[None]:
+    """Escape what libraries print through Python itself: they quote names and texts of files that strangers made."""
+    plain, last = warnings.formatwarning, logging.lastResort
+
+    def escaped(
+        message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+    ) -> str:
+        return printable(plain(message, category, filename, lineno, line))
+
+    warnings.formatwarning = escaped
+    logging.lastResort = _PrintableLog(logging.WARNING)
+    try:
+        yield
+    finally:
+        warnings.formatwarning, logging.lastResort = plain, last
+
+
+class _PrintableLog(logging.Handler):
+    """Log of libraries for which nobody has set up another."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        sys.stderr.write(printable(self.format(record)) + "\n")
 
 
 def replace(error: UnicodeError) -> tuple[str, int]:

@@ -76,7 +76,7 @@ def prepare(given: dict[str, Any], out: Path | None, resume: Path | None, view: 
     if resume is None:
         return Work(begin(Plan(**given), out), concepts)
     finished = read_rank_info(resume)["status"] == COMPLETE
-    return Work(Ranking.load(resume) if finished else resume_scan(resume), concepts)
+    return Work(Ranking.load(resume) if finished else resume_scan(resume, given.get("model")), concepts)
 
 
 def perform(work: Work, view: View, terminal: Terminal, as_json: bool) -> int:

@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 
 from equidiff.contracts import Weights
-from equidiff.errors import WeightsError
-from equidiff.folders.json_files import read_json
+from equidiff.errors import WeightsError, first_line
+from equidiff.folders.json_files import MOST_OF_SETTINGS, read_json
 from equidiff.networks.checkpoints.content import EXPECTED
 
 # names in a folder as timm, transformers and open_clip write them, in timm's order of preference
@@ -99,11 +99,13 @@ def read_index(index: Path) -> list[str]:
         WeightsError: it cannot be read, lists nothing, or names files elsewhere.
     """
     try:
-        listed = read_json(index)["weight_map"]
+        listed = read_json(index, MOST_OF_SETTINGS)["weight_map"]
         names = sorted({str(name) for name in listed.values()})
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise WeightsError(
-            "The index of the checkpoint cannot be read.", given=index, expected="JSON with a weight_map"
+            f"The index of the checkpoint cannot be read: {first_line(error)}",
+            given=index,
+            expected="JSON with a weight_map",
         ) from error
     outside = [name for name in names if Path(name).name != name]
     if outside or not names:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import pickle
 import warnings
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from equidiff.folders.tensors import map_tensors
 from equidiff.networks.checkpoints.archives import is_mappable
 from equidiff.networks.checkpoints.content import EXPECTED, Kind, recognise
 from equidiff.networks.checkpoints.files import refuse_part, weights_files
+from equidiff.networks.checkpoints.pickles import check_old_pickle
 
 # entries of a larger checkpoint that hold the state dict, in timm's order: weights averaged in training come first
 ENTRIES = ("state_dict_ema", "model_ema", "state_dict", "model")
@@ -104,6 +106,8 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 
 
 def _read_pickle(path: Path, shells: Sequence[Any]) -> Any:
+    if not zipfile.is_zipfile(path):
+        check_old_pickle(path)
     try:
         # mapped, an optimizer's state (often twice the weights) stays on disk; the older format cannot be mapped
         with warnings.catch_warnings(), torch.serialization.safe_globals([argparse.Namespace, *shells]):

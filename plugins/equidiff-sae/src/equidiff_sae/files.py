@@ -88,7 +88,7 @@ def read_json(path: Path) -> dict[str, Any]:
         WeightsError: the file is missing or holds something else.
     """
     try:
-        content = json_files.read_json(path)
+        content = json_files.read_json(path, json_files.MOST_OF_SETTINGS)
     except FileNotFoundError:
         raise WeightsError(
             "The autoencoder's settings are missing.",

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from equidiff.contracts import BuildContext
 from equidiff.errors import UnsupportedError, WeightsError, first_line
-from equidiff.folders.json_files import read_json
+from equidiff.folders.json_files import MOST_OF_SETTINGS, read_json
 from equidiff.images.convert import to_channels
 from equidiff.networks import Network, load_network
 from equidiff.networks.checkpoints import hash_weights, put_weights, read_weights
@@ -137,7 +137,7 @@ def _from_folder(folder: Path, checkpoint: str | None, context: BuildContext, vi
     import timm
 
     try:
-        settings = read_json(folder / "config.json")
+        settings = read_json(folder / "config.json", MOST_OF_SETTINGS)
         arguments = {**settings.get("model_args", {}), **({} if view.size is None else {"img_size": view.size})}
         module = timm.create_model(settings["architecture"], **arguments)
         config = settings["pretrained_cfg"]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from equidiff.errors import WeightsError
-from equidiff.folders.json_files import read_json
+from equidiff.folders.json_files import MOST_OF_SETTINGS, read_json
 from equidiff_sd import files
 from equidiff_sd.files import WeightsFiles, find_weights
 
@@ -62,7 +62,7 @@ class Folder:
             WeightsError: the file is missing or not a JSON object.
         """
         try:
-            content = read_json(self.path / name)
+            content = read_json(self.path / name, MOST_OF_SETTINGS)
         except (OSError, ValueError) as error:
             raise self.error(f"{name} cannot be read: {error}") from error
         if not isinstance(content, dict):
