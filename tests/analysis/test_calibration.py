@@ -66,8 +66,8 @@ def scaled(by):
     [
         (scaled(0.3), "spread too narrowly"),
         (scaled(4), "spread too widely"),
-        (lambda x: x + 1, "above their query"),
-        (lambda x: x - 1, "below their query"),
+        (lambda x: x + 1, "larger values than their query"),
+        (lambda x: x - 1, "smaller values than their query"),
     ],
 )
 def test_a_wrong_law_is_rejected_and_the_sentence_says_how(change, words):
@@ -132,11 +132,11 @@ def analytic(queries, members, **settings):
 
 
 def test_the_conditional_law_passes_and_a_solver_that_leaves_the_prior_is_rejected():
-    conditional = analytic(32, 7, law="conditional,moves=12", seed=1)
+    conditional = analytic(24, 5, law="conditional,moves=10", seed=1)
     assert conditional.outcome == "not rejected", conditional.sentence
     assert conditional.p > 0.05
-    assert conditional.members == {"asked": 224, "found": 224, "banked": 0}
-    far = analytic(20, 4, solver="infinite,lr=6", tolerance="8%")
+    assert conditional.members == {"asked": 120, "found": 120, "banked": 0}
+    far = analytic(16, 4, solver="infinite,lr=6", tolerance="8%", budget=100)
     assert far.outcome == "rejected", far.sentence
     (length,) = (each for each in far.statistics if each.name == "length of the latent")
     assert length.p < 0.001
@@ -191,7 +191,7 @@ def test_queries_from_a_bank_are_none_that_searches_may_use(tmp_path, monkeypatc
 def test_images_of_a_folder_are_queries_too(tmp_path):
     garments = run_cli("samples", "--queries", "-n", 3, "--out", tmp_path / "garments").path / "images"
     (garments / "broken.png").write_bytes(b"none")
-    args = ("-n", 4, "--members", 1, "--tolerance", "100%", "-s", "rejection")
+    args = ("-n", 4, "--members", 1, "--tolerance", "100%", "-s", "infinite", "--budget", 2)
     outcome = run_cli("calibrate", "--images", garments, *args, "--out", tmp_path / "c")
     assert "1 images cannot be read" in outcome.stderr
     info = json.loads((outcome.path / "calibration.json").read_text())
@@ -199,6 +199,16 @@ def test_images_of_a_folder_are_queries_too(tmp_path):
     assert any(name.startswith("unit ") for name in info["statistics"])
     rows = [json.loads(line) for line in (outcome.path / "rows.jsonl").read_text().splitlines()]
     assert sorted(row["name"] for row in rows) == ["00000.png", "00001.png", "00002.png"]
+
+
+def test_code_of_the_users_own_is_named_again_where_a_calibration_goes_on(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "probe.py").write_text("def score(points):\n    return points[:, 0] + points[:, 1]\n")
+    own = ("-o", "custom:./probe.py:score")
+    run_cli("calibrate", "-g", "toy:circles", *own, "-n", 2, "--members", 1, "--out", "c")
+    assert_one_error(run_cli("calibrate", "--resume", "c"), 1, "would be executed", "custom:./probe.py:score")
+    assert_one_error(run_cli("calibrate", "--resume", "c", "-o", "neuron:1"), 2, "keeps its objective")
+    assert run_cli("calibrate", "--resume", "c", *own).code == 0
 
 
 @pytest.mark.parametrize(

@@ -195,5 +195,5 @@ def describe(ranked: Ranked, queries: int) -> str:
     if max(abs(shift), abs(width)) < 2:
         return "the ranks of queries among members are uneven"
     if abs(shift) >= abs(width):
-        return f"members lie {'below' if shift > 0 else 'above'} their query too often"
+        return f"members have {'smaller' if shift > 0 else 'larger'} values than their query too often"
     return f"members are spread too {'narrowly' if width > 0 else 'widely'} for their query"

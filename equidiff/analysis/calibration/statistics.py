@@ -39,7 +39,8 @@ def make_statistics(session: Session, features: str | None, latents: bool) -> St
     """The statistics of a calibration.
 
     They are projections of features to fixed random directions, or the coordinates of points; the distance to a prior
-    sample; the distance to the mean of the row; other units of the network; and the length of the latent.
+    sample; the distance to the mean of the query and its members; other units of the network; and the length of the
+    latent.
 
     Args:
         session: of the searches.
@@ -58,7 +59,7 @@ def make_statistics(session: Session, features: str | None, latents: bool) -> St
     coordinates = reference.shape[1] <= DIRECTIONS
     units = _Units.of(session)
     names = [f"{'coordinate' if coordinates else 'projection'} {number + 1}" for number in range(len(directions))]
-    names += ["distance to a prior sample", "distance to the row's mean", *units.names]
+    names += ["distance to a prior sample", "distance to the common mean", *units.names]
     names += ["length of the latent"] if latents else []
 
     def compute(samples: Tensor, found: Tensor | None) -> Tensor:

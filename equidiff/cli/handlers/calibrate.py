@@ -219,15 +219,21 @@ def _introduction(work: Work) -> list[tuple[str, object]]:
     return [
         ("generator", specs["generator"]),
         ("objective", specs["objective"]),
-        ("solver", f"{specs['solver']}, law {specs['law']}"),
+        ("solver", _method(session)),
         ("queries", f"{len(queries)} {source}, {work.experiment.members} members to find for each"),
         ("features", work.experiment.statistics.space),
     ]
 
 
 def _title(work: Work) -> str:
-    specs = {kind: built.spec for kind, built in work.experiment.session.built.items()}
-    return f"{specs['generator']}, {specs['objective']}, solver {specs['solver']}, law {specs['law']}"
+    session = work.experiment.session
+    specs = {kind: built.spec for kind, built in session.built.items()}
+    return f"{specs['generator']}, {specs['objective']}, solver {_method(session)}"
+
+
+def _method(session: Session) -> str:
+    start = "" if session.settings.start == "prior" else f", started at the {session.settings.start}"
+    return f"{session.built['solver'].spec}, law {session.built['law'].spec}{start}"
 
 
 def _warnings(work: Work, calibration: Calibration) -> list[str]:
