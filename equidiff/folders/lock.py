@@ -18,6 +18,7 @@ from equidiff.folders.json_files import MOST_OF_SETTINGS, read_json
 from equidiff.folders.paths import check_own, unwritable
 
 FILE, OWNER = ".lock", ".owner.json"
+LARGEST_PID = 2**31  # of Linux and macOS; psutil takes no larger number
 BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -41,9 +42,11 @@ class Owner:
     def read(cls, file: Path) -> Owner | None:
         """The owner that a file names; None where it names none."""
         try:
-            return cls(**read_json(file, MOST_OF_SETTINGS))
+            owner = cls(**read_json(file, MOST_OF_SETTINGS))
         except (OSError, ValueError, TypeError):
             return None
+        named = isinstance(owner.host, str) and isinstance(owner.boot, str)
+        return owner if named and isinstance(owner.pid, int) and 0 < owner.pid < LARGEST_PID else None
 
     @classmethod
     def this(cls) -> Owner:
