@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
+from foreign import foreign_generator, foreign_objective
 from torch import Tensor
 
 from equidiff.contracts import BuildContext, Generator, Objective, Regularizer
@@ -12,7 +13,7 @@ from equidiff.registry.build import build
 from equidiff.registry.manager import Plugins
 from equidiff.search.problem import Problem
 
-BANK = 4096  # prior samples that spreads and targets are taken from
+BANK, FOREIGN_BANK = 4096, 1024  # prior samples that spreads and targets are taken from
 QUANTILES = {"common": (0.25, 0.5, 0.75), "rare": (0.999,)}
 OBJECTIVES = {  # name: (generator, spec); the number of outputs is in the table
     "circles": ("toy:circles", "classifier:inner"),
@@ -21,7 +22,12 @@ OBJECTIVES = {  # name: (generator, spec); the number of outputs is in the table
     "logits": ("toy:fashion", "classifier"),
     "map": ("toy:fashion", "neuron:block3.17,positions=all"),
     "layer": ("toy:fashion", "the layer before the head"),
+    "face": ("faces", "a logit of an ImageNet network"),
+    "face-unit": ("faces", "a unit in the middle of that network"),
+    "digit": ("digits", "a logit of a classifier of digits"),
+    "digits": ("digits", "all of its ten logits"),
 }
+FOREIGN = {"faces", "digits"}  # generators
 
 
 class Scaled(Objective):
@@ -102,7 +108,7 @@ class Case:
         # how far from usual: the value itself, or the distance from the mean in spreads
         distance = values[:, 0] if values.shape[1] == 1 else ((values - values.mean(0)) / spread).norm(dim=1)
         order = distance.argsort()
-        chosen = [order[int(q * BANK)] for q in QUANTILES["rare" if self.rare else "common"]]
+        chosen = [order[int(q * len(bank))] for q in QUANTILES["rare" if self.rare else "common"]]
         regularizer = build(Plugins(), "regularizer", "lowpass" if self.lowpass else "none", self._context).component
         scaled = Scaled(objective, spread)
         return [Problem(self.generator, scaled, regularizer, values[index]) for index in chosen]
@@ -125,10 +131,12 @@ class Case:
 
     @property
     def _objective(self) -> Objective:
-        spec = OBJECTIVES[self.name][1]
-        return Layer(self._context) if self.name == "layer" else build(
-            Plugins(), "objective", spec, self._context
-        ).component  # fmt: skip
+        generator, spec = OBJECTIVES[self.name]
+        if generator in FOREIGN:
+            return foreign_objective(self.name, self._context)
+        if self.name == "layer":
+            return Layer(self._context)
+        return build(Plugins(), "objective", spec, self._context).component
 
 
 _generators: dict[str, Generator] = {}
@@ -137,14 +145,19 @@ _banks: dict[int, Tensor] = {}
 
 def _generator(spec: str) -> Generator:
     if spec not in _generators:
-        _generators[spec] = build(Plugins(), "generator", spec, BuildContext()).component
+        _generators[spec] = (
+            foreign_generator(spec)
+            if spec in FOREIGN
+            else build(Plugins(), "generator", spec, BuildContext()).component
+        )
     return _generators[spec]
 
 
 def prior_samples(generator: Generator) -> Tensor:
-    """`BANK` prior samples, made once."""
+    """Prior samples, made once: `BANK` of the shipped generators, `FOREIGN_BANK` of others."""
     if id(generator) not in _banks:
-        latents = torch.randn(BANK, *generator.latent_shape, generator=torch.Generator().manual_seed(12345))
+        count = FOREIGN_BANK if any(_generators.get(name) is generator for name in FOREIGN) else BANK
+        latents = torch.randn(count, *generator.latent_shape, generator=torch.Generator().manual_seed(12345))
         with torch.no_grad():
             _banks[id(generator)] = torch.cat([generator.generate(part) for part in latents.split(32)])
     return _banks[id(generator)]

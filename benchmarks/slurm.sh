@@ -43,7 +43,7 @@ CONF
   export SLURM_CONF=$1/slurm.conf
   slurmctld -c && slurmd -c
   for _ in $(seq 60); do sinfo -h -o %t 2>/dev/null | grep -q idle && return 0; sleep 0.5; done
-  sinfo; tail -5 "$1"/log/*.log; return 1
+  sinfo; tail -n 5 "$1"/log/*.log; return 1
 }
 stop() {
   for service in slurmd.pid slurmctld.pid munge/pid; do [ -f "$1/$service" ] && kill "$(cat "$1/$service")"; done

@@ -8,6 +8,8 @@ is 1 S, a backward pass 2 S. Residuals are in units of their spread over prior s
 sum over all outputs and views, so a member of a case with one output and no view is within a tenth of a spread. With
 `--per-output` the tolerance is for each residual: their root mean square is below a tenth of a spread, for any m.
 
+Cases of `face` and `digit` are of generators and networks that nobody here made: see benchmarks/foreign.
+
 Descent with a fixed rate is given the best of a grid, tried on a few samples first; what the grid cost is printed. The
 rate is the one that makes the most members, and of those the cheapest.
 """
@@ -63,7 +65,7 @@ def main() -> None:
     for case in map(Case, arguments.cases):
         unit = seconds_of_a_prior_sample(case)
         for solver in arguments.solvers:
-            if solver in {"guided", "pixels"} and case.name == "circles":
+            if solver in {"guided", "pixels"} and OBJECTIVES[case.name][0] != "toy:fashion":
                 continue
             row = measured(case, solver, unit, arguments)
             rows = [old for old in rows if (old["case"], old["solver"]) != (row["case"], row["solver"])] + [row]
@@ -225,7 +227,7 @@ def _judged(
     row |= {"case": case.text, "m": len(case.problems[0].target), "members": f"{len(targets)}/{asked}"}
     if samples is not None and len(samples) > 1:
         bank = prior_samples(case.generator).flatten(1)
-        reference, others = bank[:2048], bank[2048:2560]
+        reference, others = bank[: len(bank) // 2], bank[len(bank) // 2 :][:512]
         usual = nearest_distances(others, reference)
         near = nearest_distances(samples.flatten(1), reference)
         low, high = mean_percentile_interval(near, usual)
