@@ -95,7 +95,7 @@ def _put(value, inside, func):
 
 
 COMMANDS = {
-    "the first command of the README": ["run", "-n", "1", "--budget", "3"],
+    "the default generator": ["run", "-g", "toy:fashion,steps=2", "-n", "1", "--budget", "3"],
     "circles": ["run", "-g", "toy:circles", "-o", "classifier:inner", "-n", "2"],
     "circles, from the query": ["run", "-g", "toy:circles", "-o", "classifier:inner", "--start", "query", "-n", "1"],
     **{

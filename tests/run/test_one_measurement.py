@@ -20,6 +20,7 @@ from equidiff.run.settings import Settings
 
 OBJECTIVES = ("neuron:17", "neuron:block2.5,positions=all", "layer:pool", "classifier:bag", "classifier",
               "classifier,output=distribution", "neuron:3 + -0.5*neuron:17")  # fmt: skip
+SMALL = "toy:fashion,steps=2"
 SCORE = "def score(samples):\n    return samples.flatten(1).sum(dim=1)\n"
 
 
@@ -62,18 +63,18 @@ def test_every_query_of_the_toy_is_in_its_own_set():
 
 @pytest.mark.parametrize("sampling", [{}, {"saved": "float"}, {"regularizer": "none"}, {"regularizer": "tv:0.5"}])
 def test_contains_its_query(sampling, tmp_path):
-    found = equidiff.sample(query=13, samples=1, budget=1, **sampling)
+    found = equidiff.sample(SMALL, query=13, samples=1, budget=1, **sampling)
     assert found.contains(found.query).all()
     assert equidiff.load(found.save(tmp_path / "run")).contains(found.query).all()
 
 
 def test_a_query_of_floats_is_rounded_as_its_set_is():
     query = torch.rand(1, 1, 28, 28, generator=torch.Generator().manual_seed(0)) * 1.4 - 0.2
-    found = equidiff.sample(query=query, samples=1, budget=1)
+    found = equidiff.sample(SMALL, query=query, samples=1, budget=1)
     assert torch.equal(found.query, (query.clamp(0, 1) * 255).round() / 255)
     assert found.contains(found.query).all()
     assert found.contains(query).all()  # judged as it would be saved
-    exact = equidiff.sample(query=query, samples=1, budget=1, saved="float")
+    exact = equidiff.sample(SMALL, query=query, samples=1, budget=1, saved="float")
     assert torch.equal(exact.query, query)
     assert exact.contains(query).all()
 
@@ -116,9 +117,6 @@ def test_an_objective_that_says_nothing_gets_the_shape_of_samples(size, mode):
     found = equidiff.sample(Identity(1, 4, 4), Brightness(), "none", query=image, samples=1, budget=1)
     assert found.query.shape == (1, 1, 4, 4)
     assert found.target.item() == pytest.approx(np.asarray(image.convert("L")).mean() / 255, abs=0.15)
-
-
-SMALL = "toy:fashion,steps=2"
 
 
 def test_members_of_a_run_are_members_after_reading_the_files_back(tmp_path):

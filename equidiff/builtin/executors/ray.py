@@ -24,7 +24,7 @@ from equidiff.errors import EquiDiffError, PluginError, UsageError, WorkerLostEr
 # read by ray when it is imported: nothing is sent to its makers, and it says nothing about GPUs that nobody asked for
 ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 PATIENCE = "RAY_gcs_rpc_server_reconnect_timeout_s"  # after which ray ends a process whose cluster has no head any more
-QUICK_S = 5.0  # for an answer of the head
+QUICK_S = 2.0  # for an answer of the head
 
 
 class _Worker:
@@ -84,11 +84,19 @@ class Ray(Pool):
         patience = float(os.environ.get(PATIENCE, 60.0)) / 2
         heard = time.monotonic()
         while not self._stop.wait(min(1.0, patience / 4)):
-            if _answers(head) and any(node["Alive"] for node in self._ray.nodes()):
+            if _answers(head) and self._has_nodes():
                 heard = time.monotonic()
             elif time.monotonic() - heard > patience:
                 self._stop.set()
                 self.fail(_gone(head))
+
+    def _has_nodes(self) -> bool:
+        """True where the head says so in time: ray itself waits for an answer until it ends this process."""
+        alive: list[bool] = []
+        asking = threading.Thread(target=lambda: alive.extend(node["Alive"] for node in self._ray.nodes()), daemon=True)
+        asking.start()
+        asking.join(QUICK_S)
+        return any(alive)
 
     def end_workers(self) -> None:
         if self._stop.is_set():  # nobody is there who could end them; they end by themselves
