@@ -49,6 +49,10 @@ Device = Annotated[
     str,
     typer.Option(metavar="NAME", help="Device: cpu, cuda, cuda:1, mps, or auto.", rich_help_panel=COMPUTATION),
 ]
+Precision = Annotated[
+    str,
+    typer.Option(metavar="NAME", help="Precision: float32, tf32, bfloat16 or auto.", rich_help_panel=COMPUTATION),
+]
 RunObjective = Annotated[
     str | None,
     typer.Option("--objective", "-o", metavar="SPEC", help="Repeat the run's objective here if it is your own code."),

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from equidiff.cli.completion import complete_kind
-from equidiff.cli.options import COMPUTATION, Device, Json, Plain, PluginFiles, Quiet, State, Traceback, examples
+from equidiff.cli.options import Device, Json, Plain, PluginFiles, Precision, Quiet, State, Traceback, examples
 from equidiff.errors import UsageError
 from equidiff.folders.paths import check_free
 
@@ -62,10 +62,7 @@ def bank(
     images: Images = None,
     remove: Remove = None,
     device: Device = "auto",
-    dtype: Annotated[
-        str,
-        typer.Option(metavar="NAME", help="Precision: float32, tf32, bfloat16 or auto.", rich_help_panel=COMPUTATION),
-    ] = "auto",
+    dtype: Precision = "auto",
     plugin: PluginFiles = None,
     as_json: Json = False,
     quiet: Quiet = False,

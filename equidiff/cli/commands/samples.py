@@ -8,7 +8,17 @@ from typing import Annotated
 import typer
 
 from equidiff.cli.completion import complete_kind
-from equidiff.cli.options import COMPUTATION, Device, Plain, PluginFiles, Quiet, State, Traceback, examples
+from equidiff.cli.options import (
+    COMPUTATION,
+    Device,
+    Plain,
+    PluginFiles,
+    Precision,
+    Quiet,
+    State,
+    Traceback,
+    examples,
+)
 from equidiff.errors import UsageError
 from equidiff.folders.paths import check_free
 
@@ -53,10 +63,7 @@ def samples(
         int, typer.Option(metavar="COUNT", min=1, help="Samples per pass.", rich_help_panel=COMPUTATION)
     ] = 16,
     device: Device = "auto",
-    dtype: Annotated[
-        str,
-        typer.Option(metavar="NAME", help="Precision: float32, tf32, bfloat16 or auto.", rich_help_panel=COMPUTATION),
-    ] = "auto",
+    dtype: Precision = "auto",
     plugin: PluginFiles = None,
     quiet: Quiet = False,
     plain: Plain = False,
