@@ -15,6 +15,7 @@ from equidiff.testing.attribution import check_attribution
 from equidiff.testing.executor import check_executor
 from equidiff.testing.failure import ContractError
 from equidiff.testing.generator import check_generator
+from equidiff.testing.law import check_law
 from equidiff.testing.objective import check_objective
 from equidiff.testing.plugin import check_plugin, load_plugins
 from equidiff.testing.regularizer import check_regularizer
@@ -26,6 +27,7 @@ __all__ = [
     "check_attribution",
     "check_executor",
     "check_generator",
+    "check_law",
     "check_objective",
     "check_plugin",
     "check_regularizer",

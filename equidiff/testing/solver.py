@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from equidiff.builtin.regularizers.none import NoRegularizer
-from equidiff.contracts import Generator, Objective, Solver
+from equidiff.contracts import Generator, Law, Objective, Solver
 from equidiff.errors import UsageError
 from equidiff.run.settings import parse_tolerance
 from equidiff.search.engine import FAILED, MEMBER, Result, StepRecord, solve
@@ -47,6 +47,7 @@ def drive(
     batch: int = 16,
     budget: float | None = None,
     tolerance: float = 0.01,
+    law: Law | None = None,
 ) -> Drive:
     """Run a solver on a problem, as a run would.
 
@@ -58,6 +59,7 @@ def drive(
         batch: rows in one pass.
         budget: evaluations a sample may cost; the solver's own when absent.
         tolerance: loss below which a sample is a member.
+        law: makes transitions from each member; None where members stay as they are found.
 
     Raises:
         ContractError: the solver makes steps without end that ask for nothing.
@@ -73,6 +75,7 @@ def drive(
         batch=batch,
         budget=solver.budget if budget is None else budget,
         tolerance=tolerance,
+        law=law,
     )
     for event in events:
         if isinstance(event, Result):
