@@ -90,6 +90,7 @@ def sample(
     saved: str = "uint8",
     time_limit: float | None = None,
     bank: int | str | None = None,
+    effort: float | None = None,
     plugins: Plugins | None = None,
     observer: Observer | None = None,
     progress: bool | None = None,
@@ -129,6 +130,8 @@ def sample(
         bank: prior samples to take members and starts from, a number or "none". They are made once for all runs of a
             generator and kept in the user's cache. The first samples of the set are those of the bank that are
             members, and cost nothing more; the next ones start from its samples that are nearest to the target.
+        effort: evaluations a sample may cost, in place of `budget`, where the samples that come nearest to the target
+            are of use though they are no members: `found.near_misses` has them, with their distances.
         plugins: where spec strings are looked up; the installed plugins when None.
         observer: is told of each step and each finished sample.
         progress: show a bar; by default where stderr is a terminal, and in notebooks.
@@ -144,7 +147,7 @@ def sample(
     """
     settings = Settings(
         generator, objective, regularizer, solver, query, target,
-        samples, budget, tolerance, batch, seed, device, dtype, start, law, saved, time_limit, bank,
+        samples, budget, tolerance, batch, seed, device, dtype, start, law, saved, time_limit, bank, effort,
     )  # fmt: skip
     session = prepare(settings, plugins or Plugins())
     if session.inversion is not None and session.inversion.warning is not None:

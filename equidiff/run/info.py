@@ -71,6 +71,7 @@ class Options(Part):
     saved: str = "float"  # as schema version 1 judged samples
     time_limit: float | None = None
     bank: int = 0
+    effort: float | None = None
 
 
 class Target(Part):

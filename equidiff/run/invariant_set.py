@@ -28,11 +28,11 @@ from equidiff.run.folder import (
 )
 from equidiff.run.frames import import_pandas
 from equidiff.run.info import Counts, RunInfo, read_info
-from equidiff.run.member import Member, not_images
+from equidiff.run.member import Member, NearMiss, not_images
 from equidiff.run.record import Record
 from equidiff.run.reopen import reopen
 from equidiff.run.session import Session
-from equidiff.search.engine import FAILED, MEMBER, StepRecord
+from equidiff.search.engine import FAILED, MEMBER, NOT_CONVERGED, StepRecord
 
 LONGEST_SPEC = 60  # characters of a spec in a repr
 
@@ -85,6 +85,15 @@ class InvariantSet:
     def sample_shape(self) -> tuple[int, ...]:
         """Shape of one member; empty where there are none."""
         return tuple(self[0].sample.shape) if len(self) else ()
+
+    @property
+    def near_misses(self) -> tuple[NearMiss, ...]:
+        """The samples that did not converge, the nearest to the target first: they are no members."""
+        missed = [
+            n for n, record in enumerate(self.records) if record.status == NOT_CONVERGED and record.loss is not None
+        ]
+        missed.sort(key=lambda position: self.records[position].loss or 0.0)
+        return tuple(NearMiss.of(self._member(position), self.info) for position in missed)
 
     @property
     def images(self) -> list[Image.Image]:

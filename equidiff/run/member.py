@@ -1,4 +1,4 @@
-"""One member of an invariant set, as users of Python see it."""
+"""One member of an invariant set, or a sample that only came near it, as users of Python see them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from torch import Tensor
 
 from equidiff.errors import UnsupportedError
 from equidiff.images.convert import is_image_shape, to_image
+from equidiff.run.info import RunInfo
 from equidiff.run.record import Called, Record
+from equidiff.run.wording import in_spreads
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -54,6 +56,36 @@ class Member:
         measured = self.measurement.tolist()
         value = f"{measured[0]:.6g}" if len(measured) == 1 else f"{len(measured)} values"
         return f"<Member of index {self.index}: measurement {value}, sample {tuple(self.sample.shape)}>"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class NearMiss:
+    """A sample that did not reach the target: no member. It is as it was when it came nearest.
+
+    Attributes:
+        record: its cost and loss.
+        spreads: its distance from the target, views included, in spreads of the measurement over prior samples; None
+            where that is not known.
+        sample: `[*sample_shape]`, as of a member.
+        measurement: `[m]`.
+        latent: `[*latent_shape]`.
+    """
+
+    record: Record
+    spreads: float | None
+    sample: Tensor
+    measurement: Tensor
+    latent: Tensor
+
+    @classmethod
+    def of(cls, sample: Member, info: RunInfo) -> NearMiss:
+        """A sample of a run, with its distance."""
+        spreads = None if sample.record.loss is None else in_spreads(info, sample.record.loss)
+        return cls(sample.record, spreads, sample.sample, sample.measurement, sample.latent)
+
+    def __repr__(self) -> str:
+        near = f"loss {self.record.loss:.3g}" if self.spreads is None else f"{self.spreads:.2g} spreads from the target"
+        return f"<NearMiss of index {self.record.index}: {near}, sample {tuple(self.sample.shape)}>"
 
 
 def not_images(shape: Sequence[int]) -> UnsupportedError:

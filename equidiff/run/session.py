@@ -220,7 +220,7 @@ def prepare(
     predictor = predictor_for(objective, generator, context)
     solver.check(problem)
     built["law"].component.check(problem, settings.dtype)
-    budget = solver.budget if settings.budget is None else settings.budget
+    budget = next(each for each in (settings.effort, settings.budget, solver.budget) if each is not None)
     prior = start = inversion = None
     if with_prior:
         tell("measuring prior samples")

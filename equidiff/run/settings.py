@@ -42,6 +42,7 @@ class Settings:
     saved: str = "uint8"
     time_limit: float | None = None
     bank: int | str | None = None
+    effort: float | None = None
 
     def __post_init__(self) -> None:
         for name, good, expected in (
@@ -50,9 +51,17 @@ class Settings:
             ("seed", self.seed >= 0, "an integer of at least 0"),
             ("time_limit", self.time_limit is None or 0 < self.time_limit < math.inf, "seconds, a number above 0"),
             ("budget", self.budget is None or 0 < self.budget < math.inf, "a number above 0"),
+            ("effort", self.effort is None or 0 < self.effort < math.inf, "evaluations, a number above 0"),
         ):
             if not good:
                 raise UsageError(f"The value of {name} cannot be used.", given=getattr(self, name), expected=expected)
+        if None not in (self.effort, self.budget) and self.effort != self.budget:
+            raise UsageError(
+                "An effort is a budget.",
+                given=f"effort {self.effort:g} and budget {self.budget:g}",
+                expected="one of them",
+                hint=f"--effort {self.effort:g}, which keeps what comes nearest",
+            )
         if self.tolerance is not None:
             parse_tolerance(self.tolerance)
         size_of_bank(self.bank)

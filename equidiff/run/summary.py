@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from equidiff.run.info import RunInfo
 from equidiff.run.record import Record
-from equidiff.search.engine import MEMBER
+from equidiff.search.engine import MEMBER, NOT_CONVERGED
 
 
 @dataclass
@@ -27,6 +27,7 @@ class Summary:
         deviation: the largest distance of a member's measurement, as it is shown, from a single target.
         chains: members that a law moved; the transitions that it `proposed` and `accepted`.
         nearest: measurement and index of the sample that came nearest to the target, member or not.
+        missed: losses of the samples that did not converge.
         error: the first sample's reason to have failed.
     """
 
@@ -42,6 +43,7 @@ class Summary:
     proposed: int = 0
     accepted: int = 0
     nearest: tuple[list[float], int] | None = None
+    missed: array[float] = field(default_factory=lambda: array("d"))
     error: str | None = None
 
     @classmethod
@@ -64,6 +66,8 @@ class Summary:
                 summary._add(record, info.target.values[0])
             else:
                 summary.others += 1
+                if record.status == NOT_CONVERGED and record.loss is not None:
+                    summary.missed.append(record.loss)
         return summary
 
     def _add(self, member: Record, target: float) -> None:

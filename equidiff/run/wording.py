@@ -6,6 +6,7 @@ They are plain text: a place that shows them escapes what it must.
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -88,6 +89,36 @@ def largest_deviation(info: RunInfo, losses: Iterable[float | None]) -> float | 
     if info.within is None or not known:
         return None
     return info.within * math.sqrt(max(known) / info.tolerance)
+
+
+def in_spreads(info: RunInfo, loss: float) -> float | None:
+    """The distance from the target that a loss stands for, in spreads of the measurement over prior samples.
+
+    Args:
+        info: of the run.
+        loss: of a sample, with its views.
+
+    Returns:
+        The distance; None where the spread is not known, or zero.
+    """
+    if info.within is None or info.prior is None or info.prior.spread == 0:
+        return None
+    return info.within * math.sqrt(loss / info.tolerance) / info.prior.spread
+
+
+def near_misses(info: RunInfo, losses: Sequence[float]) -> str:
+    """How near the samples came that are no members.
+
+    Args:
+        info: of the run.
+        losses: theirs, with their views; at least one.
+    """
+    spreads = [each for each in (in_spreads(info, loss) for loss in losses) if each is not None]
+    values, unit = (spreads, "spreads from the target") if spreads else (losses, "loss")
+    low, middle, high = min(values), statistics.median(values), max(values)
+    if len(values) == 1:
+        return f"1, no member: {low:.2g} {unit}"
+    return f"{len(values)}, no members: {low:.2g} to {high:.2g} {unit} (median {middle:.2g})"
 
 
 def found(info: RunInfo) -> str:

@@ -52,6 +52,7 @@ class _Task:
         self.cost = Cost()
         self._tolerance, self._budget = residual.tolerance, budget
         self._last: Step | None = None
+        self._nearest: Answer | None = None
         self._transitions: Transitions | None = None
         self._coroutine = self._begin(solver, law, residual)
         self._started = time.monotonic()
@@ -86,6 +87,7 @@ class _Task:
                     self.request = item
                     return
                 self._last = item
+                self._note(item.answer)
                 yield StepRecord(self.index, item.number, self.cost.evaluations, item.answer.loss.item())
         except StopIteration:
             pass
@@ -94,11 +96,24 @@ class _Task:
             return
         yield self._result(None)
 
+    def _note(self, answer: Answer) -> None:
+        """Keep the answer, if it is the nearest to the target so far."""
+        if self._nearest is None or answer.loss.item() < self._nearest.loss.item():
+            self._nearest = answer
+
     def _is_member(self, answer: Answer) -> bool:
         return answer.loss.item() < self._tolerance
 
+    def _shown(self) -> Answer | None:
+        """The last answer, or the nearest to the target where that did not reach it; on the CPU."""
+        if self._last is None:
+            return None
+        last = self._last.answer
+        reached = self._is_member(last) or not math.isfinite(last.loss.item())  # one that is not finite has failed
+        return (last if reached or self._nearest is None else self._nearest).cpu()
+
     def _result(self, error: str | None) -> Result:
-        answer = None if self._last is None else self._last.answer.cpu()
+        answer = self._shown()
         error = error or fault(answer)
         status = FAILED
         if error is None and answer is not None:

@@ -51,7 +51,8 @@ class Result:
         status: "member", "not_converged" or "failed".
         steps: iterations made.
         cost: of these.
-        answer: of the last step, one row, on the CPU; None where it failed before its first.
+        answer: of the last step, one row, on the CPU; of the step nearest to the target where it did not converge;
+            None where it failed before its first.
         wall_s: seconds between its start and its end, shared with the samples that ran beside it.
         error: the reason for a failure.
         transitions: of the law; None where it made none.

@@ -11,6 +11,9 @@ from equidiff.errors import QueryError
 from equidiff.images.convert import image_to_tensor, quantized
 from equidiff.images.read import read_image
 from equidiff.metrics import CHANGES, as_distributions, deviations, kl_divergences, rank_correlations
+from equidiff.run.invariant_set import InvariantSet
+from equidiff.run.wording import in_spreads
+from equidiff.search.result import NOT_CONVERGED
 
 NORMS = {"l1": "L1", "l2": "L2", "max": "largest"}
 SPREADS = "spreads"
@@ -46,6 +49,24 @@ def measure_fidelity(sets: SampleSets, results: Results) -> None:
     saved = _read_saved(sets, results)
     if saved is not None:
         _add_saved(results, sets, saved)
+
+
+def add_near_misses(results: Results, found: InvariantSet) -> None:
+    """Add how near the samples of a best-effort run came that are no members; nothing for another run.
+
+    Args:
+        results: where it is added, to "fidelity".
+        found: the whole run.
+    """
+    if found.info.options.effort is None:
+        return
+    losses = [each.loss for each in found.records if each.status == NOT_CONVERGED and each.loss is not None]
+    spreads = [each for each in (in_spreads(found.info, loss) for loss in losses) if each is not None]
+    if spreads:
+        results.add("fidelity", "near_misses", mean_of("distance of near misses", SPREADS, torch.tensor(spreads)))
+    else:
+        why = "the spread is not known" if losses else "every sample that could be measured is a member"
+        results.skip("fidelity", "near_misses", why)
 
 
 def _of_views(sets: SampleSets, samples: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from equidiff.analysis.evaluation.diversity import count_pairs, measure_diversity
-from equidiff.analysis.evaluation.fidelity import STEPS, measure_fidelity
+from equidiff.analysis.evaluation.fidelity import STEPS, add_near_misses, measure_fidelity
 from equidiff.analysis.evaluation.plane import project
 from equidiff.analysis.evaluation.realism import measure_realism
 from equidiff.analysis.evaluation.results import Results
@@ -57,6 +57,7 @@ def evaluate(finished: Finished, plan: Plan = Plan(), show: Show = _unseen) -> d
         EquiDiffError: the feature space or the reference is not available.
     """
     results, total = Results(), len(finished.found)
+    add_near_misses(results, finished.found)
     finished = replace(finished, found=draw_members(finished.found, plan.members))
     sets = gather(finished, plan, show, results)
     results.per_member["index"] = list(sets.indices)

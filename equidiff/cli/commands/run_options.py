@@ -113,6 +113,16 @@ Budget = Annotated[
         panel=SEARCH,
     ),
 ]
+Effort = Annotated[
+    float | None,
+    typer.Option(
+        "--effort",
+        metavar="NUMBER",
+        help="Evaluations per sample, in place of --budget: samples that only came near are kept as near misses, with "
+        "their distances, and are no failure",
+        rich_help_panel=SEARCH,
+    ),
+]
 Tolerance = Annotated[
     str | None,
     _option(

@@ -8,7 +8,15 @@ from pathlib import Path
 from equidiff.analysis.figures.captions import format_values
 from equidiff.run.info import RunInfo
 from equidiff.run.summary import Summary
-from equidiff.run.wording import agreement, called, called_otherwise, from_bank, largest_deviation, rounded_up
+from equidiff.run.wording import (
+    agreement,
+    called,
+    called_otherwise,
+    from_bank,
+    largest_deviation,
+    near_misses,
+    rounded_up,
+)
 
 Facts = list[tuple[str, object]]
 
@@ -56,6 +64,8 @@ def conclusion(info: RunInfo, summary: Summary, image: Path | None, page: Path |
         page: the report, if it was written.
     """
     rows: Facts = [("members", _describe_counts(info, summary))]
+    if summary.missed and info.options.effort is not None:
+        rows.append(("near misses", near_misses(info, summary.missed)))
     if info.bank is not None:
         rows.append(("bank", from_bank(info, summary.members, summary.banked)))
     if summary.members:

@@ -170,13 +170,15 @@ def _perform(work: Work, state: State, show: Show) -> int:
         terminal.note(f"Interrupted: {len(folder.finished)} of {asked} samples are finished and saved.")
         terminal.command("continue with", _resume_command(work, state))
         return INTERRUPTED
+    best_effort = folder.info.options.effort is not None
     if members:
         terminal.command(*_next_command(work, state, page))
-    else:
+    elif not best_effort or not summary.missed:
         problem = f"None of the {asked} samples reached the target."
         terminal.panel("no member", problem, nearest_miss(folder.info, summary), "yellow")
     terminal.answer(folder.path, "run.json" if show.as_json else None)
-    return 0 if members == asked else NOT_ALL_MEMBERS
+    as_asked = members + len(summary.missed) if best_effort else members
+    return 0 if as_asked == asked else NOT_ALL_MEMBERS
 
 
 def _search(work: Work, state: State, verbose: bool) -> bool:
