@@ -109,6 +109,7 @@ def test_every_command_shown_exists(words):
 
 def check_spec(kind, text):
     packages = (
+        "equidiff_audio",
         "equidiff_azula",
         "equidiff_diffusers",
         "equidiff_faces",
