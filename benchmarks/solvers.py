@@ -12,6 +12,9 @@ Cases of `face` and `digit` are of generators and networks that nobody here made
 
 Descent with a fixed rate is given the best of a grid, tried on a few samples first; what the grid cost is printed. The
 rate is the one that makes the most members, and of those the cheapest.
+
+The last column is of the samples that are no members: their distances, each where it came nearest, so that methods can be
+compared at equal cost where neither reaches the target.
 """
 
 import argparse
@@ -32,7 +35,7 @@ from equidiff.metrics.diversity import mean_pairwise_distance
 from equidiff.metrics.realism import mean_percentile_interval, nearest_distances, percentiles
 from equidiff.registry.build import build
 from equidiff.registry.manager import Plugins
-from equidiff.search.engine import MEMBER, Result, solve
+from equidiff.search.engine import MEMBER, NOT_CONVERGED, Result, solve
 from equidiff.search.problem import Problem
 
 CASES = ("circles", "neuron", "neuron+lowpass", "neuron:rare", "probability+lowpass", "logits", "map", "layer")
@@ -41,7 +44,7 @@ PIXELS = "infinite,optimizer=adam,lr=0.2"  # of `pixels`, where it moves a pixel
 RATES = {"sgd": (0.3, 3.0, 30.0), "adam": (0.01, 0.05, 0.2)}
 COLUMNS = (
     "case", "m", "solver", "members", "S", "S/member", "forward", "backward", "wall", "|z|/sqrt(d)", "realism %",
-    "diversity", "8-bit",
+    "diversity", "8-bit", "missed by",
 )  # fmt: skip
 
 
@@ -124,9 +127,17 @@ def measured(case: Case, solver: str, unit: float, arguments: argparse.Namespace
         size = math.sqrt(members[0].latents.numel())
         norms = [float(answer.latents.norm()) / size for answer in members]
         row["|z|/sqrt(d)"] = f"{median(norms):.3f} {min(norms):.2f}-{max(norms):.2f}"
+    row["missed by"] = missed_by(case, results)
     samples = torch.cat([answer.samples for answer in members]) if members else None
     targets = [i for i, result in zip(_which(case, len(results)), results, strict=True) if result.status == MEMBER]
     return _judged(case, row, samples, targets, len(results), tolerance_of(case, arguments))
+
+
+def missed_by(case: Case, results: list[Result]) -> float | None:
+    """Median distance of the samples that are no members, each where it came nearest, in spreads an output."""
+    residuals = len(case.problems[0].target) * (2 if case.lowpass else 1)
+    missed = [each.answer.loss.item() for each in results if each.status == NOT_CONVERGED and each.answer is not None]
+    return math.sqrt(median(missed) / residuals) if missed else None
 
 
 def tolerance_of(case: Case, arguments: argparse.Namespace) -> float:
