@@ -13,8 +13,8 @@ Cases of `face` and `digit` are of generators and networks that nobody here made
 Descent with a fixed rate is given the best of a grid, tried on a few samples first; what the grid cost is printed. The
 rate is the one that makes the most members, and of those the cheapest.
 
-The last column is of the samples that are no members: their distances, each where it came nearest, so that methods can be
-compared at equal cost where neither reaches the target.
+The last column is of the samples that are no members: their distances, each where it came nearest, so that methods can
+be compared at equal cost where neither reaches the target.
 """
 
 import argparse
