@@ -27,11 +27,16 @@ if TYPE_CHECKING:
     from equidiff.contracts import ScalarTarget as ScalarTarget
     from equidiff.contracts import Solver as Solver
     from equidiff.errors import EquiDiffError as EquiDiffError
+    from equidiff.kinds.base import SampleKind as SampleKind
+    from equidiff.kinds.signal import Signal as Signal
+    from equidiff.kinds.table import Column as Column
+    from equidiff.kinds.table import Table as Table
     from equidiff.run.member import Member as Member
 
 # imported on first use: torch takes seconds to import, which the command line must not wait for
 _MODULES = {
     "Attribution": "equidiff.contracts",
+    "Column": "equidiff.kinds.table",
     "EquiDiffError": "equidiff.errors",
     "ScalarTarget": "equidiff.contracts",
     "Generator": "equidiff.contracts",
@@ -40,8 +45,11 @@ _MODULES = {
     "Law": "equidiff.contracts",
     "Objective": "equidiff.contracts",
     "Regularizer": "equidiff.contracts",
+    "SampleKind": "equidiff.kinds.base",
     "SamplingError": "equidiff.api.sampling",
+    "Signal": "equidiff.kinds.signal",
     "Solver": "equidiff.contracts",
+    "Table": "equidiff.kinds.table",
     "classifier": "equidiff.builtin.objectives.in_memory",
     "diffusers": "equidiff.api.generators",
     "layer": "equidiff.builtin.objectives.in_memory",
@@ -52,6 +60,7 @@ _MODULES = {
 
 __all__ = [
     "Attribution",
+    "Column",
     "EquiDiffError",
     "Generator",
     "InvariantSet",
@@ -59,9 +68,12 @@ __all__ = [
     "Member",
     "Objective",
     "Regularizer",
+    "SampleKind",
     "SamplingError",
     "ScalarTarget",
+    "Signal",
     "Solver",
+    "Table",
     "classifier",
     "diffusers",
     "layer",

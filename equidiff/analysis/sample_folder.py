@@ -19,7 +19,8 @@ from equidiff.folders.atomic import write_atomically
 from equidiff.folders.paths import check_free, unwritable
 from equidiff.folders.tensors import write_tensors
 from equidiff.images.canvas import CAPTION, CELL, GAP, INK, MARGIN, fit, font
-from equidiff.images.convert import is_image, to_image
+from equidiff.images.convert import to_image
+from equidiff.kinds.registry import kind_of
 from equidiff.numerics.random import Stream, prior_latents
 from equidiff.run.query import Query, as_sample, load_query
 from equidiff.search.batching import ROWS
@@ -56,7 +57,7 @@ def draw_samples(generator: Generator, spec: str, count: int, seed: int, runner:
     rows = math.ceil(count / ROWS) * ROWS if runner.batch % ROWS == 0 else count
     latents = prior_latents(generator, rows, seed, Stream.SHOWN)
     samples = runner.apply(generator.generate, latents, "drawing prior samples")[:count]
-    images = [to_image(sample) for sample in samples] if is_image(samples) else []
+    images = [to_image(sample) for sample in samples] if kind_of(generator).is_image else []
     title = f"{count} prior samples of {spec}, seed {seed}"
     return Shown(title, {"latents": latents[:count], "samples": samples}, images)
 

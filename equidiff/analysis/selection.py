@@ -14,7 +14,7 @@ from equidiff.analysis.limits import SELECTED_FROM
 from equidiff.analysis.subsample import BLOCK, draw_members, row_blocks
 from equidiff.contracts import BuildContext
 from equidiff.errors import UsageError, unknown_name
-from equidiff.images.convert import is_image, quantized, to_image
+from equidiff.images.convert import to_image
 from equidiff.metrics import gaussian_kernel, median_distance
 from equidiff.metrics.features import FeatureSpace, build_features, default_features
 from equidiff.metrics.realism import distances
@@ -230,10 +230,10 @@ class _FeatureExtractor:
 
     @torch.no_grad()
     def extract(self, samples: Tensor, doing: str = "describing members") -> Features:
-        """Compute features of samples, on the CPU; images are first rounded to 8 bits."""
+        """Compute features of samples, on the CPU; they are rounded first as their files hold them."""
         pieces: list[Tensor] = []
         for chunk in samples.split(self._session.settings.batch):
-            shown = quantized(chunk) if is_image(chunk) else chunk
+            shown = self._session.problem.kind.rounded(chunk)
             pieces.append(self._space.extract(shown.to(self._session.device)).float().cpu())
             self._done += len(chunk)
             self._show(self._done, doing)
@@ -264,7 +264,7 @@ def _space(session: Session, features: str | None) -> tuple[FeatureSpace, str | 
 def _query_features(session: Session, found: InvariantSet, extractor: _FeatureExtractor) -> Features | None:
     if found.query is None:
         return None
-    image = to_image(found.query[0]) if is_image(found.query) else None
+    image = to_image(found.query[0]) if session.problem.kind.is_image else None
     return extractor.extract(as_sample(Query("the run's query", found.query, image), session.problem.generator))
 
 

@@ -18,7 +18,7 @@ from equidiff.analysis.path.drawing import describe_frames
 from equidiff.analysis.path.search import SetPath
 from equidiff.api.tables import Table
 from equidiff.errors import RunFolderError
-from equidiff.images.convert import is_image, to_image
+from equidiff.images.convert import is_image_shape, to_image
 from equidiff.images.read import read_drawn
 
 
@@ -153,9 +153,9 @@ class PathResult:
 
     @property
     def images(self) -> list[Image.Image]:
-        """The frames that are members, as 8-bit images; none for points."""
+        """The frames that are members, as 8-bit images; none for samples of other kinds."""
         samples = self.path.rows["samples"]
-        return [to_image(samples[frame]) for frame in self.path.members] if is_image(samples) else []
+        return [to_image(samples[frame]) for frame in self.path.members] if is_image_shape(samples.shape[1:]) else []
 
     @property
     def image(self) -> Image.Image | None:

@@ -29,7 +29,8 @@ class BankKey:
         weights: name and SHA-256 of each file that it loaded.
         dtype: "float32", "tf32" or "bfloat16".
         device: kind of the torch device, such as "cuda"; kernels of another one round otherwise.
-        stored: "uint8" for images as their files hold them, "float32" for samples before rounding, and for points.
+        stored: "uint8" for images and "int16" for sounds as their files hold them, "float32" for samples before
+            rounding, and for those of other kinds.
         versions: of torch, EquiDiff and the generator's plugin.
     """
 

@@ -10,10 +10,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from equidiff.bank.key import UINT8
+from equidiff.bank.key import FLOAT32, UINT8
 from equidiff.bank.store import Damaged, read_file, write_file
 from equidiff.contracts import Generator, Objective, Regularizer, Value
-from equidiff.images.convert import quantized
 from equidiff.numerics.random import Stream
 from equidiff.search.batching import Passes, width_of
 from equidiff.search.problem import Problem
@@ -28,7 +27,7 @@ class Segment:
     """Samples of a bank.
 
     Attributes:
-        samples: `[rows, *sample_shape]`, of 8 bits or of float32.
+        samples: `[rows, *sample_shape]`, of uint8 or of float32.
         outside: `[rows]`: `Answer.outside`; NaN for a sample that the generator failed to make.
     """
 
@@ -94,7 +93,7 @@ def make(
 
     Args:
         generator: makes them.
-        stored: "uint8" or "float32".
+        stored: see `BankKey`.
         numbers: of the samples.
         device: of the generator.
         time_limit: seconds that a pass of one sample may take; no limit when None.
@@ -111,8 +110,10 @@ def make(
             raise failures[0]
         samples, outside = answer.samples.float().cpu(), answer.outside.float().cpu()
         outside[~samples.flatten(1).isfinite().all(dim=1)] = torch.nan
+        if stored != FLOAT32:
+            samples = problem.kind.rounded(samples.nan_to_num())
         if stored == UINT8:
-            samples = (quantized(samples.nan_to_num()) * 255).round().to(torch.uint8)
+            samples = (samples * 255).round().to(torch.uint8)
         yield Segment(samples, outside)
 
 

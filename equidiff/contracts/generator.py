@@ -9,6 +9,7 @@ from PIL.Image import Image
 from equidiff.contracts.split_sampler import SplitSampler
 from equidiff.contracts.stepwise_sampler import StepwiseSampler
 from equidiff.errors import UnsupportedError
+from equidiff.kinds.base import SampleKind
 from equidiff.types import Latents, Samples
 
 
@@ -18,6 +19,8 @@ class Generator(ABC):
     Attributes:
         latent_shape: shape of one latent, without the batch axis.
         sample_shape: shape of one sample, without the batch axis.
+        kind: of the samples, e.g. `Signal(rate=16000)`; None where their shape says it: samples of the shape (1 or 3,
+            height, width) are images then, and others are points.
         network: name of the network that objectives use unless told otherwise, e.g. "fashion"; None where there is
             no natural one.
         steps: sampler steps that `generate` makes unless told otherwise; None where there are none.
@@ -25,6 +28,7 @@ class Generator(ABC):
 
     latent_shape: tuple[int, ...]
     sample_shape: tuple[int, ...]
+    kind: SampleKind | None = None
     network: str | None = None
     steps: int | None = None
 
@@ -37,7 +41,8 @@ class Generator(ABC):
             steps: number of sampler steps, for generators that have them; their own default when None.
 
         Returns:
-            `[batch, *sample_shape]`, float32; images nominally in [0, 1], not clamped.
+            `[batch, *sample_shape]`, float32, nominally in the range of their kind, not clamped: images in [0, 1],
+            signals in [-1, 1].
         """
 
     def invert(self, samples: Samples) -> Latents:
@@ -62,5 +67,5 @@ class Generator(ABC):
         return None
 
     def queries(self) -> list[Image] | Samples:
-        """The generator's own query samples, which `--query INDEX` picks from: pictures, or points. None by default."""
+        """The generator's own query samples, for `--query INDEX`: images, or one tensor. None by default."""
         return []

@@ -18,9 +18,10 @@ from equidiff.errors import EquiDiffError, InexactInverseError, UnsupportedError
 from equidiff.images.fit import fit_image
 from equidiff.images.folder import find_images
 from equidiff.images.read import read_image
+from equidiff.kinds.registry import kind_of
 from equidiff.registry.build import build
 from equidiff.registry.manager import Plugins
-from equidiff.run.settings import Settings, default_regularizer
+from equidiff.run.settings import Settings
 from equidiff.search.problem import Problem
 
 GIB = 2**30
@@ -92,7 +93,7 @@ def _read(folder: Path) -> list[Image]:
 @torch.no_grad()
 def _round_trip(generator: Generator, images: Sequence[Image], device: str) -> Iterator[Finding]:
     """Error of `generate(invert(x))`, in standard deviations of the images."""
-    if len(generator.sample_shape) != 3:
+    if not kind_of(generator).is_image:
         return
     samples = torch.cat([fit_image(image, generator.sample_shape) for image in images]).to(device)
     try:
@@ -116,7 +117,7 @@ def _memory(
     what, rows = f"memory, {checkup.samples} samples per pass", checkup.samples
     regularizer = NoRegularizer()
     if checkup.objective is not None:
-        spec = checkup.regularizer or default_regularizer(generator)
+        spec = checkup.regularizer or kind_of(generator).regularizer
         regularizer = build(plugins, "regularizer", spec, context).component
     target = torch.zeros(len(objective.names), device=context.device)
     problem = Problem(generator, objective, regularizer, target)

@@ -94,6 +94,7 @@ class _Shortened(Generator):
     def __init__(self, generator: Generator, steps: int) -> None:
         self._generator = generator
         self.latent_shape, self.sample_shape = generator.latent_shape, generator.sample_shape
+        self.kind = generator.kind
         self.steps = steps
 
     def generate(self, latents: Latents, steps: int | None = None) -> Samples:

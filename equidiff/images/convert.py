@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -50,11 +49,6 @@ def to_channels(
     )
 
 
-def is_image(samples: Tensor) -> bool:
-    """Tell whether samples `[batch, ...]` can be written as images: one or three channels, height and width."""
-    return is_image_shape(samples.shape[1:])
-
-
 def is_image_shape(shape: Sequence[int]) -> bool:
     """Tell whether samples of this shape, without the batch axis, can be written as images."""
     return len(shape) == 3 and shape[0] in {1, 3}
@@ -63,33 +57,6 @@ def is_image_shape(shape: Sequence[int]) -> bool:
 def quantized(samples: Tensor) -> Tensor:
     """Round samples as an 8-bit file does: clamped (only here) to [0, 1] and rounded to 1/255."""
     return (samples.clamp(0, 1) * 255).round() / 255
-
-
-def as_saved(samples: Tensor) -> Tensor:
-    """Samples as their files hold them: images clamped and rounded to 8 bits, others as they are; differentiable.
-
-    The gradient goes straight through the rounding. It is that of the clamp, so it is zero where a pixel is outside,
-    but not at the bounds themselves, where pixels of files are.
-
-    References:
-        Bengio, Leonard and Courville (2013), "Estimating or Propagating Gradients Through Stochastic Neurons for
-        Conditional Computation", the straight-through estimator. https://arxiv.org/abs/1308.3432
-    """
-    if not is_image(samples):
-        return samples
-    return _StraightThrough.apply(samples)
-
-
-class _StraightThrough(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, samples: Tensor) -> Tensor:  # pyrefly: ignore[bad-override]
-        ctx.save_for_backward((samples >= 0) & (samples <= 1))
-        return quantized(samples)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # pyrefly: ignore[bad-override]
-        (inside,) = ctx.saved_tensors
-        return gradient * inside
 
 
 def to_image(sample: Tensor) -> Image.Image:
@@ -101,4 +68,4 @@ def to_image(sample: Tensor) -> Image.Image:
 
 def save_png(path: Path, sample: Tensor) -> None:
     """Write `[channels, height, width]` as 8-bit PNG."""
-    to_image(sample).save(path)
+    to_image(sample).save(path, format="png")

@@ -7,7 +7,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from equidiff.images.convert import image_to_tensor, is_image, to_channels
+from equidiff.images.convert import image_to_tensor, is_image_shape, to_channels
 
 
 def fit_image(image: Image.Image, shape: tuple[int, ...]) -> Float[Tensor, "1 channels height width"]:
@@ -36,7 +36,7 @@ def fit_query(query: Tensor, shape: tuple[int, ...]) -> Tensor:
     Returns:
         `[1, *shape]`; the query itself where it has that shape.
     """
-    if query.shape[1:] == shape or not is_image(query):
+    if query.shape[1:] == shape or not is_image_shape(query.shape[1:]):
         return query
     channels, height, width = shape
     query = to_channels(query, channels)

@@ -1,6 +1,5 @@
 """Measures of a set of members: functions on tensors, each with its source."""
 
-from equidiff.metrics.changes import CHANGES, add_noise, compress, resize
 from equidiff.metrics.diversity import coverage, mean_pairwise_distance, vendi_of_kernel, vendi_score
 from equidiff.metrics.fidelity import Deviations, as_distributions, deviations, kl_divergences, rank_correlations
 from equidiff.metrics.intervals import (
@@ -43,12 +42,12 @@ from equidiff.metrics.spectral import (
 )
 
 __all__ = [
-    "CHANGES", "CUTOFFS", "Deviations", "KernelDistance", "PerceptualDistance", "add_noise", "as_distributions",
-    "band_powers", "bootstrap_interval", "compress", "correlation_p_values", "coverage", "cutoff_curve",
+    "CUTOFFS", "Deviations", "KernelDistance", "PerceptualDistance", "as_distributions",
+    "band_powers", "bootstrap_interval", "correlation_p_values", "coverage", "cutoff_curve",
     "deviations", "flatness_p_values", "frechet_distance", "frechet_from_features", "gaussian_kernel",
     "high_frequency_share", "jackknife_interval", "kernel_distance", "kl_divergences", "mean_interval",
     "mean_log_spectrum", "mean_pairwise_distance", "median_distance", "nearest_distances", "neighbour_correlation",
     "norm_p_values", "percentiles", "polynomial_kernel", "power_spectrum", "radial_frequencies", "radial_spectrum",
-    "rank_correlations", "relative_norms", "resampling_weights", "resize", "share_interval", "spectral_flatness",
+    "rank_correlations", "relative_norms", "resampling_weights", "share_interval", "spectral_flatness",
     "spectrum_slope", "vendi_of_kernel", "vendi_score",
 ]  # fmt: skip

@@ -17,6 +17,8 @@ from equidiff.contracts import BuildContext, Generator, Weights
 from equidiff.errors import PluginError, UnsupportedError, UsageError, unknown_name
 from equidiff.folders.code import find_function
 from equidiff.images.convert import quantized, to_channels
+from equidiff.kinds.point import Point
+from equidiff.kinds.registry import kind_of
 from equidiff.networks import Units, load_network
 from equidiff.networks.checkpoints import hash_weights, read_weights
 from equidiff.networks.sources import SOURCES
@@ -79,11 +81,12 @@ def build_features(text: str, context: BuildContext) -> FeatureSpace:
     generator = context.generator
     if generator is None:
         raise UsageError("A feature space needs a generator of the samples to compare.")
-    if len(generator.sample_shape) != 3:
+    kind = kind_of(generator)
+    if not kind.is_image:
         raise UnsupportedError(
-            "This generator makes points, which need no feature space.",
+            f"This generator makes {kind.plural}, which need no feature space.",
             given=f"--features {text}",
-            expected="no --features option",
+            expected=f"no --features option: {kind.plural} are compared by their {kind.compared_by}",
         )
     return BUILDERS[spec.name](spec, context, generator)
 
@@ -92,15 +95,17 @@ def default_features(context: BuildContext, under_test: frozenset[str]) -> tuple
     """Choose the feature space if the user names none, and say why it is not the generator's network, if it is not.
 
     It is the network that comes with the generator, unless that is the network under test, to which samples found
-    with its help would look too good; else it is small images. Points are compared by their coordinates.
+    with its help would look too good; else it is small images. Samples of other kinds are compared as these say,
+    points by their coordinates.
 
     Args:
         context: gives the generator of the samples to compare.
         under_test: SHA-256 hashes of the weights files that the run loaded.
     """
     generator = context.generator
-    if generator is None or len(generator.sample_shape) != 3:
-        return FeatureSpace("coordinates", lambda samples: samples.flatten(1)), None
+    kind = Point() if generator is None else kind_of(generator)
+    if generator is None or not kind.is_image:
+        return FeatureSpace(kind.compared_by, kind.compared), None
     if generator.network is None:
         return build_features(
             "pixels", context

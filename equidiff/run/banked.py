@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from equidiff.bank.bank import Bank
-from equidiff.bank.key import FLOAT32, UINT8, bank_key, fingerprint
+from equidiff.bank.key import FLOAT32, bank_key, fingerprint
 from equidiff.contracts import BuildContext, Stored, Weights
 from equidiff.numerics.random import Stream
 from equidiff.registry.build import Built
@@ -101,7 +101,7 @@ class RunBank:
     def answer(self, settings: Settings, problem: Problem, tell: Tell) -> tuple[Settings, Query | None]:
         """Settings with the query, or the target, that samples of the bank give; and the query."""
         values = self.values(problem, tell)
-        return answer_from_prior(settings, _Rows(self), settings.batch, problem.objective, values)
+        return answer_from_prior(settings, _Rows(self), settings.batch, problem.objective, problem.kind, values)
 
     def supply(self, problem: Problem, tolerance: float, seed: int) -> Supply:
         """Members and starts for a run with this target."""
@@ -212,7 +212,7 @@ def open_bank(generator: Built, weights: Sequence[Weights], context: BuildContex
         context: that it was built in.
         settings: of the run.
     """
-    stored = UINT8 if settings.saved == "uint8" else FLOAT32
+    stored = FLOAT32 if settings.saved == "float" else settings.saved
     key = bank_key(generator, weights, context.dtype, context.device, stored)
 
     def make() -> Bank:

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from equidiff.images.canvas import ACCENT, GAP, fit
+from equidiff.images.canvas import ACCENT, GAP
 from equidiff.run.info import RunInfo
 from equidiff.run.wording import called, called_otherwise, reached
 
@@ -35,12 +35,11 @@ def describe(info: RunInfo, count: int, measurements: Tensor) -> str:
 
 
 def draw_sheet(query: Image.Image | None, members: Sequence[Image.Image]) -> Image.Image:
-    """Draw the query in a frame, and members beside and below it."""
+    """Draw the query in a frame, and members beside and below it, each fitted into a square of `SIDE`."""
     images = [*([] if query is None else [query]), *members[:MOST]]
     columns, step = min(max(len(images), 1), COLUMNS), SIDE + GAP
     sheet = Image.new("RGB", (columns * step + GAP, math.ceil(len(images) / columns) * step + GAP), "white")
-    for position, image in enumerate(images):
-        fitted = fit(image, SIDE)
+    for position, fitted in enumerate(images):
         x, y = GAP + position % columns * step, GAP + position // columns * step
         sheet.paste(fitted, (x + (SIDE - fitted.width) // 2, y + (SIDE - fitted.height) // 2))
     if query is not None:

@@ -11,10 +11,11 @@ import torch
 
 from equidiff.contracts import BuildContext, Generator, Objective, Predictor, Shared, Weights
 from equidiff.devices import choose_device, set_precision
+from equidiff.kinds.registry import kind_of
 from equidiff.networks import load_network, predictor_of
 from equidiff.registry.build import Built, build, build_generator
 from equidiff.registry.manager import Plugins
-from equidiff.run.settings import Settings, default_regularizer
+from equidiff.run.settings import Settings
 from equidiff.search.problem import Problem
 
 
@@ -61,7 +62,7 @@ def build_all(settings: Settings, plugins: Plugins, shared: Shared | None) -> Co
     context = replace(alone, generator=generator.component)
     regularizer = settings.regularizer
     if regularizer is None:
-        regularizer = default_regularizer(generator.component)
+        regularizer = kind_of(generator.component).regularizer
     built = {
         "generator": generator,
         "objective": build(plugins, "objective", settings.objective, context),

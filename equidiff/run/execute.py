@@ -13,7 +13,6 @@ from torch import Tensor
 
 from equidiff.devices import is_out_of_memory
 from equidiff.folders.status import COMPLETE, INTERRUPTED, RUN_FAILED
-from equidiff.images.convert import is_image, quantized
 from equidiff.numerics.random import Stream, prior_latents
 from equidiff.run.record import Called, Record
 from equidiff.run.session import Session
@@ -99,30 +98,31 @@ def ended(store: Ending) -> Iterator[None]:
 
 @torch.no_grad()
 def keep(session: Session, result: Result) -> tuple[Record, dict[str, Tensor] | None]:
-    """Record and tensors of a result; an image that was judged before rounding is measured again after it.
+    """Record and tensors of a result; a sample that was judged before rounding is measured again after it.
 
     Where that raises an error, or the predictor does, the sample has failed.
 
     Raises:
         Exception: it raises it for prior samples, too, so that a component is at fault and not the sample.
     """
+    kind = session.problem.kind
     if result.status == FAILED or result.answer is None:
-        return Record.of(result, start=session.start), None
+        return Record.of(result, kind, start=session.start), None
     rows = {name: getattr(result.answer, name) for name in ("latents", "samples", "measurements")}
     seen = attempt(lambda: _seen(session, rows["samples"]), session.settings.time_limit)
     if isinstance(seen, BaseException):
         if is_out_of_memory(seen) or not _works(session):
             raise seen
-        return Record.of(replace(result, status=FAILED, error=reason(seen)), start=session.start), None
+        return Record.of(replace(result, status=FAILED, error=reason(seen)), kind, start=session.start), None
     saved, called = seen
-    return Record.of(result, saved, session.start, called), rows
+    return Record.of(result, kind, saved, session.start, called), rows
 
 
 def _seen(session: Session, samples: Tensor) -> tuple[Tensor | None, Called | None]:
-    """Measurement of the 8-bit image, where the sample was judged before rounding, and the class of the sample."""
-    saved = None
-    if is_image(samples) and not session.problem.saved:
-        saved = session.problem.objective.measure(quantized(samples).to(session.device))[0].float().cpu()
+    """Measurement as its file holds the sample, where it was judged before rounding, and the class of the sample."""
+    saved, problem = None, session.problem
+    if problem.kind.rounds and not problem.saved:
+        saved = problem.objective.measure(problem.kind.rounded(samples).to(session.device))[0].float().cpu()
     return saved, session.call(samples)
 
 

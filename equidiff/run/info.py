@@ -110,6 +110,8 @@ class RunInfo(Part):
         specs: the components.
         options: of the components and of the run.
         target: the measurement that members have.
+        kind: of the samples: its name, with the rate of signals or the columns of a table; None in a run that is older
+            than kinds, whose samples are images or points by their shape.
         inversion: of the query, where the run starts from its latent.
         search: the steps that the solver may take, in words.
         seed: sample i depends on `(seed, i)` alone.
@@ -144,6 +146,7 @@ class RunInfo(Part):
     specs: Specs
     options: Options
     target: Target
+    kind: dict[str, Any] | None = None
     inversion: Inversion | None = None
     search: str | None = None
     seed: int

@@ -14,9 +14,10 @@ from torch import Tensor
 
 from equidiff.errors import RunFolderError
 from equidiff.folders.paths import check_own
-from equidiff.images.convert import is_image, is_image_shape, to_image
+from equidiff.kinds.base import SampleKind
+from equidiff.kinds.registry import kind_from
 from equidiff.registry.manager import Plugins
-from equidiff.run.card import MOST, describe, draw_sheet, write_html
+from equidiff.run.card import MOST, SIDE, describe, draw_sheet, write_html
 from equidiff.run.folder import (
     ROWS,
     Rows,
@@ -73,7 +74,7 @@ class InvariantSet:
 
     @property
     def samples(self) -> Tensor:
-        """The members themselves, `[members, *sample_shape]`; images as their files hold them, see `saved` of a run."""
+        """The members themselves, `[members, *sample_shape]`, as their files hold them, see `saved` of a run."""
         return self._rows_of_members("samples")
 
     @property
@@ -94,6 +95,15 @@ class InvariantSet:
         ]
         missed.sort(key=lambda position: self.records[position].loss or 0.0)
         return tuple(NearMiss.of(self._member(position), self.info) for position in missed)
+
+    @property
+    def kind(self) -> SampleKind:
+        """The kind of the samples, as `run.json` names it, or as their shape says.
+
+        Raises:
+            RunFolderError: the file describes none that is known.
+        """
+        return kind_from(self.info.kind, self.sample_shape)
 
     @property
     def images(self) -> list[Image.Image]:
@@ -133,21 +143,24 @@ class InvariantSet:
         """Show the query and up to 32 members, in the notebook or in the system's image viewer.
 
         Raises:
-            UnsupportedError: the samples are not images.
+            UnsupportedError: the samples cannot be drawn one by one.
         """
-        if not is_image_shape(self.sample_shape):
-            raise not_images(self.sample_shape)
-        self._sheet().show()
+        sheet = self._sheet()
+        if sheet is None:
+            raise not_images(self.kind, self.sample_shape)
+        sheet.show()
 
-    def _sheet(self) -> Image.Image:
-        query = None if self.query is None or not is_image(self.query) else to_image(self.query[0])
-        return draw_sheet(query, [member.image for member in self[:MOST]])
+    def _sheet(self) -> Image.Image | None:
+        kind = self.kind
+        tiles = [kind.tile(member.sample, SIDE) for member in self[:MOST]]
+        query = None if self.query is None else kind.tile(self.query[0], SIDE)
+        drawn = [tile for tile in tiles if tile is not None]
+        return draw_sheet(query, drawn) if drawn else None
 
     def _repr_html_(self) -> str:
         single = len(self.info.target.values) == 1
         sentence = describe(self.info, len(self), self.measurements if single else torch.empty(0))
-        drawable = is_image_shape(self.sample_shape)
-        return write_html(self.info, sentence, self._sheet() if drawable else None)
+        return write_html(self.info, sentence, self._sheet())
 
     def __getstate__(self) -> dict[str, Any]:
         # the session has networks and code of the user's own, which may not pickle; contains() builds it again
@@ -244,7 +257,7 @@ class InvariantSet:
             )
         of_sample = ("samples", "measurements", "latents")
         sample, measurement, latent = (self.rows.take(name, [position])[0] for name in of_sample)
-        return Member(record, sample, measurement, latent)
+        return Member(record, sample, measurement, latent, kind_from(self.info.kind, sample.shape))
 
     def _rows_of_members(self, name: str) -> Tensor:
         return self.rows.take(name, self._positions()) if self.rows else torch.empty(0)

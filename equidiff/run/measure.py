@@ -42,7 +42,7 @@ def _measure(
     path: Path, image: Image.Image, objective: Objective, generator: Generator, device: str
 ) -> Tensor | QueryError:
     try:
-        query = as_measured(Query(str(path), image_to_tensor(image), image), objective, generator.sample_shape)
+        query = as_measured(Query(str(path), image_to_tensor(image), image), objective, generator)
         return measure_query(query, objective, device)
     except QueryError as error:
         return error

@@ -9,7 +9,8 @@ from PIL import Image
 from torch import Tensor
 
 from equidiff.errors import UnsupportedError
-from equidiff.images.convert import is_image_shape, to_image
+from equidiff.images.convert import to_image
+from equidiff.kinds.base import SampleKind
 from equidiff.run.info import RunInfo
 from equidiff.run.record import Called, Record
 from equidiff.run.wording import in_spreads
@@ -21,15 +22,17 @@ class Member:
 
     Attributes:
         record: its status, cost and loss.
-        sample: `[*sample_shape]`; an image as its file holds it, see `saved` of a run.
+        sample: `[*sample_shape]`, as its file holds it, see `saved` of a run.
         measurement: `[m]`, in `found.info.target.unit`.
         latent: `[*latent_shape]`.
+        kind: of the sample.
     """
 
     record: Record
     sample: Tensor
     measurement: Tensor
     latent: Tensor
+    kind: SampleKind
 
     @property
     def index(self) -> int:
@@ -48,8 +51,8 @@ class Member:
         Raises:
             UnsupportedError: the sample is not an image.
         """
-        if not is_image_shape(self.sample.shape):
-            raise not_images(self.sample.shape)
+        if not self.kind.is_image:
+            raise not_images(self.kind, self.sample.shape)
         return to_image(self.sample)
 
     def __repr__(self) -> str:
@@ -88,11 +91,11 @@ class NearMiss:
         return f"<NearMiss of index {self.record.index}: {near}, sample {tuple(self.sample.shape)}>"
 
 
-def not_images(shape: Sequence[int]) -> UnsupportedError:
-    """The error for samples of this shape, which cannot be drawn as images."""
+def not_images(kind: SampleKind, shape: Sequence[int]) -> UnsupportedError:
+    """The error for samples of this kind and shape, which are not images."""
     return UnsupportedError(
         "These samples are not images.",
-        given=f"samples of shape {tuple(shape)}",
+        given=kind.describe(shape),
         expected="1 or 3 channels, height and width",
         hint="found.samples, which has their numbers",
     )

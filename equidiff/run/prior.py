@@ -11,6 +11,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from equidiff.bank.key import UINT8
 from equidiff.contracts import Predictor, Value
 from equidiff.errors import UsageError
 from equidiff.numerics.random import Stream, prior_latents
@@ -89,9 +90,9 @@ def measure_prior(
     if not parts:
         raise next(part for part in measured if isinstance(part, BaseException))
     samples, measurements, losses, classes = (torch.cat(each) for each in zip(*parts, strict=True))
-    return PriorSamples(
-        samples.cpu(), measurements.cpu(), losses.cpu(), classes.cpu(), spread_of(problem, measurements), problem.saved
-    )
+    as_images = problem.saved and problem.kind.precision == UINT8
+    spread = spread_of(problem, measurements)
+    return PriorSamples(samples.cpu(), measurements.cpu(), losses.cpu(), classes.cpu(), spread, as_images)
 
 
 @torch.no_grad()

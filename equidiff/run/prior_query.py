@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from equidiff.contracts import Objective
 from equidiff.errors import QueryError, UsageError
-from equidiff.images.convert import is_image, quantized
+from equidiff.kinds.base import SampleKind
 from equidiff.run.query import Query
 from equidiff.run.settings import Settings, is_percentile, parse_percentile
 from equidiff.search.attempt import each_row
@@ -27,6 +28,13 @@ def asks_prior(settings: Settings) -> bool:
     return is_percentile(settings.target) or (settings.target is None and is_prior_query(settings.query))
 
 
+Written = Callable[[Tensor], Tensor]
+
+
+def _as_they_are(samples: Tensor) -> Tensor:
+    return samples
+
+
 class Rows(Protocol):
     """Prior samples: a tensor, or those of a bank."""
 
@@ -38,7 +46,12 @@ class Rows(Protocol):
 
 
 def answer_from_prior(
-    settings: Settings, samples: Rows, batch: int, objective: Objective, measured: Tensor | None = None
+    settings: Settings,
+    samples: Rows,
+    batch: int,
+    objective: Objective,
+    kind: SampleKind,
+    measured: Tensor | None = None,
 ) -> tuple[Settings, Query | None]:
     """Settings with the query, or the target, that prior samples give; and the query.
 
@@ -47,21 +60,22 @@ def answer_from_prior(
         samples: before rounding.
         batch: rows in one pass.
         objective: measures them.
+        kind: of the samples.
         measured: their measurements `[samples, m]`, where these are known.
 
     Raises:
         QueryError: there is no such sample, or none on which a sparse unit is active.
         UsageError: there is no such percentile.
     """
-    saved = settings.saved == "uint8"
+    written: Written = kind.rounded if settings.saved != "float" else _as_they_are
     if settings.target is not None:
-        return replace(settings, target=percentile(settings.target, samples, objective, batch, saved, measured)), None
-    written, query = choose_prior_query(settings.query, samples, objective, batch, saved, measured)
-    return replace(settings, query=written), query
+        return replace(settings, target=percentile(settings.target, samples, objective, batch, written, measured)), None
+    typed, query = choose_prior_query(settings.query, samples, objective, batch, written, measured)
+    return replace(settings, query=typed), query
 
 
 def percentile(
-    target: str, samples: Rows, objective: Objective, batch: int, saved: bool, measured: Tensor | None = None
+    target: str, samples: Rows, objective: Objective, batch: int, written: Written, measured: Tensor | None = None
 ) -> float:
     """The value below which a share of the prior samples lie.
 
@@ -70,7 +84,7 @@ def percentile(
         samples: before rounding.
         objective: measures them.
         batch: rows in one pass.
-        saved: judge images as their files hold them.
+        written: samples as they are judged.
         measured: their measurements, where these are known.
 
     Raises:
@@ -81,7 +95,7 @@ def percentile(
         raise UsageError(
             "A percentile is of one output.", given=f"{target}, of {len(objective.names)} outputs", expected="numbers"
         )
-    values = _measure(samples, objective, batch, saved, measured)[:, 0]
+    values = _measure(samples, objective, batch, written, measured)[:, 0]
     finite = values[values.isfinite()].double()
     if not len(finite):
         raise _not_finite(objective, len(values))
@@ -94,7 +108,7 @@ def is_prior_query(query: Any) -> bool:
 
 
 def choose_prior_query(
-    query: str, samples: Rows, objective: Objective, batch: int, saved: bool, measured: Tensor | None = None
+    query: str, samples: Rows, objective: Objective, batch: int, written: Written, measured: Tensor | None = None
 ) -> tuple[str, Query]:
     """The prior sample that a query means.
 
@@ -106,7 +120,7 @@ def choose_prior_query(
         samples: those that the tolerance is taken from, before rounding.
         objective: measures them.
         batch: rows in one pass.
-        saved: judge images as their files hold them.
+        written: samples as they are judged.
         measured: their measurements, where these are known.
 
     Returns:
@@ -118,20 +132,19 @@ def choose_prior_query(
     index = _index(query, len(samples))
     order = ""
     if index is None:
-        index, order = _most_worth_asking(_measure(samples, objective, batch, saved, measured), objective)
+        index, order = _most_worth_asking(_measure(samples, objective, batch, written, measured), objective)
     source = f"prior sample {index}" + (f" ({order} of {len(samples)})" if order else "")
     return f"{PRIOR_QUERY}:{index}", Query(source, samples[index : index + 1].float().cpu(), None)
 
 
 @torch.no_grad()
-def _measure(samples: Rows, objective: Objective, batch: int, saved: bool, measured: Tensor | None) -> Tensor:
+def _measure(samples: Rows, objective: Objective, batch: int, written: Written, measured: Tensor | None) -> Tensor:
     """Measurements `[samples, m]` of samples as they would be written, on the CPU; NaN where the objective raises."""
     if measured is not None:
         return measured
-    rows = samples[:]
-    written = quantized(rows) if saved and is_image(rows) else rows
+    rows = written(samples[:])
     unknown = torch.full((1, len(objective.names)), torch.nan)
-    parts = [part for some in written.split(batch) for part in each_row(objective.measure, some)]
+    parts = [part for some in rows.split(batch) for part in each_row(objective.measure, some)]
     errors = [part for part in parts if isinstance(part, BaseException)]
     if len(errors) == len(parts):
         raise errors[0]

@@ -18,9 +18,11 @@ from torch.nn.functional import interpolate
 from equidiff.contracts import Generator, Objective
 from equidiff.errors import QueryError, UsageError
 from equidiff.folders.text import shell_word
-from equidiff.images.convert import image_to_tensor, is_image_shape, quantized, to_image
-from equidiff.images.fit import fit_image, fit_query
+from equidiff.images.convert import image_to_tensor, quantized, to_image
+from equidiff.images.fit import fit_image
 from equidiff.images.read import EXPECTED, describe_frames, is_there, read_image, to_grey_or_rgb, upright
+from equidiff.kinds.base import SampleKind
+from equidiff.kinds.registry import kind_of
 
 KEPT = 1024 * 1024  # pixels
 DEFAULT_INDEX = 3  # of the generator's own queries, where the user names none
@@ -33,7 +35,7 @@ class Query:
     Attributes:
         source: the path, or "NAME query INDEX", as recorded in `run.json`.
         sample: `[1, *shape]` float32, in its own size; images in [0, 1].
-        image: the image itself; None for points.
+        image: the image itself; None for a sample of another kind.
     """
 
     source: str
@@ -45,9 +47,9 @@ def load_query(query: str | int | Path | Image.Image | Tensor | np.ndarray[Any, 
     """Find and read a query.
 
     Args:
-        query: an index into the generator's own queries, the path of an image (or a shell pattern that matches one
-            file), an image, or one sample as a tensor or an array. An array of uint8 is an image, H x W or H x W x 3;
-            one of floats is in [0, 1] in these layouts, or C x H x W like a tensor.
+        query: an index into the generator's own queries, the path of a file of the generator's kind (or a shell
+            pattern that matches one image), an image, or one sample as a tensor or an array. An array of uint8 is an
+            image, H x W or H x W x 3; one of floats is in [0, 1] in these layouts, or C x H x W like a tensor.
         generator: for its own queries and the shape of its samples.
 
     Raises:
@@ -69,7 +71,10 @@ def load_query(query: str | int | Path | Image.Image | Tensor | np.ndarray[Any, 
         )
     if isinstance(query, int) or re.fullmatch(r"-*\d{1,18}", str(query)):
         return _own(int(str(query)), generator)
-    require_images(generator, str(query))
+    kind = kind_of(generator)
+    if not kind.is_image:
+        source, sample = kind.read_query(str(query), tuple(generator.sample_shape))
+        return Query(source, sample, None)
     path = _one_file(str(query))
     if path.is_dir():
         hint = f"--query {shell_word(f'top:{path}')}"
@@ -85,7 +90,7 @@ def as_sample(query: Query, generator: Generator) -> Tensor:
         QueryError: it has another shape, and is not an image, or the generator does not make images.
     """
     shape = generator.sample_shape
-    if query.image is not None and is_image_shape(shape):
+    if query.image is not None and kind_of(generator).is_image:
         return fit_image(query.image, shape)
     if tuple(query.sample.shape[1:]) != tuple(shape):
         raise QueryError(
@@ -96,7 +101,7 @@ def as_sample(query: Query, generator: Generator) -> Tensor:
     return query.sample
 
 
-def as_measured(query: Query, objective: Objective, shape: tuple[int, ...]) -> Query:
+def as_measured(query: Query, objective: Objective, generator: Generator) -> Query:
     """The query as the objective measures it: in its own size where `Objective.resizes` says that it may be.
 
     Else it is fitted to the generator's samples, which are all that the objective is made for.
@@ -104,25 +109,26 @@ def as_measured(query: Query, objective: Objective, shape: tuple[int, ...]) -> Q
     Args:
         query: as it was read.
         objective: which measures it.
-        shape: of the generator's samples.
+        generator: makes samples of the shape that it gets.
     """
-    if objective.resizes or len(shape) != 3 or query.sample.ndim != 4:
+    kind, shape = kind_of(generator), generator.sample_shape
+    if objective.resizes or not kind.is_image:
         return query
     if query.image is None:
-        return replace(query, sample=fit_query(query.sample, shape))
+        return replace(query, sample=kind.fit(query.sample, shape))
     sample = fit_image(query.image, shape)
     return replace(query, sample=sample, image=to_image(sample[0]))
 
 
-def as_kept(query: Query, shape: tuple[int, ...]) -> Query:
+def as_kept(query: Query, generator: Generator) -> Query:
     """The query as the run folder keeps it, to be shown and explained: a large image reduced, others as they are.
 
     Args:
         query: as it was measured.
-        shape: of the generator's samples; the query keeps four times their pixels, or `KEPT`, if that is more.
+        generator: of whose samples the query keeps four times the pixels, or `KEPT`, if that is more.
     """
-    sample = query.sample
-    if len(shape) == 3 and sample.ndim == 4:
+    sample, shape = query.sample, generator.sample_shape
+    if kind_of(generator).is_image:
         height, width = sample.shape[2:]
         share = math.sqrt(max(4 * shape[1] * shape[2], KEPT) / (height * width))
         if share < 1:
@@ -174,22 +180,27 @@ def parse_target(text: str, outputs: int) -> Tensor:
 
 
 def _from_tensor(sample: Tensor, generator: Generator, kind: str = "tensor") -> Query:
-    shape = tuple(generator.sample_shape)
+    shape, samples_are = tuple(generator.sample_shape), kind_of(generator)
     if sample.ndim == len(shape):
         sample = sample[None]
-    points = len(shape) == 1
-    fits = tuple(sample.shape) == (1, *shape) if points else sample.ndim == 4 and sample.shape[:2] in {(1, 1), (1, 3)}
-    if not fits or not sample.isfinite().all():
+    good = tuple(sample.shape) == (1, *shape)
+    if samples_are.is_image:  # of any size
+        good = sample.ndim == 4 and sample.shape[:2] in {(1, 1), (1, 3)}
+    if not good or not sample.isfinite().all():
         raise QueryError(
             f"This {kind} is not a query.",
             given=f"shape {tuple(sample.shape)}",
-            expected="one finite sample: " + (f"a point of shape {shape}" if points else "1 or 3 channels, any size"),
+            expected="one finite sample: " + _one_of(samples_are, shape),
         )
     return Query(f"{'an' if kind == 'array' else 'a'} {kind} given in Python", sample.detach().float(), None)
 
 
+def _one_of(kind: SampleKind, shape: tuple[int, ...]) -> str:
+    return "1 or 3 channels, any size" if kind.is_image else f"a {kind.noun} of shape {shape}"
+
+
 def _from_array(array: np.ndarray[Any, Any], generator: Generator) -> Query:
-    if len(generator.sample_shape) == 3:
+    if kind_of(generator).is_image:
         return _from_image_array(array, generator)
     if array.dtype.kind not in "fiu":
         raise _no_query(f"{array.dtype} of shape {array.shape}", f"numbers of shape {tuple(generator.sample_shape)}")
@@ -222,13 +233,15 @@ def _no_query(given: str, expected: str) -> QueryError:
 
 
 def _own(index: int, generator: Generator) -> Query:
-    queries = generator.queries()
+    queries, kind = generator.queries(), kind_of(generator)
     if not 0 <= index < len(queries):
         raise QueryError(
             "There is no such query." if len(queries) else "This generator has no queries of its own.",
             given=index,
-            expected=f"an index from 0 to {len(queries) - 1}, or the path of an image" if len(queries) else EXPECTED,
-            hint="--query 0" if len(queries) else "--query IMAGE.png",
+            expected=f"an index from 0 to {len(queries) - 1}, or {kind.query_in_words}"
+            if len(queries)
+            else kind.query_in_words,
+            hint="--query 0" if len(queries) else kind.query_hint,
         )
     chosen = queries[index]
     source = f"the generator's own query {index}"
@@ -239,17 +252,18 @@ def _own(index: int, generator: Generator) -> Query:
 
 
 def require_images(generator: Generator, given: str) -> None:
-    """Refuse an image where the generator makes points.
+    """Refuse an image where the generator makes samples of another kind.
 
     Raises:
         QueryError: it does.
     """
-    if len(generator.sample_shape) != 3:
+    kind, count = kind_of(generator), len(generator.queries())
+    if not kind.is_image:
         raise QueryError(
-            "This generator makes points, so an image cannot be its query.",
+            f"This generator makes {kind.plural}, so an image cannot be its query.",
             given=given,
-            expected=f"an index from 0 to {len(generator.queries()) - 1}",
-            hint="--query 0",
+            expected=f"an index from 0 to {count - 1}" if count else kind.query_in_words,
+            hint="--query 0" if count else kind.query_hint,
         )
 
 

@@ -12,7 +12,7 @@ from pydantic import Field, TypeAdapter
 from torch import Tensor
 
 from equidiff.folders import text
-from equidiff.images.convert import is_image
+from equidiff.kinds.base import SampleKind
 from equidiff.search.engine import Result
 from equidiff.search.starts import QueryStart, start_angle
 
@@ -20,7 +20,9 @@ Whole = Annotated[int, Field(ge=0, lt=2**63)]
 Status = Annotated[str, Field(pattern="^(member|not_converged|failed)$")]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Source = Annotated[str, Field(pattern=r"^bank:\d{1,18}$")]
-ImagePath = Annotated[str, Field(pattern=r"^images/(\d+/)?\d+\.png$")]  # inside the run folder, whoever wrote it
+# inside the run folder, whoever wrote it
+ImagePath = Annotated[str, Field(pattern=r"^images/(\d+/)?\d+\.png$")]
+FilePath = Annotated[str, Field(pattern=r"^sounds/(\d+/)?\d+\.wav$")]
 
 
 @dataclass(frozen=True)
@@ -53,15 +55,18 @@ class Record:
         loss: of the sample and its views together.
         loss_unfiltered: the sample's own share.
         loss_filtered: the views' share.
-        measurement: f(x), m numbers, of the sample as it is written: of the 8-bit image, unless the run was asked to
-            judge samples before rounding.
-        measurement_saved: f of the 8-bit image, where the sample was judged before rounding.
+        measurement: f(x), m numbers, of the sample as its file holds it, such as an 8-bit image, unless the run was
+            asked to judge samples before rounding.
+        measurement_saved: f of the sample as its file holds it, where it was judged before rounding.
         called: the class that the network gives to the sample.
-        outside: root mean square distance of the image's pixels from [0, 1], before it is clamped.
+        outside: root mean square distance of the sample's numbers from the range of their kind, before it is clamped:
+            of an image's pixels from [0, 1], of a sound's amplitudes from [-1, 1], of columns from their ranges.
+            Absent for points.
         latent_norm: |z| / sqrt(d); 1 is typical of the prior.
         distance: angle between the latent and the query's, in radians, if the run started from the query.
         start_angle: the angle at which the sample started, likewise.
         image: path of the image inside the run folder.
+        file: path of a sample's file that is no image, likewise.
         error: the reason why the sample failed.
         moves: transitions along the set that the law proposed; None where it makes none.
         accepted: those that were accepted.
@@ -87,20 +92,27 @@ class Record:
     distance: Finite | None = None
     start_angle: Finite | None = None
     image: ImagePath | None = None
+    file: FilePath | None = None
     error: str | None = None
     moves: Whole | None = None
     accepted: Whole | None = None
     source: Source | None = None
 
     @property
+    def own_file(self) -> str | None:
+        """Path of the sample's own file inside the run folder, whatever its kind."""
+        return self.image or self.file
+
+    @property
     def shown_values(self) -> list[float]:
-        """Measurement as it is shown: of the 8-bit image, also where it was judged before rounding."""
+        """Measurement as it is shown: of the sample as its file holds it, also where it was judged before rounding."""
         return self.measurement_saved or self.measurement or []
 
     @classmethod
     def of(
         cls,
         result: Result,
+        kind: SampleKind,
         saved: Tensor | None = None,
         start: QueryStart | None = None,
         called: Called | None = None,
@@ -109,7 +121,8 @@ class Record:
 
         Args:
             result: of the engine.
-            saved: the measurement `[m]` of the 8-bit image, where the sample was judged before rounding.
+            kind: of the samples.
+            saved: the measurement `[m]` of the sample as its file holds it, where it was judged before rounding.
             start: of the run, if it started from the query.
             called: the class that the network gives to the sample.
         """
@@ -119,7 +132,7 @@ class Record:
             "loss_unfiltered": _finite(answer.loss_unfiltered),
             "loss_filtered": None if answer.loss_filtered is None else _finite(answer.loss_filtered),
             "measurement": answer.measurements[0].tolist() if answer.measurements.isfinite().all() else None,
-            "outside": _finite(answer.outside) if is_image(answer.samples) else None,
+            "outside": _finite(answer.outside) if kind.bounded else None,
             "latent_norm": _finite(answer.latents.norm() / math.sqrt(answer.latents.numel())),
         }  # fmt: skip
         if start is not None:

@@ -14,8 +14,7 @@ import torch
 from equidiff.contracts import BuildContext, Generator, Objective, Predictor, Shared, Solver
 from equidiff.devices import choose_device, choose_dtype
 from equidiff.errors import UsageError
-from equidiff.images.convert import is_image, is_image_shape, quantized
-from equidiff.images.fit import fit_query
+from equidiff.kinds.registry import kind_of
 from equidiff.registry.build import Built
 from equidiff.registry.manager import Plugins
 from equidiff.registry.provenance import versions
@@ -125,6 +124,7 @@ class Session:
                 source=TARGET_GIVEN if self.query is None else self.query.source,
                 views=tuple(tuple(each.tolist()) for each in self.problem.view_targets) or None,
             ),
+            kind=self.problem.kind.to_json(),
             inversion=self.inversion,
             search=self.solver.describe(self.problem),
             seed=settings.seed,
@@ -192,8 +192,9 @@ def prepare(
     built, context = parts.built, parts.context
     generator, device = built["generator"].component, context.device
     objective, solver = built["objective"].component, built["solver"].component
-    if not is_image_shape(generator.sample_shape):
-        settings = replace(settings, saved="float")
+    kind = kind_of(generator)
+    if settings.saved != "float":
+        settings = replace(settings, saved=kind.precision)
     settings = replace(settings, bank=size_of_bank(settings.bank))
     bank = RunBank.of(settings, parts)
     if default_to_query and settings.query is None and settings.target is None:
@@ -204,7 +205,7 @@ def prepare(
         tell("drawing prior samples")
         if bank is None:
             drawn = draw_prior(parts.without_target, settings.batch, parts.prior_key, settings.time_limit)
-            settings, chosen = answer_from_prior(settings, *drawn, objective)
+            settings, chosen = answer_from_prior(settings, *drawn, objective, kind)
         else:
             settings, chosen = bank.answer(settings, parts.without_target, tell)
     query, target = _target(settings, generator, objective, device, chosen)
@@ -214,7 +215,7 @@ def prepare(
         built["regularizer"].component,
         target.to(device),
         weight=solver.weight,
-        saved=settings.saved == "uint8",
+        saved=settings.saved != "float",
         view_targets=() if query is None else _measure_views(query, generator, built, device),
     )
     predictor = predictor_for(objective, generator, context)
@@ -238,7 +239,7 @@ def prepare(
     )  # fmt: skip
     if query is None:
         return session
-    return replace(session, query=as_kept(query, generator.sample_shape), query_called=session.call(query.sample))
+    return replace(session, query=as_kept(query, generator), query_called=session.call(query.sample))
 
 
 def _start(query: Query | None, problem: Problem) -> tuple[QueryStart, Inversion]:
@@ -266,9 +267,9 @@ def _target(
             expected="one of them: members have its measurement",
             hint="--query IMAGE.png, --query prior or --target 1.5",
         )
-    query = as_measured(chosen or load_query(settings.query, generator), objective, generator.sample_shape)
-    if settings.saved == "uint8" and query.image is None and is_image(query.sample):
-        query = replace(query, sample=quantized(query.sample))
+    query = as_measured(chosen or load_query(settings.query, generator), objective, generator)
+    if settings.saved != "float" and query.image is None:
+        query = replace(query, sample=kind_of(generator).rounded(query.sample))
     return query, measure_query(query, objective, device)
 
 
@@ -276,7 +277,7 @@ def _measure_views(
     query: Query, generator: Generator, built: dict[str, Built], device: str
 ) -> tuple[torch.Tensor, ...]:
     """Measurements of the query's filtered views; of its views as a sample, where the query is larger than those."""
-    sample = fit_query(query.sample, generator.sample_shape).to(device)
+    sample = kind_of(generator).fit(query.sample, generator.sample_shape).to(device)
     views = built["regularizer"].component.views(sample)
     return tuple(measure_query(replace(query, sample=view), built["objective"].component, device) for view in views)
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 STARTS = ("prior", "query")
 DTYPES = ("auto", "float32", "tf32", "bfloat16")
-SAVED = ("uint8", "float")
+SAVED = ("uint8", "int16", "float")
 MOST_BANKED, MOST_DIGITS = 1_000_000, 9
 PERCENTILE = re.compile(r"p(\d{1,3}(?:\.\d{1,6})?)")  # p90
 
@@ -94,11 +94,6 @@ def size_of_bank(given: int | str | None) -> int:
             hint="--bank 256",
         )
     return int(text)
-
-
-def default_regularizer(generator: Generator) -> str:
-    """The low-pass filter for images, none for points."""
-    return "lowpass" if len(generator.sample_shape) == 3 else "none"
 
 
 @dataclass(frozen=True)

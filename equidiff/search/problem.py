@@ -22,7 +22,8 @@ from equidiff.contracts import (
     SplitSampler,
 )
 from equidiff.errors import UnsupportedError
-from equidiff.images.convert import as_saved, is_image
+from equidiff.kinds.base import SampleKind
+from equidiff.kinds.registry import kind_of
 from equidiff.numerics.flops import count_flops
 from equidiff.search.trajectory import ProblemTrajectory, Tail
 
@@ -40,8 +41,8 @@ class Problem:
         regularizer: F.
         target: y*, `[m]`, on the run's device.
         weight: lambda, the factor on every squared residual.
-        saved: measure an image as its file holds it, clamped and rounded to 8 bits, so that what is judged is what is
-            written.
+        saved: measure a sample as its file holds it, an image clamped and rounded to 8 bits, so that what is judged is
+            what is written.
         view_targets: the measurement that each view must have, `[m]` each: that of the query's own view, so that the
             query is in its own set. y* where the target was given as a number, and no query.
     """
@@ -53,6 +54,11 @@ class Problem:
     weight: float = 1.0
     saved: bool = False
     view_targets: tuple[Tensor, ...] = ()
+
+    @cached_property
+    def kind(self) -> SampleKind:
+        """The kind of the samples."""
+        return kind_of(self.generator)
 
     def value(self, latents: Tensor, steps: int | None = None) -> Answer:
         """Loss and residuals, without a graph."""
@@ -227,7 +233,7 @@ class Problem:
 
     def written(self, samples: Tensor) -> Tensor:
         """Samples as the run writes them: rounded if `saved` says so."""
-        return as_saved(samples) if self.saved else samples
+        return self.kind.saved(samples) if self.saved else samples
 
     @property
     def _penalises_latents(self) -> bool:
@@ -254,7 +260,7 @@ class Problem:
         return self._compare(latents, self.generator.generate(latents, steps))
 
     def _compare(self, latents: Tensor, samples: Tensor) -> Answer:
-        outside = (samples - samples.clamp(0, 1)).detach() if is_image(samples) else torch.zeros_like(samples)
+        outside = self.kind.excess(samples).detach()
         samples = self.written(samples)
         compared = self._compare_views(samples)
         measurements, parts = compared[0][0], [residual for _, residual in compared]

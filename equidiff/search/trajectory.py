@@ -22,6 +22,7 @@ class Tail(Generator):
 
     def __init__(self, sampler: SplitSampler, generator: Generator) -> None:
         self.latent_shape, self.sample_shape = generator.latent_shape, generator.sample_shape
+        self.kind = generator.kind
         self._sampler = sampler
 
     def generate(self, latents: Latents, steps: int | None = None) -> Samples:
@@ -34,6 +35,7 @@ class Predicted(Generator):
 
     def __init__(self, sampler: StepwiseSampler, step: int, generator: Generator) -> None:
         self.latent_shape, self.sample_shape = generator.latent_shape, generator.sample_shape
+        self.kind = generator.kind
         self._sampler, self._step = sampler, step
 
     def generate(self, latents: Latents, steps: int | None = None) -> Samples:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from equidiff.contracts import Objective
-from equidiff.images.convert import is_image
+from equidiff.images.convert import is_image_shape
 from equidiff.testing.failure import require
 from equidiff.testing.numerics import check_map, check_tensor
 from equidiff.types import Samples
@@ -32,7 +32,7 @@ def check_objective(objective: Objective, samples: Samples) -> None:
     measurements = check_map(objective.measure, samples, (len(objective.names),), f"{name}.measure")
     _check_residual(objective, measurements, name)
     _check_compare(objective, samples, measurements, name)
-    if is_image(samples) and objective.resizes:
+    if is_image_shape(samples.shape[1:]) and objective.resizes:
         _check_sizes(objective, samples, name)
     _check_predictor(objective, samples, name)
     _check_others(objective, samples, name)

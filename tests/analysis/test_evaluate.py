@@ -10,7 +10,8 @@ from PIL import Image
 from running import run_circles, run_cli
 
 from equidiff.images.convert import quantized
-from equidiff.metrics import compress, nearest_distances, percentiles, spectrum_slope
+from equidiff.kinds.image_changes import compress
+from equidiff.metrics import nearest_distances, percentiles, spectrum_slope
 from equidiff.numerics.random import Stream, prior_latents
 from equidiff.registry.manager import Plugins
 from equidiff.run.finished import open_finished

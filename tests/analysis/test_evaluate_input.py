@@ -65,7 +65,7 @@ def test_points_are_measured_where_that_makes_sense(points):
     assert {"pairwise_distance", "coverage"} <= groups["diversity"].keys()
     assert "spectral" not in groups
     assert "points" in absent["spectral.slope"]
-    assert "points" in absent["fidelity.jpeg_90_shift"]
+    assert "points" in absent["fidelity.saved_members"]
     assert "no views" in absent["fidelity.views_l2"]
     assert absent["realism.latent_flatness"].startswith("latents of 2 numbers")
     assert "diversity.vendi" in absent

@@ -4,6 +4,7 @@ import sys
 
 import pytest
 import torch
+from analytic import Identity
 from PIL import Image
 
 from equidiff.builtin.objectives.custom import build
@@ -138,7 +139,7 @@ def test_pictures_get_the_shape_of_samples():
 
     def measure(image, shape):
         objective = make("probe.py:brightness", shape)
-        query = as_measured(Query("a picture", image_to_tensor(image), image), objective, shape)
+        query = as_measured(Query("a picture", image_to_tensor(image), image), objective, Identity(*shape))
         assert query.sample.shape == (1, *shape)
         assert torch.equal(image_to_tensor(query.image), query.sample)  # what is shown is what was measured
         return objective.measure(query.sample).item()

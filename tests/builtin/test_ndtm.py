@@ -13,7 +13,7 @@ from running import assert_one_error, read_tensors, run_cli
 from equidiff.builtin.regularizers.none import NoRegularizer
 from equidiff.builtin.solvers.ndtm import Ndtm
 from equidiff.contracts import BuildContext, Generator, Solver, StepwiseSampler
-from equidiff.images.convert import as_saved
+from equidiff.kinds.image import Image
 from equidiff.registry.build import build
 from equidiff.registry.manager import Plugins
 from equidiff.search.engine import Result, solve
@@ -223,7 +223,7 @@ def test_a_run_of_garments_is_guided_and_encoded(tmp_path):
     tensors = read_tensors(tmp_path / "run")
     with torch.no_grad():
         again = build_component("generator", "toy:fashion").generate(tensors["latents"])
-    torch.testing.assert_close(as_saved(again), tensors["samples"], atol=1.5 / 255, rtol=0)
+    torch.testing.assert_close(Image().saved(again), tensors["samples"], atol=1.5 / 255, rtol=0)
     info = json.loads((tmp_path / "run" / "run.json").read_text())
     assert "4 guided sampler steps" in info["search"]
 

@@ -8,8 +8,8 @@ from running import run_cli
 
 from equidiff.analysis.compare.comparison import prepare_subject
 from equidiff.analysis.figures.thesis.source import Source
-from equidiff.analysis.report.sort_keys import as_shown, sort_keys
-from equidiff.images.convert import image_to_tensor
+from equidiff.analysis.report.sort_keys import sort_keys
+from equidiff.images.convert import image_to_tensor, quantized
 from equidiff.images.fit import fit_image, fit_query
 from equidiff.registry.manager import Plugins
 from equidiff.run.finished import open_finished
@@ -69,5 +69,5 @@ def test_report_figures_and_compare_see_the_same_of_a_wide_query(tmp_path):
     assert (compared - expected).abs().mean() < 0.01
     assert torch.equal(Source(found, None).query, compared)
     (distance,) = (key.values for key in sort_keys(found) if key.name == "distance")
-    apart = (as_shown(found.samples) - as_shown(compared)).flatten(1).square().mean(dim=1).sqrt()
+    apart = (quantized(found.samples) - quantized(compared)).flatten(1).square().mean(dim=1).sqrt()
     assert distance == pytest.approx(apart.tolist())

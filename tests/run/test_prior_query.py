@@ -39,7 +39,7 @@ def samples():
 
 
 def chosen(objective, samples, query="prior"):
-    written, found = choose_prior_query(query, samples, objective, 7, saved=True)
+    written, found = choose_prior_query(query, samples, objective, 7, quantized)
     index = int(written.partition(":")[2])
     assert torch.equal(found.sample, samples[index : index + 1])
     return index, found.source

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from analytic import Identity
 from PIL import Image
 
 from equidiff.builtin.generators.circles import Circles
@@ -166,15 +167,15 @@ def test_a_large_query_is_kept_small_and_measured_as_it_is(tmp_path):
     Image.fromarray(pixels).save(tmp_path / "photograph.png")
     query = load_query(str(tmp_path / "photograph.png"), Pixels((3, 28, 28)))
     assert torch.equal(query.sample[0], torch.from_numpy(pixels).permute(2, 0, 1) / 255)
-    kept = as_kept(query, (3, 28, 28)).sample
+    kept = as_kept(query, Identity(3, 28, 28)).sample
     assert kept.shape == (1, 3, 887, 1182)
     assert torch.equal(kept, quantized(kept))
     assert abs(kept.mean() - query.sample.mean()) < 1e-3
-    assert as_kept(query, (3, 1024, 1024)).sample is query.sample  # a generator of large images keeps more
+    assert as_kept(query, Identity(3, 1024, 1024)).sample is query.sample  # a generator of large images keeps more
     long = replace(query, sample=torch.rand(1, 3, 1, 3_000_000))
-    assert as_kept(long, (3, 8, 8)).sample.shape == (1, 3, 1, 1_773_620)
+    assert as_kept(long, Identity(3, 8, 8)).sample.shape == (1, 3, 1, 1_773_620)
     point = torch.zeros(1, 2)
-    assert as_kept(replace(query, sample=point), (2,)).sample is point
+    assert as_kept(replace(query, sample=point), Identity(2)).sample is point
 
 
 def test_a_session_lets_go_of_a_large_query(tmp_path):

@@ -10,7 +10,9 @@ import equidiff
 from equidiff.builtin.regularizers.lowpass import LowPass
 from equidiff.builtin.regularizers.none import NoRegularizer
 from equidiff.contracts import ContinuousResidual, Step, Value
-from equidiff.images.convert import as_saved, image_to_tensor, quantized, to_image
+from equidiff.images.convert import image_to_tensor, quantized, to_image
+from equidiff.kinds.image import Image
+from equidiff.kinds.registry import kind_of_shape
 from equidiff.search.problem import Problem
 from equidiff.search.settle import settle
 
@@ -25,9 +27,9 @@ def problem(saved=True, regularizer=None, **more):
 @given(st.integers(0, 2**31), st.sampled_from([1, 3]))
 def test_what_is_judged_is_what_a_file_gives_back(seed, channels):
     samples = torch.empty(2, channels, 4, 4).uniform_(-0.5, 1.5, generator=torch.Generator().manual_seed(seed))
-    saved = as_saved(samples)
+    saved = Image().saved(samples)
     assert torch.equal(saved, quantized(samples))
-    assert torch.equal(as_saved(saved), saved)
+    assert torch.equal(Image().saved(saved), saved)
     for sample, own in zip(samples, saved, strict=True):
         assert torch.equal(image_to_tensor(to_image(sample))[0], own)
 
@@ -35,13 +37,13 @@ def test_what_is_judged_is_what_a_file_gives_back(seed, channels):
 def test_points_and_other_data_stay_as_they_are():
     for shape in ((5, 2), (5, 2, 4, 4), (5, 7, 3)):
         samples = torch.randn(shape)
-        assert as_saved(samples) is samples
+        assert kind_of_shape(shape[1:]).saved(samples) is samples
 
 
 def test_the_gradient_is_that_of_the_clamp():
     samples = torch.tensor([-0.2, 0.0, 0.3, 1.0, 1.2]).reshape(1, 1, 1, 5).requires_grad_()
     weights = torch.tensor([1.0, 2, 3, 4, 5])
-    (gradient,) = torch.autograd.grad((as_saved(samples) * weights).sum(), samples)
+    (gradient,) = torch.autograd.grad((Image().saved(samples) * weights).sum(), samples)
     assert gradient.flatten().tolist() == [0, 2, 3, 4, 0]
 
 

@@ -55,7 +55,7 @@ def read_queries(session: Session, folder: Path, count: int) -> Queries:
     """Images of a folder, drawn by the seed, and fitted to the generator's samples.
 
     Raises:
-        QueryError: the folder is missing, has no image that can be read, or the generator makes points.
+        QueryError: the folder is missing, has no image that can be read, or the generator makes no images.
     """
     require_images(session.problem.generator, str(folder))
     files = find_images(folder)

@@ -23,8 +23,6 @@ from equidiff.builtin.attributions.random_map import RandomMap
 from equidiff.contracts import Attribution, ScalarTarget
 from equidiff.devices import is_out_of_memory
 from equidiff.errors import EquiDiffError, UnknownNameError, UnsupportedError
-from equidiff.images.convert import is_image_shape
-from equidiff.images.fit import fit_query
 from equidiff.registry.build import Built, build
 from equidiff.registry.manager import Plugins
 from equidiff.registry.specs import Spec
@@ -94,14 +92,14 @@ def prepare_subject(finished: Finished, count: int, batch: int) -> Subject:
         UnsupportedError: the samples are points, which have no pixels.
     """
     found, problem = finished.found, finished.session.problem
-    if not is_image_shape(found.sample_shape):
+    if not found.kind.is_image:
         raise UnsupportedError(
             "Attribution methods say which pixels of an image matter, and the samples of this run are not images.",
             given=f"samples of shape {found.sample_shape}, of {found.info.specs.generator}",
             expected="a run whose generator makes images",
             hint="equidiff run",
         )
-    query = None if found.query is None else fit_query(found.query, found.sample_shape)
+    query = None if found.query is None else found.kind.fit(found.query, found.sample_shape)
     members = first_members(found, count)
     samples = members.samples if query is None else torch.cat([query, members.samples])
     device, seed = problem.target.device, finished.session.settings.seed

@@ -51,8 +51,8 @@ def _add_distances(sets: SampleSets, results: Results, n: int) -> None:
 
 
 def _add_lpips(sets: SampleSets, results: Results, n: int) -> None:
-    if not sets.images:
-        results.skip("diversity", "lpips", "the samples are points, not images")
+    if not sets.kind.is_image:
+        results.skip("diversity", "lpips", f"the samples are {sets.kind.plural}, not images")
         return
     if sets.lpips is None:
         results.skip("diversity", "lpips", "it needs AlexNet's weights: --lpips WEIGHTS.pth")
@@ -85,8 +85,9 @@ def count_pairs(members: int) -> int:
 
 
 def _add_vendi(sets: SampleSets, results: Results, n: int) -> None:
-    if not sets.images:
-        results.skip("diversity", "vendi", "the cosine between two points of a plane says nothing about their distance")
+    if not sets.kind.is_image:
+        why = f"the cosine between {sets.kind.plural} says nothing about their distance"
+        results.skip("diversity", "vendi", why)
         return
     own, prior = sets.members.features, sets.prior.features[:n]
     interval = None

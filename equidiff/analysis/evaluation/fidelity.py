@@ -8,9 +8,8 @@ from torch import Tensor
 from equidiff.analysis.evaluation.results import Results, mean_of, share_of
 from equidiff.analysis.evaluation.sample_sets import SampleSets
 from equidiff.errors import QueryError
-from equidiff.images.convert import image_to_tensor, quantized
-from equidiff.images.read import read_image
-from equidiff.metrics import CHANGES, as_distributions, deviations, kl_divergences, rank_correlations
+from equidiff.kinds.base import SampleKind
+from equidiff.metrics import as_distributions, deviations, kl_divergences, rank_correlations
 from equidiff.run.invariant_set import InvariantSet
 from equidiff.run.wording import in_spreads
 from equidiff.search.result import NOT_CONVERGED
@@ -18,11 +17,11 @@ from equidiff.search.result import NOT_CONVERGED
 NORMS = {"l1": "L1", "l2": "L2", "max": "largest"}
 SPREADS = "spreads"
 FEWEST_RANKED = 3  # outputs: two are either in order or not
-LABELS = {
-    "jpeg_90": "JPEG 90", "jpeg_75": "JPEG 75", "resize_0.75": "size x 0.75", "resize_0.5": "size x 0.5",
-    "noise_0.01": "noise 0.01", "noise_0.02": "noise 0.02",
-}  # fmt: skip
-STEPS = 3 + len(CHANGES)  # evaluations of the objective for each sample
+
+
+def passes_of(kind: SampleKind) -> int:
+    """Evaluations of the objective for each sample."""
+    return 3 + len(kind.changes)
 
 
 def measure_fidelity(sets: SampleSets, results: Results) -> None:
@@ -119,41 +118,42 @@ def _add_ranks(results: Results, own: Tensor, prior: Tensor, target: Tensor) -> 
 
 
 def _read_saved(sets: SampleSets, results: Results) -> Tensor | None:
-    """The members' images as they were saved, `[members, channels, height, width]`; from the tensors without a file."""
-    names = ["saved_l2", "saved_members", *(f"{change}_{what}" for change in CHANGES for what in ("shift", "members"))]
-    if not sets.images:
-        results.skip("fidelity", names, "the samples are points, not images")
+    """The members as they were saved, `[members, *sample_shape]`; from the tensors without a file."""
+    kind, shape = sets.kind, tuple(sets.samples.shape[1:])
+    changed = [f"{change}_{what}" for change in kind.changes for what in ("shift", "members")]
+    names = ["saved_l2", "saved_members", *changed]
+    if not kind.changes:
+        results.skip("fidelity", names, f"the samples are {kind.plural}, which no file rounds")
         return None
-    known = {record.index: record.image for record in sets.finished.found.members}
+    known = {record.index: record.own_file for record in sets.finished.found.members}
     pieces = []
     for index, sample in zip(sets.indices, sets.samples.split(1), strict=True):
         name = known[index]
         file = None if name is None else sets.finished.path / name
         if file is None or not file.exists():
-            pieces.append(quantized(sample))
+            pieces.append(kind.rounded(sample))
             continue
         try:
-            pieces.append(image_to_tensor(read_image(file)))
+            pieces.append(kind.read(file, shape))
         except QueryError as error:
-            results.skip("fidelity", names, f"the image of sample {index}: {error.problem.rstrip('.')}")
+            results.skip("fidelity", names, f"the {kind.noun} of sample {index}: {error.problem.rstrip('.')}")
             return None
     return torch.cat(pieces)
 
 
 def _add_saved(results: Results, sets: SampleSets, saved: Tensor) -> None:
-    """Measure the saved images as they are and after each change; on prior samples the change acts alone."""
-    session = sets.finished.session
+    """Measure the saved samples as they are and after each change; on prior samples the change acts alone."""
+    session, written = sets.finished.session, sets.kind.rounded(sets.prior_samples)
     target, unit = session.problem.target.cpu(), session.problem.objective.unit
-    own, prior = (_judge(sets, rows) for rows in (saved, quantized(sets.prior_samples)))
+    own, prior = (_judge(sets, rows) for rows in (saved, written))
     deviation, others = (deviations(each[0], target).l2 for each in (own, prior))
     results.add("fidelity", "saved_l2", mean_of("deviation as saved, L2", unit, deviation, others))
     results.add("fidelity", "saved_members", share_of("members as saved", own[1], prior[1]))
     results.keep("saved_deviation", deviation)
     stays = [own[1]]
-    for name, change in CHANGES.items():
-        changed = [_judge(sets, change(rows)) for rows in (saved, quantized(sets.prior_samples))]
+    for name, (label, change) in sets.kind.changes.items():
+        changed = [_judge(sets, change(rows)) for rows in (saved, written)]
         shifts = [deviations(after[0], before[0]).l2 for after, before in zip(changed, (own, prior), strict=True)]
-        label = LABELS[name]
         results.add("fidelity", f"{name}_shift", mean_of(f"shift by {label}, L2", unit, *shifts))
         results.add("fidelity", f"{name}_members", share_of(f"members after {label}", changed[0][1]))
         stays.append(changed[0][1])

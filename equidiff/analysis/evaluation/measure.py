@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from equidiff.analysis.evaluation.diversity import count_pairs, measure_diversity
-from equidiff.analysis.evaluation.fidelity import STEPS, add_near_misses, measure_fidelity
+from equidiff.analysis.evaluation.fidelity import add_near_misses, measure_fidelity, passes_of
 from equidiff.analysis.evaluation.plane import project
 from equidiff.analysis.evaluation.realism import measure_realism
 from equidiff.analysis.evaluation.results import Results
@@ -73,7 +73,7 @@ def evaluate(finished: Finished, plan: Plan = Plan(), show: Show = _unseen) -> d
         )
     for measure in (measure_fidelity, measure_spectrum, measure_realism, measure_diversity):
         measure(sets, results)
-    projected = project(finished.found, sets.members.features, sets.space, sets.runner)
+    projected = project(finished.found, sets.kind, sets.members.features, sets.space, sets.runner)
     verdicts = judge_members(results.groups, results.absent, finished.found.info.within, sets.real, in_part)
     known = results.to_json({**_about(sets, plan, total), "verdicts": [each.to_json() for each in verdicts]})
     return known if projected is None else known | {"map": projected}
@@ -85,9 +85,10 @@ def count_rows(finished: Finished, plan: Plan) -> int:
     Raises:
         EquiDiffError: the folder of the reference is missing, or cannot serve as one.
     """
-    if plan.reference is not None and len(finished.session.problem.generator.sample_shape) != 3:
+    kind = finished.session.problem.kind
+    if plan.reference is not None and not kind.is_image:
         raise UsageError(
-            "The samples of this run are points, which cannot be compared with images.",
+            f"The samples of this run are {kind.plural}, which cannot be compared with images.",
             given=f"--reference {plan.reference}",
             expected="no --reference",
         )
@@ -96,7 +97,7 @@ def count_rows(finished: Finished, plan: Plan) -> int:
     reference = prior * 2 if plan.reference is None else count_images(plan.reference)
     pairs = 0 if plan.lpips is None else count_pairs(members)
     mapped = len(finished.found.prior.get("samples", ())) + 1
-    return mapped + prior + reference + (members + prior) * (STEPS + 2) + pairs
+    return mapped + prior + reference + (members + prior) * (passes_of(kind) + 2) + pairs
 
 
 def gather(finished: Finished, plan: Plan, show: Show, results: Results) -> SampleSets:
@@ -106,7 +107,7 @@ def gather(finished: Finished, plan: Plan, show: Show, results: Results) -> Samp
         EquiDiffError: the feature space or the reference is not available.
     """
     session, found = finished.session, finished.found
-    generator, device = session.problem.generator, session.device
+    generator, kind, device = session.problem.generator, session.problem.kind, session.device
     count = len(found)
     seed = found.info.seed if plan.seed is None else plan.seed
     runner = BatchRunner(device, plan.batch or session.settings.batch, count_rows(finished, plan), show)
@@ -117,10 +118,10 @@ def gather(finished: Finished, plan: Plan, show: Show, results: Results) -> Samp
     others = count_prior(count)
     drawn, latents = _draw(session, others, seed, Stream.CONTROL, plan, runner)
     samples = found.samples
-    members, prior = (describe_all(space, each, runner) for each in (samples, drawn))
+    members, prior = (describe_all(space, each, kind, runner) for each in (samples, drawn))
     if plan.reference is None:
         compared, _ = _draw(session, others, seed, Stream.REFERENCE, plan, runner)
-        reference, files = describe_all(space, compared, runner), ()
+        reference, files = describe_all(space, compared, kind, runner), ()
     else:
         reference, files = describe_folder(space, plan.reference, generator.sample_shape, seed, runner)
         unread = count_images(plan.reference) - len(reference)

@@ -9,8 +9,7 @@ from torch import Tensor
 
 from equidiff.analysis.evaluation.sample_sets import BatchRunner
 from equidiff.analysis.prior_samples import prior_samples
-from equidiff.images.convert import is_image_shape, quantized
-from equidiff.images.fit import fit_query
+from equidiff.kinds.base import CONTOUR, SampleKind
 from equidiff.metrics.features import FeatureSpace
 from equidiff.metrics.projection import principal_components
 from equidiff.run.invariant_set import InvariantSet
@@ -18,20 +17,23 @@ from equidiff.run.invariant_set import InvariantSet
 FEWEST = 3  # points
 
 
-def project(found: InvariantSet, members: Tensor, space: FeatureSpace, runner: BatchRunner) -> dict[str, Any] | None:
-    """The part `map` of `metrics.json`; None for points, which are in a plane already, and for fewer than three.
+def project(
+    found: InvariantSet, kind: SampleKind, members: Tensor, space: FeatureSpace, runner: BatchRunner
+) -> dict[str, Any] | None:
+    """The part `map` of `metrics.json`; None for points that are in a plane already, and for fewer than three.
 
     Args:
         found: the members that are evaluated.
+        kind: of the samples.
         members: their features.
         space: the space of the features.
         runner: computes those of the others.
     """
     shape = found.sample_shape
-    if not is_image_shape(shape):
+    if kind.overview(shape) == CONTOUR:
         return None
-    prior = quantized(prior_samples(found))
-    query = prior[:0] if found.query is None else quantized(fit_query(found.query, shape))
+    prior = kind.rounded(prior_samples(found))
+    query = prior[:0] if found.query is None else kind.rounded(kind.fit(found.query, shape))
     others = torch.cat([prior, query])
     features = [members, runner.apply(space.extract, others, "mapping samples")] if len(others) else [members]
     rows = torch.cat(features)

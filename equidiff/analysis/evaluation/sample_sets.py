@@ -15,8 +15,10 @@ from torch import Tensor
 
 from equidiff.analysis.limits import EVALUATED
 from equidiff.errors import QueryError
-from equidiff.images.convert import image_to_tensor, is_image
+from equidiff.images.convert import image_to_tensor
 from equidiff.images.folder import find_images, read_ahead
+from equidiff.kinds.base import SampleKind
+from equidiff.kinds.image import Image as ImageKind
 from equidiff.metrics import PerceptualDistance, band_powers, high_frequency_share, radial_spectrum, spectrum_slope
 from equidiff.metrics.features import FeatureSpace
 from equidiff.run.finished import Finished
@@ -83,7 +85,7 @@ class Described:
 
     Attributes:
         features: `[rows, size]`.
-        spectra: None for points, and for the smallest images.
+        spectra: of images, but not of the smallest.
     """
 
     features: Tensor
@@ -163,9 +165,9 @@ class SampleSets:
     runner: BatchRunner
 
     @property
-    def images(self) -> bool:
-        """True if the samples are images."""
-        return is_image(self.samples)
+    def kind(self) -> SampleKind:
+        """The kind of the samples."""
+        return self.finished.session.problem.kind
 
 
 def count_prior(members: int) -> int:
@@ -173,20 +175,20 @@ def count_prior(members: int) -> int:
     return max(members, FEWEST_PRIOR)
 
 
-def describe(space: FeatureSpace, samples: Tensor) -> Described:
+def describe(space: FeatureSpace, samples: Tensor, kind: SampleKind) -> Described:
     """Compute features and spectra of one pass of samples `[batch, ...]`, on the device of the feature space."""
     features = space.extract(samples).float().cpu()
     # on the CPU: not every accelerator has float64
-    spectral = is_image(samples) and min(samples.shape[-2:]) >= SMALLEST
+    spectral = kind.is_image and min(samples.shape[-2:]) >= SMALLEST
     return Described(features, Spectra.of(samples.cpu()) if spectral else None)
 
 
 @torch.no_grad()
-def describe_all(space: FeatureSpace, samples: Tensor, runner: BatchRunner) -> Described:
+def describe_all(space: FeatureSpace, samples: Tensor, kind: SampleKind, runner: BatchRunner) -> Described:
     """Compute features and spectra of any number of samples, in passes."""
     parts = []
     for chunk in samples.split(runner.batch):
-        parts.append(describe(space, chunk.to(runner.device)))
+        parts.append(describe(space, chunk.to(runner.device), kind))
         runner.count(len(chunk), "describing samples")
     return _joined(parts)
 
@@ -208,7 +210,7 @@ def describe_folder(
     images = _read_reference(folder, shape, seed)
     while chunk := list(islice(images, runner.batch)):
         names += [name for name, _ in chunk]
-        parts.append(describe(space, torch.cat([image for _, image in chunk]).to(runner.device)))
+        parts.append(describe(space, torch.cat([image for _, image in chunk]).to(runner.device), ImageKind()))
         runner.count(len(chunk), "describing the reference")
     count = sum(map(len, parts))
     if count < 2:

@@ -21,7 +21,7 @@ def measure_spectrum(sets: SampleSets, results: Results) -> None:
     """Add the group "spectral"."""
     own, prior = sets.members.spectra, sets.prior.spectra
     if own is None or prior is None:
-        why = "the images are too small" if sets.images else "the samples are points, not images"
+        why = "the images are too small" if sets.kind.is_image else f"the samples are {sets.kind.plural}, not images"
         results.skip("spectral", NAMES, why)
         return
     real = sets.reference.spectra if sets.real else None

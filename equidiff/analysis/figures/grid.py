@@ -1,4 +1,4 @@
-"""`grid.png`: a contact sheet of the query and the members; points are drawn on a contour plot instead."""
+"""`grid.png`: a contact sheet of the query and the members; points of a plane are drawn on a contour plot instead."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from torch import Tensor
 from equidiff.analysis.figures.captions import footnote, format_values, headline
 from equidiff.analysis.figures.contour_plot import Highlight, draw_contour_plot
 from equidiff.analysis.subsample import chosen_members, first_members
-from equidiff.images.canvas import ACCENT, CAPTION, CELL, FAINT, GAP, INK, MARGIN, fit, font
-from equidiff.images.convert import is_image_shape, to_image
+from equidiff.images.canvas import ACCENT, CAPTION, CELL, FAINT, GAP, INK, MARGIN, font
+from equidiff.kinds.base import CONTOUR, SHEET
 from equidiff.run.invariant_set import InvariantSet
 from equidiff.run.record import Record
 from equidiff.run.summary import Summary
@@ -57,9 +57,10 @@ def draw_contact_sheet(
     """
     if not found.members:
         return None
-    if is_image_shape(found.sample_shape):
-        return _draw_images(found, choice, whole)
-    if found.sample_shape != (2,):
+    overview = found.kind.overview(found.sample_shape)
+    if overview == SHEET:
+        return _draw_tiles(found, choice, whole)
+    if overview != CONTOUR:
         return None
     if choice is None:
         return draw_contour_plot(found, measure, headline(found, whole), footnote(found, len(found), whole))
@@ -67,7 +68,7 @@ def draw_contact_sheet(
     return draw_contour_plot(found, measure, (headline(found)[0], choice.subtitle), "", highlight)
 
 
-def _draw_images(found: InvariantSet, choice: Choice | None, whole: Summary | None) -> Image.Image:
+def _draw_tiles(found: InvariantSet, choice: Choice | None, whole: Summary | None) -> Image.Image:
     shown = chosen_members(found, choice.indices) if choice else first_members(found, MOST)
     members = list(zip(shown.members, shown.samples, strict=True))
     title, subtitle = headline(found, whole)
@@ -96,7 +97,7 @@ def _draw_images(found: InvariantSet, choice: Choice | None, whole: Summary | No
     for position, (record, sample) in enumerate(members):
         row, column = divmod(position, columns)
         corner = (MARGIN + left + column * step, top + row * (step + caption))
-        put_image(canvas, fit(to_image(sample), CELL), corner, CELL, _caption(record, found, choice), INK)
+        put_image(canvas, _tile(found, sample, CELL), corner, CELL, _caption(record, found, choice), INK)
         if record.called is not None:
             _put_class(canvas, record.called.index, record.called.name, found, corner, CELL)
     draw.text((MARGIN, height - MARGIN - 6), note, FAINT, font(13))
@@ -107,12 +108,18 @@ def _put_query(canvas: Image.Image, found: InvariantSet, corner: tuple[int, int]
     assert found.query is not None
     target = found.info.target.values
     caption = f"query: {format_values(target, target)}" if len(target) == 1 else "query"
-    put_image(canvas, fit(to_image(found.query[0]), side), corner, side, caption, ACCENT)
+    put_image(canvas, _tile(found, found.query[0], side), corner, side, caption, ACCENT)
     query = None if found.info.called is None else found.info.called.query
     if query is not None:
         _put_class(canvas, query.index, query.name, found, corner, side)
     x, y = corner
     ImageDraw.Draw(canvas).rectangle((x - 4, y - 4, x + side + 3, y + side + 3), outline=ACCENT, width=3)
+
+
+def _tile(found: InvariantSet, sample: Tensor, side: int) -> Image.Image:
+    tile = found.kind.tile(sample, side)
+    assert tile is not None  # kinds that are drawn on a sheet have tiles
+    return tile
 
 
 def _put_class(

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 
 from PIL import Image, ImageDraw
-from torch import Tensor
 
 from equidiff.analysis.figures.captions import format_values, headline
 from equidiff.analysis.figures.contour_plot import Highlight, Measure, draw_contour_plot
 from equidiff.analysis.path.search import SetPath
 from equidiff.images.canvas import ACCENT, CAPTION, CELL, FAINT, GAP, INK, MARGIN, fit, font
-from equidiff.images.convert import is_image_shape, to_image
+from equidiff.images.convert import to_image
+from equidiff.kinds.base import CONTOUR, SHEET
 from equidiff.run.invariant_set import InvariantSet
 
 COLUMNS = 9
@@ -31,9 +31,10 @@ def draw_path(path: SetPath, found: InvariantSet, measure: Measure) -> Image.Ima
         The image; None if the samples cannot be drawn.
     """
     titles = headline(found)[0], describe_frames(path)
-    if is_image_shape(found.sample_shape):
+    overview = found.kind.overview(found.sample_shape)
+    if overview == SHEET:
         return _draw_filmstrip(path, found, titles)
-    if found.sample_shape != (2,):
+    if overview != CONTOUR:
         return None
     breaks = tuple(path.members.index(before) for before, _ in path.jumps)
     highlight = Highlight("path", path.rows["samples"][path.members], True, breaks)
@@ -74,7 +75,7 @@ def _draw_filmstrip(path: SetPath, found: InvariantSet, titles: tuple[str, str])
         if position in members:
             caption = format_values(record.shown_values, target)
             ends = position in {0, count - 1}
-            _put(canvas, sample, corner, caption, ACCENT if ends else INK)
+            _put(canvas, found.kind.tile(sample, CELL), corner, caption, ACCENT if ends else INK)
         else:
             _put(canvas, None, corner, "not a member", FAINT)
     for _, after in path.jumps:
@@ -89,12 +90,11 @@ def _mark_jump(draw: ImageDraw.ImageDraw, corner: tuple[int, int]) -> None:
     draw.rectangle((x - GAP // 2 - 2, y, x - GAP // 2 + 1, y + CELL - 1), fill=ACCENT)
 
 
-def _put(canvas: Image.Image, sample: Tensor | None, corner: tuple[int, int], caption: str, ink: str) -> None:
+def _put(canvas: Image.Image, tile: Image.Image | None, corner: tuple[int, int], caption: str, ink: str) -> None:
     x, y = corner
     draw = ImageDraw.Draw(canvas)
-    if sample is None:
+    if tile is None:
         draw.rectangle((x, y, x + CELL - 1, y + CELL - 1), fill=BLANK)
     else:
-        image = fit(to_image(sample), CELL)
-        canvas.paste(image, (x + (CELL - image.width) // 2, y + (CELL - image.height) // 2))
+        canvas.paste(tile, (x + (CELL - tile.width) // 2, y + (CELL - tile.height) // 2))
     draw.text((x + CELL // 2, y + CELL + 6), caption, ink, font(15), anchor="ma")

@@ -17,7 +17,7 @@ from equidiff.folders.json_files import parse_json
 from equidiff.folders.paths import unwritable
 from equidiff.folders.status import timestamp
 from equidiff.folders.text import to_json
-from equidiff.images.convert import is_image, save_png
+from equidiff.kinds.base import SampleKind
 from equidiff.run.invariant_set import InvariantSet
 from equidiff.search.engine import FAILED, MEMBER, NOT_CONVERGED
 
@@ -52,7 +52,9 @@ def describe_path(path: SetPath, found: InvariantSet) -> dict[str, Any]:
             "steps": _describe_steps(straight),
         },
         "traces": dict(path.traces),
-        "frames": [parse_json(record.to_json()) | {"image": _image(path, record.index)} for record in path.records],
+        "frames": [
+            parse_json(record.to_json()) | {"image": _file(path, record.index, found.kind)} for record in path.records
+        ],
     }
 
 
@@ -80,10 +82,10 @@ def write_path(run: Path, path: SetPath, found: InvariantSet, measure: Measure, 
 def _write(folder: Path, path: SetPath, found: InvariantSet, measure: Measure, animated: bool) -> None:
     folder.mkdir()
     save_file({name: value.contiguous() for name, value in path.rows.items()}, folder / "tensors.safetensors")
-    if is_image(path.rows["samples"]):
+    if found.kind.suffix is not None:
         (folder / "frames").mkdir()
         for frame in path.members:
-            save_png(folder / "frames" / f"{frame:02d}.png", path.rows["samples"][frame])
+            found.kind.write(folder / "frames" / _name(frame, found.kind), path.rows["samples"][frame])
     image = draw_path(path, found, measure)
     if image is not None:
         image.save(folder / "path.png")
@@ -94,9 +96,13 @@ def _write(folder: Path, path: SetPath, found: InvariantSet, measure: Measure, a
     (folder / "path.json").write_text(text + "\n", encoding="utf-8")
 
 
-def _image(path: SetPath, frame: int) -> str | None:
-    shown = path.records[frame].status == MEMBER and is_image(path.rows["samples"])
-    return f"frames/{frame:02d}.png" if shown else None
+def _file(path: SetPath, frame: int, kind: SampleKind) -> str | None:
+    written = path.records[frame].status == MEMBER and kind.suffix is not None
+    return f"frames/{_name(frame, kind)}" if written else None
+
+
+def _name(frame: int, kind: SampleKind) -> str:
+    return f"{frame:02d}{kind.suffix}"
 
 
 def _describe_steps(steps: Steps) -> dict[str, Any]:

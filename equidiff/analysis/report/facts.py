@@ -23,8 +23,8 @@ def facts_of(record: Record, found: InvariantSet) -> list[tuple[str, str]]:
     if record.loss is not None:
         rows.append(("loss", f"{record.loss:.3g}{_parts(record)}"))
     rows.append(("search", f"{record.steps} steps, {record.evaluations:.1f} evaluations"))
-    if record.image is not None:
-        rows.append(("file", record.image))
+    if record.own_file is not None:
+        rows.append(("file", record.own_file))
     return rows
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from equidiff.analysis.figures.colours import Scale, is_signed
 from equidiff.analysis.report.data_uris import heat_uri, small_maps
 from equidiff.analysis.report.results import Method
-from equidiff.images.convert import is_image
+from equidiff.kinds.base import SampleKind
 from equidiff.metrics.spectral import mean_log_spectrum
 
 SPECTRUM_COLOURS = "viridis"
@@ -28,9 +28,11 @@ class HeatMaps:
 
     Args:
         methods: attribution methods with maps of the members.
+        kind: of the samples.
     """
 
     methods: Sequence[Method]
+    kind: SampleKind
     _spectra: list[Tensor] = field(default_factory=list)
 
     def measure(self, samples: Sequence[Tensor], done: Callable[[int], None]) -> None:
@@ -42,7 +44,7 @@ class HeatMaps:
         """
         # one at a time: in double precision, all of them may not fit into memory
         for position, each in enumerate(samples):
-            if is_image(each[None]):
+            if self.kind.is_image:
                 self._spectra.append(small_maps(mean_log_spectrum(each[None])[None])[0])
             done(position + 1)
 

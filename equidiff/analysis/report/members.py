@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 import torch
+from PIL import Image
 from torch import Tensor
 
 from equidiff.analysis.figures.captions import format_values
@@ -18,12 +19,13 @@ from equidiff.analysis.report.heat_maps import HeatMaps
 from equidiff.analysis.report.nearest import Nearest
 from equidiff.analysis.report.results import Method
 from equidiff.analysis.report.sort_keys import SortKey
-from equidiff.images.convert import is_image, to_image
-from equidiff.images.fit import fit_query
+from equidiff.images.convert import to_image
+from equidiff.kinds.base import SampleKind
 from equidiff.run.invariant_set import InvariantSet
 from equidiff.run.record import Record
 from equidiff.run.wording import percent
 
+LARGE_TILE = 384  # pixels of a drawing
 PIXELATED = 128  # smaller images are enlarged without smoothing
 
 
@@ -75,7 +77,7 @@ class CardRenderer:
             keys: numbers of the members.
             show: called with the progress: each member counts twice, for its spectrum and for its images.
         """
-        queries = () if self.found.query is None else fit_query(self.found.query, self._samples.shape[1:])
+        queries = () if self.found.query is None else self._kind.fit(self.found.query, self._samples.shape[1:])
         count = len(self.found)
         self._heat.measure([*self._samples, *queries], lambda done: show(min(done, count), "spectra"))
         cards = []
@@ -115,8 +117,9 @@ class CardRenderer:
         drawn = []
         for position, sample in enumerate(samples):
             each: dict[str, Any] = {"member": losses[position] < self.found.info.tolerance}
-            if is_image(samples):
-                each["image"] = large_uri(to_image(sample))
+            image = self._image(sample)
+            if image is not None:
+                each["image"] = large_uri(image)
             if classes:
                 each["class"] = int(classes[position])
             if places:
@@ -124,9 +127,17 @@ class CardRenderer:
             drawn.append(each)
         return drawn
 
+    def _image(self, sample: Tensor) -> Image.Image | None:
+        """An image in its own size; a drawing of a sample of another kind, if one alone can be drawn."""
+        return to_image(sample) if self._kind.is_image else self._kind.tile(sample, LARGE_TILE)
+
+    @cached_property
+    def _kind(self) -> SampleKind:
+        return self.found.kind
+
     @cached_property
     def _heat(self) -> HeatMaps:
-        return HeatMaps(self.methods)
+        return HeatMaps(self.methods, self._kind)
 
     @cached_property
     def _samples(self) -> Tensor:
@@ -162,7 +173,7 @@ class CardRenderer:
             "numbers": {key.name: key.values[position] for key in keys},
             "facts": facts_of(record, self.found),
             "measured": shown,
-            "file": record.image,
+            "file": record.own_file,
             **self._heat.of(position, [method.members.get(record.index) for method in self.methods]),
         }
         if record.called is not None:
@@ -177,9 +188,9 @@ class CardRenderer:
         )
 
     def _card(self, title: str, sample: Tensor, position: int, data: dict[str, Any]) -> Card:
-        if not is_image(sample[None]):
+        image = self._image(sample)
+        if image is None:
             return Card(title, "", "", False, self._places[position] if self._places else None, data)
-        image = to_image(sample)
         thumbnail, large = thumbnail_uri(image), large_uri(image)
         if large != thumbnail:  # otherwise the page shows the thumbnail
             data["large"] = large

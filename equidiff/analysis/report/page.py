@@ -36,7 +36,6 @@ from equidiff.analysis.report.sort_keys import SortKey, sort_keys
 from equidiff.analysis.report.verdict import answers
 from equidiff.analysis.subsample import draw_members
 from equidiff.analysis.web_page import assets, environment, write_page
-from equidiff.images.convert import is_image_shape
 from equidiff.run.info import RunInfo
 from equidiff.run.invariant_set import InvariantSet
 from equidiff.run.wording import called, called_otherwise, prior_warning, question
@@ -171,11 +170,7 @@ def _measured(metrics: dict[str, Any], methods: Sequence[Method]) -> dict[str, A
 
 def _is_playable(found: InvariantSet, drawn: Drawn) -> bool:
     """True if there is a query, and a prior sample that is not a member, to choose between."""
-    return (
-        drawn.query is not None
-        and is_image_shape(found.sample_shape)
-        and any(not each["member"] for each in drawn.prior)
-    )
+    return drawn.query is not None and found.kind.is_image and any(not each["member"] for each in drawn.prior)
 
 
 def _sentences(info: RunInfo) -> dict[str, str | list[str] | None]:
@@ -195,7 +190,7 @@ def _data(found: InvariantSet, drawn: Drawn) -> dict[str, Any]:
     info = found.info
     places = drawn.scatter.members if drawn.scatter is not None else [None] * len(drawn.cards)
     return {
-        "what": "Image" if is_image_shape(found.sample_shape) else "Point",
+        "what": found.kind.heading,
         "run": {
             "id": hashlib.sha256(info.to_json().encode()).hexdigest()[:16],
             "seed": info.seed,

@@ -15,7 +15,7 @@ from equidiff.analysis.report.data_uris import frame_uri
 from equidiff.analysis.report.results import damaged, items, text_of
 from equidiff.folders.status import read_description
 from equidiff.folders.tensors import read_tensors
-from equidiff.images.convert import is_image_shape, to_image
+from equidiff.images.convert import to_image
 from equidiff.run.invariant_set import InvariantSet
 from equidiff.search.engine import MEMBER
 
@@ -42,12 +42,12 @@ class PathStrip:
 
 
 def read_paths(path: Path, found: InvariantSet) -> list[PathStrip]:
-    """Paths in a run folder whose samples are images; none for points.
+    """Paths in a run folder whose samples are images; none for those of other kinds.
 
     Raises:
         RunFolderError: a file is damaged, or of another version.
     """
-    if not is_image_shape(found.sample_shape):
+    if not found.kind.is_image:
         return []
     files = sorted((path / "paths").glob("*/path.json"))[:MOST_PATHS]
     return [_read(file, found) for file in files]

@@ -1,4 +1,4 @@
-"""Map of a run: members, prior samples and the query as points of a plane, near each other where they are alike."""
+"""Map of a run: members, prior samples and the query as marks on a plane, near each other where they are alike."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor
 
-from equidiff.analysis.report.sort_keys import as_shown
-from equidiff.images.convert import is_image_shape
-from equidiff.images.fit import fit_query
+from equidiff.kinds.base import CONTOUR
 from equidiff.metrics.projection import principal_components
 from equidiff.run.invariant_set import InvariantSet
 from equidiff.run.wording import percent
@@ -41,7 +39,7 @@ class Scatter:
 
 
 def scatter_of(found: InvariantSet, prior: Tensor, metrics: dict[str, Any]) -> Scatter | None:
-    """Map of a run: in the feature space of `equidiff evaluate` if it was run, else of pixels or coordinates.
+    """Map of a run: in the feature space of `equidiff evaluate` if it was run, else of what the kind is compared by.
 
     Args:
         found: the members on the page.
@@ -54,20 +52,23 @@ def scatter_of(found: InvariantSet, prior: Tensor, metrics: dict[str, Any]) -> S
     evaluated = _evaluated(found, len(prior), metrics)
     if evaluated is not None:
         return evaluated
-    shape = found.sample_shape
-    query = () if found.query is None else tuple(fit_query(found.query, shape))
+    kind, shape = found.kind, found.sample_shape
+    query = () if found.query is None else tuple(kind.fit(found.query, shape))
     rows = torch.stack([*found.samples, *prior, *query])
     if len(rows) < FEWEST:
         return None
-    flat = as_shown(rows).flatten(1)
-    if shape == (2,):
+    flat = kind.compared(rows)
+    if kind.overview(shape) == CONTOUR:
         return _scatter(found, len(prior), flat.tolist(), "Coordinates of the points.")
     coordinates, shares = principal_components(flat)
-    what = "pixels" if is_image_shape(shape) else "values"
-    about = _about(what, shares)
-    if is_image_shape(shape):
+    about = _about(kind.compared_by, shares)
+    if kind.is_image:
         about += " After equidiff evaluate --features, a network's features take their place."
     return _scatter(found, len(prior), coordinates.tolist(), about)
+
+
+def _space_in_words(space: str, compared_by: str) -> str:
+    return space if space.startswith("pixels") or space == compared_by else f"features of {space}"
 
 
 def _about(space: str, shares: Sequence[float]) -> str:
@@ -125,5 +126,5 @@ def _evaluated(found: InvariantSet, prior: int, metrics: dict[str, Any]) -> Scat
         [by_index.get(record.index) for record in found.members],
         places[count : count + prior],
         places[-1] if has_query else None,
-        _about(known.space if known.space.startswith("pixels") else f"features of {known.space}", known.explained),
+        _about(_space_in_words(known.space, found.kind.compared_by), known.explained),
     )

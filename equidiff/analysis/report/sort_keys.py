@@ -8,14 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor
 
 from equidiff.analysis.limits import COMPARED_ON_PAGE
 from equidiff.analysis.prior_samples import prior_samples
 from equidiff.analysis.selection import NEIGHBOURS, typicality
 from equidiff.analysis.subsample import draw_members
-from equidiff.images.convert import is_image, is_image_shape, quantized
-from equidiff.images.fit import fit_query
 from equidiff.run.invariant_set import InvariantSet
 
 REALISM = (
@@ -118,16 +115,17 @@ def _typicality(found: InvariantSet) -> list[SortKey]:
     prior = prior_samples(found)
     if len(prior) <= NEIGHBOURS:
         return []
-    rows = [as_shown(each).flatten(1) for each in (found.samples, prior)]
+    kind = found.kind
+    rows = [kind.compared(each) for each in (found.samples, prior)]
     about = (
-        f"density of prior samples around it, by {'pixels' if is_image(prior) else 'coordinates'}: prior samples have "
-        "1, and a member among few of them has less"
+        f"density of prior samples around it, by {kind.compared_by}: prior samples have 1, and a member among few of "
+        "them has less"
     )
     return [SortKey("typicality", "typicality", "", about, typicality(*rows).tolist())]
 
 
 def _about_error(found: InvariantSet) -> str:
-    source = "of the 8-bit image " if found.members[0].measurement_saved else ""
+    source = f"of the {found.kind.noun} as saved " if found.members[0].measurement_saved else ""
     if len(found.target) == 1:
         return f"distance of the value {source}from the target"
     return f"distance of the values {source}from the target"
@@ -145,8 +143,9 @@ def _distances(found: InvariantSet) -> list[SortKey]:
         about = "angle between its latent and the query's latent, as the run recorded it"
         keys.append(SortKey("distance", "distance from the query", "rad", about, recorded))
     if found.query is not None:
-        shown, query = as_shown(found.samples), as_shown(fit_query(found.query, found.sample_shape))
-        values = (shown - query).flatten(1).square().mean(dim=1).sqrt().tolist()
+        kind = found.kind
+        shown, query = kind.compared(found.samples), kind.compared(kind.fit(found.query, found.sample_shape))
+        values = (shown - query).square().mean(dim=1).sqrt().tolist()
         name, label = ("pixels", "difference from the query") if keys else ("distance", "distance from the query")
         keys.append(SortKey(name, label, "", _difference(found), values))
     return keys
@@ -159,7 +158,7 @@ def _novelty(found: InvariantSet, run: InvariantSet) -> list[SortKey]:
         return []
     places = {record.index: place for place, record in enumerate(among.members)}
     own = [places[record.index] for record in found.members]
-    flat = as_shown(among.samples).flatten(1)
+    flat = found.kind.compared(among.samples)
     apart = torch.cdist(flat if len(own) == len(flat) else flat[own], flat) / flat.shape[1] ** 0.5
     apart[torch.arange(len(own)), own] = torch.inf
     others = "others" if len(among) == len(run) else f"{len(among) - 1} others drawn from all"
@@ -168,9 +167,4 @@ def _novelty(found: InvariantSet, run: InvariantSet) -> list[SortKey]:
 
 
 def _difference(found: InvariantSet) -> str:
-    return f"root mean square difference{' of pixels' if is_image_shape(found.sample_shape) else ''}"
-
-
-def as_shown(samples: Tensor) -> Tensor:
-    """Samples as people see them: images rounded to 8 bits, points unchanged."""
-    return quantized(samples) if is_image(samples) else samples
+    return f"root mean square difference of {found.kind.compared_by}"

@@ -14,6 +14,7 @@ from torch import Tensor
 from equidiff.builtin.regularizers.descriptors import LowPassOptions
 from equidiff.contracts import BuildContext, Regularizer
 from equidiff.errors import EquiDiffError, SpecError
+from equidiff.kinds.registry import kind_of
 from equidiff.types import Samples
 
 DEFAULT_CUTOFF = 0.5
@@ -62,7 +63,7 @@ def build(argument: str | None, options: LowPassOptions, context: BuildContext) 
 
     Raises:
         SpecError: the cut-off is not a number in (0, 1].
-        EquiDiffError: the generator makes points, which have no frequencies.
+        EquiDiffError: the generator makes no images.
     """
     try:
         cutoff = DEFAULT_CUTOFF if argument is None else float(argument)
@@ -75,9 +76,10 @@ def build(argument: str | None, options: LowPassOptions, context: BuildContext) 
             expected="a number above 0 and at most 1",
             hint="--regularizer lowpass:0.5",
         )
-    if context.generator is not None and len(context.generator.sample_shape) != 3:
+    kind = None if context.generator is None else kind_of(context.generator)
+    if context.generator is not None and kind is not None and len(context.generator.sample_shape) != 3:
         raise EquiDiffError(
-            "A low-pass filter needs images, and this generator makes points.",
+            f"A low-pass filter needs images, and this generator makes {kind.plural}.",
             given=f"samples of shape {tuple(context.generator.sample_shape)}",
             expected="samples of shape (channels, height, width)",
             hint="--regularizer none",

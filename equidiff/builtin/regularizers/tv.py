@@ -20,6 +20,7 @@ from torch import Tensor
 
 from equidiff.contracts import BuildContext, Regularizer
 from equidiff.errors import EquiDiffError, SpecError
+from equidiff.kinds.registry import kind_of
 from equidiff.registry.descriptors import Options
 from equidiff.types import Latents, PerSample, Samples
 
@@ -74,7 +75,7 @@ def build(argument: str | None, options: Options, context: BuildContext) -> Regu
 
     Raises:
         SpecError: the limit is not a number above 0.
-        EquiDiffError: the generator makes points, which have no neighbours.
+        EquiDiffError: the generator makes no images.
     """
     try:
         limit = DEFAULT_LIMIT if argument is None else float(argument)
@@ -87,9 +88,10 @@ def build(argument: str | None, options: Options, context: BuildContext) -> Regu
             expected="a number above 0: the mean difference of neighbouring pixels, right and below, added",
             hint="--regularizer tv:0.15",
         )
-    if context.generator is not None and len(context.generator.sample_shape) != 3:
+    kind = None if context.generator is None else kind_of(context.generator)
+    if context.generator is not None and kind is not None and len(context.generator.sample_shape) != 3:
         raise EquiDiffError(
-            "Total variation needs images, and this generator makes points.",
+            f"Total variation needs images, and this generator makes {kind.plural}.",
             given=f"samples of shape {tuple(context.generator.sample_shape)}",
             expected="samples of shape (channels, height, width)",
             hint="--regularizer none",

@@ -20,7 +20,8 @@ from equidiff.errors import EquiDiffError, unknown_name
 from equidiff.folders import text
 from equidiff.folders.atomic import write_atomically
 from equidiff.folders.cache import cache_folder
-from equidiff.images.convert import is_image_shape, save_png
+from equidiff.images.convert import save_png
+from equidiff.kinds.registry import kind_of
 from equidiff.registry.build import build_generator
 from equidiff.registry.manager import Plugins
 from equidiff.run.banked import RunBank, open_bank
@@ -57,8 +58,7 @@ def prepare(plugins: Plugins, given: dict[str, Any], objectives: Sequence[str]) 
     weights: list[Weights] = []
     context = BuildContext(device, set_precision(dtype, device), weights=weights)
     built = build_generator(plugins, settings.generator, context)
-    saved = "uint8" if is_image_shape(built.component.sample_shape) else "float"
-    settings = replace(settings, dtype=dtype, saved=saved)
+    settings = replace(settings, dtype=dtype, saved=kind_of(built.component).precision)
     bank = open_bank(built, weights, context, settings)
     count = int(settings.bank or COUNT)
     asked = [replace(settings, objective=each) for each in objectives]
@@ -76,8 +76,8 @@ def perform(work: Work, images: Path | None, terminal: Terminal, as_json: bool) 
         as_json: print the entry of its list, in place of its folder.
     """
     bank, started = work.bank, time.monotonic()
-    if images is not None and not is_image_shape(bank.generator.sample_shape):
-        raise not_images(bank.generator.sample_shape)
+    if images is not None and not kind_of(bank.generator).is_image:
+        raise not_images(kind_of(bank.generator), bank.generator.sample_shape)
     try:
         _make(work, images, terminal)
     except KeyboardInterrupt:

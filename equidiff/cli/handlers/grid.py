@@ -6,7 +6,7 @@ from pathlib import Path
 
 from equidiff.analysis.figures.grid import MOST, draw_contact_sheet
 from equidiff.folders.atomic import write_image
-from equidiff.images.convert import is_image_shape
+from equidiff.kinds.base import CONTOUR
 from equidiff.run.finished import load_first_members
 from equidiff.run.folder import iter_records
 from equidiff.run.info import RunInfo
@@ -14,7 +14,7 @@ from equidiff.run.summary import Summary
 
 
 def draw_images(path: Path, info: RunInfo, summary: Summary | None = None) -> Path | None:
-    """Draw the contact sheet; None for points: their contour plot needs the network.
+    """Draw the contact sheet; None for points of a plane: their contour plot needs the network.
 
     Args:
         path: the run folder.
@@ -24,7 +24,7 @@ def draw_images(path: Path, info: RunInfo, summary: Summary | None = None) -> Pa
     if not info.counts.members:
         return None
     found = load_first_members(path, info, MOST)
-    if not is_image_shape(found.sample_shape):
+    if found.kind.overview(found.sample_shape) == CONTOUR:
         return None
     whole = summary or Summary.of(info, iter_records(path))
     image = draw_contact_sheet(found, lambda samples: samples, whole=whole)

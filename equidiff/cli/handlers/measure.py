@@ -18,6 +18,7 @@ from equidiff.errors import QueryError
 from equidiff.folders.text import to_json
 from equidiff.images.folder import ImageFile, find_images
 from equidiff.images.read import IMAGES
+from equidiff.kinds.registry import kind_of
 from equidiff.registry.build import build
 from equidiff.registry.manager import Plugins
 from equidiff.run.measure import measure_files
@@ -61,14 +62,14 @@ def prepare(plugins: Plugins, given: Sequence[Path], objective: str, generator: 
         device: to compute on.
 
     Raises:
-        EquiDiffError: a component cannot be built or a folder has no images in it, or the generator makes points.
+        EquiDiffError: a component cannot be built or a folder has no images in it, or the generator makes none.
     """
     images = list(dict.fromkeys(path for each in given for path in _images(each)))
     device = choose_device(device)
     made = build(plugins, "generator", generator, BuildContext(device)).component
-    if len(made.sample_shape) != 3:
+    if not kind_of(made).is_image:
         raise QueryError(
-            "This generator makes points, and its network does not measure images.",
+            f"This generator makes {kind_of(made).plural}, and its network does not measure images.",
             given=generator,
             expected="a generator of images",
             hint="equidiff measure -g toy",

@@ -9,18 +9,17 @@ from equidiff.cli.console import Terminal
 from equidiff.cli.exit_codes import INTERRUPTED, NOT_ALL_MEMBERS
 from equidiff.errors import UnsupportedError
 from equidiff.folders.text import shell_word
-from equidiff.images.convert import is_image_shape
 from equidiff.run.finished import Finished
 from equidiff.search.engine import MEMBER
 
 
 def check_gif(finished: Finished, gif: bool) -> None:
-    """Refuse an animation of points.
+    """Refuse an animation of samples that are not images.
 
     Raises:
         UnsupportedError: the samples are not images.
     """
-    if gif and not is_image_shape(finished.found.sample_shape):
+    if gif and not finished.found.kind.is_image:
         raise UnsupportedError(
             "Samples that are not images cannot be animated.",
             given="--gif",

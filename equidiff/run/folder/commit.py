@@ -1,4 +1,4 @@
-"""Finished samples on their way to the disk: journals and images first, then the lines that speak of them."""
+"""Finished samples on their way to the disk: journals and files of samples first, then the lines that speak of them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from equidiff.folders import text
 from equidiff.folders.atomic import sync_file, sync_folder
-from equidiff.images.convert import save_png
+from equidiff.kinds.base import SampleKind
 from equidiff.run.folder.journal import append_frame
 from equidiff.run.folder.layout import MEMBERS, STEPS, journal_file
 from equidiff.run.packed import pack, step_values
@@ -41,8 +41,10 @@ class Commits:
         """True if samples wait, and none had to for a quarter of a second."""
         return bool(self._pending) and time.monotonic() - self._last >= GROUPED_S
 
-    def add(self, record: Record, rows: Mapping[str, Tensor] | None, steps: list[StepRecord]) -> None:
-        """Write a sample into its journal, and its image if it has one, without waiting for the disk.
+    def add(
+        self, record: Record, rows: Mapping[str, Tensor] | None, steps: list[StepRecord], kind: SampleKind | None
+    ) -> None:
+        """Write a sample into its journal, and its own file if it has one, without waiting for the disk.
 
         Raises:
             OSError: it cannot be written.
@@ -50,10 +52,11 @@ class Commits:
         journal = journal_file(self._path, record.index // self._size)
         append_frame(journal, pack(record, rows, steps))
         self._unsynced[journal] = None
-        if rows is not None and record.image is not None:
-            file = self._path / record.image
+        name = record.own_file
+        if rows is not None and name is not None and kind is not None:
+            file = self._path / name
             file.parent.mkdir(parents=True, exist_ok=True)
-            save_png(file, rows["samples"][0])
+            kind.write(file, rows["samples"][0])
             self._unsynced[file] = None
         self._pending.append((record, steps))
 

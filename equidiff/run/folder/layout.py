@@ -53,7 +53,13 @@ def numbered(folder: Path, suffix: str) -> dict[int, Path]:
     return {int(file.stem): file for file in files if file.stem.isascii() and file.stem.isdigit()}
 
 
-def image_name(index: int) -> str:
-    """Path of a sample's image inside the run folder; from index 1000 on in folders of a thousand."""
-    folder = f"{IMAGES}/{index // IN_A_FOLDER:03d}" if index >= IN_A_FOLDER else IMAGES
-    return f"{folder}/{index:05d}.png"
+def file_name(index: int, folder: str, suffix: str) -> str:
+    """Path of a sample's file inside the run folder; from index 1000 on in folders of a thousand.
+
+    Args:
+        index: of the sample.
+        folder: of all files of the kind.
+        suffix: of the file.
+    """
+    inner = f"{folder}/{index // IN_A_FOLDER:03d}" if index >= IN_A_FOLDER else folder
+    return f"{inner}/{index:05d}{suffix}"

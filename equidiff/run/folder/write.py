@@ -18,12 +18,12 @@ from pathlib import Path
 from torch import Tensor
 
 from equidiff.errors import RunFolderError
-from equidiff.folders.atomic import sync_folder, write_atomically, write_image
+from equidiff.folders.atomic import sync_folder, write_atomically
 from equidiff.folders.lock import Lock
 from equidiff.folders.paths import OF_A_BEGINNING, check_free, unwritable
 from equidiff.folders.status import RUN_FAILED
 from equidiff.folders.tensors import write_tensors
-from equidiff.images.convert import is_image, to_image
+from equidiff.kinds.registry import kind_from
 from equidiff.run.folder.commit import Commits
 from equidiff.run.folder.ending import finished_info
 from equidiff.run.folder.layout import (
@@ -35,12 +35,13 @@ from equidiff.run.folder.layout import (
     QUERY,
     SEGMENTS,
     STEPS,
-    image_name,
+    file_name,
     journal_file,
     numbered,
     segment_file,
 )  # fmt: skip
 from equidiff.run.folder.lines import sort_lines
+from equidiff.run.folder.own_files import own_file, write_query
 from equidiff.run.folder.read import iter_records
 from equidiff.run.folder.recover import recover
 from equidiff.run.folder.segments import read_sums, write_segment, write_sums
@@ -130,8 +131,8 @@ class RunFolder:
         own = {name: value.float().contiguous() for name, value in of_query.items() if value is not None}
         if own:
             write_tensors(path / QUERY, own)
-        if query is not None and is_image(query):
-            write_image(path / "query.png", to_image(query[0]))
+        if query is not None:
+            write_query(path, self.info, query)
         if prior:
             write_tensors(path / PRIOR, prior)
         for name in (MEMBERS, STEPS):
@@ -187,7 +188,7 @@ class RunFolder:
 
     def image(self, index: int) -> Path | None:
         """The image file of a finished sample; None where it has none."""
-        file = self.path / image_name(index)
+        file = self.path / file_name(index, "images", ".png")
         return file if index in self._images and file.exists() else None
 
     def add_step(self, step: StepRecord) -> None:
@@ -225,9 +226,9 @@ class RunFolder:
             raise RunFolderError("This sample is none of the run.", given=f"index {index}", expected=self.info.indices)
         if index in self.finished:
             return None
-        image = rows is not None and is_image(rows["samples"]) and index in self._images
-        record = replace(record, image=image_name(index) if image else None)
-        self._commits.add(record, rows, steps)
+        kind = None if rows is None else kind_from(self.info.kind, rows["samples"].shape[1:])
+        record = replace(record, **own_file(index, kind if index in self._images else None))
+        self._commits.add(record, rows, steps, kind)
         self.finished.add(index)
         self._left[index // self._size] -= 1
         self.commit_if_due()

@@ -22,7 +22,7 @@ RUN = {
     "folder", "run_folder", "notes",
     "schema_version", "status", "specs", "options", "target", "seed", "tolerance", "budget", "device", "dtype",
     "started", "finished", "wall_s", "versions", "weights", "counts", "evaluations", "search",
-    "tolerance_given", "within", "prior", "called", "segment", "images",
+    "tolerance_given", "within", "prior", "called", "segment", "images", "kind",
 }  # fmt: skip
 MEMBER = {
     "index", "status", "steps", "evaluations", "forwards", "backwards", "loss", "loss_unfiltered", "measurement",

@@ -13,7 +13,6 @@ from equidiff.analysis.figures.thesis.source import MEMBER, QUERY, TARGET, Sourc
 from equidiff.analysis.limits import DRAWN
 from equidiff.analysis.subsample import draw_members
 from equidiff.builtin.regularizers.lowpass import LowPass
-from equidiff.images.convert import is_image_shape
 from equidiff.metrics.spectral import CUTOFFS, cutoff_curve
 from equidiff.run.invariant_set import InvariantSet
 
@@ -26,7 +25,7 @@ TITLE = 11  # points
 
 def unsupported(found: InvariantSet) -> str | None:
     """Reason why this figure cannot be drawn of a run; None if it can."""
-    return None if is_image_shape(found.sample_shape) else "its samples are not images"
+    return None if found.kind.is_image else "its samples are not images"
 
 
 def rows(found: InvariantSet) -> int:

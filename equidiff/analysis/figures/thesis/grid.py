@@ -10,7 +10,7 @@ from equidiff.analysis.figures.grid import COLUMNS, MOST
 from equidiff.analysis.figures.layout import EDGE, Sheet, fold, lines_height, text_width
 from equidiff.analysis.figures.thesis.source import MEMBER, Source
 from equidiff.analysis.subsample import first_members
-from equidiff.images.convert import is_image_shape, to_image
+from equidiff.images.convert import to_image
 from equidiff.run.invariant_set import InvariantSet
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ TITLE, SMALL = 11, 9  # points
 
 def unsupported(found: InvariantSet) -> str | None:
     """Reason why this figure cannot be drawn of a run; None if it can."""
-    return None if is_image_shape(found.sample_shape) else "its samples are not images"
+    return None if found.kind.is_image else "its samples are not images"
 
 
 def rows(found: InvariantSet) -> int:

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from equidiff.analysis.figures.captions import headline
 from equidiff.errors import UnsupportedError
-from equidiff.images.fit import fit_query
 from equidiff.run.invariant_set import InvariantSet
 from equidiff.run.session import Session
 
@@ -58,7 +57,7 @@ class Source:
     @property
     def query(self) -> Tensor | None:
         """The query in the samples' size, `[1, *sample_shape]`; None if there is none."""
-        return None if self.found.query is None else fit_query(self.found.query, self.found.sample_shape)
+        return None if self.found.query is None else self.found.kind.fit(self.found.query, self.found.sample_shape)
 
     @property
     def title(self) -> str:

@@ -11,7 +11,6 @@ from equidiff.analysis.figures.colours import SIGNED
 from equidiff.analysis.figures.layout import EDGE, Sheet, fold, lines_height
 from equidiff.analysis.figures.thesis.source import MEMBER, PRIOR, QUERY, Source
 from equidiff.analysis.subsample import first_members
-from equidiff.images.convert import is_image_shape
 from equidiff.metrics.spectral import ROUNDING, mean_log_spectrum, radial_frequencies, radial_spectrum
 from equidiff.numerics.random import Stream, prior_latents
 from equidiff.run.invariant_set import InvariantSet
@@ -32,7 +31,7 @@ PLACE: dict[str, Any] = {"extent": (-1, 1, 1, -1), "interpolation": "nearest"}
 
 def unsupported(found: InvariantSet) -> str | None:
     """Reason why this figure cannot be drawn of a run; None if it can."""
-    if not is_image_shape(found.sample_shape):
+    if not found.kind.is_image:
         return "its samples are not images"
     return "its images are too small" if min(found.sample_shape[1:]) < SMALLEST else None
 

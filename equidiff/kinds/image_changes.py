@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
@@ -12,9 +12,9 @@ from torch import Tensor
 
 from equidiff.images.convert import image_to_tensor, quantized, to_image
 from equidiff.images.read import open_image
+from equidiff.kinds.base import Change
 
 Images = Float[Tensor, "batch channels height width"]
-Change = Callable[[Images], Images]
 
 
 def compress(samples: Images, quality: int) -> Images:
@@ -52,13 +52,13 @@ def add_noise(samples: Images, deviation: float, seed: int = 0) -> Images:
     return quantized(samples + deviation * noise)
 
 
-CHANGES: Mapping[str, Change] = {
-    "jpeg_90": lambda samples: compress(samples, 90),
-    "jpeg_75": lambda samples: compress(samples, 75),
-    "resize_0.75": lambda samples: resize(samples, 0.75),
-    "resize_0.5": lambda samples: resize(samples, 0.5),
-    "noise_0.01": lambda samples: add_noise(samples, 0.01),
-    "noise_0.02": lambda samples: add_noise(samples, 0.02),
+CHANGES: Mapping[str, tuple[str, Change]] = {
+    "jpeg_90": ("JPEG 90", lambda samples: compress(samples, 90)),
+    "jpeg_75": ("JPEG 75", lambda samples: compress(samples, 75)),
+    "resize_0.75": ("size x 0.75", lambda samples: resize(samples, 0.75)),
+    "resize_0.5": ("size x 0.5", lambda samples: resize(samples, 0.5)),
+    "noise_0.01": ("noise 0.01", lambda samples: add_noise(samples, 0.01)),
+    "noise_0.02": ("noise 0.02", lambda samples: add_noise(samples, 0.02)),
 }
 
 
