@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from equidiff.contracts import Law as Law
     from equidiff.contracts import Objective as Objective
     from equidiff.contracts import Regularizer as Regularizer
+    from equidiff.contracts import SampleKind as SampleKind
     from equidiff.contracts import ScalarTarget as ScalarTarget
     from equidiff.contracts import Solver as Solver
     from equidiff.errors import EquiDiffError as EquiDiffError
-    from equidiff.kinds.base import SampleKind as SampleKind
     from equidiff.kinds.signal import Signal as Signal
     from equidiff.kinds.table import Column as Column
     from equidiff.kinds.table import Table as Table
@@ -45,7 +45,7 @@ _MODULES = {
     "Law": "equidiff.contracts",
     "Objective": "equidiff.contracts",
     "Regularizer": "equidiff.contracts",
-    "SampleKind": "equidiff.kinds.base",
+    "SampleKind": "equidiff.contracts",
     "SamplingError": "equidiff.api.sampling",
     "Signal": "equidiff.kinds.signal",
     "Solver": "equidiff.contracts",

@@ -14,7 +14,7 @@ from equidiff.registry.hookspecs import hookimpl
 # imported on first use: listing components must not wait for torch
 _KINDS = {
     "Column": "equidiff.kinds.table",
-    "SampleKind": "equidiff.kinds.base",
+    "SampleKind": "equidiff.contracts",
     "Signal": "equidiff.kinds.signal",
     "Table": "equidiff.kinds.table",
 }

@@ -40,6 +40,7 @@ from equidiff.contracts.requests import (
     Value,
 )
 from equidiff.contracts.residual import ContinuousResidual, Coroutine, ResidualFunction, TailResidual
+from equidiff.contracts.sample_kind import SampleKind
 from equidiff.contracts.shared import Shared
 from equidiff.contracts.solver import Solver
 from equidiff.contracts.split_sampler import SplitSampler
@@ -50,6 +51,6 @@ __all__ = [
     "Equation", "Executor", "Finding", "Generator", "Gradient", "GradientAnswer", "Jacobian", "JacobianAnswer",
     "Law", "Objective", "ObjectiveFactory", "PassRequest", "Prediction", "PredictionGradient", "Predictor",
     "Reencode", "Regularizer", "Request", "ResidualFunction", "SampleJacobian", "SampleJacobianAnswer",
-    "SamplerRequest", "ScalarTarget", "Shared", "Solver", "Split", "SplitAnswer", "SplitSampler", "Step",
+    "SampleKind", "SamplerRequest", "ScalarTarget", "Shared", "Solver", "Split", "SplitAnswer", "SplitSampler", "Step",
     "StepwiseSampler", "Stored", "TailResidual", "Trajectory", "Transitions", "Value", "Weights",
 ]  # fmt: skip

@@ -6,10 +6,10 @@ from abc import ABC, abstractmethod
 
 from PIL.Image import Image
 
+from equidiff.contracts.sample_kind import SampleKind
 from equidiff.contracts.split_sampler import SplitSampler
 from equidiff.contracts.stepwise_sampler import StepwiseSampler
 from equidiff.errors import UnsupportedError
-from equidiff.kinds.base import SampleKind
 from equidiff.types import Latents, Samples
 
 

@@ -9,11 +9,11 @@ from typing import ClassVar, final
 import PIL.Image
 from torch import Tensor
 
+from equidiff.contracts.sample_kind import Change, SampleKind, StraightThrough
 from equidiff.images.canvas import fit
 from equidiff.images.convert import image_to_tensor, is_image_shape, quantized, save_png, to_image
 from equidiff.images.fit import fit_query
 from equidiff.images.read import read_image
-from equidiff.kinds.base import Change, SampleKind, StraightThrough
 from equidiff.kinds.image_changes import CHANGES
 
 

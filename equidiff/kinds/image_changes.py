@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from equidiff.contracts.sample_kind import Change
 from equidiff.images.convert import image_to_tensor, quantized, to_image
 from equidiff.images.read import open_image
-from equidiff.kinds.base import Change
 
 Images = Float[Tensor, "batch channels height width"]
 

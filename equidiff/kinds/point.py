@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar, final
 
-from equidiff.kinds.base import CONTOUR, LINES, SampleKind
+from equidiff.contracts.sample_kind import CONTOUR, LINES, SampleKind
 
 MOST_NAMED = 16  # coordinates
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from equidiff.contracts.sample_kind import SampleKind
 from equidiff.errors import EquiDiffError, PluginError, RunFolderError, one_of
 from equidiff.folders.text import printable
-from equidiff.kinds.base import SampleKind
 from equidiff.kinds.image import Image
 from equidiff.kinds.point import Point
 from equidiff.kinds.signal import Signal

@@ -14,9 +14,9 @@ import torch
 from PIL.Image import Image
 from torch import Tensor
 
+from equidiff.contracts.sample_kind import Change, SampleKind, StraightThrough
 from equidiff.errors import PluginError, QueryError
 from equidiff.images.read import is_there
-from equidiff.kinds.base import Change, SampleKind, StraightThrough
 from equidiff.kinds.signal_changes import CHANGES, resample
 from equidiff.kinds.signal_drawing import draw_signal
 from equidiff.kinds.spectrogram import decibels

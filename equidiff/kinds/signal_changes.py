@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from equidiff.kinds.base import Change
+from equidiff.contracts.sample_kind import Change
 
 
 def resample(signals: Tensor, rate: int, given: int) -> Tensor:

@@ -11,8 +11,8 @@ import torch
 from PIL.Image import Image
 from torch import Tensor
 
+from equidiff.contracts.sample_kind import LINES, Change, SampleKind
 from equidiff.errors import PluginError
-from equidiff.kinds.base import LINES, Change, SampleKind
 from equidiff.kinds.csv_files import read_row
 from equidiff.kinds.line_drawing import draw_lines
 

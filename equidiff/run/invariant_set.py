@@ -12,9 +12,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from equidiff.contracts.sample_kind import SampleKind
 from equidiff.errors import RunFolderError
 from equidiff.folders.paths import check_own
-from equidiff.kinds.base import SampleKind
 from equidiff.kinds.registry import kind_from
 from equidiff.registry.manager import Plugins
 from equidiff.run.card import MOST, SIDE, describe, draw_sheet, write_html

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from PIL import Image
 from torch import Tensor
 
+from equidiff.contracts.sample_kind import SampleKind
 from equidiff.errors import UnsupportedError
 from equidiff.images.convert import to_image
-from equidiff.kinds.base import SampleKind
 from equidiff.run.info import RunInfo
 from equidiff.run.record import Called, Record
 from equidiff.run.wording import in_spreads

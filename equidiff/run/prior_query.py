@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from equidiff.contracts import Objective
+from equidiff.contracts.sample_kind import SampleKind
 from equidiff.errors import QueryError, UsageError
-from equidiff.kinds.base import SampleKind
 from equidiff.run.query import Query
 from equidiff.run.settings import Settings, is_percentile, parse_percentile
 from equidiff.search.attempt import each_row

@@ -16,12 +16,12 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from equidiff.contracts import Generator, Objective
+from equidiff.contracts.sample_kind import SampleKind
 from equidiff.errors import QueryError, UsageError
 from equidiff.folders.text import shell_word
 from equidiff.images.convert import image_to_tensor, quantized, to_image
 from equidiff.images.fit import fit_image
 from equidiff.images.read import EXPECTED, describe_frames, is_there, read_image, to_grey_or_rgb, upright
-from equidiff.kinds.base import SampleKind
 from equidiff.kinds.registry import kind_of
 
 KEPT = 1024 * 1024  # pixels

@@ -11,8 +11,8 @@ import torch
 from pydantic import Field, TypeAdapter
 from torch import Tensor
 
+from equidiff.contracts.sample_kind import SampleKind
 from equidiff.folders import text
-from equidiff.kinds.base import SampleKind
 from equidiff.search.engine import Result
 from equidiff.search.starts import QueryStart, start_angle
 

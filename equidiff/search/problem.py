@@ -21,8 +21,8 @@ from equidiff.contracts import (
     SplitAnswer,
     SplitSampler,
 )
+from equidiff.contracts.sample_kind import SampleKind
 from equidiff.errors import UnsupportedError
-from equidiff.kinds.base import SampleKind
 from equidiff.kinds.registry import kind_of
 from equidiff.numerics.flops import count_flops
 from equidiff.search.trajectory import ProblemTrajectory, Tail

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from equidiff.analysis.evaluation.results import Results, mean_of, share_of
 from equidiff.analysis.evaluation.sample_sets import SampleSets
+from equidiff.contracts.sample_kind import SampleKind
 from equidiff.errors import QueryError
-from equidiff.kinds.base import SampleKind
 from equidiff.metrics import as_distributions, deviations, kl_divergences, rank_correlations
 from equidiff.run.invariant_set import InvariantSet
 from equidiff.run.wording import in_spreads

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from equidiff.analysis.evaluation.sample_sets import BatchRunner
 from equidiff.analysis.prior_samples import prior_samples
-from equidiff.kinds.base import CONTOUR, SampleKind
+from equidiff.contracts.sample_kind import CONTOUR, SampleKind
 from equidiff.metrics.features import FeatureSpace
 from equidiff.metrics.projection import principal_components
 from equidiff.run.invariant_set import InvariantSet

@@ -14,10 +14,10 @@ from PIL.Image import Image, Resampling
 from torch import Tensor
 
 from equidiff.analysis.limits import EVALUATED
+from equidiff.contracts.sample_kind import SampleKind
 from equidiff.errors import QueryError
 from equidiff.images.convert import image_to_tensor
 from equidiff.images.folder import find_images, read_ahead
-from equidiff.kinds.base import SampleKind
 from equidiff.kinds.image import Image as ImageKind
 from equidiff.metrics import PerceptualDistance, band_powers, high_frequency_share, radial_spectrum, spectrum_slope
 from equidiff.metrics.features import FeatureSpace

@@ -12,8 +12,8 @@ from torch import Tensor
 from equidiff.analysis.figures.captions import footnote, format_values, headline
 from equidiff.analysis.figures.contour_plot import Highlight, draw_contour_plot
 from equidiff.analysis.subsample import chosen_members, first_members
+from equidiff.contracts.sample_kind import CONTOUR, SHEET
 from equidiff.images.canvas import ACCENT, CAPTION, CELL, FAINT, GAP, INK, MARGIN, font
-from equidiff.kinds.base import CONTOUR, SHEET
 from equidiff.run.invariant_set import InvariantSet
 from equidiff.run.record import Record
 from equidiff.run.summary import Summary

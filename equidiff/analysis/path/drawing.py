@@ -9,9 +9,9 @@ from PIL import Image, ImageDraw
 from equidiff.analysis.figures.captions import format_values, headline
 from equidiff.analysis.figures.contour_plot import Highlight, Measure, draw_contour_plot
 from equidiff.analysis.path.search import SetPath
+from equidiff.contracts.sample_kind import CONTOUR, SHEET
 from equidiff.images.canvas import ACCENT, CAPTION, CELL, FAINT, GAP, INK, MARGIN, fit, font
 from equidiff.images.convert import to_image
-from equidiff.kinds.base import CONTOUR, SHEET
 from equidiff.run.invariant_set import InvariantSet
 
 COLUMNS = 9

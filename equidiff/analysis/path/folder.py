@@ -12,12 +12,12 @@ from equidiff.analysis.figures.contour_plot import Measure
 from equidiff.analysis.path.drawing import animate, draw_path
 from equidiff.analysis.path.search import SetPath
 from equidiff.analysis.path.steps import JUMP, Steps
+from equidiff.contracts.sample_kind import SampleKind
 from equidiff.folders.atomic import write_atomically
 from equidiff.folders.json_files import parse_json
 from equidiff.folders.paths import unwritable
 from equidiff.folders.status import timestamp
 from equidiff.folders.text import to_json
-from equidiff.kinds.base import SampleKind
 from equidiff.run.invariant_set import InvariantSet
 from equidiff.search.engine import FAILED, MEMBER, NOT_CONVERGED
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from equidiff.analysis.figures.colours import Scale, is_signed
 from equidiff.analysis.report.data_uris import heat_uri, small_maps
 from equidiff.analysis.report.results import Method
-from equidiff.kinds.base import SampleKind
+from equidiff.contracts.sample_kind import SampleKind
 from equidiff.metrics.spectral import mean_log_spectrum
 
 SPECTRUM_COLOURS = "viridis"

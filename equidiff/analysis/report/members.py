@@ -19,8 +19,8 @@ from equidiff.analysis.report.heat_maps import HeatMaps
 from equidiff.analysis.report.nearest import Nearest
 from equidiff.analysis.report.results import Method
 from equidiff.analysis.report.sort_keys import SortKey
+from equidiff.contracts.sample_kind import SampleKind
 from equidiff.images.convert import to_image
-from equidiff.kinds.base import SampleKind
 from equidiff.run.invariant_set import InvariantSet
 from equidiff.run.record import Record
 from equidiff.run.wording import percent

@@ -10,7 +10,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor
 
-from equidiff.kinds.base import CONTOUR
+from equidiff.contracts.sample_kind import CONTOUR
 from equidiff.metrics.projection import principal_components
 from equidiff.run.invariant_set import InvariantSet
 from equidiff.run.wording import percent

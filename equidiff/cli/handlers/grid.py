@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from equidiff.analysis.figures.grid import MOST, draw_contact_sheet
+from equidiff.contracts.sample_kind import CONTOUR
 from equidiff.folders.atomic import write_image
-from equidiff.kinds.base import CONTOUR
 from equidiff.run.finished import load_first_members
 from equidiff.run.folder import iter_records
 from equidiff.run.info import RunInfo

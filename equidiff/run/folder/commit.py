@@ -10,9 +10,9 @@ from pathlib import Path
 
 from torch import Tensor
 
+from equidiff.contracts.sample_kind import SampleKind
 from equidiff.folders import text
 from equidiff.folders.atomic import sync_file, sync_folder
-from equidiff.kinds.base import SampleKind
 from equidiff.run.folder.journal import append_frame
 from equidiff.run.folder.layout import MEMBERS, STEPS, journal_file
 from equidiff.run.packed import pack, step_values

@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
+from equidiff.contracts.sample_kind import SampleKind
 from equidiff.folders.atomic import write_atomically
-from equidiff.kinds.base import SampleKind
 from equidiff.kinds.registry import kind_from
 from equidiff.run.folder.layout import file_name
 from equidiff.run.info import RunInfo
