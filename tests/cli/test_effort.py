@@ -1,6 +1,7 @@
 """`equidiff run --effort`: samples that only came near are kept and told, and are no members."""
 
 import json
+import re
 
 import pytest
 import torch
@@ -73,6 +74,10 @@ def test_evaluate_gives_the_distance_of_near_misses(tmp_path):
     assert run_cli("evaluate", str(out)).code == 0
     metric = json.loads((out / "metrics.json").read_text())["groups"]["fidelity"]["near_misses"]
     assert metric["n"] == 8 - len(found)
+    assert run_cli("report", str(out)).code == 0
+    page = (out / "report.html").read_text()
+    rows = re.findall(r'<tr><th scope="row">(\d+)</th><td>not converged</td>', page[page.index('id="others"') :])
+    assert [int(index) for index in rows] == [miss.record.index for miss in found.near_misses]
     assert metric["value"] == pytest.approx(sum(miss.spreads for miss in found.near_misses) / metric["n"], rel=1e-6)
 
 

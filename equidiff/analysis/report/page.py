@@ -31,7 +31,7 @@ from equidiff.analysis.report.results import (
     warnings,
 )
 from equidiff.analysis.report.scatter import Scatter, scatter_of
-from equidiff.analysis.report.settings import other_row, settings_rows
+from equidiff.analysis.report.settings import other_rows, settings_rows
 from equidiff.analysis.report.sort_keys import SortKey, sort_keys
 from equidiff.analysis.report.verdict import answers
 from equidiff.analysis.subsample import draw_members
@@ -40,7 +40,6 @@ from equidiff.run.info import RunInfo
 from equidiff.run.invariant_set import InvariantSet
 from equidiff.run.wording import called, called_otherwise, prior_warning, question
 from equidiff.run.wording import found as found_sentence
-from equidiff.search.engine import MEMBER
 
 Show = Callable[[int, str], None]
 PACKAGE = "equidiff.analysis.report"
@@ -104,7 +103,6 @@ def render(found: InvariantSet, path: Path, cited: Sequence[str], show: Show, me
     compared = [index for method in methods for index in method.members]
     shown = draw_members(found, members, [*named, *compared])
     drawn = _draw(shown, found, path, metrics, methods, show)
-    others = [record for record in found.records if record.status != MEMBER]
     command, note = reproduction_command(found.info)
     return environment(PACKAGE).get_template("report.html.j2").render(
         vars(drawn),
@@ -123,8 +121,8 @@ def render(found: InvariantSet, path: Path, cited: Sequence[str], show: Show, me
         data=_data(found, drawn),
         **_measured(metrics, methods),
         charts=charts_of(found),
-        other_count=len(others),
-        others=[other_row(record) for record in others[:MOST_OTHERS]],
+        other_count=len(found.records) - len(found),
+        others=other_rows(found, MOST_OTHERS),
         selections=selections,
         figures=read_figures(path),
         comparison=read_comparison(path),

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 from equidiff.run.info import RunInfo
+from equidiff.run.invariant_set import InvariantSet
 from equidiff.run.record import Record
-from equidiff.run.wording import agreement
+from equidiff.run.wording import agreement, in_spreads
+from equidiff.search.result import MEMBER
 
 
 def settings_rows(info: RunInfo) -> list[tuple[str, str]]:
@@ -17,7 +21,7 @@ def settings_rows(info: RunInfo) -> list[tuple[str, str]]:
         ("tolerance", f"{asked}{info.tolerance:g} on the loss, a sum of squared differences"),
         ("agreement", None if info.within is None else agreement(info)),
         ("judged", "as saved, in 8 bits" if info.options.saved == "uint8" else None),
-        ("budget", f"{info.budget:g} evaluations per sample"),
+        ("budget" if info.options.effort is None else "effort", f"{info.budget:g} evaluations per sample"),
         ("search", info.search),
         ("seed", str(info.seed)),
         ("samples", f"{info.counts.asked} requested, {info.counts.members} members"),
@@ -37,14 +41,28 @@ def settings_rows(info: RunInfo) -> list[tuple[str, str]]:
     return [(name, text) for name, text in rows if text is not None]
 
 
-def other_row(record: Record) -> dict[str, str]:
-    """Row of the table of samples that are not members."""
+def other_rows(found: InvariantSet, most: int) -> list[dict[str, str]]:
+    """Rows of the table of samples that are not members: by index, or the nearest first where near misses were wanted.
+
+    Args:
+        found: the run.
+        most: rows.
+    """
+    others = [record for record in found.records if record.status != MEMBER]
+    if found.info.options.effort is not None:
+        others.sort(key=lambda record: math.inf if record.loss is None else record.loss)
+    return [_other_row(record, found.info) for record in others[:most]]
+
+
+def _other_row(record: Record, info: RunInfo) -> dict[str, str]:
+    spreads = None if record.loss is None else in_spreads(info, record.loss)
     return {
         "index": str(record.index),
         "status": record.status.replace("_", " "),
         "steps": str(record.steps),
         "evaluations": f"{record.evaluations:.1f}",
         "loss": "" if record.loss is None else f"{record.loss:.3g}",
+        "away": "" if spreads is None else f"{spreads:.2g}",
         "value": f"{record.measurement[0]:.4g}" if record.measurement and len(record.measurement) == 1 else "",
         "error": record.error or "",
     }
