@@ -11,7 +11,8 @@ from html import escape
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
-from typer.models import ArgumentInfo, OptionInfo
+from typer import Typer
+from typer.models import ArgumentInfo, CommandInfo, OptionInfo
 
 from equidiff.cli.app import app
 from equidiff.registry.descriptors import KINDS, Descriptor, Options
@@ -39,8 +40,8 @@ def command_line() -> Iterator[str]:
     yield "and errors go to stderr. *The thesis* is [Sadlej (2025)](../index.md#citation)."
     yield ""
     yield from command("equidiff", "equidiff [OPTIONS] COMMAND", app.registered_callback.callback)
-    for each in app.registered_commands:
-        name = f"equidiff {each.name or each.callback.__name__}"
+    for words, each in commands(app):
+        name = f"equidiff {words}"
         arguments = [word for word, info in parameters(each.callback) if isinstance(info, ArgumentInfo)]
         yield from command(name, " ".join([name, "[OPTIONS]", *arguments]), each.callback)
         if each.epilog:
@@ -48,6 +49,14 @@ def command_line() -> Iterator[str]:
             yield ""
             yield from (f"    {line}" for line in each.epilog.split("\n\n")[1:])
             yield ""
+
+
+def commands(group: Typer, before: str = "") -> Iterator[tuple[str, CommandInfo]]:
+    """Words of each command, and its declaration; those of groups after the others."""
+    for each in group.registered_commands:
+        yield f"{before}{each.name or each.callback.__name__}", each
+    for inner in group.registered_groups:
+        yield from commands(inner.typer_instance, f"{before}{inner.name} ")
 
 
 def command(name: str, usage: str, callback: Callable[..., Any]) -> Iterator[str]:

@@ -22,6 +22,7 @@ from equidiff.cli.commands import (
     figure,
     measure,
     merge,
+    new,
     path,
     plugins,
     rank,
@@ -76,6 +77,7 @@ app.command(epilog=rank.EPILOG)(rank.rank)
 app.command(epilog=bank.EPILOG)(bank.bank)
 app.command(epilog=samples.EPILOG)(samples.samples)
 app.command(epilog=measure.EPILOG)(measure.measure)
+app.add_typer(new.app, name="new")
 app.command()(plugins.plugins)
 app.command()(show.show)
 app.command()(cite.cite)

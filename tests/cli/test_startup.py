@@ -19,7 +19,7 @@ finally:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["plugins"], ["show", "solver", "auto"], ["run", "--help"],
+    [["--help"], ["plugins"], ["show", "solver", "auto"], ["run", "--help"], ["new", "plugin", "--help"],
      ["run", "--resume", "nowhere"], ["cite", "run"],
      ["sweep", "bad.yaml"], ["samples", "--help"], ["measure", "--help"], ["samples", "--out", "."]],
     ids=" ".join,

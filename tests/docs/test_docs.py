@@ -4,6 +4,7 @@ import inspect
 import re
 import runpy
 import shlex
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -95,8 +96,8 @@ def shown_commands():
 
 @pytest.mark.parametrize("words", shown_commands(), ids=" ".join)
 def test_every_command_shown_exists(words):
-    callbacks = {each.callback.__name__: each.callback for each in GENERATE["app"].registered_commands}
-    command = next((word for word in words[1:] if word in callbacks), None)
+    callbacks = {name: each.callback for name, each in GENERATE["commands"](GENERATE["app"])}
+    command = next((word for word in [*map(" ".join, pairwise(words)), *words[1:]] if word in callbacks), None)
     known = [*GENERATE["parameters"](GENERATE["app"].registered_callback.callback)]
     known += [*GENERATE["parameters"](callbacks[command])] if command else []
     options = {option for spelling, _ in known for option in re.findall(r"--?[\w-]+", spelling)}
