@@ -53,6 +53,21 @@ GUPTA = Reference(
     2018,
     "https://arxiv.org/abs/1802.09568",
 )
+HAUFE = Reference(
+    "haufe2014interpretation",
+    "Haufe, Stefan and Meinecke, Frank and Görgen, Kai and Dähne, Sven and Haynes, John-Dylan and "
+    "Blankertz, Benjamin and Bießmann, Felix",
+    "On the interpretation of weight vectors of linear models in multivariate neuroimaging",
+    2014,
+    "https://doi.org/10.1016/j.neuroimage.2013.10.067",
+)
+ERION = Reference(
+    "erion2021improving",
+    "Erion, Gabriel and Janizek, Joseph D. and Sturmfels, Pascal and Lundberg, Scott M. and Lee, Su-In",
+    "Improving performance of deep learning models with axiomatic attribution priors and expected gradients",
+    2021,
+    "https://arxiv.org/abs/1906.10670",
+)
 LIPMAN = Reference(
     "lipman2023flow",
     "Lipman, Yaron and Chen, Ricky T. Q. and Ben-Hamu, Heli and Nickel, Maximilian and Le, Matt",

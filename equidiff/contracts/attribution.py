@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from equidiff.contracts.objective import Objective
-from equidiff.types import Attributions, Measurements, PerSample, Samples
+from equidiff.types import Attributions, Latents, Measurements, PerSample, Samples
 
 
 @final
@@ -85,3 +85,17 @@ class Attribution(ABC):
         Raises:
             UnsupportedError: the method does not fit this objective or these samples; others go on.
         """
+
+    def attribute_at(self, scalar: ScalarTarget, samples: Samples, latents: Latents) -> Attributions:
+        """Explain samples whose latents are known; by default `attribute`, which does without.
+
+        Override it for a method that looks into the generator (`BuildContext.generator`), and let `attribute` find the
+        latents by `Generator.invert`. A run calls this for its members, and for its query where it has the latent.
+
+        Args:
+            scalar: as for `attribute`.
+            samples: as for `attribute`. They may differ a little from `generate(latents)`: members are rounded to 8
+                bits, and a method's sensitivity is measured on samples that are moved.
+            latents: `[batch, *latent_shape]`.
+        """
+        return self.attribute(scalar, samples)

@@ -10,9 +10,10 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from equidiff.contracts import Objective
+from equidiff.contracts import Generator, Objective
 from equidiff.contracts.sample_kind import SampleKind
 from equidiff.errors import QueryError, UsageError
+from equidiff.numerics.random import Stream, prior_latents
 from equidiff.run.query import Query
 from equidiff.run.settings import Settings, is_percentile, parse_percentile
 from equidiff.search.attempt import each_row
@@ -20,6 +21,7 @@ from equidiff.search.attempt import each_row
 PRIOR_QUERY = "prior"
 MOST_DIGITS = 9  # of a number that is read: Python refuses to read very long ones
 WRITTEN = re.compile(rf"{PRIOR_QUERY}(?::(\d+))?")  # prior, or prior:12
+SOURCE = re.compile(r"prior sample (\d+)(?: \(.*\))?")  # and what it is among them
 HIGHEST, MEDIAN = "the highest", "the median"
 
 
@@ -135,6 +137,17 @@ def choose_prior_query(
         index, order = _most_worth_asking(_measure(samples, objective, batch, written, measured), objective)
     source = f"prior sample {index}" + (f" ({order} of {len(samples)})" if order else "")
     return f"{PRIOR_QUERY}:{index}", Query(source, samples[index : index + 1].float().cpu(), None)
+
+
+def prior_query_latent(source: str, generator: Generator) -> Tensor | None:
+    """The latent of a query that is a prior sample, `[*latent_shape]`; None for another query.
+
+    Args:
+        source: of the query, as `choose_prior_query` gives it, of a run without a bank.
+        generator: of the run.
+    """
+    number = SOURCE.fullmatch(source)
+    return None if number is None else prior_latents(generator, int(number[1]) + 1, 0, Stream.SPREAD)[-1]
 
 
 @torch.no_grad()

@@ -9,7 +9,7 @@ from small_networks import SAMPLES, SHAPE, WEIGHTS, Asks, linear_network, small_
 from torch import nn
 
 from equidiff.analysis.compare.maps import explain
-from equidiff.builtin.attributions.captum import baseline_samples
+from equidiff.builtin.attributions.baselines import baseline_samples
 from equidiff.builtin.attributions.cells import grid
 from equidiff.builtin.attributions.modules import seen_box
 from equidiff.contracts import Attribution, BuildContext, Objective, ScalarTarget
@@ -36,8 +36,15 @@ class Unknown(nn.Module):
         return (300 * values).sin()
 
 
+class Invertible(Identity):
+    """The identity, whose latents are its samples."""
+
+    def invert(self, samples):
+        return samples
+
+
 def context():
-    bare = BuildContext(generator=Identity(*SHAPE))
+    bare = BuildContext(generator=Invertible(*SHAPE))
     whole = replace(bare, attribution=lambda spec: build(PLUGINS, "attribution", spec, whole).component)
     return whole
 
@@ -67,6 +74,7 @@ SLOPES = WEIGHTS.reshape(1, *SHAPE)
         ("integrated_gradients,baseline=0.4", SLOPES * (SAMPLES - 0.4)),
         ("deeplift,baseline=0.4", SLOPES * (SAMPLES - 0.4)),
         ("deeplift_shap,baselines=5", SLOPES * (SAMPLES - baseline_samples(context(), 5).mean(dim=0))),
+        ("pulled", SLOPES.expand_as(SAMPLES)),
         ("noise_tunnel:saliency,samples=3", SLOPES.abs().expand_as(SAMPLES)),
         ("noise_tunnel,type=smoothgrad_sq", SLOPES.square().expand_as(SAMPLES)),
         ("noise_tunnel,type=vargrad", torch.zeros_like(SAMPLES)),
@@ -315,4 +323,4 @@ def test_a_broken_method_is_caught(broken, message, capsys):
 
 
 def test_methods_are_found_and_listed():
-    assert len(Plugins().offers("attribution")) >= len(NAMES) == 16
+    assert len(Plugins().offers("attribution")) >= len(NAMES) == 17

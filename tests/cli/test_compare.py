@@ -13,6 +13,7 @@ from equidiff.analysis.compare import freedom, work
 from equidiff.analysis.compare.comparison import DRAWS
 from equidiff.registry.manager import Plugins
 from equidiff.run.finished import open_finished
+from equidiff.run.prior_query import prior_query_latent
 
 NUMBERS = {
     "rank_correlation_members", "rank_correlation_query", "overlap_members", "overlap_query", "freedom_auc",
@@ -132,6 +133,36 @@ def test_a_method_that_does_not_fit_gives_a_reason_and_the_others_go_on(run):
     assert status == {"random": "complete", "gradcam,layer=blok2": "does_not_fit",
                       "occlusion,window=99": "does_not_fit", "saliency": "complete"}  # fmt: skip
     assert not list((run / "attributions").glob("gradcam*"))
+
+
+CURVED = """
+def score(samples):
+    return samples.flatten(1).pow(2).cumsum(dim=1).sin().sum(dim=1, keepdim=True)
+"""
+
+
+def test_methods_that_look_into_the_generator(tmp_path):
+    path = tmp_path / "run"
+    (tmp_path / "curved.py").write_text(CURVED)
+    spec = f"custom:{tmp_path / 'curved.py'}:score"
+    outcome = run_cli("run", "-g", "pixels:8", "-o", spec, "-r", "none", "-n", 2, "--tolerance", 1e9, "--out", path)
+    assert outcome.code == 0, outcome.stderr
+    outcome = compare(path, "pulled,occlusion,baseline=prior,baselines=2", "--objective", spec)
+    assert outcome.code == 0, outcome.stderr
+    finished = open_finished(path, Plugins(), ("equidiff", "compare"), objective=spec, device="cpu")
+    problem, found = finished.session.problem, finished.found
+    samples = found.samples.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(problem.objective.measure(samples).sum(), samples)
+    jacobian = torch.autograd.functional.jacobian(problem.generator.generate, found.latents).reshape(128, 128)
+    expected = (jacobian @ jacobian.T @ gradient.flatten()).reshape(samples.shape).sum(dim=1)
+    maps = load_file(path / "attributions" / "pulled.safetensors")
+    torch.testing.assert_close(maps["members"], expected, atol=1e-4, rtol=1e-3)
+    assert not torch.allclose(gradient.sum(dim=1), expected, atol=1e-2)
+    # the query is a prior sample, whose latent is known
+    latent = prior_query_latent(found.info.target.source, problem.generator)
+    assert latent is not None
+    torch.testing.assert_close(problem.generator.generate(latent[None]), found.query, atol=1e-2, rtol=0)
+    assert prior_query_latent("prior.png", problem.generator) is None
 
 
 BROKEN = """

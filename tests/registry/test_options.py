@@ -108,6 +108,9 @@ def test_a_validator_speaks_for_itself():
 def bad_values(schema):
     """Values that the schema of an option does not allow."""
     parts = [part for part in schema.get("anyOf", [schema]) if part.get("type") != "null"]
+    if len(parts) > 1:  # a number, or one of a few words
+        words = {part.get("const") for part in parts}
+        return [value for part in parts if "const" not in part for value in bad_values(part) if value not in words]
     (part,) = parts
     if "enum" in part or "const" in part or part["type"] == "boolean":
         return ["nonsense", "7.5"]

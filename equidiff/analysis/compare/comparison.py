@@ -27,6 +27,7 @@ from equidiff.registry.build import Built, build
 from equidiff.registry.manager import Plugins
 from equidiff.registry.specs import Spec
 from equidiff.run.finished import Finished
+from equidiff.run.prior_query import prior_query_latent
 from equidiff.types import Samples
 
 CONTROL = "random"
@@ -46,6 +47,7 @@ class Subject:
         query: the first sample is the query.
         members: the indices of the members, in their order.
         seeds: one for each sample.
+        latents: the latent of each sample, None where it is not known.
         freedom: freedom of the pixels near the query, or the reason why it is not known.
     """
 
@@ -54,6 +56,7 @@ class Subject:
     query: bool
     members: list[int]
     seeds: list[int]
+    latents: list[Tensor | None]
     freedom: Freedom | str
 
     def effort(self, spec: str) -> int:
@@ -111,8 +114,16 @@ def prepare_subject(finished: Finished, count: int, batch: int) -> Subject:
         query is not None,
         indices,
         [seed_of(seed, number) for number in numbers],
+        [*([] if query is None else [_query_latent(finished)]), *members.latents],
         "the run has a target and no query" if query is None else find_freedom(finished, query),
     )
+
+
+def _query_latent(finished: Finished) -> Tensor | None:
+    found = finished.found
+    if found.query_latent is not None:
+        return found.query_latent[0]
+    return None if found.info.bank else prior_query_latent(found.info.target.source, finished.session.problem.generator)
 
 
 def build_methods(plugins: Plugins, specs: Sequence[Spec], finished: Finished) -> list[Built]:
@@ -168,7 +179,7 @@ def _distinct(texts: Iterable[str]) -> list[str]:
 
 def _measure(method: Attribution, subject: Subject, done: Done) -> tuple[dict[str, Any], Tensor]:
     scalar, samples, seeds = subject.scalar, subject.samples, subject.seeds
-    attributions = explain(method, scalar, samples, seeds, done)
+    attributions = explain(method, scalar, samples, seeds, done, subject.latents)
     maps = flatten_channels(attributions)
     numbers = agreement(maps, subject.query)
     if subject.query and isinstance(subject.freedom, Freedom):
@@ -179,8 +190,8 @@ def _measure(method: Attribution, subject: Subject, done: Done) -> tuple[dict[st
     for row, values, seed in rows:
         infidelities.append(measure_infidelity(method.local, scalar, row, values, seed))
         done(1)
-    for row, seed in zip(samples[:PERTURBED].split(1), seeds, strict=False):
-        sensitivities.append(measure_sensitivity(method, scalar, row, seed))
+    for row, seed, latent in zip(samples[:PERTURBED].split(1), seeds, subject.latents, strict=False):
+        sensitivities.append(measure_sensitivity(method, scalar, row, seed, latent))
         done(1)
     return numbers | {
         "infidelity": float(np.mean(infidelities)),

@@ -20,6 +20,7 @@ def explain(
     samples: Samples,
     seeds: Sequence[int],
     done: Callable[[int], None] = lambda _count: None,
+    latents: Sequence[Tensor | None] | None = None,
 ) -> Attributions:
     """Compute attributions of samples by one method.
 
@@ -29,6 +30,7 @@ def explain(
         samples: `[n, channels, height, width]`.
         seeds: one for each sample.
         done: called with the number of samples just done.
+        latents: the latent of each sample, `[*latent_shape]`, where it is known; none is by default.
 
     Returns:
         `[n, channels, height, width]`, or one channel, on the CPU.
@@ -37,15 +39,28 @@ def explain(
         UnsupportedError: the method does not fit.
         PluginError: the method returns something other than finite maps.
     """
+    latents = latents or [None] * len(samples)
     parts: list[Tensor] = []
-    start = 0
-    for rows in samples.split(1 if method.random else scalar.batch):
-        with seeded(seeds[start]) if method.random else nullcontext():
-            values = method.attribute(scalar, rows)
+    for block in _blocks([each is not None for each in latents], 1 if method.random else scalar.batch):
+        rows, known = samples[block], [each for each in latents[block] if each is not None]
+        with seeded(seeds[block.start]) if method.random else nullcontext():
+            if known:
+                values = method.attribute_at(scalar, rows, torch.stack(known).to(rows.device))
+            else:
+                values = method.attribute(scalar, rows)
         parts.append(_checked(values, rows, method))
-        start += len(rows)
         done(len(rows))
     return torch.cat(parts)
+
+
+def _blocks(known: Sequence[bool], most: int) -> Iterator[slice]:
+    """Yield batches of rows that all have latents, or all lack them."""
+    start = 0
+    while start < len(known):
+        limit = known[start : start + most]
+        stop = start + (limit.index(not limit[0]) if (not limit[0]) in limit else len(limit))
+        yield slice(start, stop)
+        start = stop
 
 
 def flatten_channels(attributions: Attributions) -> Tensor:

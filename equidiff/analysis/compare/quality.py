@@ -59,7 +59,9 @@ def measure_infidelity(
     return max(0.0, float(result))
 
 
-def measure_sensitivity(method: Attribution, scalar: ScalarTarget, sample: Samples, seed: int) -> float:
+def measure_sensitivity(
+    method: Attribution, scalar: ScalarTarget, sample: Samples, seed: int, latent: Tensor | None = None
+) -> float:
     """Measure the largest change of a map, relative to its norm, when each pixel moves by up to `RADIUS`.
 
     Args:
@@ -67,12 +69,15 @@ def measure_sensitivity(method: Attribution, scalar: ScalarTarget, sample: Sampl
         scalar: the measurement to explain.
         sample: `[1, channels, height, width]`.
         seed: the same seed makes the same neighbours.
+        latent: of the sample, which stands for its neighbours too, `[*latent_shape]`; None where it is not known.
     """
 
     def maps(rows: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         # Captum passes a tuple first, then tensors, and expects a tuple each time
         batch = rows if isinstance(rows, Tensor) else rows[0]
-        return (flatten_channels(explain(method, scalar, batch, [seed] * len(batch))).to(batch.device),)
+        count = len(batch)
+        found = explain(method, scalar, batch, [seed] * count, latents=[latent] * count)
+        return (flatten_channels(found).to(batch.device),)
 
     with seeded(seed):
         value = sensitivity_max(

@@ -10,9 +10,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from equidiff.contracts import Attribution, BuildContext, ScalarTarget
-from equidiff.errors import UnsupportedError
-from equidiff.numerics.random import prior_samples
+from equidiff.contracts import Attribution, ScalarTarget
 from equidiff.types import Attributions, Samples
 
 TOLERATED_GAP = 0.1  # of the difference that the attributions should sum to; a larger one is worth a warning
@@ -70,20 +68,3 @@ def warn_if_incomplete(method: str, gaps: Tensor, differences: Tensor, remedy: C
             f"between the measurements of sample and baseline. {remedy()}",
             stacklevel=2,
         )
-
-
-def baseline_samples(context: BuildContext, count: int) -> Samples:
-    """Prior samples of the run's generator that serve as baselines, the same in every call.
-
-    Raises:
-        UnsupportedError: there is no generator to make them.
-    """
-    if context.generator is None:
-        raise UnsupportedError("The baselines of this method are prior samples.", expected="a run with a generator")
-    return prior_samples(context.generator, count, 0, context.device)
-
-
-@torch.no_grad()
-def baseline_differences(scalar: ScalarTarget, samples: Samples, baseline: float) -> Tensor:
-    """Difference between each sample's measurement and that of a uniform baseline, `[batch]`."""
-    return scalar(samples) - scalar(torch.full_like(samples, baseline))

@@ -7,7 +7,8 @@ from captum.attr import DeepLift
 from captum.attr._core.deep_lift import SUPPORTED_NON_LINEAR
 from torch import Tensor
 
-from equidiff.builtin.attributions.captum import Captum, baseline_differences, warn_if_incomplete
+from equidiff.builtin.attributions.baselines import baseline_difference
+from equidiff.builtin.attributions.captum import Captum, warn_if_incomplete
 from equidiff.builtin.attributions.conservation import explain_gap
 from equidiff.builtin.attributions.descriptors import BaselineOptions
 from equidiff.builtin.attributions.modules import require_single_use
@@ -26,7 +27,8 @@ def build(argument: str | None, options: BaselineOptions, context: BuildContext)
             worst = samples[gaps.abs().argmax()][None]
             return explain_gap(scalar, worst, torch.full_like(worst, options.baseline))
 
-        warn_if_incomplete("DeepLIFT", gaps, baseline_differences(scalar, samples, options.baseline), explain)
+        difference = baseline_difference(scalar, samples, torch.full_like(samples, options.baseline))
+        warn_if_incomplete("DeepLIFT", gaps, difference, explain)
         return values
 
     return Captum(compute)

@@ -7,7 +7,8 @@ from captum.attr import DeepLiftShap
 from captum.attr._core.deep_lift import SUPPORTED_NON_LINEAR
 from torch import Tensor
 
-from equidiff.builtin.attributions.captum import Captum, baseline_samples, warn_if_incomplete
+from equidiff.builtin.attributions.baselines import baseline_samples
+from equidiff.builtin.attributions.captum import Captum, warn_if_incomplete
 from equidiff.builtin.attributions.conservation import explain_gap
 from equidiff.builtin.attributions.descriptors import DeepLiftShapOptions
 from equidiff.builtin.attributions.modules import require_single_use
@@ -17,7 +18,7 @@ from equidiff.types import Samples
 
 def build(argument: str | None, options: DeepLiftShapOptions, context: BuildContext) -> Captum:
     """Build `deeplift_shap`, and its baselines at once."""
-    baselines = baseline_samples(context, options.baselines)
+    baselines = baseline_samples(context, options.baselines, options.seed)
 
     def compute(scalar: ScalarTarget, samples: Samples) -> Tensor:
         require_single_use(scalar, samples, tuple(SUPPORTED_NON_LINEAR), "DeepLIFT SHAP")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from equidiff.builtin.references import (
     CAPTUM,
+    ERION,
+    HAUFE,
     LUNDBERG,
     RIBEIRO,
     SELVARAJU,
@@ -43,6 +45,9 @@ SYNONYMS = {
     "target_layer": "layer",
 }
 BASELINE = "value that replaces a pixel, from 0 (black) to 1 (white)"
+PRIOR = "prior"  # in the place of a value
+CELLS = "cells of the grid along each side"
+SEED = "another seed draws other prior samples"
 
 
 class BaselineOptions(Options):
@@ -51,7 +56,24 @@ class BaselineOptions(Options):
     baseline: float = Field(0.0, description=BASELINE)
 
 
-class IntegratedGradientsOptions(BaselineOptions):
+class PriorBaselineOptions(Options):
+    """Options of methods that compare with a uniform sample, or with prior samples of the run's generator."""
+
+    baseline: float | Literal["prior"] = Field(
+        0.0, description=f"{BASELINE}; or prior, to average over prior samples of the run's generator"
+    )
+    baselines: int = Field(8, ge=1, description="prior samples to average over, with baseline=prior")
+    seed: int = Field(0, ge=0, description=f"{SEED}, with baseline=prior")
+
+    @model_validator(mode="after")
+    def _only_with_prior(self) -> Self:
+        unused = sorted({"baselines", "seed"} & self.model_fields_set)
+        if unused and self.baseline != PRIOR:
+            raise ValueError(f"{unused[0]} is about prior samples, and goes with baseline={PRIOR}")
+        return self
+
+
+class IntegratedGradientsOptions(PriorBaselineOptions):
     """Options of `integrated_gradients`."""
 
     steps: int = Field(50, ge=1, description="points on the straight line from baseline to sample")
@@ -61,17 +83,19 @@ class DeepLiftShapOptions(Options):
     """Options of `deeplift_shap`."""
 
     baselines: int = Field(8, ge=2, description="prior samples of the run's generator, used as baselines")
+    seed: int = Field(0, ge=0, description=SEED)
 
 
 class GradientShapOptions(Options):
     """Options of `gradient_shap`."""
 
     baselines: int = Field(8, ge=1, description="prior samples of the run's generator, used as baselines")
+    seed: int = Field(0, ge=0, description=SEED)
     samples: int = Field(16, ge=1, description="random points between sample and baselines")
     stdev: float = Field(0.0, ge=0, description="standard deviation of noise added to the sample")
 
 
-class OcclusionOptions(BaselineOptions):
+class OcclusionOptions(PriorBaselineOptions):
     """Options of `occlusion`."""
 
     window: int | None = Field(
@@ -80,15 +104,16 @@ class OcclusionOptions(BaselineOptions):
     stride: int | None = Field(None, ge=1, description="pixels from one window to the next; half a window by default")
 
 
-class AblationOptions(BaselineOptions):
-    """Options of methods that work on the cells of a grid instead of pixels."""
+class AblationOptions(PriorBaselineOptions):
+    """Options of `feature_ablation`."""
 
-    cells: int = Field(7, ge=2, description="cells along each side")
+    cells: int = Field(7, ge=2, description=CELLS)
 
 
-class RegressionOptions(AblationOptions):
+class RegressionOptions(BaselineOptions):
     """Options of `lime` and `kernel_shap`."""
 
+    cells: int = Field(7, ge=2, description=CELLS)
     samples: int = Field(
         200, ge=2, description="copies of the sample with some cells replaced, to fit the linear model to"
     )
@@ -137,7 +162,8 @@ def _method(
     examples: tuple[str, ...] = (),
     module: str = "",
 ) -> Descriptor:
-    synonyms = {synonym: option for synonym, option in SYNONYMS.items() if option in options.model_fields}
+    known = options.model_fields
+    synonyms = {synonym: option for synonym, option in SYNONYMS.items() if option in known and synonym not in known}
     return Descriptor(
         name,
         f"{HOME}.{module or name}:build",
@@ -155,10 +181,10 @@ ATTRIBUTIONS = [
     _method("input_x_gradient", "The gradient times the sample.", (SHRIKUMAR, CAPTUM)),
     _method(
         "integrated_gradients",
-        "The average gradient between a uniform baseline and the sample, times their difference.",
-        (SUNDARARAJAN, CAPTUM),
+        "The average gradient between a baseline and the sample, times their difference.",
+        (SUNDARARAJAN, ERION, CAPTUM),
         IntegratedGradientsOptions,
-        examples=("integrated_gradients,steps=50",),
+        examples=("integrated_gradients,steps=50", "integrated_gradients,baseline=prior,baselines=16"),
     ),
     _method(
         "guided_backprop",
@@ -195,14 +221,14 @@ ATTRIBUTIONS = [
         "The drop of the measurement when a sliding window is covered.",
         (ZEILER, CAPTUM),
         OcclusionOptions,
-        examples=("occlusion,window=7,stride=4",),
+        examples=("occlusion,window=7,stride=4", "occlusion,baseline=prior"),
     ),
     _method(
         "feature_ablation",
         "The drop of the measurement when a cell of a grid is covered.",
         (CAPTUM,),
         AblationOptions,
-        examples=("feature_ablation,cells=14",),
+        examples=("feature_ablation,cells=14", "feature_ablation,baseline=prior"),
     ),
     _method(
         "lime",
@@ -239,6 +265,11 @@ ATTRIBUTIONS = [
         NoiseTunnelOptions,
         "spec of the other method, with %2C for its commas (default saliency)",
         ("noise_tunnel:saliency,samples=8", "noise_tunnel:occlusion%2Cwindow=7,type=vargrad"),
+    ),
+    _method(
+        "pulled",
+        "The gradient pulled through the generator, J J^T grad f: how samples change where the measurement does.",
+        (HAUFE,),
     ),
     _method(
         "random", "Random numbers, the control: every method should do better.", (), RandomOptions, module="random_map"

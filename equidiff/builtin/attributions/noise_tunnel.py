@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, final
 
 from captum.attr import Attribution as CaptumAttribution
@@ -13,7 +14,7 @@ from equidiff.builtin.attributions.captum import quiet
 from equidiff.builtin.attributions.descriptors import NoiseTunnelOptions
 from equidiff.contracts import Attribution, BuildContext, ScalarTarget
 from equidiff.errors import UsageError
-from equidiff.types import Attributions, Samples
+from equidiff.types import Attributions, Latents, Samples
 
 
 def build(argument: str | None, options: NoiseTunnelOptions, context: BuildContext) -> Tunnel:
@@ -44,8 +45,16 @@ class Tunnel(Attribution):
         self.local = inner.local
 
     def attribute(self, scalar: ScalarTarget, samples: Samples) -> Attributions:
+        return self._tunnel(samples, lambda noisy: self._inner.attribute(scalar, noisy), scalar)
+
+    def attribute_at(self, scalar: ScalarTarget, samples: Samples, latents: Latents) -> Attributions:
+        return self._tunnel(samples, lambda noisy: self._inner.attribute_at(scalar, noisy, latents), scalar)
+
+    def _tunnel(
+        self, samples: Samples, explain: Callable[[Samples], Attributions], scalar: ScalarTarget
+    ) -> Attributions:
         with quiet():
-            return NoiseTunnel(_AsCaptum(self._inner, scalar)).attribute(
+            return NoiseTunnel(_AsCaptum(explain, scalar, self.local)).attribute(
                 samples,
                 nt_type=self._options.type,
                 nt_samples=self._options.samples,
@@ -58,14 +67,14 @@ class Tunnel(Attribution):
 class _AsCaptum(CaptumAttribution):
     """Adapter that lets Captum's noise tunnel call any method."""
 
-    def __init__(self, inner: Attribution, scalar: ScalarTarget) -> None:
+    def __init__(self, explain: Callable[[Samples], Attributions], scalar: ScalarTarget, local: bool) -> None:
         super().__init__(scalar)
-        self._inner, self._scalar = inner, scalar
+        self._explain, self._local = explain, local
 
     @property
     def multiplies_by_inputs(self) -> bool:
-        return not self._inner.local
+        return not self._local
 
     @log_usage()
     def attribute(self, inputs: Tensor, **others: Any) -> Tensor:
-        return self._inner.attribute(self._scalar, inputs.detach())
+        return self._explain(inputs.detach())
