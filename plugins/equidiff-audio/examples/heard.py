@@ -1,14 +1,16 @@
-"""Compare the sounds of a run by their pitch and by their spectrum: `python heard.py RUN`.
+"""Compare the sounds of a run by what made them and by what CREPE hears: `python heard.py RUN`.
 
-Three numbers for each sound: the pitch that CREPE hears; the fundamental frequency by autocorrelation, which knows
-nothing of CREPE; and the share of the energy at that pitch, between 0.5 and 1.5 times its frequency.
+Four numbers for each member of a run of `harmonic`: the fundamental frequency that it was made with, as its latent
+says; the pitch that CREPE hears; the fundamental by autocorrelation, which knows of neither; and the share of the
+energy at the pitch that is heard, between 0.5 and 1.5 times its frequency.
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
 
 import torch
+from equidiff_audio.harmonic import Harmonic
 from equidiff_audio.network import first_frame, frequency_of, load_crepe
 from equidiff_audio.objective import pitch
 from equidiff_audio.plugin import RATE
@@ -16,8 +18,10 @@ from torch import Tensor
 
 import equidiff
 
+FAR = 50  # cents: half a semitone
 
-def fundamental(frames: Tensor, low: float = 60, high: float = 1200) -> Tensor:
+
+def fundamental(frames: Tensor, low: float = 50, high: float = 1000) -> Tensor:
     """The fundamental frequency in Hz, `[frames]`: the first of the high peaks of the autocorrelation.
 
     Args:
@@ -49,21 +53,24 @@ def share_at(frames: Tensor, frequencies: Tensor) -> Tensor:
 
 
 def main() -> None:
-    """Print the query and the members, and the range of each column over the members."""
-    found = equidiff.load(sys.argv[1])
-    names = [f"{record.index}" for record in found.members]
-    sounds = found.samples
-    if found.query is not None:
-        names, sounds = ["query", *names], torch.cat([found.query, sounds])
-    frames = first_frame(sounds)
-    heard = frequency_of(pitch(load_crepe("tiny")(frames)))[:, 0]
-    columns = torch.stack([heard, fundamental(frames), 100 * share_at(frames, heard)], dim=1)
-    print("sound     CREPE hears  autocorrelation  energy there")
-    for name, row in zip(names, columns.tolist(), strict=True):
-        print(f"{name:>5}  {row[0]:10.1f} Hz  {row[1]:12.1f} Hz  {row[2]:10.1f} %")
-    members = columns[-len(found.members) :]
-    lowest, highest = members.amin(dim=0).tolist(), members.amax(dim=0).tolist()
-    print("range  " + ", ".join(f"{one:.1f} to {other:.1f}" for one, other in zip(lowest, highest, strict=True)))
+    """Print a line for each member, the range of each column, and how many were made with another pitch."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", help="folder of a run with the generator harmonic")
+    parser.add_argument("--size", choices=("tiny", "full"), default="tiny", help="the network that listens")
+    options = parser.parse_args()
+    found = equidiff.load(options.run)
+    generator = Harmonic(**found.info.options.generator)
+    made = generator.frequency(generator.split(found.latents))[:, 0]
+    frames = first_frame(found.samples)
+    heard = frequency_of(pitch(load_crepe(options.size)(frames)))[:, 0]
+    columns = torch.stack([made, heard, fundamental(frames), 100 * share_at(frames, heard)], dim=1)
+    print("member   made with   CREPE hears  autocorrelation  energy there")
+    for record, row in zip(found.members, columns.tolist(), strict=True):
+        print(f"{record.index:>6}  {row[0]:7.1f} Hz  {row[1]:9.1f} Hz  {row[2]:12.1f} Hz  {row[3]:10.1f} %")
+    ends = zip(columns.amin(dim=0).tolist(), columns.amax(dim=0).tolist(), strict=True)
+    print("ranges: " + ", ".join(f"{low:.1f} to {high:.1f}" for low, high in ends))
+    away = 1200 * (heard / made).log2()
+    print(f"made with another pitch than CREPE {options.size} hears: {int((away.abs() > FAR).sum())} of {len(away)}")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from equidiff.contracts import BuildContext, Generator
+from equidiff.plugin import Signal
 from equidiff.types import Latents, Samples
 from equidiff_audio.plugin import FRAME, RATE
 
@@ -66,6 +67,8 @@ class Harmonic(Generator):
         length: samples of a sound.
         noise: median level of the noise, in dB of the harmonics' own.
     """
+
+    kind = Signal(rate=RATE)
 
     def __init__(
         self, low: float = 110, high: float = 880, partials: int = 12, length: int = FRAME, noise: float = -30

@@ -8,11 +8,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from equidiff.contracts import BuildContext, Objective
+from equidiff.contracts import BuildContext, Generator, Objective
 from equidiff.errors import UsageError
+from equidiff.kinds.registry import kind_of
+from equidiff.plugin import Signal
 from equidiff.types import Measurements, Samples
 from equidiff_audio.network import BINS, Crepe, frames_of, load_crepe
-from equidiff_audio.plugin import FRAME
+from equidiff_audio.plugin import FRAME, RATE
 
 if TYPE_CHECKING:
     from equidiff_audio.plugin import CrepeOptions
@@ -81,7 +83,7 @@ def build(argument: str | None, options: CrepeOptions, context: BuildContext) ->
         UsageError: the generator's samples are no sounds of one channel that are long enough.
         WeightsError: the weights are not installed, or cannot be used.
     """
-    length = FRAME if context.generator is None else _length(tuple(context.generator.sample_shape))
+    length = FRAME if context.generator is None else _length(context.generator)
     network = context.share(
         "network", ("crepe", options.size), lambda own: load_crepe(options.size, own.weights.append)
     )
@@ -89,13 +91,14 @@ def build(argument: str | None, options: CrepeOptions, context: BuildContext) ->
     return Pitch(network.to(context.device), frames, options.output, options.hop, options.contour)
 
 
-def _length(shape: tuple[int, ...]) -> int:
-    mono = len(shape) == 1 or (len(shape) == 2 and shape[0] == 1)
-    if not mono or shape[-1] < FRAME:
+def _length(generator: Generator) -> int:
+    kind, shape = kind_of(generator), tuple(generator.sample_shape)
+    mono = len(shape) == 1 or shape[0] == 1
+    if not isinstance(kind, Signal) or kind.rate != RATE or not mono or shape[-1] < FRAME:
         raise UsageError(
             "CREPE cannot hear the samples of this generator.",
-            given=f"samples of shape {'x'.join(map(str, shape))}",
-            expected=f"sounds of one channel and at least {FRAME:,} samples, 16,000 a second",
+            given=kind.describe(shape),
+            expected=f"sounds of one channel at {RATE} Hz, of {FRAME} samples or more",
             hint="--generator harmonic",
         )
     return shape[-1]
