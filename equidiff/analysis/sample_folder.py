@@ -1,4 +1,4 @@
-"""Folders of `equidiff samples`: a generator's prior samples, or its own queries, as images and tensors."""
+"""Folders of `equidiff samples`: a generator's prior samples, or its own queries, as files and tensors."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from torch import Tensor
 
 from equidiff.analysis.evaluation.sample_sets import BatchRunner, Show
 from equidiff.analysis.figures.grid import COLUMNS, put_image
-from equidiff.contracts import Generator
+from equidiff.analysis.figures.parallel import Layer, draw_lines
+from equidiff.contracts import Generator, SampleKind
+from equidiff.contracts.sample_kind import CONTOUR, LINES
 from equidiff.errors import QueryError
 from equidiff.folders.atomic import write_atomically
 from equidiff.folders.paths import check_free, unwritable
 from equidiff.folders.tensors import write_tensors
-from equidiff.images.canvas import CAPTION, CELL, GAP, INK, MARGIN, fit, font
-from equidiff.images.convert import to_image
+from equidiff.images.canvas import ACCENT, CAPTION, CELL, GAP, INK, MARGIN, fit, font
 from equidiff.kinds.registry import kind_of
 from equidiff.numerics.random import Stream, prior_latents
 from equidiff.run.query import Query, as_sample, load_query
@@ -35,12 +36,19 @@ class Shown:
     Attributes:
         title: of the contact sheet.
         tensors: `samples`, and `latents` where they are known; one row each.
-        images: the images, by their index; none for points.
+        kind: of the samples.
+        images: queries that are images, each in its own size; samples are written as they are where there are none.
     """
 
     title: str
     tensors: dict[str, Tensor]
-    images: Sequence[Image.Image]
+    kind: SampleKind
+    images: Sequence[Image.Image] = ()
+
+    @property
+    def picture(self) -> bool:
+        """True if the samples can be drawn; points of a plane need a run to be drawn in."""
+        return self.kind.overview(self.tensors["samples"].shape[1:]) != CONTOUR
 
 
 def draw_samples(generator: Generator, spec: str, count: int, seed: int, runner: BatchRunner) -> Shown:
@@ -57,9 +65,8 @@ def draw_samples(generator: Generator, spec: str, count: int, seed: int, runner:
     rows = math.ceil(count / ROWS) * ROWS if runner.batch % ROWS == 0 else count
     latents = prior_latents(generator, rows, seed, Stream.SHOWN)
     samples = runner.apply(generator.generate, latents, "drawing prior samples")[:count]
-    images = [to_image(sample) for sample in samples] if kind_of(generator).is_image else []
     title = f"{count} prior samples of {spec}, seed {seed}"
-    return Shown(title, {"latents": latents[:count], "samples": samples}, images)
+    return Shown(title, {"latents": latents[:count], "samples": samples}, kind_of(generator))
 
 
 def check_queries(generator: Generator, spec: str) -> None:
@@ -86,7 +93,8 @@ def read_queries(generator: Generator, spec: str, count: int | None, show: Show)
         show(index + 1, "reading queries")
     samples = torch.cat([as_sample(query, generator) for query in queries])
     title = f"{len(queries)} of {own} queries of {spec}" if len(queries) < own else f"the {own} queries of {spec}"
-    return Shown(title, {"samples": samples}, [query.image for query in queries if query.image is not None])
+    images = [query.image for query in queries if query.image is not None]
+    return Shown(title, {"samples": samples}, kind_of(generator), images)
 
 
 def write_samples(path: Path, make: Callable[[], Shown]) -> Shown:
@@ -111,16 +119,33 @@ def write_samples(path: Path, make: Callable[[], Shown]) -> Shown:
 def _write(folder: Path, shown: Shown) -> None:
     folder.mkdir()
     write_tensors(folder / "tensors.safetensors", shown.tensors)
-    if not shown.images:
-        return
-    (folder / "images").mkdir()
-    for index, image in enumerate(shown.images):
-        image.save(folder / "images" / f"{index:05d}.png")
-    draw_sheet(shown.title, shown.images[:MOST]).save(folder / "grid.png")
+    kind, samples = shown.kind, shown.tensors["samples"]
+    if kind.suffix is not None:
+        (folder / kind.folder).mkdir()
+        for index, sample in enumerate(samples):
+            file = folder / kind.folder / f"{index:05d}{kind.suffix}"
+            if shown.images:
+                shown.images[index].save(file)
+            else:
+                kind.write(file, sample)
+    if kind.one_file is not None:
+        kind.write_all(folder / kind.one_file, enumerate(samples))
+    if shown.picture:
+        _draw(shown).save(folder / "grid.png")
+
+
+def _draw(shown: Shown) -> Image.Image:
+    kind, samples = shown.kind, shown.tensors["samples"]
+    if kind.overview(samples.shape[1:]) == LINES:
+        return draw_lines(kind, [Layer("samples", samples, ACCENT)], (shown.title, ""))
+    tiles = [kind.tile(sample, CELL) for sample in samples[:MOST]]
+    if shown.images:
+        tiles = [fit(image, CELL) for image in shown.images[:MOST]]
+    return draw_sheet(shown.title, [tile for tile in tiles if tile is not None])
 
 
 def draw_sheet(title: str, images: Sequence[Image.Image]) -> Image.Image:
-    """Draw a contact sheet of images, each with its index."""
+    """Draw a contact sheet of tiles that fit into its cells, each with its index."""
     columns, step, top = min(COLUMNS, len(images)), CELL + GAP, MARGIN + 40
     rows = math.ceil(len(images) / columns)
     width = max(2 * MARGIN + columns * step - GAP, 2 * MARGIN + math.ceil(font(20).getlength(title)))
@@ -129,5 +154,5 @@ def draw_sheet(title: str, images: Sequence[Image.Image]) -> Image.Image:
     for index, image in enumerate(images):
         row, column = divmod(index, columns)
         corner = (MARGIN + column * step, top + row * (step + CAPTION))
-        put_image(canvas, fit(image, CELL), corner, CELL, str(index), INK)
+        put_image(canvas, image, corner, CELL, str(index), INK)
     return canvas

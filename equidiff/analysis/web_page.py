@@ -36,7 +36,7 @@ def assets(styles: Iterable[Part], scripts: Iterable[Part]) -> dict[str, Any]:
     css, script = ("\n".join(_read(*part) for part in parts) for parts in (styles, scripts))
     allowed = " ".join(_hashed(each) for each in (css, NO_SCRIPT))
     policy = (
-        f"default-src 'none'; img-src data:; style-src {allowed}; script-src {_hashed(script)}; "
+        f"default-src 'none'; img-src data:; media-src data:; style-src {allowed}; script-src {_hashed(script)}; "
         "base-uri 'none'; form-action 'none'"
     )
     return {"css": Markup(css), "script": Markup(script), "no_script": Markup(NO_SCRIPT), "policy": Markup(policy)}

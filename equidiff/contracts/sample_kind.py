@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,7 +15,10 @@ from torch import Tensor
 from equidiff.errors import QueryError
 
 Change = Callable[[Tensor], Tensor]  # from samples `[batch, ...]` to samples
-SHEET, CONTOUR, LINES = "sheet", "contour", "lines"
+SHEET, CONTOUR, LINES = "sheet", "contour", "lines"  # drawings of many samples
+PIXELS, STRIP, BARS = "pixels", "strip", "bars"  # drawings of a map over one
+
+MOST_BARS = 24
 
 
 class SampleKind(ABC):
@@ -33,6 +37,7 @@ class SampleKind(ABC):
         is_image: people look at its samples as they are.
         suffix: of a sample's file; None where samples have no files of their own.
         folder: of these files in a run folder.
+        one_file: name of the file that has all members; None where there is none.
         query_in_words: a query beside the generator's own.
         query_hint: an example of one, as it is typed.
     """
@@ -49,6 +54,7 @@ class SampleKind(ABC):
     regularizer: ClassVar[str] = "none"
     suffix: ClassVar[str | None] = None
     folder: ClassVar[str] = ""
+    one_file: ClassVar[str | None] = None
     query_in_words: ClassVar[str] = "a prior sample"
     query_hint: ClassVar[str] = "--query prior"
 
@@ -90,6 +96,10 @@ class SampleKind(ABC):
         """Signed distance of each number from the range that the kind's numbers have; zeros where it has none."""
         return torch.zeros_like(samples)
 
+    def ranges(self, samples: Tensor) -> tuple[Tensor, Tensor]:
+        """Ends of the range in which each number of a sample is drawn; those of the given samples by default."""
+        return samples.amin(dim=0), samples.amax(dim=0)
+
     def compared(self, samples: Tensor) -> Tensor:
         """The numbers by which samples are compared, `[batch, size]`."""
         return samples.flatten(1)
@@ -101,6 +111,10 @@ class SampleKind(ABC):
     def write(self, file: Path, sample: Tensor) -> None:
         """Write the file of a sample."""
         raise NotImplementedError(f"{self.plural} have no files of their own")
+
+    def write_all(self, file: Path, samples: Iterable[tuple[int, Tensor]]) -> None:
+        """Write the file that has all members, from their indices and samples."""
+        raise NotImplementedError(f"{self.plural} have no file in common")
 
     def read(self, file: Path, shape: tuple[int, ...]) -> Tensor:
         """Read the file of a sample of this shape, `[1, ...]`, as float32.
@@ -143,9 +157,21 @@ class SampleKind(ABC):
         """Small changes that samples undergo in practice: words and a function, by their names in `metrics.json`."""
         return {}
 
-    def map_of(self, attributions: Tensor) -> Tensor:
-        """One number for each place of a sample, from attributions `[batch, *sample_shape]`: sums over channels."""
-        return attributions
+    def grid_shape(self, shape: Sequence[int]) -> tuple[int, int, int]:
+        """Channels, height and width of a sample of this shape, as attribution methods see it: a row of places."""
+        return 1, 1, math.prod(shape)
+
+    def to_grid(self, samples: Tensor) -> Tensor:
+        """Samples `[batch, *sample_shape]` as attribution methods see them, `[batch, channels, height, width]`."""
+        return samples.reshape(len(samples), *self.grid_shape(samples.shape[1:]))
+
+    def from_grid(self, samples: Tensor, shape: Sequence[int]) -> Tensor:
+        """Samples of this shape again, from those on the grid; differentiable."""
+        return samples.reshape(len(samples), *shape)
+
+    def maps(self, shape: Sequence[int]) -> str:
+        """Drawing of a map over a sample of this shape: an image, bars, or a strip where bars would be too many."""
+        return BARS if math.prod(shape) <= MOST_BARS else STRIP
 
     @property
     def parameters(self) -> dict[str, Any]:

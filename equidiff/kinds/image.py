@@ -9,7 +9,7 @@ from typing import ClassVar, final
 import PIL.Image
 from torch import Tensor
 
-from equidiff.contracts.sample_kind import Change, SampleKind, StraightThrough
+from equidiff.contracts.sample_kind import PIXELS, Change, SampleKind, StraightThrough
 from equidiff.images.canvas import fit
 from equidiff.images.convert import image_to_tensor, is_image_shape, quantized, save_png, to_image
 from equidiff.images.fit import fit_query
@@ -72,5 +72,9 @@ class Image(SampleKind):
     def changes(self) -> Mapping[str, tuple[str, Change]]:
         return CHANGES
 
-    def map_of(self, attributions: Tensor) -> Tensor:
-        return attributions.sum(dim=1)
+    def grid_shape(self, shape: Sequence[int]) -> tuple[int, int, int]:
+        channels, height, width = shape
+        return channels, height, width
+
+    def maps(self, shape: Sequence[int]) -> str:
+        return PIXELS

@@ -10,6 +10,7 @@ from equidiff.images.canvas import ACCENT
 GROUND, AXIS, FAINT = "#f6f8fa", "#c9d1d9", "#8c959f"
 MOST_AXES = 40  # drawn as lines; of more, they would be a blot
 OVERSAMPLED = 3
+FINE = 90  # lines in the side of a square
 
 
 def draw_lines(rows: Tensor, side: int, count: int = 1) -> Image.Image:
@@ -23,14 +24,14 @@ def draw_lines(rows: Tensor, side: int, count: int = 1) -> Image.Image:
     large = side * OVERSAMPLED
     canvas = Image.new("RGB", (large, large), GROUND)
     draw = ImageDraw.Draw(canvas)
-    size, edge = rows.shape[1], large / 16
+    size, edge, fine = rows.shape[1], large / 16, max(1, round(large / FINE))
     places = [large / 2] if size == 1 else [edge + (large - 2 * edge) * axis / (size - 1) for axis in range(size)]
     if size <= MOST_AXES:
         for place in places:
-            draw.line((place, edge, place, large - edge), AXIS, OVERSAMPLED)
+            draw.line((place, edge, place, large - edge), AXIS, max(1, fine // 2))
     heights = (large - edge - (large - 2 * edge) * rows.nan_to_num(0.5)).clamp(0, large).tolist()
     for number, line in enumerate(heights):
-        ink, width = (ACCENT, 2 * OVERSAMPLED) if number >= len(heights) - count else (FAINT, OVERSAMPLED)
+        ink, width = (ACCENT, 2 * fine) if number >= len(heights) - count else (FAINT, fine)
         if size == 1:
             draw.ellipse((places[0] - 9, line[0] - 9, places[0] + 9, line[0] + 9), ink)
         else:

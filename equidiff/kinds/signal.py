@@ -14,7 +14,7 @@ import torch
 from PIL.Image import Image
 from torch import Tensor
 
-from equidiff.contracts.sample_kind import Change, SampleKind, StraightThrough
+from equidiff.contracts.sample_kind import STRIP, Change, SampleKind, StraightThrough
 from equidiff.errors import PluginError, QueryError
 from equidiff.images.read import is_there
 from equidiff.kinds.signal_changes import CHANGES, resample
@@ -134,8 +134,11 @@ class Signal(SampleKind):
         return {name: (words, lambda rows, change=change: self.rounded(change(rows)))
                 for name, (words, change) in CHANGES.items()}  # fmt: skip
 
-    def map_of(self, attributions: Tensor) -> Tensor:
-        return attributions.sum(dim=1) if attributions.ndim == 3 else attributions
+    def grid_shape(self, shape: Sequence[int]) -> tuple[int, int, int]:
+        return (shape[0] if len(shape) == 2 else 1), 1, shape[-1]
+
+    def maps(self, shape: Sequence[int]) -> str:
+        return STRIP
 
     @property
     def parameters(self) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from equidiff.images.canvas import INK
 from equidiff.kinds.spectrogram import FLOOR_DB, decibels
 
 GROUND, AXIS = "#f6f8fa", "#c9d1d9"
+OVERSAMPLED = 3
 
 
 def draw_signal(signal: Tensor, side: int) -> Image.Image:
@@ -22,22 +23,29 @@ def draw_signal(signal: Tensor, side: int) -> Image.Image:
     waves = signal.reshape(-1, signal.shape[-1])
     canvas = Image.new("RGB", (side, side), GROUND)
     upper = side // 2
-    _draw_wave(canvas, waves, upper)
-    shades = _draw_spectrogram(waves, (side, side - upper))
-    canvas.paste(shades, (0, upper))
+    canvas.paste(_draw_wave(waves, (side, upper)), (0, 0))
+    canvas.paste(_draw_spectrogram(waves, (side, side - upper)), (0, upper))
     return canvas
 
 
-def _draw_wave(canvas: Image.Image, waves: Tensor, height: int) -> None:
-    draw, width = ImageDraw.Draw(canvas), canvas.width
-    middle = (height - 1) / 2
-    draw.line((0, middle, width, middle), AXIS)
-    edges = np.linspace(0, waves.shape[1] - 1, width + 1)
+def _draw_wave(waves: Tensor, size: tuple[int, int]) -> Image.Image:
+    width, height = (OVERSAMPLED * each for each in size)
+    canvas = Image.new("RGB", (width, height), GROUND)
+    draw, middle = ImageDraw.Draw(canvas), (height - 1) / 2
+    draw.line((0, middle, width, middle), AXIS, OVERSAMPLED)
+    count = waves.shape[1]
+    if count <= width:
+        for wave in waves.clamp(-1, 1).tolist():
+            points = [(place * width / max(count - 1, 1), middle * (1 - value)) for place, value in enumerate(wave)]
+            draw.line(points, INK, OVERSAMPLED, joint="curve")
+        return canvas.resize(size, Image.Resampling.LANCZOS)
+    edges = np.linspace(0, count - 1, width + 1)
     for column in range(width):
         # one sample more on the right, so that neighbouring columns meet
         part = waves[:, int(edges[column]) : int(np.ceil(edges[column + 1])) + 1].clamp(-1, 1)
         top, bottom = (middle * (1 - float(value)) for value in (part.max(), part.min()))
-        draw.line((column, round(top), column, round(bottom)), INK)
+        draw.line((column, round(top), column, round(bottom) + OVERSAMPLED), INK)
+    return canvas.resize(size, Image.Resampling.LANCZOS)
 
 
 def _draw_spectrogram(waves: Tensor, size: tuple[int, int]) -> Image.Image:

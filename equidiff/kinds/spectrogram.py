@@ -27,9 +27,8 @@ def decibels(signals: Tensor, hop: int | None = None) -> Tensor:
     if length < size:
         flat = torch.nn.functional.pad(flat, (0, size - length))
     window = torch.hann_window(size, dtype=signals.dtype, device=signals.device)
-    spectra = torch.stft(
-        flat, size, hop or size // 2, window=window, center=True, pad_mode="constant", return_complex=True
-    )
+    # whole windows alone: padding would add clicks at both ends
+    spectra = torch.stft(flat, size, hop or size // 2, window=window, center=False, return_complex=True)
     power = (spectra.abs() / (window.sum() / 2)).square()
     found = 10 * power.clamp(min=1e-12).log10()
     return found.clamp(FLOOR_DB, 0).reshape(*signals.shape[:-1], *found.shape[-2:])

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, ClassVar, final
 
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from equidiff.contracts.sample_kind import LINES, Change, SampleKind
 from equidiff.errors import PluginError
-from equidiff.kinds.csv_files import read_row
+from equidiff.kinds.csv_files import read_row, to_csv
 from equidiff.kinds.line_drawing import draw_lines
 
 MOST_COLUMNS, LONGEST_NAME = 1000, 200
@@ -77,6 +78,7 @@ class Table(SampleKind):
     values: ClassVar[str] = "columns"
     compared_by: ClassVar[str] = "columns, each over its range"
     bounded: ClassVar[bool] = True
+    one_file: ClassVar[str | None] = "table.csv"
     query_in_words: ClassVar[str] = "a row of a CSV file"
     query_hint: ClassVar[str] = "--query FILE.csv:0"
 
@@ -105,22 +107,34 @@ class Table(SampleKind):
         return LINES
 
     def names(self, shape: Sequence[int]) -> list[str]:
-        return [column.name for column in self.columns]
+        return [column.title for column in self.columns]
 
     def scaled(self, samples: Tensor) -> Tensor:
         """Samples as parts of the range of each column."""
-        low, span = self._ranges(samples)
-        return (samples - low) / span
+        low, high = self.ranges(samples)
+        return (samples - low) / (high - low)
 
     def excess(self, samples: Tensor) -> Tensor:
         scaled = self.scaled(samples)
         return scaled - scaled.clamp(0, 1)
 
+    def to_grid(self, samples: Tensor) -> Tensor:
+        return super().to_grid(self.scaled(samples))
+
+    def from_grid(self, samples: Tensor, shape: Sequence[int]) -> Tensor:
+        flat = super().from_grid(samples, shape)
+        low, high = self.ranges(flat)
+        return low + (high - low) * flat
+
     def compared(self, samples: Tensor) -> Tensor:
         return self.scaled(samples)
 
+    def write_all(self, file: Path, samples: Iterable[tuple[int, Tensor]]) -> None:
+        rows = ((index, sample.tolist()) for index, sample in samples)
+        file.write_text(to_csv([column.name for column in self.columns], rows), encoding="utf-8")
+
     def read_query(self, source: str, shape: tuple[int, ...]) -> tuple[str, Tensor]:
-        name, row = read_row(source, self.names(shape))
+        name, row = read_row(source, [column.name for column in self.columns])
         return name, torch.tensor([row], dtype=torch.float32)
 
     def tile(self, sample: Tensor, side: int) -> Image:
@@ -144,14 +158,15 @@ class Table(SampleKind):
         known = ("name", "unit", "low", "high")
         return cls(tuple(Column(**{key: each[key] for key in known if key in each}) for each in values["columns"]))
 
-    def _ranges(self, like: Tensor) -> tuple[Tensor, Tensor]:
-        low = like.new_tensor([column.low for column in self.columns])
-        return low, like.new_tensor([column.high - column.low for column in self.columns])
+    def ranges(self, samples: Tensor) -> tuple[Tensor, Tensor]:
+        low = samples.new_tensor([column.low for column in self.columns])
+        return low, samples.new_tensor([column.high for column in self.columns])
 
     def _noisy(self, rows: Tensor, share: float, seed: int = 0) -> Tensor:
         """Rows with the same normal noise in each, whose deviation is a share of the range of each column."""
         noise = torch.randn(rows.shape[1:], generator=torch.Generator().manual_seed(seed)).to(rows)
-        return rows + share * self._ranges(rows)[1] * noise
+        low, high = self.ranges(rows)
+        return rows + share * (high - low) * noise
 
 
 def significant(rows: Tensor, digits: int) -> Tensor:

@@ -7,11 +7,13 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
+from equidiff.contracts.sample_kind import LINES
 from equidiff.errors import RunFolderError
 from equidiff.folders.status import COMPLETE, INTERRUPTED
 from equidiff.folders.text import shell_word
+from equidiff.kinds.registry import kind_from
 from equidiff.registry.manager import Plugins
-from equidiff.run.folder import ROWS, iter_records, read_query
+from equidiff.run.folder import ROWS, iter_records, read_prior, read_query
 from equidiff.run.folder.layout import MOST_ROWS
 from equidiff.run.folder.rows import StoredRows
 from equidiff.run.folder.stored import Stored
@@ -49,7 +51,10 @@ def load_first_members(path: Path, info: RunInfo, most: int) -> InvariantSet:
     size = info.segment or MOST_ROWS
     stored = Stored.find(path, size, {record.index // size for record in records})
     rows = StoredRows(stored, [record.index for record in records])
-    return InvariantSet(info, records, rows, read_query(path).get("query"))
+    shape = rows.take("samples", [0]).shape[1:] if records else ()
+    in_front_of_prior = kind_from(info.kind, shape).overview(shape) == LINES
+    prior = read_prior(path) if in_front_of_prior else {}
+    return InvariantSet(info, records, rows, read_query(path).get("query"), prior=prior)
 
 
 def load_members(path: Path) -> InvariantSet:

@@ -12,7 +12,7 @@ from scipy.stats import spearmanr
 from small_networks import SAMPLES, SHAPE, WEIGHTS, Asks, linear_network, small_network
 
 from equidiff.analysis.compare.agreement import agreement, importance, overlaps, rank_correlations
-from equidiff.analysis.compare.freedom import PIXELS, Freedom
+from equidiff.analysis.compare.freedom import Freedom
 from equidiff.analysis.compare.maps import explain, flatten_channels, seed_of, seeded
 from equidiff.analysis.compare.quality import (
     NEIGHBOURS,
@@ -97,7 +97,7 @@ def test_equal_maps_agree_and_constant_ones_do_not_count():
 
 
 def freedom(free, prior):
-    return Freedom([0, 1], PIXELS, torch.as_tensor(free), torch.as_tensor(prior))
+    return Freedom([0, 1], "pixels", torch.as_tensor(free), torch.as_tensor(prior))
 
 
 def area(scores, positive):

@@ -9,7 +9,7 @@ from made_runs import made_info
 from PIL import Image
 
 from equidiff.analysis.figures.captions import footnote, format_values, headline
-from equidiff.analysis.figures.grid import draw_contact_sheet
+from equidiff.analysis.figures.grid import Choice, draw_contact_sheet
 from equidiff.images.canvas import ACCENT, CELL, fit
 from equidiff.run.folder import MemoryRows
 from equidiff.run.invariant_set import InvariantSet
@@ -67,7 +67,15 @@ def test_any_number_and_shape(count, shape):
 
 def test_nothing_to_show():
     assert draw_contact_sheet(found(3, members=0), measure) is None
-    assert draw_contact_sheet(found(3, shape=(5,)), measure) is None
+
+
+@pytest.mark.parametrize("shape", [(1,), (5,), (3, 4), (60,)])
+def test_points_of_no_plane_are_lines_over_parallel_axes(shape):
+    image = draw_contact_sheet(found(3, shape=shape, target=(0.4,), unit="length"), measure)
+    assert image.width > 600
+    assert len(colours(image)) > 20
+    choice = Choice([1], "one of them")
+    assert draw_contact_sheet(found(3, shape=shape, target=(0.4,), unit="length"), measure, choice) != image
 
 
 def test_points_are_drawn_on_a_contour_plot():

@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from PIL import Image, ImageDraw
 
 from equidiff.analysis.compare.drawing import plot_freedom, plot_maps
-from equidiff.analysis.compare.freedom import PIXELS, Freedom
+from equidiff.analysis.compare.freedom import Freedom
+from equidiff.analysis.compare.panels import Panels
 from equidiff.analysis.figures.contour_plot import Highlight, plot_contours
 from equidiff.analysis.figures.grid import Choice, draw_contact_sheet
 from equidiff.analysis.figures.layout import fold, text_width
@@ -23,6 +24,7 @@ from equidiff.analysis.path.search import SetPath
 from equidiff.analysis.path.steps import Steps
 from equidiff.analysis.sample_folder import draw_sheet
 from equidiff.builtin.regularizers.lowpass import LowPass
+from equidiff.kinds.registry import kind_of_shape
 
 LONG = "custom:./experiments/of-last-week/probes.py:brightness_of_the_upper_half,threshold=0.5,channels=red+green"
 METHODS = ["random", "saliency", "integrated_gradients", "occlusion,window=7",
@@ -110,7 +112,8 @@ def test_the_contour_plot(values, spec, joined):
 
 def subject(shape, members, query):
     samples = torch.rand(members + query, *shape, generator=torch.Generator().manual_seed(0))
-    return SimpleNamespace(samples=samples, query=query, members=list(range(0, 100 * members, 100)))
+    panels = Panels(kind_of_shape(shape), shape)
+    return SimpleNamespace(samples=samples, query=query, members=list(range(0, 100 * members, 100)), panels=panels)
 
 
 def maps_of(methods, shape, members, query):
@@ -141,7 +144,7 @@ def test_freedom(shape, count):
     free, prior = (torch.rand(*shape[1:], generator=random) for _ in range(2))
     maps = maps_of(METHODS[:count], shape, 3, query=True)
     scores = dict.fromkeys(maps, 0.5) | {"random": None}
-    figure = plot_freedom(subject(shape, 3, True), Freedom([0, 1], PIXELS, free, prior), maps, scores)
+    figure = plot_freedom(subject(shape, 3, True), Freedom([0, 1], "pixels", free, prior), maps, scores)
     assert flaws(figure) == []
 
 

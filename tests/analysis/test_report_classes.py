@@ -110,7 +110,7 @@ def test_a_run_of_the_first_schema():
     assert headline(text) == "6 of 8 samples are members: unit 0 = 0.5 (activation), with a loss below 0.001"
     facts = dict(data["members"][0]["facts"])
     assert facts["value"] == "0.75 activation"  # one value: of the image on the page
-    assert facts["tolerated"] == "up to 0.032 away before rounding to 8 bits"
+    assert facts["tolerated"] == "up to 0.032 away before rounding"
     assert data["prior"] == []
     assert 'id="game"' not in text
     assert 'id="plane-of-map"' in text  # of the members alone
@@ -174,7 +174,7 @@ def test_points_are_mapped_where_they_are(tmp_path):
     assert samples.shape == (4, 1)
     assert all(len(each["place"]) == 2 for each in [*data["members"], *data["prior"]])
     assert 'id="game"' not in text
-    assert "these samples are points" in text
+    assert "equidiff compare" in text  # coordinates are explained as pixels are
     assert "inner" in headline(text)
 
 

@@ -257,10 +257,16 @@ def test_a_target_has_no_query_and_no_freedom(tmp_path):
     assert not (path / "attributions" / "freedom.png").exists()
 
 
-def test_points_are_not_images(tmp_path):
+def test_the_coordinates_of_points_are_explained_as_pixels_are(tmp_path):
     path = tmp_path / "run"
-    assert run_cli("run", *CIRCLES, "-n", 1, "--out", path).code == 0
-    assert_one_error(run_cli("compare", path), 1, "which pixels", "samples of shape (2,)", "toy:circles")
+    assert run_cli("run", *CIRCLES, "-n", 2, "--out", path).code == 0
+    outcome = run_cli("compare", path, "--methods", "occlusion,gradcam", "--members", 2)
+    assert outcome.code == 3, outcome.stderr
+    assert "by their coordinates" in outcome.stderr
+    assert "gradcam does not fit" in outcome.stderr
+    maps = load_file(path / "attributions" / "occlusion.safetensors")
+    assert {name: tuple(value.shape) for name, value in maps.items()} == {"query": (1, 1, 2), "members": (2, 1, 2)}
+    assert (path / "attributions" / "compare.png").exists()
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,9 @@ from torch import Tensor
 from equidiff.analysis.compare.agreement import agreement
 from equidiff.analysis.compare.folder import COMPLETE, DOES_NOT_FIT, FAILED
 from equidiff.analysis.compare.freedom import Freedom, find_freedom
+from equidiff.analysis.compare.grid import generator_on_grid, on_grid
 from equidiff.analysis.compare.maps import explain, flatten_channels, seed_of
+from equidiff.analysis.compare.panels import Panels
 from equidiff.analysis.compare.quality import measure_infidelity, measure_sensitivity
 from equidiff.analysis.subsample import first_members
 from equidiff.builtin.attributions.random_map import RandomMap
@@ -43,7 +45,9 @@ class Subject:
 
     Attributes:
         scalar: the measurement.
-        samples: `[n, channels, height, width]`: the query first, where there is one, then members.
+        samples: `[n, channels, height, width]`: the query first, where there is one, then members; see `compare.grid`
+            for samples that are not images.
+        panels: draw them.
         query: the first sample is the query.
         members: the indices of the members, in their order.
         seeds: one for each sample.
@@ -53,6 +57,7 @@ class Subject:
 
     scalar: ScalarTarget
     samples: Samples
+    panels: Panels
     query: bool
     members: list[int]
     seeds: list[int]
@@ -91,26 +96,20 @@ def prepare_subject(finished: Finished, count: int, batch: int) -> Subject:
         count: number of members at most, from the first.
         batch: rows in one pass.
 
-    Raises:
-        UnsupportedError: the samples are points, which have no pixels.
     """
-    found, problem = finished.found, finished.session.problem
-    if not found.kind.is_image:
-        raise UnsupportedError(
-            "Attribution methods say which pixels of an image matter, and the samples of this run are not images.",
-            given=f"samples of shape {found.sample_shape}, of {found.info.specs.generator}",
-            expected="a run whose generator makes images",
-            hint="equidiff run",
-        )
-    query = None if found.query is None else found.kind.fit(found.query, found.sample_shape)
+    found, problem, kind = finished.found, finished.session.problem, finished.session.problem.kind
+    shape = found.sample_shape
+    query = None if found.query is None else kind.to_grid(kind.fit(found.query, shape))
     members = first_members(found, count)
-    samples = members.samples if query is None else torch.cat([query, members.samples])
+    own = kind.to_grid(members.samples)
+    samples = own if query is None else torch.cat([query, own])
     device, seed = problem.target.device, finished.session.settings.seed
     indices = [record.index for record in members.members]
     numbers = indices if query is None else [-1, *indices]
     return Subject(
-        ScalarTarget(problem.objective, problem.target, batch).to(device),
+        ScalarTarget(on_grid(problem.objective, kind, shape), problem.target, batch).to(device),
         samples.to(device),
+        Panels(kind, shape),
         query is not None,
         indices,
         [seed_of(seed, number) for number in numbers],
@@ -136,7 +135,10 @@ def build_methods(plugins: Plugins, specs: Sequence[Spec], finished: Finished) -
     def nested(spec: str) -> Attribution:
         return build(plugins, "attribution", spec, context).component
 
-    context = replace(finished.session.context, attribution=nested)
+    context = finished.session.context
+    if context.generator is not None:
+        context = replace(context, generator=generator_on_grid(context.generator, finished.session.problem.kind))
+    context = replace(context, attribution=nested)
     return [build(plugins, "attribution", str(spec), context) for spec in specs]
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from equidiff.analysis.compare.agreement import importance
 from equidiff.analysis.subsample import BLOCK, chosen_members, row_blocks
+from equidiff.contracts import SampleKind
 from equidiff.numerics.random import prior_samples
 from equidiff.run.finished import Finished
 from equidiff.types import Samples
@@ -19,7 +20,7 @@ from equidiff.types import Samples
 NEAR = 16  # members at most that count as near
 PRIOR = 32  # prior samples to compare them with
 SEEN = 0.05  # of a pixel's range: where prior samples differ less than this from the query, freedom means nothing
-LATENT, PIXELS = "latent", "pixels"
+LATENT = "latent"
 
 
 @final
@@ -29,8 +30,8 @@ class Freedom:
 
     Attributes:
         members: indices of the near members, the nearest first.
-        measure: "latent" if they were started near the query's latent; "pixels" if only the samples could be
-            compared: then they may differ from the query in everything.
+        measure: "latent" if they were started near the query's latent; "pixels", or what else samples consist of, if
+            only the samples could be compared: then they may differ from the query in everything.
         freedom: `[height, width]`: root of the mean square difference between near members and query.
         prior: `[height, width]`: the same for prior samples of the generator, which need not keep the measurement.
     """
@@ -72,8 +73,8 @@ class Freedom:
         note = (
             "members started near the query's latent"
             if self.measure == LATENT
-            else "the members nearest to the query by their pixels; they were not started near it, so what they "
-            "share with it is partly chance"
+            else f"the members nearest to the query by their {self.measure}; they were not started near it, so what "
+            "they share with it is partly chance"
         )
         return {"near": self.measure, "members": self.members, "note": note, "seen_pixels": int(self.seen.sum())}
 
@@ -88,23 +89,25 @@ def find_freedom(finished: Finished, query: Samples) -> Freedom | str:
 
     Args:
         finished: the run.
-        query: `[1, channels, height, width]`, in the shape of a sample.
+        query: `[1, channels, height, width]`, as attribution methods see it.
 
     Returns:
         The freedom, or the reason why it cannot be measured.
     """
-    found = finished.found
-    near, measure = _near(finished, query)
+    found, kind = finished.found, finished.session.problem.kind
+    near, measure = _near(finished, query, kind)
     if len(near) < 2:
         return "fewer than two members are near the query"
     problem = finished.session.problem
     prior = prior_samples(problem.generator, PRIOR, finished.session.settings.seed, problem.target.device).cpu()
     records = found.members
     members = [records[position].index for position in near]
-    return Freedom(members, measure, _spread(chosen_members(found, members).samples, query), _spread(prior, query))
+    own = chosen_members(found, members).samples
+    free, usual = (_spread(kind.to_grid(samples), query) for samples in (own, prior))
+    return Freedom(members, measure, free, usual)
 
 
-def _near(finished: Finished, query: Samples) -> tuple[list[int], str]:
+def _near(finished: Finished, query: Samples, kind: SampleKind) -> tuple[list[int], str]:
     """Positions of the near members among all members, the nearest first."""
     found = finished.found
     angles: list[Any] = [getattr(member, "distance", None) for member in found.members]
@@ -113,8 +116,8 @@ def _near(finished: Finished, query: Samples) -> tuple[list[int], str]:
     if found.info.starts_from_query and None not in angles:
         return np.argsort(angles, kind="stable")[:count].tolist(), LATENT
     blocks = row_blocks(found, "samples", BLOCK)
-    distances = torch.cat([(block - query).flatten(1).norm(dim=1) for block in blocks])
-    return distances.argsort(stable=True)[:count].tolist(), PIXELS
+    distances = torch.cat([(kind.to_grid(block) - query).flatten(1).norm(dim=1) for block in blocks])
+    return distances.argsort(stable=True)[:count].tolist(), kind.values
 
 
 def _spread(samples: Samples, query: Samples) -> Tensor:

@@ -11,11 +11,11 @@ from captum.metrics import infidelity, sensitivity_max
 from torch import Tensor
 
 from equidiff.analysis.compare.maps import explain, flatten_channels, seeded
+from equidiff.builtin.attributions.cells import window_side
 from equidiff.contracts import Attribution, ScalarTarget
 from equidiff.types import Attributions, Samples
 
 SQUARES = 32  # blacked out in each sample, one at a time
-SHARE = 4  # a square's side is a quarter of the sample's shorter side
 NEIGHBOURS = 10  # perturbed copies of each sample
 RADIUS = 0.02  # largest change of a pixel in a neighbour
 
@@ -92,9 +92,8 @@ def measure_sensitivity(
 
 def _squares(sample: Samples, count: int, stream: torch.Generator) -> Tensor:
     """Masks of squares at random places: ones inside, zeros elsewhere, `[count, channels, height, width]`."""
-    height, width = sample.shape[2:]
-    side = max(1, min(height, width) // SHARE)
-    down, across = (_intervals(length, side, count, stream) for length in (height, width))
+    side = window_side(sample)
+    down, across = (_intervals(length, min(side, length), count, stream) for length in sample.shape[2:])
     squares = down[:, None, :, None] & across[:, None, None, :]
     return squares.to(sample).expand(-1, sample.shape[1], -1, -1)
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from equidiff.analysis.figures.captions import footnote, format_values, headline
 from equidiff.analysis.figures.contour_plot import Highlight, draw_contour_plot
+from equidiff.analysis.figures.parallel import draw_parallel
 from equidiff.analysis.subsample import chosen_members, first_members
 from equidiff.contracts.sample_kind import CONTOUR, SHEET
 from equidiff.images.canvas import ACCENT, CAPTION, CELL, FAINT, GAP, INK, MARGIN, font
@@ -44,28 +45,32 @@ def draw_contact_sheet(
     choice: Choice | None = None,
     whole: Summary | None = None,
 ) -> Image.Image | None:
-    """Draw the query on the left and members beside it, with their values; for points, draw a contour plot.
+    """Draw the query on the left and members beside it, with their values.
+
+    Points of a plane are drawn on a contour plot, other points and rows of a table as lines over parallel axes.
 
     Args:
         found: the set to show. Samples that are not members are counted, never shown.
         measure: the objective, from samples to measurements; for the contour plot.
-        choice: show only these members, with their indices; on a contour plot, highlight them.
+        choice: show only these members, with their indices; on a plot, highlight them.
         whole: numbers about the samples of the run, where the set has some of its members only.
 
     Returns:
-        The image; None if there are no members, or if the samples cannot be drawn.
+        The image; None if there are no members.
     """
     if not found.members:
         return None
     overview = found.kind.overview(found.sample_shape)
     if overview == SHEET:
         return _draw_tiles(found, choice, whole)
-    if overview != CONTOUR:
-        return None
     if choice is None:
-        return draw_contour_plot(found, measure, headline(found, whole), footnote(found, len(found), whole))
-    highlight = Highlight("selected", chosen_members(found, choice.indices).samples)
-    return draw_contour_plot(found, measure, (headline(found)[0], choice.subtitle), "", highlight)
+        titles, note, highlight = headline(found, whole), footnote(found, len(found), whole), None
+    else:
+        titles, note = (headline(found)[0], choice.subtitle), ""
+        highlight = Highlight("selected", chosen_members(found, choice.indices).samples)
+    if overview == CONTOUR:
+        return draw_contour_plot(found, measure, titles, note, highlight)
+    return draw_parallel(found, titles, note, highlight)
 
 
 def _draw_tiles(found: InvariantSet, choice: Choice | None, whole: Summary | None) -> Image.Image:

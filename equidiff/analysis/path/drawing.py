@@ -8,8 +8,9 @@ from PIL import Image, ImageDraw
 
 from equidiff.analysis.figures.captions import format_values, headline
 from equidiff.analysis.figures.contour_plot import Highlight, Measure, draw_contour_plot
+from equidiff.analysis.figures.parallel import draw_parallel
 from equidiff.analysis.path.search import SetPath
-from equidiff.contracts.sample_kind import CONTOUR, SHEET
+from equidiff.contracts.sample_kind import LINES, SHEET
 from equidiff.images.canvas import ACCENT, CAPTION, CELL, FAINT, GAP, INK, MARGIN, fit, font
 from equidiff.images.convert import to_image
 from equidiff.run.invariant_set import InvariantSet
@@ -19,8 +20,8 @@ ZOOM = 3  # of the frames of an animation
 BLANK = "#eaeef2"
 
 
-def draw_path(path: SetPath, found: InvariantSet, measure: Measure) -> Image.Image | None:
-    """Draw the path as a filmstrip; for points, as a line on the contour plot.
+def draw_path(path: SetPath, found: InvariantSet, measure: Measure) -> Image.Image:
+    """Draw the path as a filmstrip, or on the plot that samples of the kind have.
 
     Args:
         path: the path to show. Frames that are not members are left blank and captioned so.
@@ -28,14 +29,14 @@ def draw_path(path: SetPath, found: InvariantSet, measure: Measure) -> Image.Ima
         measure: the objective, from samples to measurements; for the contour plot.
 
     Returns:
-        The image; None if the samples cannot be drawn.
+        The image.
     """
     titles = headline(found)[0], describe_frames(path)
     overview = found.kind.overview(found.sample_shape)
     if overview == SHEET:
         return _draw_filmstrip(path, found, titles)
-    if overview != CONTOUR:
-        return None
+    if overview == LINES:
+        return draw_parallel(found, titles, "", Highlight("path", path.rows["samples"][path.members], joined=True))
     breaks = tuple(path.members.index(before) for before, _ in path.jumps)
     highlight = Highlight("path", path.rows["samples"][path.members], True, breaks)
     return draw_contour_plot(found, measure, titles, "", highlight)

@@ -86,9 +86,7 @@ def _write(folder: Path, path: SetPath, found: InvariantSet, measure: Measure, a
         (folder / "frames").mkdir()
         for frame in path.members:
             found.kind.write(folder / "frames" / _name(frame, found.kind), path.rows["samples"][frame])
-    image = draw_path(path, found, measure)
-    if image is not None:
-        image.save(folder / "path.png")
+    draw_path(path, found, measure).save(folder / "path.png")
     if animated:
         first, *others = animate(path)
         first.save(folder / "path.gif", save_all=True, append_images=others, duration=FRAME_MS, loop=0)

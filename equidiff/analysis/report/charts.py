@@ -71,7 +71,7 @@ def _values(found: InvariantSet) -> Chart:
         return histogram(values, "Values of the members", label, f"Line: {source}.", target)
     note = f"Line: {source}. Band: the range that the tolerance allows."
     if members[0].measurement_saved:
-        note += " The values are those of the 8-bit images, which may lie slightly outside."
+        note += " The values are those of the samples as saved, which may lie slightly outside."
     return histogram(values, "Values of the members", label, note, target, (target - reach, target + reach))
 
 

@@ -42,7 +42,7 @@ def _single(value: float, found: InvariantSet) -> list[tuple[str, str]]:
     if within is None:
         return rows
     # a run that judged samples before rounding may have members beyond it
-    when = " before rounding to 8 bits" if away > within else ""
+    when = " before rounding" if away > within else ""
     return [*rows, ("tolerated", f"up to {rounded_up(within):g} away{when}")]
 
 

@@ -55,14 +55,14 @@ class HeatMaps:
             position: of the sample among those measured.
             maps: one of each method, or None where it has none of this sample.
         """
-        if not self._spectra:
-            return {"maps": []}
         drawn = [
             {"method": method.spec, "picture": image, "about": about}
             for method, values in zip(self.methods, maps, strict=True)
             if values is not None
             for image, about in [_attribution(values, self._signed[method.spec])]
         ]
+        if not self._spectra:
+            return {"maps": drawn}
         return {"spectrum": heat_uri(self._spectra[position], *self._range, SPECTRUM_COLOURS), "maps": drawn}
 
     @cached_property
@@ -88,5 +88,7 @@ def _existing(maps: Tensor | None) -> list[Tensor]:
 def _attribution(values: Tensor, signed: bool) -> tuple[str, str]:
     """Draw a map in colours, with an explanation of them."""
     values = small_maps(values.float().reshape(1, *values.shape[-2:]))[0].nan_to_num()
+    if values.shape[0] == 1:  # a row of places, as high as a quarter of its width
+        values = values.repeat(max(values.shape[1] // 4, 1), 1)
     scale = Scale.of([values.numpy()], signed)
     return heat_uri(values, scale.low, scale.high, scale.colours), f"{scale.legend} Each map has its own scale."

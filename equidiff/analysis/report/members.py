@@ -16,6 +16,7 @@ from equidiff.analysis.report.class_chips import class_colours, class_names
 from equidiff.analysis.report.data_uris import large_uri, thumbnail_uri
 from equidiff.analysis.report.facts import facts_of
 from equidiff.analysis.report.heat_maps import HeatMaps
+from equidiff.analysis.report.kind_parts import Sounds
 from equidiff.analysis.report.nearest import Nearest
 from equidiff.analysis.report.results import Method
 from equidiff.analysis.report.sort_keys import SortKey
@@ -25,7 +26,7 @@ from equidiff.run.invariant_set import InvariantSet
 from equidiff.run.record import Record
 from equidiff.run.wording import percent
 
-LARGE_TILE = 384  # pixels of a drawing
+LARGE_TILE, SMALL_TILE = 384, 128  # pixels of a drawing of a member, and of a prior sample
 PIXELATED = 128  # smaller images are enlarged without smoothing
 
 
@@ -38,6 +39,7 @@ class Card:
         caption: its value.
         image: data URI for the grid; empty if samples are not images.
         pixelated: it is so small that it is enlarged without smoothing.
+        sound: data URI of an audio file; empty if samples make no sound.
         point: its place in the square from 0 to 1, for points in the plane.
         data: data for the page's script: numbers, and images shown on demand.
         index: of the sample in the run; -1 for the query.
@@ -51,6 +53,7 @@ class Card:
     pixelated: bool
     point: tuple[float, float] | None
     data: dict[str, Any]
+    sound: str = ""
     index: int = -1
     called: str = ""
     colour: int | None = None
@@ -117,7 +120,7 @@ class CardRenderer:
         drawn = []
         for position, sample in enumerate(samples):
             each: dict[str, Any] = {"member": losses[position] < self.found.info.tolerance}
-            image = self._image(sample)
+            image = self._image(sample, SMALL_TILE)
             if image is not None:
                 each["image"] = large_uri(image)
             if classes:
@@ -127,9 +130,13 @@ class CardRenderer:
             drawn.append(each)
         return drawn
 
-    def _image(self, sample: Tensor) -> Image.Image | None:
+    def _image(self, sample: Tensor, side: int) -> Image.Image | None:
         """An image in its own size; a drawing of a sample of another kind, if one alone can be drawn."""
-        return to_image(sample) if self._kind.is_image else self._kind.tile(sample, LARGE_TILE)
+        return to_image(sample) if self._kind.is_image else self._kind.tile(sample, side)
+
+    @cached_property
+    def _sounds(self) -> Sounds:
+        return Sounds(self._kind)
 
     @cached_property
     def _kind(self) -> SampleKind:
@@ -188,10 +195,10 @@ class CardRenderer:
         )
 
     def _card(self, title: str, sample: Tensor, position: int, data: dict[str, Any]) -> Card:
-        image = self._image(sample)
+        image, sound = self._image(sample, LARGE_TILE), self._sounds.uri(sample)
         if image is None:
-            return Card(title, "", "", False, self._places[position] if self._places else None, data)
+            return Card(title, "", "", False, self._places[position] if self._places else None, data, sound)
         thumbnail, large = thumbnail_uri(image), large_uri(image)
         if large != thumbnail:  # otherwise the page shows the thumbnail
             data["large"] = large
-        return Card(title, "", thumbnail, max(image.size) < PIXELATED, None, data)
+        return Card(title, "", thumbnail, max(image.size) < PIXELATED, None, data, sound)

@@ -15,6 +15,7 @@ from equidiff.analysis.report.charts import charts_of
 from equidiff.analysis.report.class_chips import COLOURS, chips_of, class_colours
 from equidiff.analysis.report.commands import commands_of
 from equidiff.analysis.report.heat_maps import SPECTRUM
+from equidiff.analysis.report.kind_parts import column_keys, table_of
 from equidiff.analysis.report.members import Card, CardRenderer
 from equidiff.analysis.report.nearest import read_nearest
 from equidiff.analysis.report.other_files import read_comparison, read_figures, read_path_figures, read_selections
@@ -125,6 +126,8 @@ def render(found: InvariantSet, path: Path, cited: Sequence[str], show: Show, me
         others=other_rows(found, MOST_OTHERS),
         selections=selections,
         figures=read_figures(path),
+        kind=found.kind,
+        table=table_of(shown),
         comparison=read_comparison(path),
         path_figures=[] if drawn.paths else read_path_figures(path),
         commands=commands_of(found, path),
@@ -143,7 +146,7 @@ def _draw(
     methods: Sequence[Method],
     show: Show,
 ) -> Drawn:
-    keys = sort_keys(shown, realism(metrics, shown), found)
+    keys = [*sort_keys(shown, realism(metrics, shown), found), *column_keys(shown)]
     renderer = CardRenderer(shown, methods, read_nearest(path, metrics, {record.index for record in shown.members}))
     samples = prior_samples(shown)
     scatter = scatter_of(shown, samples, metrics)

@@ -11,8 +11,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError
 from torch import Tensor
 
-from equidiff.analysis.report.data_uris import frame_uri
+from equidiff.analysis.report.data_uris import FRAME, frame_uri
 from equidiff.analysis.report.results import damaged, items, text_of
+from equidiff.contracts import SampleKind
 from equidiff.folders.status import read_description
 from equidiff.folders.tensors import read_tensors
 from equidiff.images.convert import to_image
@@ -42,12 +43,12 @@ class PathStrip:
 
 
 def read_paths(path: Path, found: InvariantSet) -> list[PathStrip]:
-    """Paths in a run folder whose samples are images; none for those of other kinds.
+    """Paths in a run folder whose samples can be drawn one by one; none for others.
 
     Raises:
         RunFolderError: a file is damaged, or of another version.
     """
-    if not found.kind.is_image:
+    if found.kind.tile(found.samples[0], FRAME) is None:
         return []
     files = sorted((path / "paths").glob("*/path.json"))[:MOST_PATHS]
     return [_read(file, found) for file in files]
@@ -62,7 +63,8 @@ def _read(file: Path, found: InvariantSet) -> PathStrip:
         first, second = (int(end) for end in about["ends"])
         if len(frames) != len(samples) or not 1 <= len(frames) <= MOST_FRAMES:
             raise ValueError(f"{len(frames)} frames, {len(samples)} samples")
-        shown = [_frame(frame, sample) for frame, sample in zip(frames, samples, strict=True)]
+        kind = found.kind
+        shown = [_frame(frame, sample, kind) for frame, sample in zip(frames, samples, strict=True)]
     except (SafetensorError, OSError, KeyError, ValueError, TypeError, AttributeError) as cause:
         raise error from cause
     members = sum(frame["member"] for frame in shown)
@@ -79,18 +81,23 @@ def _jumps(about: dict[str, Any]) -> str:
     return f"; it jumps {' and '.join(named)}" if named else ""
 
 
-def _frame(frame: dict[str, Any], sample: Tensor) -> dict[str, Any]:
+def _frame(frame: dict[str, Any], sample: Tensor, kind: SampleKind) -> dict[str, Any]:
     member = frame.get("status") == MEMBER and bool(sample.isfinite().all())
     values = frame.get("measurement") or []
     called = dict(items(frame.get("called")))
     return {
         "member": member,
         # a frame that is not a member is never shown as one
-        "image": frame_uri(to_image(sample)) if member else None,
+        "image": _image(kind, sample) if member else None,
         "value": float(values[0]) if len(values) == 1 else None,
         "called": text_of(called.get("name")),
         "chance": called.get("probability") if isinstance(called.get("probability"), float) else None,
     }
+
+
+def _image(kind: SampleKind, sample: Tensor) -> str | None:
+    image = to_image(sample) if kind.is_image else kind.tile(sample, FRAME)
+    return None if image is None else frame_uri(image)
 
 
 def _gauge(found: InvariantSet, frames: list[dict[str, Any]]) -> dict[str, Any] | None:

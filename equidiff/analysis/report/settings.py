@@ -10,6 +10,8 @@ from equidiff.run.record import Record
 from equidiff.run.wording import agreement, in_spreads
 from equidiff.search.result import MEMBER
 
+BITS = {"uint8": "as saved, in 8 bits", "int16": "as saved, in 16 bits"}
+
 
 def settings_rows(info: RunInfo) -> list[tuple[str, str]]:
     """Settings of the run, and how it ended, as names and texts."""
@@ -20,7 +22,7 @@ def settings_rows(info: RunInfo) -> list[tuple[str, str]]:
         ("target", str(info.target)),
         ("tolerance", f"{asked}{info.tolerance:g} on the loss, a sum of squared differences"),
         ("agreement", None if info.within is None else agreement(info)),
-        ("judged", "as saved, in 8 bits" if info.options.saved == "uint8" else None),
+        ("judged", BITS.get(info.options.saved)),
         ("budget" if info.options.effort is None else "effort", f"{info.budget:g} evaluations per sample"),
         ("search", info.search),
         ("seed", str(info.seed)),

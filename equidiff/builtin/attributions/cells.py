@@ -14,6 +14,8 @@ from equidiff.contracts import ScalarTarget
 from equidiff.errors import UnsupportedError
 from equidiff.types import Samples
 
+WINDOWS_PER_SIDE, WINDOWS_PER_ROW = 4, 16
+
 
 def cell_regression(method: Callable[[ScalarTarget, Samples], Lime], options: RegressionOptions) -> Captum:
     """Build a method that fits a linear model of the measurement to copies of a sample with some cells replaced."""
@@ -39,10 +41,15 @@ def cell_regression(method: Callable[[ScalarTarget, Samples], Lime], options: Re
 def grid(samples: Samples, cells: int) -> Tensor:
     """Index of the cell that each pixel belongs to, `[1, 1, height, width]`; cells are as equal as pixels allow.
 
+    A sound, or a row of a table, is a row of places, and has as many cells in a row as an image has in all, or as many
+    as it has places.
+
     Raises:
         UnsupportedError: there are more cells than pixels along a side.
     """
     height, width = samples.shape[2:]
+    if height == 1:
+        return (torch.arange(width, device=samples.device) * min(cells**2, width) // width)[None, None, None]
     if cells > min(height, width):
         raise UnsupportedError(
             "The grid has more cells than pixels along a side.",
@@ -51,6 +58,12 @@ def grid(samples: Samples, cells: int) -> Tensor:
         )
     rows, columns = (torch.arange(side, device=samples.device) * cells // side for side in (height, width))
     return (rows[:, None] * cells + columns[None])[None, None]
+
+
+def window_side(samples: Samples) -> int:
+    """Pixels along a window that is a part of a sample: a quarter of the shorter side, a sixteenth of a row."""
+    height, width = samples.shape[2:]
+    return max(1, width // WINDOWS_PER_ROW if height == 1 else min(height, width) // WINDOWS_PER_SIDE)
 
 
 def copies_per_pass(scalar: ScalarTarget, samples: Samples) -> int:

@@ -8,13 +8,11 @@ from torch import Tensor
 
 from equidiff.builtin.attributions.baselines import Baselines
 from equidiff.builtin.attributions.captum import Captum
-from equidiff.builtin.attributions.cells import copies_per_pass
+from equidiff.builtin.attributions.cells import copies_per_pass, window_side
 from equidiff.builtin.attributions.descriptors import OcclusionOptions
 from equidiff.contracts import BuildContext, ScalarTarget
 from equidiff.errors import UnsupportedError
 from equidiff.types import Samples
-
-WINDOWS_PER_SIDE = 4  # the default window is a quarter of the shorter side
 
 
 def build(argument: str | None, options: OcclusionOptions, context: BuildContext) -> Captum:
@@ -22,20 +20,21 @@ def build(argument: str | None, options: OcclusionOptions, context: BuildContext
     baselines = Baselines(options, context)
 
     def compute(scalar: ScalarTarget, samples: Samples) -> Tensor:
-        channels, height, width = samples.shape[1:]
-        window = options.window or max(1, min(height, width) // WINDOWS_PER_SIDE)
-        if window > min(height, width):
+        channels, *sides = samples.shape[1:]
+        shorter = min(side for side in sides if side > 1 or max(sides) == 1)
+        window = options.window or window_side(samples)
+        if window > shorter:
             raise UnsupportedError(
                 "The window is larger than the samples.",
                 given=f"window={window}",
-                expected=f"at most {min(height, width)}",
+                expected=f"at most {shorter}",
             )
         stride = min(options.stride or max(1, window // 2), window)
         maps = [
             Occlusion(scalar).attribute(
                 samples,
-                sliding_window_shapes=(channels, window, window),
-                strides=(channels, stride, stride),
+                sliding_window_shapes=(channels, *(min(window, side) for side in sides)),
+                strides=(channels, *(min(stride, side) for side in sides)),
                 baselines=baseline,
                 perturbations_per_eval=copies_per_pass(scalar, samples),
             )

@@ -20,7 +20,7 @@ from equidiff.run.finished import open_finished
 from equidiff.run.own_code import name_again
 
 COMMAND = ("equidiff", "compare")
-PIXELS_ONLY = " by their pixels; to start members there, run with --start query"
+NOT_STARTED_NEAR = " by their {}; to start members there, run with --start query"
 
 
 def prepare(
@@ -84,7 +84,11 @@ def _introduction(work: Work) -> list[tuple[str, object]]:
     if isinstance(freedom, str):
         return [*rows, ("freedom", f"not known: {freedom}")]
     near = f"{len(freedom.members)} members near the query"
-    return [*rows, ("freedom", f"of {near}" + ("" if freedom.measure == LATENT else PIXELS_ONLY))]
+    how = "" if freedom.measure == LATENT else NOT_STARTED_NEAR.format(freedom.measure)
+    return [
+        *rows,
+        ("freedom", f"of {near}{how}"),
+    ]
 
 
 def _warn(entry: dict[str, Any], terminal: Terminal) -> None:

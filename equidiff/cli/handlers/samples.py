@@ -81,5 +81,5 @@ def _conclude(work: Work, shown: Shown, terminal: Terminal) -> None:
     broken = int((~samples.flatten(1).isfinite().all(dim=1)).sum())
     if broken:
         terminal.note(f"{broken} of {len(samples)} samples have values that are not finite.", "yellow")
-    written = work.path / ("grid.png" if shown.images else "tensors.safetensors")
-    terminal.facts([("written", shown.title), ("image" if shown.images else "tensors", written)])
+    written = work.path / ("grid.png" if shown.picture else "tensors.safetensors")
+    terminal.facts([("written", shown.title), ("image" if shown.picture else "tensors", written)])

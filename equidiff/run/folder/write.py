@@ -41,7 +41,7 @@ from equidiff.run.folder.layout import (
     segment_file,
 )  # fmt: skip
 from equidiff.run.folder.lines import sort_lines
-from equidiff.run.folder.own_files import own_file, write_query
+from equidiff.run.folder.own_files import own_file, write_query, write_table
 from equidiff.run.folder.read import iter_records
 from equidiff.run.folder.recover import recover
 from equidiff.run.folder.segments import read_sums, write_segment, write_sums
@@ -126,17 +126,16 @@ class RunFolder:
         return folder
 
     def _begin(self, of_query: Mapping[str, Tensor | None], prior: Mapping[str, Tensor] | None) -> None:
-        path, query = self.path, of_query["query"]
+        path = self.path
         self._make_folders()
         own = {name: value.float().contiguous() for name, value in of_query.items() if value is not None}
         if own:
             write_tensors(path / QUERY, own)
-        if query is not None:
-            write_query(path, self.info, query)
+        write_query(path, self.info, of_query["query"])
         if prior:
             write_tensors(path / PRIOR, prior)
-        for name in (MEMBERS, STEPS):
-            write_atomically(path / name, b"")
+        write_atomically(path / MEMBERS, b"")
+        write_atomically(path / STEPS, b"")
         write_atomically(path / RESERVE, os.urandom(RESERVED))  # nothing that a file system could compress
         self.write()
         sync_folder(path.absolute().parent)
@@ -274,6 +273,7 @@ class RunFolder:
             for name in (MEMBERS, STEPS):
                 sort_lines(self.path / name)
             write_sums(self.path, read_sums(self.path))
+            write_table(self.path, self.info)
             self._say(before, status, wall_s, error)
             (self.path / RESERVE).unlink(missing_ok=True)
             if not any((self.path / JOURNALS).iterdir()):

@@ -3,11 +3,15 @@
 const viewer = byId("viewer");
 let viewed = null;
 
-function figure(made, text, className) {
+function figure(made, text, className, heard) {
   const whole = element("figure", undefined, className);
-  whole.append(made, element("figcaption", text));
+  whole.append(made);
+  if (heard) whole.append(heard.cloneNode(true));
+  whole.append(element("figcaption", text));
   return whole;
 }
+
+const soundOf = (card) => card.parentElement.querySelector("audio");
 
 function view(card) {
   viewed = card;
@@ -18,8 +22,8 @@ function view(card) {
   const query = document.querySelector(".query .visual");
   const own = card.querySelector(".visual");
   const shown = [];
-  if (query && own) shown.push(figure(enlarged(query, data.query), "query", "of-query"));
-  if (own) shown.push(figure(enlarged(own, member), member.title, "of-member"));
+  if (query && own) shown.push(figure(enlarged(query, data.query), "query", "of-query", document.querySelector(".query audio")));
+  if (own) shown.push(figure(enlarged(own, member), member.title, "of-member", soundOf(card)));
   if (member.nearest) {
     const text = `nearest real image: ${member.nearest.name} (distance ${member.nearest.distance})`;
     shown.push(figure(image(member.nearest.image, text, own.className.baseVal ?? own.className), text, "of-nearest"));
@@ -35,11 +39,11 @@ function view(card) {
 
 function actions(card, member) {
   const download = byId("download");
-  const source = member.large ?? card.querySelector("img")?.src;
+  const source = soundOf(card)?.src ?? member.large ?? card.querySelector("img")?.src;
   download.hidden = !source;
   if (source) {
     download.href = source;
-    download.download = `member-${member.index}.${source.slice("data:image/".length).split(";")[0]}`;
+    download.download = `member-${member.index}.${source.slice(source.indexOf("/") + 1).split(";")[0]}`;
   }
   byId("link").href = `#member-${member.index}`;
 }
@@ -108,7 +112,12 @@ document.addEventListener("keydown", (event) => {
   if (by && viewer.open) { event.preventDefault(); move(by); }
 });
 viewer.addEventListener("click", (event) => { if (event.target === viewer) viewer.close(); });
+// one sound at a time
+document.addEventListener("play", (event) => {
+  for (const each of document.querySelectorAll("audio")) if (each !== event.target) each.pause();
+}, true);
 viewer.addEventListener("close", () => {
+  for (const each of viewer.querySelectorAll("audio")) each.pause();
   address("");
   if (viewed) viewed.focus({ preventScroll: true });
 });
