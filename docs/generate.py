@@ -6,6 +6,8 @@ A test fails if a page on disk differs from what this script would write.
 from __future__ import annotations
 
 import inspect
+import re
+import sys
 from collections.abc import Callable, Iterator
 from html import escape
 from pathlib import Path
@@ -15,11 +17,29 @@ from typer import Typer
 from typer.models import ArgumentInfo, CommandInfo, OptionInfo
 
 from equidiff.cli.app import app
+from equidiff.cli.new_plugin import Draft, check_name
 from equidiff.registry.descriptors import KINDS, Descriptor, Options
 from equidiff.registry.manager import Plugins
 from equidiff.testing import load_plugins
 
-REFERENCE = Path(__file__).parent / "reference"
+DOCS = Path(__file__).parent
+REFERENCE = DOCS / "reference"
+SNIPPETS = DOCS / "snippets"
+# distributions that the tutorials have `equidiff new plugin` write
+TUTORIALS = {
+    "generator": "equidiff-textures",
+    "objective": "equidiff-contrast",
+    "regularizer": "equidiff-mirror",
+    "solver": "equidiff-gauss-newton",
+    "law": "equidiff-within",
+    "attribution": "equidiff-smooth-gradient",
+    "executor": "equidiff-pool",
+}
+if sys.version_info >= (3, 11):
+    import tomllib
+else:  # pytest brings it
+    import tomli as tomllib
+
 NOTICE = "<!-- Written by docs/generate.py; change the code, not this page. -->"
 
 
@@ -29,7 +49,15 @@ def pages() -> dict[Path, str]:
     return {
         REFERENCE / "command-line.md": "\n".join([NOTICE, "", *command_line()]),
         REFERENCE / "components.md": "\n".join([NOTICE, "", *components(plugins)]),
+        REFERENCE / "plugins.md": "\n".join([NOTICE, "", *directory()]),
+        **{SNIPPETS / f"{kind}.py": new_component(kind, plugins) for kind in TUTORIALS},
     }
+
+
+def new_component(kind: str, plugins: Plugins) -> str:
+    """The file with the component that `equidiff new plugin` writes in the tutorial of its kind."""
+    names = check_name(TUTORIALS[kind], kind, plugins)
+    return Draft(names, kind).files[f"src/{names.module}/{kind}.py"]
 
 
 def command_line() -> Iterator[str]:
@@ -130,6 +158,72 @@ def component(descriptor: Descriptor) -> Iterator[str]:
         yield f"- {reference.authors.replace(' and ', '; ')} ({reference.year}). [{reference.title}]({reference.url})"
     if descriptor.references:
         yield ""
+
+
+def directory() -> Iterator[str]:
+    """Plugins of this repository, from their pyproject.toml and their descriptors, and those of others."""
+    yield "# Plugins"
+    yield ""
+    yield "A plugin is a distribution that adds [components](components.md). `equidiff plugins` lists those that are"
+    yield "installed."
+    yield ""
+    yield "## In this repository"
+    yield ""
+    yield "| plugin | adds | about |"
+    yield "|---|---|---|"
+    for project, folder in own_plugins():
+        page = guide(folder)
+        name = f"[`{project['name']}`]({page})" if page else f"`{project['name']}`"
+        (module,) = project["entry-points"]["equidiff"].values()
+        offers = load_plugins(module).plugins[0].offers
+        adds = "; ".join(f"{offer.kind} `{offer.descriptor.name}`" for offer in offers)
+        yield f"| {name} | {adds} | {cell(project['description'])} |"
+    yield ""
+    yield "Install any of them from the folder that holds the source:"
+    yield ""
+    yield from (f"    pip install ./plugins/{folder.name}" for _, folder in own_plugins())
+    yield ""
+    yield from by_others()
+
+
+def own_plugins() -> list[tuple[dict[str, Any], Path]]:
+    """The `[project]` table of each plugin of this repository, and its folder."""
+    files = sorted(DOCS.parent.glob("plugins/*/pyproject.toml"))
+    return [(tomllib.loads(file.read_text(encoding="utf-8"))["project"], file.parent) for file in files]
+
+
+def guide(folder: Path) -> str | None:
+    """The page that says how to use a plugin: the first one that installs it, relative to the reference."""
+    line = re.compile(rf"^    pip install .*\./plugins/{folder.name}\b", re.MULTILINE)
+    pages = sorted([*DOCS.glob("how-to/*.md"), *DOCS.glob("tutorials/*.md")])
+    found = [page for page in pages if page.stem != "install" and line.search(page.read_text(encoding="utf-8"))]
+    return f"../{found[0].relative_to(DOCS)}" if found else None
+
+
+def by_others() -> Iterator[str]:
+    """Plugins that others asked to have listed."""
+    listed = tomllib.loads((DOCS / "plugins.toml").read_text(encoding="utf-8")).get("plugin", [])
+    yield "## By others"
+    yield ""
+    if listed:
+        yield "| plugin | adds | about | license |"
+        yield "|---|---|---|---|"
+    for each in listed:
+        yield f"| [`{each['name']}`]({each['url']}) | {each['adds']} | {cell(each['about'])} | {each['license']} |"
+    if not listed:
+        yield "None is listed yet."
+    yield ""
+    yield "## Get yours listed"
+    yield ""
+    yield "[`equidiff new plugin`](../tutorials/writing-a-plugin.md) writes a plugin to begin with. To have it listed:"
+    yield ""
+    yield "1. Publish it on PyPI, with a license and a README that has a command to try."
+    yield "2. Have its tests call `check_plugin` and the check of each component, from [the test kit](testing.md)."
+    yield "3. Add it to `docs/plugins.toml` of EquiDiff's source, and send the change."
+    yield ""
+    yield "All plugins share the names of components: two that offer one name of the same kind cannot be used together."
+    yield "`equidiff show KIND` lists the names that are taken."
+    yield ""
 
 
 def options_table(options: type[Options]) -> Iterator[str]:

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 import equidiff
+from equidiff.cli.new_plugin import Draft, check_name
 from equidiff.registry import hookspecs
 from equidiff.registry.descriptors import KINDS
+from equidiff.registry.manager import Plugins
 from equidiff.registry.options import read_options
 from equidiff.registry.specs import Spec, parse_sum
 from equidiff.testing import load_plugins
@@ -94,8 +96,31 @@ def shown_commands():
     return [words for path in TEXTS for words in commands(path)]
 
 
+@pytest.fixture(scope="module")
+def offered(tmp_path_factory):
+    """All plugins of the source, and those that the tutorials make."""
+    packages = sorted(path.name for path in ROOT.glob("plugins/*/src/equidiff_*") if (path / "plugin.py").is_file())
+    made = tmp_path_factory.mktemp("tutorials")
+    for kind, name in GENERATE["TUTORIALS"].items():
+        draft = Draft(check_name(name, kind, Plugins([])), kind)
+        (made / f"{kind}.py").write_text(draft.files[f"src/{draft.names.module}/plugin.py"])
+    files = [ROOT / "examples" / "my_plugin.py", *sorted(made.iterdir())]
+    return load_plugins("equidiff.builtin", *(f"{package}.plugin" for package in packages), *files)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_has_a_tutorial_that_shows_what_is_written(kind):
+    page = (DOCS / "tutorials" / "plugins" / f"{kind}.md").read_text()
+    name = GENERATE["TUTORIALS"][kind]
+    draft = Draft(check_name(name, kind, Plugins([])), kind)
+    assert f"\n    equidiff new plugin {name} --kind {kind}\n" in page
+    for command in draft.command.split(" && "):
+        assert f"\n    {command}\n" in page
+    assert f'--8<-- "docs/snippets/{kind}.py"' in page
+
+
 @pytest.mark.parametrize("words", shown_commands(), ids=" ".join)
-def test_every_command_shown_exists(words):
+def test_every_command_shown_exists(words, offered):
     callbacks = {name: each.callback for name, each in GENERATE["commands"](GENERATE["app"])}
     command = next((word for word in [*map(" ".join, pairwise(words)), *words[1:]] if word in callbacks), None)
     known = [*GENERATE["parameters"](GENERATE["app"].registered_callback.callback)]
@@ -105,22 +130,10 @@ def test_every_command_shown_exists(words):
     assert {word for word in words if word.startswith("-")} <= options
     for kind in KINDS:
         for spec in re.findall(rf"--{kind} (\S.*?)(?= --|$)", " ".join(words)):
-            check_spec(kind, spec)
+            check_spec(kind, spec, offered)
 
 
-def check_spec(kind, text):
-    packages = (
-        "equidiff_audio",
-        "equidiff_azula",
-        "equidiff_diffusers",
-        "equidiff_faces",
-        "equidiff_hello",
-        "equidiff_lightningdit",
-        "equidiff_sae",
-        "equidiff_sd",
-    )
-    entries = [f"{package}.plugin" for package in packages]
-    plugins = load_plugins("equidiff.builtin", *entries, ROOT / "examples" / "my_plugin.py")
+def check_spec(kind, text, plugins):
     for spec in [spec for _, spec in parse_sum(text)] if kind == "objective" else [Spec.parse(text)]:
         read_options(plugins.find(kind, spec.name).descriptor, spec)
 
