@@ -1,7 +1,7 @@
-"""A DDPM of handwritten digits, 28x28, by Brian Pulfer (2022), sampled by DDIM in twenty steps.
+"""A DDPM of handwritten digits, 28x28, by Brian Pulfer (2022), sampled by DDIM in twenty steps: a plugin in one file.
 
-The weights are `ddpm_mnist.safetensors`; `--weights` of the benchmark says where. Names of modules are those of the
-file, which is read strictly.
+The weights are `ddpm_mnist.safetensors`, named by the argument: `digits:ddpm_mnist.safetensors`. Names of modules are
+those of the file, which is read strictly.
 
 References:
     Ho, Jain, Abbeel (2020), "Denoising diffusion probabilistic models". https://arxiv.org/abs/2006.11239
@@ -15,10 +15,11 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from equidiff.contracts import Generator
+from equidiff.contracts import BuildContext, Generator
+from equidiff.networks.checkpoints import hash_weights, put_weights, read_weights
+from equidiff.plugin import Descriptor, EquiDiffError, Options, hookimpl
 from equidiff.types import Latents, Samples
 
 STEPS = 20
@@ -112,9 +113,41 @@ class Digits(Generator):
         return (clean + 1) / 2
 
 
-def load_digits_generator(path: Path) -> Digits:
+def load_digits_generator(path: Path, device: str = "cpu") -> Digits:
     """Read the file, every tensor of which must fit."""
     network = Denoiser()
-    weights = {name.removeprefix("network."): value for name, value in load_file(path).items()}
-    network.load_state_dict(weights)
-    return Digits(network)
+    weights = {name.removeprefix("network."): value for name, value in read_weights(path).items()}
+    put_weights(network, weights, path)
+    return Digits(network.to(device))
+
+
+def build(argument: str | None, options: Options, context: BuildContext) -> Digits:
+    """Build `digits:PATH`.
+
+    Raises:
+        EquiDiffError: there is no path.
+        WeightsError: the file cannot be read, or does not fit.
+    """
+    if argument is None:
+        raise EquiDiffError(
+            "The digits need their weights.",
+            expected="the path of a file",
+            hint="--generator digits:weights.safetensors",
+        )
+    path = Path(argument)
+    context.weights.append(hash_weights(path))
+    return load_digits_generator(path, context.device)
+
+
+@hookimpl
+def equidiff_generators() -> list[Descriptor]:
+    """The generator of this file."""
+    return [
+        Descriptor(
+            name="digits",
+            factory=f"{__name__}:build",
+            summary="A DDPM of handwritten digits, 28x28.",
+            argument="path of its weights",
+            examples=("digits:ddpm_mnist.safetensors",),
+        )
+    ]

@@ -104,7 +104,7 @@ def offered(tmp_path_factory):
     for kind, name in GENERATE["TUTORIALS"].items():
         draft = Draft(check_name(name, kind, Plugins([])), kind)
         (made / f"{kind}.py").write_text(draft.files[f"src/{draft.names.module}/plugin.py"])
-    files = [ROOT / "examples" / "my_plugin.py", *sorted(made.iterdir())]
+    files = [ROOT / "examples" / "my_plugin.py", ROOT / "benchmarks" / "foreign" / "ddpm.py", *sorted(made.iterdir())]
     return load_plugins("equidiff.builtin", *(f"{package}.plugin" for package in packages), *files)
 
 
