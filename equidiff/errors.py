@@ -69,6 +69,39 @@ class PluginError(EquiDiffError):
     """A plugin that cannot be loaded, or a component of one that cannot be built."""
 
 
+class ContractBreachError(PluginError):
+    """A component that does something else than its contract says.
+
+    Args:
+        problem: one sentence that names the component and its plugin.
+        called: the method and its arguments, or the attribute, in words.
+        returned: the result in words; None where there is none.
+        contract: the result that the contract asks for.
+        write: the line to write instead.
+        at: file, line and text of the author's code.
+    """
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        called: str,
+        returned: str | None,
+        contract: str,
+        write: str | None = None,
+        at: str | None = None,
+    ) -> None:
+        super().__init__(problem)
+        self._breach = (
+            ("called", called), ("returned", returned), ("contract", contract), ("write", write), ("at", at)
+        )  # fmt: skip
+
+    @property
+    def rows(self) -> list[tuple[str, str]]:
+        """The lines below the problem: the call, its result, the contract, and what to write where."""
+        return [(label, text) for label, text in self._breach if text is not None]
+
+
 class QueryError(EquiDiffError):
     """A query that is missing, unreadable, or of the wrong kind."""
 
@@ -143,12 +176,18 @@ def one_of(names: Iterable[str]) -> str:
     return " or ".join(listed) if len(listed) <= 2 else "one of " + ", ".join(listed)
 
 
-def nearest(given: str, known: Iterable[str]) -> list[str]:
-    """Find up to three known names that resemble the given one, closest first."""
+def nearest(given: str, known: Iterable[str], alike: float = 0.6) -> list[str]:
+    """Find up to three known names that resemble the given one, closest first.
+
+    Args:
+        given: the name.
+        known: the names that there are.
+        alike: least similarity, from 0 to 1.
+    """
     folded: dict[str, str] = {}
     for name in known:
         folded.setdefault(name.casefold(), name)
-    hits = difflib.get_close_matches(given.casefold(), folded, n=3, cutoff=0.6)
+    hits = difflib.get_close_matches(given.casefold(), folded, n=3, cutoff=alike)
     return [folded[hit] for hit in hits]
 
 

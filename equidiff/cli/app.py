@@ -41,6 +41,7 @@ from equidiff.cli.interrupts import prompt_interruption
 from equidiff.cli.options import Plain, PluginFiles, State, Traceback
 from equidiff.errors import EquiDiffError, UsageError
 from equidiff.folders.text import printable
+from equidiff.registry.trial.source import raised_at
 
 DONE = {0, NOT_ALL_MEMBERS}  # exit codes of commands that have a result
 
@@ -159,8 +160,15 @@ def _as_equidiff_error(error: Exception) -> EquiDiffError:
         return _usage(error)
     return EquiDiffError(
         f"EquiDiff failed unexpectedly: {type(error).__name__}: {error}",
+        given=_plugin_code(error),
         hint="repeat with --traceback, and report what it shows, to the plugin's author if a plugin raised it",
     )
+
+
+def _plugin_code(error: Exception) -> str | None:
+    """The line of a plugin in which an error was raised; None where it was raised elsewhere."""
+    place = raised_at(error, plugins_only=True)
+    return None if place is None else f"raised at {place}"
 
 
 def _usage(error: Any) -> EquiDiffError:

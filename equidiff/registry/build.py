@@ -18,8 +18,11 @@ from equidiff.contracts import (
 )
 from equidiff.errors import EquiDiffError, PluginError
 from equidiff.registry.check import check_spec
+from equidiff.registry.imports import missing_module
 from equidiff.registry.manager import Offer, Plugins
 from equidiff.registry.specs import Spec, parse_sum, print_sum
+from equidiff.registry.trial.component import try_component
+from equidiff.registry.trial.source import raised_at
 
 CONTRACTS: dict[str, type] = {
     "attribution": Attribution,
@@ -51,15 +54,20 @@ class Built:
 
 
 def build(plugins: Plugins, kind: str, what: str | Any, context: BuildContext) -> Built:
-    """Build a component from a spec string, or accept one that was made in Python.
+    """Build a component from a spec string, or accept one that was made in Python; either is tried with two rows.
 
     Raises:
-        EquiDiffError: the spec is malformed or names no known component, or the factory refuses it.
+        EquiDiffError: the spec is malformed or names no known component, the factory refuses it, or the component
+            breaks its contract.
     """
     if kind == "objective" and isinstance(what, ObjectiveFactory):
-        return Built(what.build(context), what.spec, dict(what.options))
+        made = what.build(context)
+        try_component(kind, made, f"The {kind} {what.spec}, made in Python,", context)
+        return Built(made, what.spec, dict(what.options))
     if isinstance(what, CONTRACTS[kind]):
-        return Built(what, f"<{type(what).__module__}.{type(what).__qualname__}>", {})
+        spec = f"<{type(what).__module__}.{type(what).__qualname__}>"
+        try_component(kind, what, f"The {kind} {spec}, made in Python,", context)
+        return Built(what, spec, {})
     if not isinstance(what, str):
         raise EquiDiffError(
             f"This is not {_article(kind)} {kind}.",
@@ -98,24 +106,28 @@ def _build_one(plugins: Plugins, kind: str, spec: Spec, context: BuildContext) -
     except EquiDiffError:
         raise
     except ImportError as error:
-        raise PluginError(
-            f"The {kind} {spec.name!r} of plugin {offer.plugin!r} needs a package that is missing: {error}",
-            given=spec,
-            hint=f"pip install {error.name}" if error.name else "equidiff doctor",
-        ) from error
+        what = f"The {kind} {spec.name!r} of plugin {offer.plugin!r}"
+        raise missing_module(f"{what} needs a package that is missing: {error}", str(spec), error) from error
     except Exception as error:
-        raise PluginError(
-            f"The {kind} {spec.name!r} of plugin {offer.plugin!r} could not be built: {type(error).__name__}: {error}",
-            given=spec,
-            hint="--traceback shows where",
-        ) from error
+        raise _raised(kind, spec, offer, error) from error
     if not isinstance(component, CONTRACTS[kind]):
         raise PluginError(
             f"The factory of {kind} {spec.name!r} returned the wrong type.",
             given=type(component).__name__,
             expected=f"an instance of equidiff.{CONTRACTS[kind].__name__}",
         )
+    try_component(kind, component, f"The {kind} {spec.name!r} of plugin {offer.plugin!r}", context)
     return Built(component, str(spec), options.model_dump(by_alias=True), (offer,))
+
+
+def _raised(kind: str, spec: Spec, offer: Offer, error: Exception) -> PluginError:
+    place = raised_at(error)
+    return PluginError(
+        f"The {kind} {spec.name!r} of plugin {offer.plugin!r} could not be built: {type(error).__name__}: {error}",
+        given=f"{spec}\nraised at {place}" if place else spec,
+        expected=f"{offer.descriptor.factory} to return an instance of equidiff.{CONTRACTS[kind].__name__}",
+        hint="--traceback shows all of it",
+    )
 
 
 def _article(kind: str) -> str:

@@ -20,6 +20,8 @@ from equidiff.errors import EquiDiffError, PluginError, unknown_name
 from equidiff.folders.code import import_file
 from equidiff.registry import hookspecs
 from equidiff.registry.descriptors import KINDS, Descriptor, Published
+from equidiff.registry.imports import import_error
+from equidiff.registry.trial.source import raised_at
 
 GROUP = "equidiff"
 FROM_FILE = "a file"  # in the place of a version, for a plugin that is one file
@@ -137,14 +139,8 @@ class Plugins:
         try:
             return getattr(importlib.import_module(module), function)
         except Exception as error:
-            missing = error.name if isinstance(error, ModuleNotFoundError) else None
-            raise PluginError(
-                f"The {offer.kind} {offer.descriptor.name!r} of plugin {offer.plugin!r} cannot be imported: "
-                f"{type(error).__name__}: {error}",
-                given=path,
-                expected="an import string package.module:function",
-                hint=f"pip install {missing}" if missing else "equidiff doctor",
-            ) from error
+            what = f"The {offer.kind} {offer.descriptor.name!r} of plugin {offer.plugin!r}"
+            raise import_error(what, path, error) from error
 
     def _add_entry_point(self, entry_point: importlib.metadata.EntryPoint) -> None:
         distribution = entry_point.dist
@@ -186,12 +182,33 @@ class Plugins:
         for kind in KINDS:
             caller = self._manager.subset_hook_caller(f"equidiff_{kind}s", others)
             for descriptors in caller():
-                for descriptor in descriptors:
-                    if not isinstance(descriptor, Descriptor):
-                        raise TypeError(f"equidiff_{kind}s returned {descriptor!r}, not a Descriptor")
+                for descriptor in _descriptors(f"equidiff_{kind}s", descriptors):
                     yield Offer(kind, plugin.name, plugin.source, descriptor)
+
+
+def _descriptors(hook: str, returned: object) -> list[Descriptor]:
+    """The descriptors that a hook returned.
+
+    Raises:
+        TypeError: it returned something else.
+    """
+    wanted = "write: return [Descriptor(...)]"
+    if not isinstance(returned, Iterable) or isinstance(returned, str):
+        raise TypeError(f"{hook}() returned {_article(returned)}, not a list of descriptors; {wanted}")
+    found = list(returned)
+    for each in found:
+        if not isinstance(each, Descriptor):
+            raise TypeError(f"{hook}() returned a list with {_article(each)}, not a Descriptor, in it; {wanted}")
+    return found
+
+
+def _article(value: object) -> str:
+    name = type(value).__name__
+    return f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
 
 
 def _in_one_line(error: BaseException) -> str:
     text = error.problem if isinstance(error, EquiDiffError) else str(error)
-    return f"{type(error).__name__}: {' '.join(text.split()) or 'no message'}"
+    place = None if isinstance(error, SyntaxError) else raised_at(error, plugins_only=True)
+    at = "" if place is None else f" (at {place})"
+    return f"{type(error).__name__}: {' '.join(text.split()) or 'no message'}{at}"

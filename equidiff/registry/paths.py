@@ -60,4 +60,7 @@ def _longest_path(text: str, start: int, exists: Exists) -> tuple[int, str]:
 
 
 def _exists(path: str) -> bool:
-    return os.path.lexists(os.path.expanduser(path))
+    try:
+        return os.path.lexists(os.path.expanduser(path))
+    except ValueError:  # a null byte
+        return False

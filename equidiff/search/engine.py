@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Container, Hashable, Iterable, Iterator
+from functools import partial
 
 from equidiff.contracts import (
     Answer,
@@ -25,6 +26,7 @@ from equidiff.contracts import (
 from equidiff.search.attempt import reason
 from equidiff.search.batching import BatchReduced, Passes, width_of
 from equidiff.search.candidate_pool import CandidatePool
+from equidiff.search.coroutines import checked_coroutine
 from equidiff.search.problem import Problem
 from equidiff.search.residual import SampleResidual
 from equidiff.search.result import FAILED, MEMBER, NOT_CONVERGED, Cost, Result, StepRecord, fault
@@ -59,13 +61,15 @@ class _Task:
 
     def _begin(self, solver: Solver, law: Law | None, residual: SampleResidual) -> Coroutine[None]:
         if self._banked is None:
-            yield from solver.solve(residual.draw(1), residual, self._budget)
+            solving = partial(solver.solve, residual.draw(1), residual, self._budget)
+            yield from checked_coroutine(solving, f"{type(solver).__name__}.solve()")
         else:
             yield Step(0, self._banked.answer)
         if law is not None and self._last is not None and self._is_member(self._last.answer):
             self._budget = math.inf  # the law was told how many transitions to make: they are counted, not limited
             smooth = ContinuousResidual(residual) if residual.rounded else residual
-            self._transitions = yield from law.sample(self._last, smooth)
+            sampling = partial(law.sample, self._last, smooth)
+            self._transitions = yield from checked_coroutine(sampling, f"{type(law).__name__}.sample()")
             if residual.rounded and self._transitions is not None:
                 yield from settle(self._last, residual)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from equidiff.contracts import Answer, Transitions
 
 MEMBER, NOT_CONVERGED, FAILED = "member", "not_converged", "failed"
+ROUNDING = 1e-5  # of a sum of losses
 
 
 @dataclass
@@ -80,4 +81,8 @@ def fault(answer: Answer | None) -> str | None:
         "sample": answer.samples,
         "latent": answer.latents,
     }
-    return next((f"the {name} is not finite" for name, value in values.items() if not value.isfinite().all()), None)
+    broken = next((f"the {name} is not finite" for name, value in values.items() if not value.isfinite().all()), None)
+    parts = answer.loss_unfiltered if answer.loss_filtered is None else answer.loss_unfiltered + answer.loss_filtered
+    if broken is None and bool((answer.loss < parts - ROUNDING * parts.abs()).any()):
+        return "the penalty is negative, which would make a member of any sample"
+    return broken

@@ -148,8 +148,8 @@ class Lost:
 BROKEN = {
     "Raises": "RuntimeError: no licence found",
     "Exits": "SystemExit: 3",
-    "Text": "TypeError: equidiff_objectives returned 'brightness', not a Descriptor",
-    "Number": "TypeError: 'int' object is not iterable",
+    "Text": "TypeError: equidiff_objectives() returned a list with a str, not a Descriptor, in it",
+    "Number": "TypeError: equidiff_objectives() returned an int, not a list of descriptors",
     "Misspelt": "equidiff_objectivs",
     "Greedy": "PluginValidationError: Plugin 'greedy",
     "Unmarked": "offers no components",

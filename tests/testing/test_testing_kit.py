@@ -223,7 +223,7 @@ class Remembers(Solver):
         (solver(rate=3.0), "the loss is not finite"),
         (solver(first=1), "numbers its steps"),
         (solver(after=2), "goes on when it is done"),
-        (solver(forever=True), "steps without end"),
+        (solver(forever=True), "asked for nothing between them"),
         (solver(noise=True), "called again"),
         (Remembers(), "called again|otherwise alone"),
         (component(Solver, budget=64, solve=raising), "singular matrix"),

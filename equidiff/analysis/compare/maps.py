@@ -14,6 +14,7 @@ from equidiff.errors import PluginError
 from equidiff.types import Attributions, Samples
 
 
+@torch.enable_grad()  # Captum's sensitivity turns gradients off
 def explain(
     method: Attribution,
     scalar: ScalarTarget,

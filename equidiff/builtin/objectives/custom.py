@@ -13,9 +13,11 @@ from equidiff.devices import is_out_of_memory
 from equidiff.errors import EquiDiffError, PluginError, UsageError
 from equidiff.folders.code import find_function
 from equidiff.registry.descriptors import Options
+from equidiff.registry.trial.subject import undisturbed
 from equidiff.types import Measurements, Samples
 
 Function = Callable[[Tensor], Any]  # the result is checked
+SAME = 1e-3  # of the largest value; tf32 and kernels of a GPU may round otherwise each time
 PROBES = 2  # more than one, to see how the function treats the batch axis
 
 
@@ -57,7 +59,8 @@ class Custom(Objective):
         self._name = name
         self._shape = sample_shape
         self._device = device
-        outputs = self._try()
+        with undisturbed(device):
+            outputs = self._try()
         label = name.rpartition(":")[2]
         self.names = (label,) if outputs == 1 else tuple(f"{label}[{index}]" for index in range(outputs))
         self.unit = str(getattr(function, "unit", "value"))
@@ -86,7 +89,7 @@ class Custom(Objective):
             ) from error
 
     def _try(self) -> int:
-        """Call the function once, check its result, and return the number of its outputs."""
+        """Call the function twice, check its results, and return the number of its outputs."""
         # noise, because a standard deviation or norm has no gradient at a uniform sample
         noise = torch.rand(PROBES, *self._shape, generator=torch.Generator().manual_seed(0))
         samples = noise.to(self._device).requires_grad_()
@@ -99,9 +102,17 @@ class Custom(Objective):
             raise self._wrong("a gradient with NaN or infinity", "a finite gradient for a sample of noise")
         if gradient[1:].any():
             raise self._wrong("a result that depends on other samples of the batch", "each sample measured on its own")
+        self._check_repeats(samples.detach(), values.detach())
         return values[0].numel()
 
-    def _check(self, values: Any) -> Tensor:
+    def _check_repeats(self, samples: Samples, values: Tensor) -> None:
+        with torch.no_grad():
+            again = self._check(self._call(samples), graph=False)
+        if not torch.allclose(again, values, rtol=SAME, atol=SAME * float(values.abs().max())):
+            expected = "the same result for the same samples: no random numbers, and .eval() for networks with dropout"
+            raise self._wrong("another result for the same samples, called twice", expected)
+
+    def _check(self, values: Any, graph: bool = True) -> Tensor:
         wanted = "a float tensor of shape [batch] or [batch, m]"
         if not isinstance(values, Tensor):
             raise self._wrong(type(values).__name__, wanted)
@@ -109,7 +120,7 @@ class Custom(Objective):
             raise self._wrong(f"{values.dtype} of shape {tuple(values.shape)} for {PROBES} samples", wanted)
         if not values.isfinite().all():
             raise self._wrong(f"{values.flatten()[:3].tolist()}", "finite numbers for samples of noise")
-        if not values.requires_grad:
+        if graph and not values.requires_grad:
             raise self._wrong("a tensor without a gradient", "torch operations only, no .item(), .detach() or numpy")
         return values
 

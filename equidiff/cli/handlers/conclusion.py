@@ -103,6 +103,9 @@ def nearest_miss(info: RunInfo, summary: Summary) -> Facts:
     if summary.nearest is not None:
         nearest, index = summary.nearest
         rows.append(("nearest", f"{format_values(nearest, info.target.values)} (sample {index})"))
-    else:
+    if summary.error is not None:
         rows.append(("reason", summary.error))
-    return [*rows, ("try", f"--budget {4 * info.budget:g}, a target within reach, or a larger --tolerance")]
+    hint = f"--budget {4 * info.budget:g}, a target within reach, or a larger --tolerance"
+    if info.counts.failed == info.counts.asked:
+        hint = "equidiff check SPEC, with the spec of the component that the reason names"
+    return [*rows, ("try", hint)]

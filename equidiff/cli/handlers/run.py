@@ -156,7 +156,8 @@ def _perform(work: Work, state: State, show: Show) -> int:
     inversion = folder.info.inversion
     if inversion is not None and inversion.warning is not None:
         terminal.note(inversion.warning, "yellow")
-    for warning in work.session.warnings if work.session is not None else ():
+    warnings = work.session.warnings if work.session is not None else ()
+    for warning in (*folder.info.notes, *warnings):
         terminal.note(warning, "yellow")
     interrupted = _search(work, state, show.verbose)
     summary = Summary.of(folder.info, folder.records)
@@ -165,7 +166,8 @@ def _perform(work: Work, state: State, show: Show) -> int:
     page = _write_page(work, state) if show.report and members and not interrupted else None
     terminal.facts(conclusion(folder.info, summary, image, page))
     for caution in cautions(folder.info, summary, _latent_size(found)):
-        terminal.note(caution, "yellow")
+        if caution not in folder.info.notes:  # those were shown before the search
+            terminal.note(caution, "yellow")
     if interrupted:
         terminal.note(f"Interrupted: {len(folder.finished)} of {asked} samples are finished and saved.")
         terminal.command("continue with", _resume_command(work, state))
