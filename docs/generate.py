@@ -9,8 +9,13 @@ import inspect
 import re
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from html import escape
+from importlib import import_module
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, get_args, get_type_hints
 
 from typer import Typer
@@ -22,7 +27,8 @@ from equidiff.registry.descriptors import KINDS, Descriptor, Options
 from equidiff.registry.manager import Plugins
 from equidiff.testing import load_plugins
 
-DOCS = Path(__file__).parent
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
 REFERENCE = DOCS / "reference"
 SNIPPETS = DOCS / "snippets"
 # distributions that the tutorials have `equidiff new plugin` write
@@ -40,23 +46,29 @@ if sys.version_info >= (3, 11):
 else:  # pytest brings it
     import tomli as tomllib
 
+LABELS = {"called", "returned", "contract", "write", "at", "given", "expected", "did you mean", "try"}
 NOTICE = "<!-- Written by docs/generate.py; change the code, not this page. -->"
 
 
-def pages() -> dict[Path, str]:
-    """Content of each generated page."""
-    plugins = load_plugins("equidiff.builtin")
+def pages() -> dict[Path, Callable[[], str]]:
+    """The function that writes each generated page."""
     return {
-        REFERENCE / "command-line.md": "\n".join([NOTICE, "", *command_line()]),
-        REFERENCE / "components.md": "\n".join([NOTICE, "", *components(plugins)]),
-        REFERENCE / "plugins.md": "\n".join([NOTICE, "", *directory()]),
-        **{SNIPPETS / f"{kind}.py": new_component(kind, plugins) for kind in TUTORIALS},
+        REFERENCE / "command-line.md": lambda: page(command_line()),
+        REFERENCE / "components.md": lambda: page(components(load_plugins("equidiff.builtin"))),
+        REFERENCE / "plugins.md": lambda: page(directory()),
+        REFERENCE / "plugin-mistakes.md": lambda: page(plugin_mistakes()),
+        **{SNIPPETS / f"{kind}.py": partial(new_component, kind) for kind in TUTORIALS},
     }
 
 
-def new_component(kind: str, plugins: Plugins) -> str:
+def page(lines: Iterator[str]) -> str:
+    """A page with the notice that it is generated."""
+    return "\n".join([NOTICE, "", *lines])
+
+
+def new_component(kind: str) -> str:
     """The file with the component that `equidiff new plugin` writes in the tutorial of its kind."""
-    names = check_name(TUTORIALS[kind], kind, plugins)
+    names = check_name(TUTORIALS[kind], kind, load_plugins("equidiff.builtin"))
     return Draft(names, kind).files[f"src/{names.module}/{kind}.py"]
 
 
@@ -265,7 +277,38 @@ def cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
 
 
+def plugin_mistakes() -> Iterator[str]:
+    """Every mistake of the tests, with the message that it leads to."""
+    sys.path.append(str(ROOT / "tests"))
+    made, table = import_module("made_mistakes"), import_module("mistakes")
+    yield "# Mistakes in a plugin"
+    yield ""
+    yield "The ways in which a plugin can be wrong, and the message that each leads to. The tests make each mistake in"
+    yield "a plugin that is sound otherwise, `my_plugin.py`, and this page shows what they are told."
+    yield ""
+    yield "A run calls each component of a plugin, or made in Python, with two rows before it begins, which finds most"
+    yield "of them. The last ones need [`equidiff check`](command-line.md#equidiff-check)."
+    yield ""
+    mistakes = sorted(table.MISTAKES, key=lambda each: table.PARTS.index(each.part))
+    for part, some in groupby(mistakes, attrgetter("part")):
+        yield f"## {part}"
+        yield ""
+        yield "| mistake | message |"
+        yield "|---|---|"
+        for mistake in some:
+            with TemporaryDirectory() as folder:
+                message = made.message(mistake, Path(folder))
+            yield f"| {cell(mistake.title)} | {'<br>'.join(map(labelled, message.splitlines()))} |"
+        yield ""
+
+
+def labelled(line: str) -> str:
+    """A line of a message, its label in italics and the rest as code."""
+    label, colon, text = line.partition(": ")
+    return f"*{label}* {code(text)}" if colon and label in LABELS else cell(line).replace("`", "\\`")
+
+
 if __name__ == "__main__":
-    for path, content in pages().items():
-        path.write_text(content, encoding="utf-8")
+    for path, write in pages().items():
+        path.write_text(write(), encoding="utf-8")
         print(f"wrote {path}")

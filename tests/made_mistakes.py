@@ -10,15 +10,18 @@ from pathlib import Path
 import torch
 from mistakes import FILE, SOUND, Mistake
 
-from equidiff.analysis.compare.maps import explain
+from equidiff.cli.handlers.check import FAIL, outcome_of
 from equidiff.contracts import BuildContext, ScalarTarget
 from equidiff.errors import EquiDiffError
+from equidiff.numerics.attributions import explain
 from equidiff.registry.build import build
 from equidiff.registry.manager import Plugins
 from equidiff.registry.trial.subject import Subject
 from equidiff.run.session import prepare
 from equidiff.run.settings import Settings
 from equidiff.search.result import Result
+from equidiff.testing.bench import Bench
+from equidiff.testing.component import Trial
 
 BUILTIN = (EntryPoint("builtin", "equidiff.builtin", "equidiff"),)
 SETTINGS = Settings("spot", "brightness", "shift", "descent", target=0.45, samples=1, law="still", tolerance=1e-3)
@@ -35,7 +38,9 @@ def message(mistake: Mistake, folder: Path) -> str | None:
     path = folder / FILE
     path.write_text(SOUND.replace(mistake.sound, mistake.wrong).lstrip())
     try:
-        found = USES[mistake.use](Plugins([*BUILTIN], [path]), path)
+        use, _, kind = mistake.use.partition(" ")
+        plugins = Plugins([*BUILTIN], [path])
+        found = _check(plugins, kind) if use == "check" else USES[use](plugins, path)
     except EquiDiffError as error:
         found = str(error)
     finally:
@@ -82,8 +87,19 @@ def _explain(plugins: Plugins, path: Path) -> str | None:
 
 
 def _executor(plugins: Plugins, path: Path) -> str | None:
-    build(plugins, "executor", "nowhere", BuildContext())
+    build(plugins, "executor", "here", BuildContext())
     return None
+
+
+def _check(plugins: Plugins, kind: str) -> str | None:
+    """The first failure that `equidiff check` shows."""
+    (offer,) = (each for each in plugins.offers(kind) if each.plugin == Path(FILE).stem)
+    trial = Trial(offer, offer.descriptor.name, Bench(plugins, "spot", "brightness"))
+    outcomes = [outcome_of(check) for check in trial.first()]
+    if trial.component is not None:
+        outcomes += [outcome_of(check) for check in trial.second()]
+    failed = [each for each in outcomes if each.state == FAIL]
+    return "\n".join([failed[0].problem, *(f"{name}: {text}" for name, text in failed[0].rows)]) if failed else None
 
 
 USES = {

@@ -18,7 +18,7 @@ class Mistake(NamedTuple):
         sound: a part of the sound plugin.
         wrong: written in its place.
         words: words that the message must have.
-        use: what a user does: "run", or another key of `USES`.
+        use: what a user does: "run", "check KIND", or another key of `USES`.
     """
 
     part: str
@@ -31,16 +31,21 @@ class Mistake(NamedTuple):
 
 PLUGIN, FACTORY, GENERATOR, OBJECTIVE = "The file and its hooks", "Factories", "Generators", "Objectives"
 REGULARIZER, OTHERS = "Regularizers", "Solvers, laws, attribution methods and executors"
+DEEPER = "Found by `equidiff check`"
+PARTS = (PLUGIN, FACTORY, GENERATOR, OBJECTIVE, REGULARIZER, OTHERS, DEEPER)
 VALUES = "        return values\n"
 IMAGES = "        return images\n"
 HOOK = 'def equidiff_objectives():\n    return offer("brightness")'
-FACTORY_OF = "def build_brightness(argument, options, context):\n    return Brightness()"
+FACTORY_OF = "def build_brightness(argument, options, context):\n    return Brightness(context.device)"
 SOLVE = "            answer = yield from residual.gradient(latents)\n            yield Step(number, answer)\n"
 
 MISTAKES = [
-    Mistake(PLUGIN, "a misspelt import", "import torch\n", "import torch\nimport nunpy\n", ("nunpy", f"{FILE}:4")),
-    Mistake(PLUGIN, "a syntax error", "class Spot(Generator):", "class Spot(Generator)", ("SyntaxError", "line 9")),
-    Mistake(PLUGIN, "a descriptor without a summary", ', "For a test.")', ")", ("missing 1 required", "summary")),
+    Mistake(
+        PLUGIN, "a misspelt import", "import torch\n", "import torch\nimport nunpy\n",
+        (f"{FILE}:6", "did you mean numpy?"),
+    ),
+    Mistake(PLUGIN, "a syntax error", "class Spot(Generator):", "class Spot(Generator)", ("SyntaxError", "line 11")),
+    Mistake(PLUGIN, "a descriptor without a summary", ', "For a test.", examples=(name,)', "", ("missing", "summary")),
     Mistake(
         PLUGIN, "a hook that returns one descriptor", 'return offer("brightness")', 'return offer("brightness")[0]',
         ("equidiff_objectives() returned a Descriptor", "return [Descriptor(...)]"),
@@ -71,11 +76,11 @@ MISTAKES = [
     Mistake(
         FACTORY, "an import that is misspelt", FACTORY_OF,
         FACTORY_OF.replace("    return", "    import nunpy\n    return"),
-        ("needs a package that is missing", "did you mean", "numpy"),
+        ("needs a package that is missing", "did you mean", "import numpy"),
     ),
     Mistake(
         FACTORY, "a factory that raises", FACTORY_OF,
-        FACTORY_OF.replace("return Brightness()", 'return {}["weights"]'),
+        FACTORY_OF.replace("return Brightness(context.device)", 'return {}["weights"]'),
         ("objective 'brightness' of plugin 'my_plugin'", "KeyError", "in build_brightness", '{}["weights"]'),
     ),
     Mistake(
@@ -83,7 +88,7 @@ MISTAKES = [
         "def build_brightness(argument)", ("objective 'brightness'", "takes 1 positional argument"),
     ),
     Mistake(
-        FACTORY, "a factory that returns the class", "return Brightness()", "return Brightness",
+        FACTORY, "a factory that returns the class", "return Brightness(context.device)", "return Brightness",
         ("returned the wrong type", "equidiff.Objective"),
     ),
     Mistake(
@@ -230,7 +235,45 @@ MISTAKES = [
         ("Slope returns values that are not finite",), "explain",
     ),
     Mistake(
-        OTHERS, "an executor without workers", "workers = 1", "workers = 0", ("Nowhere.workers", "self.workers = 1"),
+        OTHERS, "an executor without workers", "workers = 1", "workers = 0", ("Inline.workers", "self.workers = 1"),
         "executor",
+    ),
+    Mistake(
+        DEEPER, "a tensor that stays on the CPU", "self.weights.to(latents.device)", "self.weights",
+        ("Spot.generate mixes devices", ".to(context.device)"), "check generator",
+    ),
+    Mistake(
+        DEEPER, "images in [-1, 1]", IMAGES, "        return 2 * images - 1\n",
+        ("values from -", "(images + 1) / 2"), "check generator",
+    ),
+    Mistake(
+        DEEPER, "a gradient through a part of the computation", VALUES, "        return values * values.detach()\n",
+        ("wrong gradient", "detached, clamped or rounded"), "check objective",
+    ),
+    Mistake(
+        DEEPER, "a seed for the whole process", VALUES, "        torch.manual_seed(0)\n        return values\n",
+        ("changes the seed of torch", "generator="), "check objective",
+    ),
+    Mistake(
+        DEEPER, "random numbers of the whole process", VALUES, "        torch.rand(1)\n        return values\n",
+        ("changes torch's random numbers", "a torch.Generator of its own"), "check objective",
+    ),
+    Mistake(
+        OBJECTIVE, "gradients turned off for the whole process", VALUES,
+        "        torch.set_grad_enabled(False)\n        return values\n",
+        ("gradients turned off for the whole process", "with torch.no_grad()"),
+    ),
+    Mistake(
+        DEEPER, "options defined inside a function", '"For a test.", examples=(name,)',
+        '"For a test.", examples=(name,), options=type("Inner", (Options,), {})', ("cannot be pickled", "module's top"),
+        "check objective",
+    ),
+    Mistake(
+        DEEPER, "a solver that goes on when it is done", "                return\n", "                pass\n",
+        ("goes on when it is done", "no step after the one"), "check solver",
+    ),
+    Mistake(
+        DEEPER, "an executor that takes calls after its end", "self.open = False", "pass",
+        ("takes calls after its shutdown", "an exception"), "check executor",
     ),
 ]  # fmt: skip

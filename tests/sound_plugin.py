@@ -1,9 +1,11 @@
 """A sound plugin of one file, a component of each kind; `mistakes.py` breaks it, one line at a time."""
 
+from concurrent.futures import Future
+
 import torch
 
 from equidiff.contracts import Attribution, Executor, Generator, Law, Objective, Regularizer, Solver, Step
-from equidiff.plugin import Descriptor, hookimpl
+from equidiff.plugin import Descriptor, Options, hookimpl
 
 
 class Spot(Generator):
@@ -14,7 +16,7 @@ class Spot(Generator):
         self.weights = torch.randn(4, 64, generator=torch.Generator().manual_seed(0))
 
     def generate(self, latents, steps=None):
-        images = (latents @ self.weights).sigmoid().reshape(-1, 1, 8, 8)
+        images = (latents @ self.weights.to(latents.device)).sigmoid().reshape(-1, 1, 8, 8)
         return images
 
 
@@ -22,8 +24,8 @@ class Brightness(Objective):
     names = ("brightness",)
     unit = "grey"
 
-    def __init__(self):
-        self.norm = torch.nn.BatchNorm2d(1).eval()
+    def __init__(self, device):
+        self.norm = torch.nn.BatchNorm2d(1).eval().to(device)
         self.drop = torch.nn.Dropout(0.5).eval()
 
     def measure(self, samples):
@@ -50,7 +52,8 @@ class Descent(Solver):
             yield Step(number, answer)
             if answer.loss.item() < residual.tolerance:
                 return
-            latents = latents - answer.loss * answer.gradient / answer.gradient.square().sum()
+            step = answer.loss * answer.gradient / answer.gradient.square().sum().clamp(min=1e-12)
+            latents = latents - step / step.norm().clamp(min=1)
 
 
 class Still(Law):
@@ -68,22 +71,31 @@ class Slope(Attribution):
         return maps
 
 
-class Nowhere(Executor):
+class Inline(Executor):
     workers = 1
 
+    open = True
+
     def submit(self, function, /, *args):
-        raise NotImplementedError
+        if not self.open:
+            raise RuntimeError("it was shut down")
+        future = Future()
+        try:
+            future.set_result(function(*args))
+        except Exception as error:
+            future.set_exception(error)
+        return future
 
     def shutdown(self, *, wait=True, cancel_futures=False):
-        pass
+        self.open = False
 
 
-def build_spot(argument, options, context):
+def build_spot(argument, options: Options, context):
     return Spot()
 
 
 def build_brightness(argument, options, context):
-    return Brightness()
+    return Brightness(context.device)
 
 
 def build_shift(argument, options, context):
@@ -102,12 +114,12 @@ def build_slope(argument, options, context):
     return Slope()
 
 
-def build_nowhere(argument, options, context):
-    return Nowhere()
+def build_here(argument, options, context):
+    return Inline()
 
 
 def offer(name):
-    return [Descriptor(name, f"{__name__}:build_{name}", "For a test.")]
+    return [Descriptor(name, f"{__name__}:build_{name}", "For a test.", examples=(name,))]
 
 
 @hookimpl
@@ -142,4 +154,4 @@ def equidiff_attributions():
 
 @hookimpl
 def equidiff_executors():
-    return offer("nowhere")
+    return offer("here")

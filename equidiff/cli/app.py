@@ -15,6 +15,7 @@ import equidiff
 from equidiff.cli.commands import (
     bank,
     calibrate,
+    check,
     cite,
     compare,
     doctor,
@@ -80,6 +81,7 @@ app.command(epilog=samples.EPILOG)(samples.samples)
 app.command(epilog=measure.EPILOG)(measure.measure)
 app.add_typer(new.app, name="new")
 app.command()(plugins.plugins)
+app.command(epilog=check.EPILOG)(check.check)
 app.command()(show.show)
 app.command()(cite.cite)
 app.command()(doctor.doctor)

@@ -6,3 +6,4 @@ INTERRUPTED = 130  # what a shell reports for Ctrl-C
 NOT_ALL_MEMBERS = 3
 NOT_ALL_MEASURED = 3  # of the images given to `equidiff measure`
 LAW_REJECTED = 3  # by `equidiff calibrate`, or it could not tell
+CONTRACT_BROKEN = 3  # by a component that `equidiff check` has tried

@@ -4,7 +4,7 @@ A few draws have a seed of their own instead of a stream, and are told apart by 
 
 - prior samples that attributions and freedom maps are compared with: seed 0, and the run's seed (`prior_samples`);
 - resampling for intervals: the run's seed plus the position of the set (`equidiff.metrics.intervals`);
-- an attribution method: a seed for each sample, made from the run's (`equidiff.analysis.compare.maps.seed_of`);
+- an attribution method: a seed for each sample, made from the run's (`equidiff.numerics.attributions.seed_of`);
 - probes of a custom objective, and noise that an inversion averages over: seed 0.
 """
 

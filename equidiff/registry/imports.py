@@ -67,9 +67,9 @@ def similar_modules(missing: str) -> list[str]:
         except (ImportError, AttributeError):
             return []
         return [f"{parent}.{name}" for name in nearest(last, [each.name for each in pkgutil.iter_modules(paths)])]
-    known = {name for name in sys.modules if "." not in name}
-    known |= {each.name for each in pkgutil.iter_modules()} | set(sys.stdlib_module_names)
-    return nearest(last, known, ALIKE)
+    installed = {each.name for each in pkgutil.iter_modules()} | {name for name in sys.modules if "." not in name}
+    standard = set(sys.stdlib_module_names)
+    return nearest(last, installed - standard, ALIKE) or nearest(last, standard, ALIKE)
 
 
 def _functions(module: ModuleType | None) -> list[str]:

@@ -20,7 +20,7 @@ from equidiff.errors import EquiDiffError, PluginError, unknown_name
 from equidiff.folders.code import import_file
 from equidiff.registry import hookspecs
 from equidiff.registry.descriptors import KINDS, Descriptor, Published
-from equidiff.registry.imports import import_error
+from equidiff.registry.imports import import_error, install_hint, similar_modules
 from equidiff.registry.trial.source import raised_at
 
 GROUP = "equidiff"
@@ -86,7 +86,7 @@ class Plugins:
         hits = [offer for offer in offers if offer.descriptor.name == name]
         if len(hits) > 1:
             raise PluginError(
-                f"{len(hits)} plugins offer a {kind} named {name!r}.",
+                f"{len(hits)} plugins offer {_article(kind)} named {name!r}.",
                 given=", ".join(hit.plugin for hit in hits),
                 expected="one",
                 hint="uninstall one of them",
@@ -96,6 +96,15 @@ class Plugins:
             hint = "equidiff plugins" + (f"   # could not be loaded: {'; '.join(broken)}" if broken else "")
             raise unknown_name(kind, name, [offer.descriptor.name for offer in offers], hint)
         return hits[0]
+
+    def prefer(self, name: str) -> Plugin:
+        """A plugin by its name; components of others that have the names of its own are left out from now on."""
+        chosen = next(plugin for plugin in self.plugins if plugin.name == name)
+        own = {(offer.kind, offer.descriptor.name) for offer in chosen.offers}
+        for plugin in self.plugins:
+            if plugin is not chosen:
+                plugin.offers = [each for each in plugin.offers if (each.kind, each.descriptor.name) not in own]
+        return chosen
 
     def factory(self, offer: Offer) -> Callable[..., Any]:
         """Import the factory that a descriptor names.
@@ -194,16 +203,17 @@ def _descriptors(hook: str, returned: object) -> list[Descriptor]:
     """
     wanted = "write: return [Descriptor(...)]"
     if not isinstance(returned, Iterable) or isinstance(returned, str):
-        raise TypeError(f"{hook}() returned {_article(returned)}, not a list of descriptors; {wanted}")
+        raise TypeError(f"{hook}() returned {_article(type(returned).__name__)}, not a list of descriptors; {wanted}")
     found = list(returned)
     for each in found:
         if not isinstance(each, Descriptor):
-            raise TypeError(f"{hook}() returned a list with {_article(each)}, not a Descriptor, in it; {wanted}")
+            raise TypeError(
+                f"{hook}() returned a list with {_article(type(each).__name__)}, not a Descriptor, in it; {wanted}"
+            )
     return found
 
 
-def _article(value: object) -> str:
-    name = type(value).__name__
+def _article(name: str) -> str:
     return f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
 
 
@@ -211,4 +221,7 @@ def _in_one_line(error: BaseException) -> str:
     text = error.problem if isinstance(error, EquiDiffError) else str(error)
     place = None if isinstance(error, SyntaxError) else raised_at(error, plugins_only=True)
     at = "" if place is None else f" (at {place})"
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        near = similar_modules(error.name)
+        at += f"; did you mean {near[0]}?" if near else f"; try: {install_hint(error.name)}"
     return f"{type(error).__name__}: {' '.join(text.split()) or 'no message'}{at}"

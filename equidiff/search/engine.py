@@ -67,6 +67,7 @@ class _Task:
             yield Step(0, self._banked.answer)
         if law is not None and self._last is not None and self._is_member(self._last.answer):
             self._budget = math.inf  # the law was told how many transitions to make: they are counted, not limited
+            self._nearest = None
             smooth = ContinuousResidual(residual) if residual.rounded else residual
             sampling = partial(law.sample, self._last, smooth)
             self._transitions = yield from checked_coroutine(sampling, f"{type(law).__name__}.sample()")
@@ -101,7 +102,9 @@ class _Task:
         yield self._result(None)
 
     def _note(self, answer: Answer) -> None:
-        """Keep the answer, if it is the nearest to the target so far."""
+        """Keep the answer, if it is the nearest to the target so far; a law's last one stands, wherever it is."""
+        if self._budget == math.inf:
+            return
         if self._nearest is None or answer.loss.item() < self._nearest.loss.item():
             self._nearest = answer
 

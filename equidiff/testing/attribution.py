@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from equidiff.analysis.compare.maps import explain
 from equidiff.contracts import Attribution, ScalarTarget
-from equidiff.testing.failure import require
+from equidiff.numerics.attributions import explain
+from equidiff.testing.failure import Check, require, run_all
 from equidiff.testing.numerics import check_tensor
 from equidiff.types import Samples
 
@@ -26,14 +26,25 @@ def check_attribution(method: Attribution, scalar: ScalarTarget, samples: Sample
     Raises:
         ContractError: the method breaks its contract.
     """
+    run_all(attribution_checks(method, scalar, samples))
+
+
+def attribution_checks(method: Attribution, scalar: ScalarTarget, samples: Samples) -> list[Check]:
+    """The checks of an attribution method, by name; see `check_attribution`."""
     name = type(method).__name__
+    return [
+        Check("flags", lambda: _check_flags(method, name)),
+        Check("maps", lambda: _check_values(method, scalar, samples, name)),
+        Check("samples and network as they were", lambda: _check_traces(method, scalar, samples, name)),
+        Check("seeds and rows", lambda: _check_repeats(method, scalar, samples, name)),
+    ]
+
+
+def _check_flags(method: Attribution, name: str) -> None:
     require(isinstance(method, Attribution), f"{name} is not an Attribution", "a subclass of equidiff.Attribution")
     for flag in ("local", "random"):
         value = getattr(method, flag)
         require(isinstance(value, bool), f"{name}.{flag} is {value!r}", "True or False")
-    _check_values(method, scalar, samples, name)
-    _check_traces(method, scalar, samples, name)
-    _check_repeats(method, scalar, samples, name)
 
 
 def _check_values(method: Attribution, scalar: ScalarTarget, samples: Samples, name: str) -> None:

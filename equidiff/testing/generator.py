@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 import torch
@@ -10,7 +12,9 @@ from torch import Tensor
 
 from equidiff.contracts import Generator, SplitSampler, StepwiseSampler
 from equidiff.errors import UnsupportedError
-from equidiff.testing.failure import require
+from equidiff.registry.trial.inputs import makes_images
+from equidiff.registry.trial.value_range import range_problem
+from equidiff.testing.failure import Check, ContractError, require, run_all
 from equidiff.testing.numerics import check_map, check_tensor
 
 INVERSION_TOLERANCE = 0.1
@@ -21,8 +25,9 @@ REENCODING_TOLERANCE = 0.5
 def check_generator(generator: Generator, *, rows: int = 3, device: str = "cpu") -> None:
     """Check that a generator keeps its contract.
 
-    Shapes and dtype, determinism, gradients against finite differences, independence of rows, the coarser sampler,
-    the generator's own queries, and its inverse, its split sampler and its stepwise sampler where it has them.
+    Shapes and dtype, determinism, gradients against finite differences, independence of rows, the range of images, the
+    coarser sampler, the generator's own queries, and its inverse, its split sampler and its stepwise sampler where it
+    has them.
 
     Args:
         generator: what to check.
@@ -32,30 +37,81 @@ def check_generator(generator: Generator, *, rows: int = 3, device: str = "cpu")
     Raises:
         ContractError: the generator breaks its contract.
     """
-    name = type(generator).__name__
-    require(isinstance(generator, Generator), f"{name} is not a Generator", "a subclass of equidiff.Generator")
-    for attribute in ("latent_shape", "sample_shape"):
-        _check_shape(getattr(generator, attribute, None), f"{name}.{attribute}")
-    require(
-        generator.network is None or isinstance(generator.network, str),
-        f"{name}.network is {generator.network!r}",
-        "the name of a network, or None",
-    )
-    latents = torch.randn(rows, *generator.latent_shape, generator=torch.Generator().manual_seed(1)).to(device)
-    samples = check_map(generator.generate, latents, generator.sample_shape, f"{name}.generate")
-    asked = "samples that differ where their latents do"
-    require(not torch.equal(samples[0], samples[1]), f"{name}.generate gives the same sample twice", asked)
-    with torch.no_grad():
-        coarse = generator.generate(latents, steps=2)
-    check_tensor(coarse, (rows, *generator.sample_shape), f"{name}.generate(..., steps=2)")
-    _check_queries(generator, name)
-    _check_inverse(generator, samples, name)
-    sampler = generator.split_sampler()
-    if sampler is not None:
-        _check_split(sampler, latents, samples, f"{name}.split_sampler()")
-    stepwise = generator.stepwise_sampler()
-    if stepwise is not None:
-        _check_stepwise(stepwise, latents, generator, f"{name}.stepwise_sampler()")
+    run_all(generator_checks(generator, rows=rows, device=device))
+
+
+def generator_checks(generator: Generator, *, rows: int = 3, device: str = "cpu") -> list[Check]:
+    """The checks of a generator, by name; see `check_generator`."""
+    tried = _Tried(generator, rows, device)
+    return [
+        Check("shapes and names", tried.check_attributes),
+        Check("samples, their rows and gradients", tried.check_samples),
+        Check("range of images", tried.check_range),
+        Check("fewer sampler steps", tried.check_coarse),
+        Check("queries", lambda: _check_queries(generator, tried.name)),
+        Check("inverse", lambda: _check_inverse(generator, tried.samples, tried.name)),
+        Check("split sampler", tried.check_split),
+        Check("stepwise sampler", tried.check_stepwise),
+    ]
+
+
+@dataclass(frozen=True)
+class _Tried:
+    """A generator that is tried with a few latents."""
+
+    generator: Generator
+    rows: int
+    device: str
+
+    @cached_property
+    def name(self) -> str:
+        return type(self.generator).__name__
+
+    @cached_property
+    def latents(self) -> Tensor:
+        stream = torch.Generator().manual_seed(1)
+        return torch.randn(self.rows, *self.generator.latent_shape, generator=stream).to(self.device)
+
+    @cached_property
+    def samples(self) -> Tensor:
+        with torch.no_grad():
+            return self.generator.generate(self.latents)
+
+    def check_attributes(self) -> None:
+        generator, name = self.generator, self.name
+        require(isinstance(generator, Generator), f"{name} is not a Generator", "a subclass of equidiff.Generator")
+        for attribute in ("latent_shape", "sample_shape"):
+            _check_shape(getattr(generator, attribute, None), f"{name}.{attribute}")
+        named = generator.network is None or isinstance(generator.network, str)
+        require(named, f"{name}.network is {generator.network!r}", "the name of a network, or None")
+
+    def check_samples(self) -> None:
+        what = f"{self.name}.generate"
+        samples = check_map(self.generator.generate, self.latents, self.generator.sample_shape, what)
+        asked = "samples that differ where their latents do"
+        require(not torch.equal(samples[0], samples[1]), f"{what} gives the same sample twice", asked)
+
+    def check_range(self) -> None:
+        problem = range_problem(self.samples) if makes_images(self.generator) else None
+        if problem is not None:
+            asked = f"images in [0, 1], but for a little overshoot; write: {problem[1]}"
+            raise ContractError(f"{self.name}.generate gives images with {problem[0]}", asked)
+
+    def check_coarse(self) -> None:
+        with torch.no_grad():
+            coarse = self.generator.generate(self.latents, steps=2)
+        shape = (self.rows, *self.generator.sample_shape)
+        check_tensor(coarse, shape, f"{self.name}.generate(..., steps=2)")
+
+    def check_split(self) -> None:
+        sampler = self.generator.split_sampler()
+        if sampler is not None:
+            _check_split(sampler, self.latents, self.samples, f"{self.name}.split_sampler()")
+
+    def check_stepwise(self) -> None:
+        stepwise = self.generator.stepwise_sampler()
+        if stepwise is not None:
+            _check_stepwise(stepwise, self.latents, self.generator, f"{self.name}.stepwise_sampler()")
 
 
 def _check_shape(shape: object, what: str) -> None:

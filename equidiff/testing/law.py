@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -10,7 +11,7 @@ from torch import Tensor
 from equidiff.builtin.solvers.auto import Auto
 from equidiff.contracts import Law, Transitions
 from equidiff.search.engine import FAILED, MEMBER
-from equidiff.testing.failure import require
+from equidiff.testing.failure import Check, require, run_all
 from equidiff.testing.solver import Drive, drive, easy_problem
 
 SAMPLES = 4
@@ -30,12 +31,23 @@ def check_law(law: Law) -> None:
     Raises:
         ContractError: the law breaks its contract.
     """
+    run_all(law_checks(law))
+
+
+def law_checks(law: Law) -> list[Check]:
+    """The checks of a law, by name; see `check_law`."""
     name = type(law).__name__
+    together = cache(lambda: _drive(law, range(SAMPLES), SAMPLES, 1))
+    return [
+        Check("the equation of a linear problem", lambda: _check_equation(law, name)),
+        Check("transitions between members", lambda: _check_results(together(), name)),
+        Check("random numbers and rows", lambda: _check_streams(law, together(), name)),
+    ]
+
+
+def _check_equation(law: Law, name: str) -> None:
     require(isinstance(law, Law), f"{name} is not a Law", "a subclass of equidiff.Law")
     law.check(easy_problem(), "float32")
-    done = _drive(law, range(SAMPLES), SAMPLES, 1)
-    _check_results(done, name)
-    _check_streams(law, done, name)
 
 
 def _drive(law: Law, indices: Iterable[int], batch: int, torch_seed: int) -> Drive:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from equidiff.contracts import Objective
 from equidiff.images.convert import is_image_shape
-from equidiff.testing.failure import require
+from equidiff.testing.failure import Check, require, run_all
 from equidiff.testing.numerics import check_map, check_tensor
 from equidiff.types import Samples
 
@@ -26,19 +26,37 @@ def check_objective(objective: Objective, samples: Samples) -> None:
     Raises:
         ContractError: the objective breaks its contract.
     """
+    run_all(objective_checks(objective, samples))
+
+
+def objective_checks(objective: Objective, samples: Samples) -> list[Check]:
+    """The checks of an objective, by name; see `check_objective`."""
     name = type(objective).__name__
-    require(isinstance(objective, Objective), f"{name} is not an Objective", "a subclass of equidiff.Objective")
-    _check_words(objective, name)
-    measurements = check_map(objective.measure, samples, (len(objective.names),), f"{name}.measure")
-    _check_residual(objective, measurements, name)
-    _check_compare(objective, samples, measurements, name)
-    if is_image_shape(samples.shape[1:]) and objective.resizes:
-        _check_sizes(objective, samples, name)
-    _check_predictor(objective, samples, name)
-    _check_others(objective, samples, name)
+
+    def measured() -> Tensor:
+        with torch.no_grad():
+            return objective.measure(samples)
+
+    def sizes() -> None:
+        if is_image_shape(samples.shape[1:]) and objective.resizes:
+            _check_sizes(objective, samples, name)
+
+    return [
+        Check("names and unit", lambda: _check_words(objective, name)),
+        Check(
+            "measurements, their rows and gradients",
+            lambda: check_map(objective.measure, samples, (len(objective.names),), f"{name}.measure"),
+        ),
+        Check("residual and discrepancy", lambda: _check_residual(objective, measured(), name)),
+        Check("comparison with a target", lambda: _check_compare(objective, samples, measured(), name)),
+        Check("images of other sizes", sizes),
+        Check("classes", lambda: _check_predictor(objective, samples, name)),
+        Check("other units", lambda: _check_others(objective, samples, name)),
+    ]
 
 
 def _check_words(objective: Objective, name: str) -> None:
+    require(isinstance(objective, Objective), f"{name} is not an Objective", "a subclass of equidiff.Objective")
     names = getattr(objective, "names", None)
     good = isinstance(names, tuple) and len(names) > 0 and all(isinstance(each, str) and each for each in names)
     require(good, f"{name}.names is {names!r}", "a tuple with a name for each output")

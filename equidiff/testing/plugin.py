@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import pickle
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ from equidiff.registry.descriptors import Options, Reference
 from equidiff.registry.manager import GROUP, Offer, Plugins
 from equidiff.registry.options import read_options
 from equidiff.registry.specs import NAME, Spec, parse_sum
-from equidiff.testing.failure import ContractError, require
+from equidiff.testing.failure import Check, ContractError, require, run_all
 
 HEAVY = ("torch", "timm", "diffusers", "transformers", "matplotlib", "scipy")
 
@@ -78,12 +79,29 @@ def check_plugin(plugin: str | ModuleType | Path) -> Plugins:
     for kind, name in pairs:
         require(pairs.count((kind, name)) == 1, f"The {kind} {name!r} is offered twice", "names that are unique")
     for offer in offers:
-        _check_descriptor(offer)
-        _check_options(offer)
-        _check_examples(offer)
-        _check_factory(offer, plugins)
-        _check_listing(offer, plugins)
+        run_all(offer_checks(offer, plugins))
     return plugins
+
+
+def offer_checks(offer: Offer, plugins: Plugins) -> list[Check]:
+    """The checks of one descriptor, by name; see `check_plugin`."""
+    return [
+        Check("descriptor", lambda: _check_descriptor(offer)),
+        Check("options", lambda: _check_options(offer)),
+        Check("examples", lambda: _check_examples(offer)),
+        Check("factory", lambda: _check_factory(offer, plugins)),
+        Check("listing", lambda: _check_listing(offer, plugins)),
+        Check("descriptor pickles", lambda: _check_pickles(offer)),
+    ]
+
+
+def _check_pickles(offer: Offer) -> None:
+    what = f"The descriptor of {offer.kind} {offer.descriptor.name!r}"
+    try:
+        same = pickle.loads(pickle.dumps(offer.descriptor)) == offer.descriptor
+    except Exception as error:
+        raise ContractError(f"{what} cannot be pickled: {error}", "options defined at a module's top") from error
+    require(same, f"{what} is another one when it was pickled", "fields that compare equal")
 
 
 def _check_light(module: str) -> None:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from equidiff.contracts import Regularizer
-from equidiff.testing.failure import require
+from equidiff.testing.failure import Check, require, run_all
 from equidiff.testing.numerics import check_gradient, check_map, check_tensor, check_values
 from equidiff.types import Latents, Samples
 
@@ -25,13 +25,20 @@ def check_regularizer(regularizer: Regularizer, samples: Samples, latents: Laten
     Raises:
         ContractError: the regularizer breaks its contract.
     """
+    run_all(regularizer_checks(regularizer, samples, latents))
+
+
+def regularizer_checks(regularizer: Regularizer, samples: Samples, latents: Latents) -> list[Check]:
+    """The checks of a regularizer, by name; see `check_regularizer`."""
     name = type(regularizer).__name__
-    require(isinstance(regularizer, Regularizer), f"{name} is not a Regularizer", "a subclass of equidiff.Regularizer")
-    _check_views(regularizer, samples, name)
-    _check_penalty(regularizer, samples, latents, name)
+    return [
+        Check("views, their rows and gradients", lambda: _check_views(regularizer, samples, name)),
+        Check("penalties, their rows and gradients", lambda: _check_penalty(regularizer, samples, latents, name)),
+    ]
 
 
 def _check_views(regularizer: Regularizer, samples: Samples, name: str) -> None:
+    require(isinstance(regularizer, Regularizer), f"{name} is not a Regularizer", "a subclass of equidiff.Regularizer")
     with torch.no_grad():
         views = regularizer.views(samples)
     require(isinstance(views, list), f"{name}.views gives a {type(views).__name__}", "a list, empty or not")

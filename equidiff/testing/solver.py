@@ -17,7 +17,7 @@ from equidiff.run.settings import parse_tolerance
 from equidiff.search.coroutines import ENDLESS
 from equidiff.search.engine import FAILED, MEMBER, Result, StepRecord, solve
 from equidiff.search.problem import Problem
-from equidiff.testing.failure import require
+from equidiff.testing.failure import Check, require, run_all
 from equidiff.types import Latents, Measurements, Samples
 
 SIZE = 16
@@ -110,20 +110,38 @@ def check_solver(solver: Solver, *, slope: float = 1.0) -> None:
     Raises:
         ContractError: the solver breaks its contract.
     """
+    run_all(solver_checks(solver, slope=slope))
+
+
+def solver_checks(solver: Solver, *, slope: float = 1.0) -> list[Check]:
+    """The checks of a solver, by name; see `check_solver`."""
     name = type(solver).__name__
+    small = 1e-3 * slope**2
+
+    def solves(outputs: int) -> None:
+        problem = easy_problem(outputs, slope, solver.weight)
+        _check_solves(solver, problem, small * solver.weight, f"{name}, {outputs} outputs,")
+
+    def streams() -> None:
+        _check_streams(solver, easy_problem(1, slope, solver.weight), small * solver.weight, name)
+
+    return [
+        Check("budget, weight and tolerance", lambda: _check_settings(solver, name)),
+        Check("a linear problem with one output", lambda: solves(1)),
+        Check("a linear problem with three outputs", lambda: solves(3)),
+        Check("random numbers and rows", streams),
+        Check("a problem without a solution", lambda: _check_budget(solver, slope, name)),
+        Check("values that are not finite", lambda: _check_not_finite(solver, name)),
+    ]
+
+
+def _check_settings(solver: Solver, name: str) -> None:
     require(isinstance(solver, Solver), f"{name} is not a Solver", "a subclass of equidiff.Solver")
     _check_tolerance(solver, name)
     for attribute in ("budget", "weight"):
         value = getattr(solver, attribute, None)
         good = isinstance(value, int | float) and math.isfinite(value) and value > 0
         require(good, f"{name}.{attribute} is {value!r}", "a finite number above 0")
-    for outputs in (1, 3):
-        problem = easy_problem(outputs, slope, solver.weight)
-        tolerance = 1e-3 * solver.weight * slope**2
-        _check_solves(solver, problem, tolerance, f"{name}, {outputs} outputs,")
-    _check_streams(solver, easy_problem(1, slope, solver.weight), 1e-3 * solver.weight * slope**2, name)
-    _check_budget(solver, slope, name)
-    _check_not_finite(solver, name)
 
 
 def _check_tolerance(solver: Solver, name: str) -> None:

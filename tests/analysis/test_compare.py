@@ -13,7 +13,6 @@ from small_networks import SAMPLES, SHAPE, WEIGHTS, Asks, linear_network, small_
 
 from equidiff.analysis.compare.agreement import agreement, importance, overlaps, rank_correlations
 from equidiff.analysis.compare.freedom import Freedom
-from equidiff.analysis.compare.maps import explain, flatten_channels, seed_of, seeded
 from equidiff.analysis.compare.quality import (
     NEIGHBOURS,
     RADIUS,
@@ -25,6 +24,7 @@ from equidiff.analysis.compare.quality import (
 from equidiff.builtin.attributions.random_map import RandomMap
 from equidiff.contracts import Attribution, ScalarTarget
 from equidiff.errors import PluginError
+from equidiff.numerics.attributions import explain, flatten_channels, seed_of, seeded
 
 LEVELS = st.lists(st.lists(st.integers(0, 5), min_size=8, max_size=8), min_size=2, max_size=4)
 

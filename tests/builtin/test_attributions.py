@@ -8,12 +8,12 @@ from analytic import Identity, Linear
 from small_networks import SAMPLES, SHAPE, WEIGHTS, Asks, linear_network, small_network
 from torch import nn
 
-from equidiff.analysis.compare.maps import explain
 from equidiff.builtin.attributions.baselines import baseline_samples
 from equidiff.builtin.attributions.cells import grid
 from equidiff.builtin.attributions.modules import seen_box
 from equidiff.contracts import Attribution, BuildContext, Objective, ScalarTarget
 from equidiff.errors import SpecError, UnknownNameError, UnsupportedError
+from equidiff.numerics.attributions import explain
 from equidiff.registry.build import build
 from equidiff.registry.manager import Plugins
 from equidiff.testing import ContractError, check_attribution, load_plugins

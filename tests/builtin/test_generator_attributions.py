@@ -9,12 +9,12 @@ from small_networks import SAMPLES, SHAPE, Asks, small_network
 from torch import nn
 from torch.nn.functional import scaled_dot_product_attention
 
-from equidiff.analysis.compare.maps import explain
 from equidiff.builtin.attributions.baselines import baseline_samples
 from equidiff.builtin.attributions.pulled import pull
 from equidiff.builtin.generators.circles import Circles
 from equidiff.contracts import Attribution, BuildContext, Generator, ScalarTarget
 from equidiff.errors import InexactInverseError, SpecError, UnsupportedError
+from equidiff.numerics.attributions import explain
 from equidiff.registry.build import build
 from equidiff.testing import load_plugins
 

@@ -52,7 +52,7 @@ def test_every_hook_is_tested(hook):
 
 @pytest.mark.parametrize("path", GENERATE["pages"]().keys(), ids=hook_id)
 def test_generated_pages_are_fresh(path):
-    content = GENERATE["pages"]()[path]
+    content = GENERATE["pages"]()[path]()
     assert path.read_text() == content, "run: python docs/generate.py"
 
 

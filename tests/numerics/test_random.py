@@ -5,7 +5,7 @@ from itertools import product
 import pytest
 import torch
 
-from equidiff.analysis.compare.maps import seed_of
+from equidiff.numerics.attributions import seed_of
 from equidiff.numerics.random import Stream, open_stream, prior_latents, prior_samples
 
 CANDIDATES = (Stream.BLOCK_CANDIDATES, Stream.SAMPLE_CANDIDATES)

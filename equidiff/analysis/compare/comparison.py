@@ -17,7 +17,6 @@ from equidiff.analysis.compare.agreement import agreement
 from equidiff.analysis.compare.folder import COMPLETE, DOES_NOT_FIT, FAILED
 from equidiff.analysis.compare.freedom import Freedom, find_freedom
 from equidiff.analysis.compare.grid import generator_on_grid, on_grid
-from equidiff.analysis.compare.maps import explain, flatten_channels, seed_of
 from equidiff.analysis.compare.panels import Panels
 from equidiff.analysis.compare.quality import measure_infidelity, measure_sensitivity
 from equidiff.analysis.subsample import first_members
@@ -25,6 +24,7 @@ from equidiff.builtin.attributions.random_map import RandomMap
 from equidiff.contracts import Attribution, ScalarTarget
 from equidiff.devices import is_out_of_memory
 from equidiff.errors import EquiDiffError, UnknownNameError, UnsupportedError
+from equidiff.numerics.attributions import explain, flatten_channels, seed_of
 from equidiff.registry.build import Built, build
 from equidiff.registry.manager import Plugins
 from equidiff.registry.specs import Spec

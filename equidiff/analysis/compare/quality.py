@@ -10,9 +10,9 @@ import torch
 from captum.metrics import infidelity, sensitivity_max
 from torch import Tensor
 
-from equidiff.analysis.compare.maps import explain, flatten_channels, seeded
 from equidiff.builtin.attributions.cells import window_side
 from equidiff.contracts import Attribution, ScalarTarget
+from equidiff.numerics.attributions import explain, flatten_channels, seeded
 from equidiff.types import Attributions, Samples
 
 SQUARES = 32  # blacked out in each sample, one at a time

@@ -7,13 +7,18 @@ import time
 import torch
 from torch import Tensor
 
-from equidiff.images.convert import is_image_shape
-from equidiff.registry.trial.inputs import trial_latents
+from equidiff.contracts.sample_kind import SampleKind
+from equidiff.registry.trial.inputs import makes_images, trial_latents
 from equidiff.registry.trial.rows import try_rows
 from equidiff.registry.trial.subject import Subject
 from equidiff.registry.trial.value_range import range_problem
 
 DEAR_S = 2.0  # a generator whose sample takes longer is tried with this one sample only
+OPTIONAL = {
+    "network": "the name of a network, or None",
+    "steps": "a number of sampler steps, or None",
+    "kind": "Image(), Point(), Signal(rate=...), Table(...), or None",
+}
 SIGNATURE = "def generate(self, latents, steps=None):"
 
 
@@ -28,7 +33,7 @@ def try_generator(subject: Subject) -> list[str]:
     """
     for attribute in ("latent_shape", "sample_shape"):
         _check_shape(subject, attribute)
-    for attribute, kind in (("network", str), ("steps", int)):
+    for attribute, kind in (("network", str), ("steps", int), ("kind", SampleKind)):
         _check_optional(subject, attribute, kind)
     shape = tuple(subject.component.sample_shape)
     latents = trial_latents(subject.component, subject.device)
@@ -42,7 +47,7 @@ def try_generator(subject: Subject) -> list[str]:
         samples = generate(latents[:1])
     if time.monotonic() - started < DEAR_S:
         samples = try_rows(subject, "generate", generate, latents)
-    problem = range_problem(samples) if is_image_shape(shape) else None
+    problem = range_problem(samples) if makes_images(subject.component) else None
     if problem is None:
         return []
     return [f"{subject.owner} makes images with {problem[0]}, not in [0, 1]; in its generate(), write: {problem[1]}"]
@@ -63,5 +68,5 @@ def _check_optional(subject: Subject, attribute: str, kind: type) -> None:
     value = getattr(subject.component, attribute)
     if value is None or (isinstance(value, kind) and not isinstance(value, bool)):
         return
-    contract = {"network": "the name of a network, or None", "steps": "a number of sampler steps, or None"}[attribute]
+    contract = OPTIONAL[attribute]
     raise subject.wrong(f"{subject.name}.{attribute}", repr(value), contract, f"self.{attribute} = None")

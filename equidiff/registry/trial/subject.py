@@ -52,8 +52,9 @@ class Subject:
         Raises:
             ContractBreachError: it raised an exception.
         """
+        recorded = torch.is_grad_enabled()
         try:
-            return getattr(self.component, method)(*inputs)
+            result = getattr(self.component, method)(*inputs)
         except EquiDiffError:
             raise
         except (Exception, SystemExit) as error:
@@ -67,6 +68,12 @@ class Subject:
                 write=self.evaluation() or write,
                 at=raised_at(error),
             ) from error
+        if torch.is_grad_enabled() != recorded:
+            torch.set_grad_enabled(recorded)
+            line = "with torch.no_grad(): around a part of it, in place of torch.set_grad_enabled()"
+            returned = f"its result, and gradients turned {'off' if recorded else 'on'} for the whole process"
+            raise self.wrong(self.called(method, *inputs), returned, "a process that stays as it was", line)
+        return result
 
     def called(self, method: str, *inputs: Any) -> str:
         """The call in words."""
