@@ -189,8 +189,7 @@ class InvariantSet(invariant_set.InvariantSet):
             progress: as in `report`.
 
         Raises:
-            EquiDiffError: the set has no members or is of points, its components cannot be built again, or a method is
-                not known.
+            EquiDiffError: the set has no members, its components cannot be built again, or a method is not known.
         """
         from equidiff.analysis.compare.work import draw_images, prepare, run_methods
         from equidiff.api.results import Comparison

@@ -101,7 +101,7 @@ def sample(
         generator: a spec string such as "toy:fashion", or a Generator.
         objective: a spec string such as "neuron:block3.17"; a network in memory, as in `equidiff.classifier(module,
             "zebra", ...)`; or an Objective.
-        regularizer: a spec string or a Regularizer; "lowpass" for images and "none" for points when None.
+        regularizer: a spec string or a Regularizer; "lowpass" for images and "none" for other samples when None.
         solver: a spec string or a Solver.
         query: an index into the generator's own queries, an image or its path, or one sample as a tensor or a numpy
             array. An array of uint8 is an image, H x W or H x W x 3; an array of floats is in [0, 1] in these layouts,
@@ -122,8 +122,8 @@ def sample(
             generator that inverts samples.
         law: "solve" for members as the solver finds them, "conditional" for the prior given that they are members; a
             spec string or a Law. What its moves cost is not held against the budget.
-        saved: "uint8" to judge and measure an image as its file holds it, clamped and rounded to 8 bits; "float" to
-            judge it before. Samples that are not images are never rounded.
+        saved: "uint8" to judge and measure a sample as its file holds it, an image clamped and rounded to 8 bits, a
+            sound to 16; "float" to judge it before. Points and rows of a table are never rounded.
         time_limit: seconds that one pass of one sample through generator and objective may take; a sample that hangs
             has failed then, and the others go on. No limit when None. A pass is interrupted in the main thread alone,
             and not on Windows; elsewhere the limit is looked at when a pass has ended.

@@ -1,6 +1,6 @@
 """The interfaces. Subclass one, override its abstract methods, return it from a factory: that is a component.
 
-Samples are images `[batch, channels, height, width]`, nominally in [0, 1] and not clamped, or points `[batch, 2]`.
+Samples are images `[batch, channels, height, width]`, nominally in [0, 1] and not clamped, or of another kind.
 Implementations are final: wrap another component, do not subclass it.
 """
 

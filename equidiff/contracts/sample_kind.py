@@ -100,6 +100,10 @@ class SampleKind(ABC):
         """Ends of the range in which each number of a sample is drawn; those of the given samples by default."""
         return samples.amin(dim=0), samples.amax(dim=0)
 
+    def beyond(self, distance: str) -> str:
+        """The end of a sentence about members whose numbers are outside of their range, by this distance at most."""
+        return f"the range of {self.plural} by much (up to {distance}, root mean square): look at them with care."
+
     def compared(self, samples: Tensor) -> Tensor:
         """The numbers by which samples are compared, `[batch, size]`."""
         return samples.flatten(1)

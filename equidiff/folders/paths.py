@@ -15,7 +15,7 @@ EXPECTED_OUT = "a folder that does not exist yet, in a place where you may write
 # all that is in the folder of a run that was killed before its `run.json` was there
 OF_A_BEGINNING = frozenset({
     ".lock", ".owner.json", ".reserve", "images", "tensors", "partial", "query.png", "query.safetensors",
-    "prior.safetensors", "members.jsonl", "steps.jsonl", "run.json.part",
+    "prior.safetensors", "members.jsonl", "steps.jsonl", "run.json.part", "query.wav", "sounds",
 })  # fmt: skip
 
 

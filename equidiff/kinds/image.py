@@ -53,6 +53,12 @@ class Image(SampleKind):
     def excess(self, samples: Tensor) -> Tensor:
         return samples - samples.clamp(0, 1)
 
+    def beyond(self, distance: str) -> str:
+        return (
+            f"the range of an image by much (up to {distance} of its width, root mean square), which is clipped in the "
+            "files: look at them with care."
+        )
+
     def compared(self, samples: Tensor) -> Tensor:
         return quantized(samples).flatten(1)
 

@@ -85,6 +85,12 @@ class Signal(SampleKind):
     def excess(self, samples: Tensor) -> Tensor:
         return samples - samples.clamp(-1, 1)
 
+    def beyond(self, distance: str) -> str:
+        return (
+            f"the range of a sound by much (up to {distance}, root mean square), which is clipped in the files: listen "
+            "to them with care."
+        )
+
     def compared(self, samples: Tensor) -> Tensor:
         return decibels(self.rounded(samples)).flatten(1)
 

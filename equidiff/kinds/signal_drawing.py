@@ -11,6 +11,7 @@ from equidiff.kinds.spectrogram import FLOOR_DB, decibels
 
 GROUND, AXIS = "#f6f8fa", "#c9d1d9"
 OVERSAMPLED = 3
+LONG = 3  # samples in a column
 
 
 def draw_signal(signal: Tensor, side: int) -> Image.Image:
@@ -29,23 +30,33 @@ def draw_signal(signal: Tensor, side: int) -> Image.Image:
 
 
 def _draw_wave(waves: Tensor, size: tuple[int, int]) -> Image.Image:
+    """A line from sample to sample; of a long signal, the range of the samples in each column."""
+    numbers = waves.clamp(-1, 1).numpy()
+    if numbers.shape[1] > LONG * size[0]:
+        return _draw_ranges(numbers, size)
     width, height = (OVERSAMPLED * each for each in size)
     canvas = Image.new("RGB", (width, height), GROUND)
     draw, middle = ImageDraw.Draw(canvas), (height - 1) / 2
     draw.line((0, middle, width, middle), AXIS, OVERSAMPLED)
-    count = waves.shape[1]
-    if count <= width:
-        for wave in waves.clamp(-1, 1).tolist():
-            points = [(place * width / max(count - 1, 1), middle * (1 - value)) for place, value in enumerate(wave)]
-            draw.line(points, INK, OVERSAMPLED, joint="curve")
-        return canvas.resize(size, Image.Resampling.LANCZOS)
-    edges = np.linspace(0, count - 1, width + 1)
-    for column in range(width):
-        # one sample more on the right, so that neighbouring columns meet
-        part = waves[:, int(edges[column]) : int(np.ceil(edges[column + 1])) + 1].clamp(-1, 1)
-        top, bottom = (middle * (1 - float(value)) for value in (part.max(), part.min()))
-        draw.line((column, round(top), column, round(bottom) + OVERSAMPLED), INK)
+    step = width / max(numbers.shape[1] - 1, 1)
+    for wave in numbers.tolist():
+        points = [(place * step, middle * (1 - value)) for place, value in enumerate(wave)]
+        draw.line(points, INK, OVERSAMPLED, joint="curve")
     return canvas.resize(size, Image.Resampling.LANCZOS)
+
+
+def _draw_ranges(numbers: np.ndarray, size: tuple[int, int]) -> Image.Image:
+    width, height = size
+    canvas = Image.new("RGB", size, GROUND)
+    draw, middle = ImageDraw.Draw(canvas), (height - 1) / 2
+    draw.line((0, middle, width, middle), AXIS)
+    starts = np.linspace(0, numbers.shape[1], width, endpoint=False).astype(int)
+    highest = np.maximum.reduceat(numbers.max(axis=0), starts)
+    lowest = np.minimum.reduceat(numbers.min(axis=0), starts)
+    tops, bottoms = (np.rint(middle * (1 - ends)).tolist() for ends in (highest, lowest))
+    for column, (top, bottom) in enumerate(zip(tops, bottoms, strict=True)):
+        draw.line([(column, top), (column, bottom)], INK)
+    return canvas
 
 
 def _draw_spectrogram(waves: Tensor, size: tuple[int, int]) -> Image.Image:

@@ -126,6 +126,10 @@ class Table(SampleKind):
         low, high = self.ranges(flat)
         return low + (high - low) * flat
 
+    def beyond(self, distance: str) -> str:
+        scale = f"up to {distance} of a range, root mean square"
+        return f"the ranges of their columns by much ({scale}): look at them with care."
+
     def compared(self, samples: Tensor) -> Tensor:
         return self.scaled(samples)
 

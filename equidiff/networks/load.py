@@ -138,7 +138,7 @@ def _check_samples(network: Network, context: BuildContext) -> None:
             given=f"samples of shape {_shape(shape)}",
             expected="grey or RGB images"
             if len(network.sample_shape) == 3
-            else f"points of shape {_shape(network.sample_shape)}",
+            else f"samples of shape {_shape(network.sample_shape)}",
             hint="model=NAME names another network"
             + (f", such as this generator's own, {context.generator.network}" if context.generator.network else ""),
         )

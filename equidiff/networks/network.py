@@ -68,7 +68,7 @@ class Network:
         """
         if len(self.sample_shape) != 3:
             raise QueryError(
-                f"{self.name} classifies points of the plane, not images.",
+                f"{self.name} classifies samples of shape {self.sample_shape}, not images.",
                 given=f"an image of {image.width}x{image.height}",
                 expected="--query INDEX, or --target",
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from equidiff.contracts import SampleKind
 from equidiff.numerics.gaussian import shell_radii
 from equidiff.run.info import RunInfo
 from equidiff.run.summary import Summary
@@ -18,15 +19,16 @@ MOST_OUTSIDE_SHELL = 0.05
 MOST_OUTSIDE_RANGE = 0.05
 
 
-def cautions(info: RunInfo, summary: Summary, latent_size: int) -> list[str]:
+def cautions(info: RunInfo, summary: Summary, latent_size: int, kind: SampleKind) -> list[str]:
     """Everything that speaks against taking the members at face value.
 
     Args:
         info: of the run.
         summary: of its samples.
         latent_size: numbers in a latent.
+        kind: of the samples.
     """
-    found = (*info.notes, prior_warning(info), _shell(summary.latent_norms, latent_size), _range(summary.outside))
+    found = (*info.notes, prior_warning(info), _shell(summary.latent_norms, latent_size), _range(summary.outside, kind))
     return [each for each in found if each is not None]
 
 
@@ -44,12 +46,8 @@ def _shell(norms: Sequence[float], size: int) -> str | None:
     )
 
 
-def _range(distances: Sequence[float]) -> str | None:
+def _range(distances: Sequence[float], kind: SampleKind) -> str | None:
     outside = [each for each in distances if each > MOST_OUTSIDE_RANGE]
     if not outside:
         return None
-    return (
-        f"{len(outside)} of {len(distances)} members leave the range of an image by much (up to "
-        f"{rounded_up(max(outside)):g} of its width, root mean square), which is clipped in the files: look at them "
-        "with care."
-    )
+    return f"{len(outside)} of {len(distances)} members leave {kind.beyond(f'{rounded_up(max(outside)):g}')}"

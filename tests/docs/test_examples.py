@@ -29,7 +29,7 @@ EXAMPLES = ROOT / "examples"
 TESTED = {
     "azula_denoiser.py", "circles.py", "custom_objective.py", "evaluate_run.py", "first_run.py", "lightningdit.py",
     "my_plugin.py", "own_classes.py", "own_preprocess.py", "own_unit.py",
-    "planted_shortcut.py", "probe.py", "rank_units.py", "thesis.py",
+    "planted_shortcut.py", "probe.py", "rank_units.py", "thesis.py", "tones.py",
 }  # fmt: skip
 
 
@@ -114,6 +114,14 @@ def test_my_plugin():
     assert len(found) == 2
     assert (found.measurements - found.target).abs().max() < found.info.within
     assert found.info.versions[str(EXAMPLES / "my_plugin.py")] == "a file"
+
+
+def test_tones():
+    check_plugin(EXAMPLES / "tones.py")
+    plugins = load_plugins("equidiff.builtin", EXAMPLES / "tones.py")
+    found = equidiff.sample("tones", "loudness", query="prior", samples=2, plugins=plugins)
+    assert len(found) == 2
+    assert found.kind == equidiff.Signal(rate=8000)
 
 
 def test_lightningdit(tmp_path):

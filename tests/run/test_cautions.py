@@ -6,6 +6,7 @@ import pytest
 import torch
 from made_runs import made_info
 
+from equidiff.kinds.image import Image
 from equidiff.run import cautions as module
 from equidiff.run.record import Record
 from equidiff.run.summary import Summary
@@ -16,7 +17,7 @@ SIZE = 784
 
 
 def cautions(info, records, size):
-    return module.cautions(info, Summary.of(info, records), size)
+    return module.cautions(info, Summary.of(info, records), size, Image())
 
 
 def members(norms, outside=0.003):

@@ -38,9 +38,9 @@ class Statistics:
 def make_statistics(session: Session, features: str | None, latents: bool) -> Statistics:
     """The statistics of a calibration.
 
-    They are projections of features to fixed random directions, or the coordinates of points; the distance to a prior
-    sample; the distance to the mean of the query and its members; other units of the network; and the length of the
-    latent.
+    They are projections of features to fixed random directions, or the features themselves where they are few, as of
+    points; the distance to a prior sample; the distance to the mean of the query and its members; other units of the
+    network; and the length of the latent.
 
     Args:
         session: of the searches.

@@ -20,7 +20,7 @@ from equidiff.analysis.report.kind_parts import Sounds
 from equidiff.analysis.report.nearest import Nearest
 from equidiff.analysis.report.results import Method
 from equidiff.analysis.report.sort_keys import SortKey
-from equidiff.contracts.sample_kind import SampleKind
+from equidiff.contracts.sample_kind import CONTOUR, SampleKind
 from equidiff.images.convert import to_image
 from equidiff.run.invariant_set import InvariantSet
 from equidiff.run.record import Record
@@ -163,8 +163,8 @@ class CardRenderer:
 
     @cached_property
     def _places(self) -> list[tuple[float, float]] | None:
-        """Members, and last the query, in the square from 0 to 1, y downwards; None if they are not points."""
-        if self._samples.shape[1:] != (2,):
+        """Members, and last the query, in the square from 0 to 1, y downwards; None if they lie in no plane."""
+        if self._kind.overview(self._samples.shape[1:]) != CONTOUR:
             return None
         points = self._samples if self.found.query is None else torch.cat([self._samples, self.found.query])
         reach = 1.1 * float(points.abs().max().clamp(min=1e-6))

@@ -66,7 +66,7 @@ class NetworkObjective(ObjectiveFactory):
         """Measure samples without a run, as a run measures them: `[batch, m]`.
 
         Args:
-            samples: images `[batch, 1 or 3, height, width]` in [0, 1], or points.
+            samples: images `[batch, 1 or 3, height, width]` in [0, 1], or samples of another kind.
         """
         with torch.no_grad():
             return self._build(tuple(samples.shape[1:]), str(samples.device)).measure(samples)

@@ -48,7 +48,7 @@ Regularizer = Annotated[
     _option(
         "--regularizer",
         "-r",
-        default="lowpass; none for points",
+        default="lowpass for images, else none",
         metavar="SPEC",
         help="Filtered views on which it must hold too",
         panel=QUESTION,
@@ -179,7 +179,7 @@ Saved = Annotated[
         "--saved",
         metavar="uint8|float",
         default="uint8",
-        help="Judge an image as its file holds it, rounded to 8 bits, or before it is rounded",
+        help="Judge an image or a sound as its file holds it, rounded to 8 or 16 bits (uint8), or before (float)",
         panel=SEARCH,
     ),
 ]

@@ -71,7 +71,8 @@ def samples(
 ) -> int:
     """Draw prior samples of a generator, or write out its own queries.
 
-    Prints the folder's path: images, a contact sheet (grid.png), and tensors.safetensors. Points have tensors only.
+    Prints the folder's path: images, sounds or a table, a drawing of them (grid.png), and tensors.safetensors. Points
+    have tensors only.
     Exit code: 0 done, 1 error, 2 usage, 130 interrupted (nothing is written).
     """
     state: State = context.obj

@@ -165,7 +165,7 @@ def _perform(work: Work, state: State, show: Show) -> int:
     image = _draw(work, state, found, summary) if members else None
     page = _write_page(work, state) if show.report and members and not interrupted else None
     terminal.facts(conclusion(folder.info, summary, image, page))
-    for caution in cautions(folder.info, summary, _latent_size(found)):
+    for caution in cautions(folder.info, summary, _latent_size(found), found.kind):
         if caution not in folder.info.notes:  # those were shown before the search
             terminal.note(caution, "yellow")
     if interrupted:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from equidiff.analysis.figures.captions import footnote, headline
 from equidiff.analysis.figures.contour_plot import plot_contours
 from equidiff.analysis.figures.thesis.source import Source
+from equidiff.contracts.sample_kind import CONTOUR
 from equidiff.run.invariant_set import InvariantSet
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 def unsupported(found: InvariantSet) -> str | None:
     """Reason why this figure cannot be drawn of a run; None if it can."""
-    return None if found.sample_shape == (2,) else "its samples are not points in the plane"
+    return None if found.kind.overview(found.sample_shape) == CONTOUR else "its samples are not points in the plane"
 
 
 def rows(found: InvariantSet) -> int:
