@@ -146,7 +146,7 @@ def test_the_page_draws_the_layers_that_the_linter_checks():
     checked = re.search(r"^layers = \[\n(.*?)\]", (ROOT / "pyproject.toml").read_text(), re.DOTALL | re.MULTILINE)[1]
     rooms = layers_of(line.strip().split("  ")[0] for line in drawn)
     assert rooms == layers_of(checked.splitlines())
-    assert len(rooms) == 11
+    assert len(rooms) == 12
     there = {path.stem for path in (ROOT / "equidiff").iterdir() if not path.name.startswith("__")}
     assert {room for layer in rooms for room in layer} == there - {"plugin", "queries", "weights"}
 

@@ -16,7 +16,7 @@ from equidiff.kinds.signal import Signal
 from equidiff.run.invariant_set import InvariantSet
 
 TONES = Path(__file__).parents[2] / "examples" / "tones.py"
-ROWS = Path(__file__).parent / "rows_plugin.py"
+ROWS = Path(__file__).parent / "body_mass.py"
 METHODS = {
     "sounds": "occlusion,gradcam",
     "rows": "integrated_gradients,occlusion,feature_ablation,gradient_shap,gradcam",
