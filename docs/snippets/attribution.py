@@ -33,9 +33,8 @@ class SmoothGradientAttribution(Attribution):
         Put your own method here. `scalar(samples)` gives one number for each image, and `scalar.networks` are the
         modules that it asks, for hooks; take these away again. Return maps without a graph.
         """
-        with torch.enable_grad():
-            leaf = samples.detach().clone().requires_grad_()
-            (gradient,) = torch.autograd.grad(scalar(leaf).sum(), leaf)
+        leaf = samples.detach().clone().requires_grad_()
+        (gradient,) = torch.autograd.grad(scalar(leaf).sum(), leaf)
         side = 2 * self.reach + 1
         return F.avg_pool2d(gradient.abs(), side, stride=1, padding=self.reach, count_include_pad=False)
 

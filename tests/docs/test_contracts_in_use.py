@@ -13,7 +13,7 @@ from equidiff.builtin.solvers.auto import Auto
 from equidiff.contracts import Generator, Objective, Regularizer
 
 PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "contracts-in-use.md"
-MARKED = 24  # statements that are checked here; a new mark on the page needs a line below
+MARKED = 25  # statements that are checked here; a new mark on the page needs a line below
 
 
 class Call(NamedTuple):
@@ -74,13 +74,13 @@ def new_regularizer():
 
 
 def run(*, samples=5, **options):
-    """Sample with components that note their calls; the calls, and the set."""
+    """Sample with components that note their calls; the calls after the trial of each component, and the set."""
     calls = []
     solver, law = type("Solver", (Auto,), {})(), type("Law", (AsSolved,), {})()
     parts = [recorded(part, calls) for part in (new_generator(), new_objective(), new_regularizer())]
     kinds = {"solver": recorded(solver, calls), "law": recorded(law, calls)}
     found = equidiff.sample(*parts, samples=samples, **{"query": 0, **kinds, **options})
-    return calls, found
+    return calls[[call.method for call in calls].index("queries") :], found
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +90,14 @@ def calls():
 
 def of(calls, *methods):
     return [call for call in calls if call.method in methods]
+
+
+def test_components_are_tried_with_two_rows_when_they_are_built():
+    calls = []
+    equidiff.sample(recorded(new_generator(), calls), new_objective(), "none", query=0, samples=1)
+    trial = calls[: [call.method for call in calls].index("queries")]
+    assert {Call("generate", 1, False), Call("generate", 2, True)} <= set(trial)
+    assert max(call.rows for call in trial) == 2
 
 
 def test_the_page_marks_what_is_checked_here():
