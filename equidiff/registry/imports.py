@@ -29,7 +29,9 @@ def import_error(what: str, path: str, error: Exception) -> PluginError:
         missing = error.name
         if module == missing or module.startswith(f"{missing}."):
             near = [name + module.removeprefix(missing) for name in similar_modules(missing)]
-            hint = f'factory="{near[0]}:{function}"' if near else install_hint(missing)
+            # a factory is the plugin's own: its package is there, since the descriptor came from it
+            here = f'f"{{__name__}}:{function}", for one in the same file'
+            hint = f'factory="{near[0]}:{function}"' if near else here
             return PluginError(problem, given=path, expected=EXPECTED, similar=near, hint=hint)
         return missing_module(problem, path, error)
     own = _functions(sys.modules.get(module)) if isinstance(error, AttributeError) else []

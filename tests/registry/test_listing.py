@@ -51,7 +51,7 @@ def test_what_there_is_to_choose_from_is_shown(listed):
     assert about["listing"] == [{"name": "small", "size": 1}, {"name": "large", "size": 100}]
     assert "listing" not in json.loads(run_cli("show", "regularizer", "none", "--json").stdout)
     outcome = run_cli("show", "regularizer", "listed", "--plugin", listed("no_such_package.here:table"))
-    assert_one_error(outcome, 1, "no_such_package", "pip install no_such_package")
+    assert_one_error(outcome, 1, "no_such_package", 'f"{__name__}:table", for one in the same file')
 
 
 def test_the_autoencoders_are_listed():
