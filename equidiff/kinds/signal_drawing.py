@@ -51,8 +51,11 @@ def _draw_ranges(numbers: np.ndarray, size: tuple[int, int]) -> Image.Image:
     draw, middle = ImageDraw.Draw(canvas), (height - 1) / 2
     draw.line((0, middle, width, middle), AXIS)
     starts = np.linspace(0, numbers.shape[1], width, endpoint=False).astype(int)
-    highest = np.maximum.reduceat(numbers.max(axis=0), starts)
-    lowest = np.minimum.reduceat(numbers.min(axis=0), starts)
+    highest, lowest = numbers.max(axis=0), numbers.min(axis=0)
+    # as far as the first sample of the next column, so that neighbouring columns meet
+    following = np.append(starts[1:], starts[-1])
+    highest = np.maximum(np.maximum.reduceat(highest, starts), highest[following])
+    lowest = np.minimum(np.minimum.reduceat(lowest, starts), lowest[following])
     tops, bottoms = (np.rint(middle * (1 - ends)).tolist() for ends in (highest, lowest))
     for column, (top, bottom) in enumerate(zip(tops, bottoms, strict=True)):
         draw.line([(column, top), (column, bottom)], INK)

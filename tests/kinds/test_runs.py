@@ -178,3 +178,11 @@ def test_samples_of_both_kinds_are_written(tmp_path):
         outcome = run_cli("--plugin", plugin, "samples", "-g", generator, "-n", 3, "--out", tmp_path / name)
         assert outcome.code == 0, outcome.stderr
         assert {each.name for each in (tmp_path / name).iterdir()} == files | {"tensors.safetensors"}
+
+
+def test_sounds_far_outside_of_their_range_are_a_warning(tmp_path):
+    loud = tmp_path / "loud.py"
+    loud.write_text(TONES.read_text().replace("return loudness.sigmoid()", "return 30 * loudness.sigmoid()"))
+    outcome = run_cli("--plugin", loud, "run", *ASKED["sounds"][1], "-n", 1, "--out", tmp_path / "run")
+    assert "makes sounds far outside of their range" in outcome.stderr
+    assert "members leave the range of a sound by much" in outcome.stderr

@@ -83,10 +83,10 @@ Query = Annotated[
     _option(
         "--query",
         default="the generator's own query 3, or its first; prior where it has none",
-        metavar="IMAGE|INDEX|top:FOLDER|prior",
-        help="Sample that sets the value: an image file, the index of one of the generator's own queries, the image "
-        "with the highest value in a folder, or prior, which is the prior sample with the highest value of a sparse "
-        "unit, or the median value of another",
+        metavar="FILE|INDEX|top:FOLDER|prior",
+        help="Sample that sets the value: an image (or SOUND.wav, or TABLE.csv:ROW, where the generator makes these), "
+        "the index of one of the generator's own queries, the image with the highest value in a folder, or prior, which "
+        "is the prior sample with the highest value of a sparse unit, or the median value of another",
         panel=QUESTION,
     ),
 ]
@@ -215,7 +215,7 @@ Images = Annotated[
         "--images",
         metavar="all|none|first:N",
         default="first:1000",
-        help="Images to write as PNG files; all others are in the tensors only",
+        help="Samples to write as files, PNG or WAV; all others are in the tensors only",
         panel=OUTPUT,
     ),
 ]

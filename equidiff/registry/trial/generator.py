@@ -11,7 +11,7 @@ from equidiff.contracts.sample_kind import SampleKind
 from equidiff.registry.trial.inputs import makes_images, trial_latents
 from equidiff.registry.trial.rows import try_rows
 from equidiff.registry.trial.subject import Subject
-from equidiff.registry.trial.value_range import range_problem
+from equidiff.registry.trial.value_range import PLAINLY_OUTSIDE, range_problem
 
 DEAR_S = 2.0  # a generator whose sample takes longer is tried with this one sample only
 OPTIONAL = {
@@ -26,7 +26,7 @@ def try_generator(subject: Subject) -> list[str]:
     """Call a generator with one latent and with two.
 
     Returns:
-        Sentences for the user, about images that are plainly not in [0, 1].
+        Sentences for the user, about samples that are plainly not in the range of their kind, as images in [0, 1].
 
     Raises:
         ContractBreachError: it breaks its contract.
@@ -49,8 +49,22 @@ def try_generator(subject: Subject) -> list[str]:
         samples = try_rows(subject, "generate", generate, latents)
     problem = range_problem(samples) if makes_images(subject.component) else None
     if problem is None:
-        return []
+        return _far_outside(subject, samples)
     return [f"{subject.owner} makes images with {problem[0]}, not in [0, 1]; in its generate(), write: {problem[1]}"]
+
+
+def _far_outside(subject: Subject, samples: Tensor) -> list[str]:
+    """A sentence about samples of a kind with a range that are plainly not in it."""
+    kind = subject.component.kind
+    if kind is None or not kind.bounded or not kind.fits(samples.shape[1:]):
+        return []
+    outside = float(kind.excess(samples).square().mean().sqrt())
+    if not outside > PLAINLY_OUTSIDE:
+        return []
+    return [
+        f"{subject.owner} makes {kind.plural} far outside of their range, by {outside:.2g} (root mean square); scale "
+        "them in its generate(), or give its kind other ranges if it has any"
+    ]
 
 
 def _check_shape(subject: Subject, attribute: str) -> None:
