@@ -1,0 +1,1 @@
+"""XAI-TRIS, made anew: attribution methods on images whose pixels that matter are known."""
