@@ -84,9 +84,9 @@ Query = Annotated[
         "--query",
         default="the generator's own query 3, or its first; prior where it has none",
         metavar="FILE|INDEX|top:FOLDER|prior",
-        help="Sample that sets the value: an image (or SOUND.wav, or TABLE.csv:ROW, where the generator makes these), "
-        "the index of one of the generator's own queries, the image with the highest value in a folder, or prior, which "
-        "is the prior sample with the highest value of a sparse unit, or the median value of another",
+        help="Sample that sets the value: an image (or SOUND.wav, or TABLE.csv:ROW, if the generator makes these), the "
+        "index of one of the generator's own queries, the image with the highest value in a folder, or prior, which is "
+        "the prior sample with the highest value of a sparse unit, or the median value of another",
         panel=QUESTION,
     ),
 ]
