@@ -45,11 +45,13 @@ class ResidualFunction(ABC):
         tolerance: the sample is a member when its loss is below this.
         size: number of residuals, those of filtered views and of a penalty included.
         splittable: whether `split` and `reencode` can be asked for.
+        rounded: whether samples are rounded to 8 bits before they are measured.
     """
 
     tolerance: float
     size: int
     splittable: bool = False
+    rounded: bool = False
 
     def value(self, latents: Latents, steps: int | None = None) -> Coroutine[Answer]:
         """Loss and residuals at each row: one forward pass a row.

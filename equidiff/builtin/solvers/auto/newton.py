@@ -6,9 +6,10 @@ import itertools
 
 from torch import Tensor
 
+from equidiff.builtin.solvers.auto.rounding import search_rounding
 from equidiff.builtin.solvers.auto.trust_region import POOR_RATIO, first_radius, next_radius, over_relax
 from equidiff.builtin.solvers.progress import Progress
-from equidiff.contracts import Answer, Coroutine, ResidualFunction, Step, TailResidual
+from equidiff.contracts import Answer, Coroutine, JacobianAnswer, ResidualFunction, Step, TailResidual
 from equidiff.numerics.gaussian import project_onto_shell
 from equidiff.numerics.newton import as_matrix, broyden_update, clip_step, newton_step
 
@@ -31,9 +32,10 @@ def search_newton(
     """
     trusted = first_radius(radius, here.latents[0, 0] if isinstance(residual, TailResidual) else here.latents[0])
     progress = Progress(patience=1, loss=here.loss.item())
-    while not progress.stalled:
-        here = linearised = yield from residual.jacobian(here.latents)
-        jacobian, fresh = as_matrix(linearised.jacobian[0]), True
+    while here.loss.item() >= residual.tolerance and not progress.stalled:
+        if not isinstance(here, JacobianAnswer):  # where no step helped, it is known, and the radius is shorter
+            here = yield from residual.jacobian(here.latents)
+        jacobian, fresh = as_matrix(here.jacobian[0]), True
         while True:
             step = over_relax(newton_step(here.residuals[0], jacobian), len(jacobian)).reshape(here.latents.shape)
             if residual.splittable and float(step.norm()) > FAR:
@@ -53,6 +55,8 @@ def search_newton(
             if not (ratio < POOR_RATIO or fresh):
                 break
             fresh = False
+        if isinstance(here, JacobianAnswer):
+            here = yield from search_rounding(here, residual, numbers)
         progress.note(here)
     return here
 
