@@ -1,11 +1,12 @@
-"""Redraw the images of the documentation whose drawing code has changed.
+"""Redraw the images of the documentation, and make its sounds anew, whose code has changed.
 
     python docs/redraw.py                     # list them, with their commands
     python docs/redraw.py grid.png            # run the commands of an image, and record the code that drew it
     python docs/redraw.py --keep grid.png     # record the code alone: the change does not show in the image
 
-`docs/images/sources.json` has an entry for each image: the commands that make it, the file that they write, the code
-that decides what it looks like, and a digest of that code. A test fails if a digest is not that of the present code.
+`docs/images/sources.json` has an entry for each image, and for each sound in docs/sounds: the commands that make it,
+the file that they write, the code that decides what it looks like, and a digest of that code. A test fails if a digest
+is not that of the present code.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import argparse
 import ast
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -25,13 +27,14 @@ from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 IMAGES = ROOT / "docs" / "images"
+SOUNDS = ROOT / "docs" / "sounds"
 SOURCES = IMAGES / "sources.json"
 
 
 def main() -> int:
     """List, redraw or keep images."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("images", nargs="*", metavar="IMAGE", help="names of files in docs/images")
+    parser.add_argument("images", nargs="*", metavar="IMAGE", help="names of files in docs/images or docs/sounds")
     parser.add_argument("--keep", action="store_true", help="record the present code without drawing anew")
     arguments = parser.parse_args()
     sources = read_sources()
@@ -44,7 +47,7 @@ def main() -> int:
         sources[name]["digest"] = digest(sources[name]["code"])
         SOURCES.write_text(json.dumps(sources, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     stale = [name for name in sources if is_stale(sources[name])]
-    print("\n\n".join(describe(name, sources[name]) for name in stale) or "All images are up to date.")
+    print("\n\n".join(describe(name, sources[name]) for name in stale) or "All images and sounds are up to date.")
     return 1 if stale else 0
 
 
@@ -79,8 +82,22 @@ def redraw(name: str, source: dict[str, Any]) -> None:
             done = subprocess.run(command.replace("OUT", folder), shell=True, cwd=ROOT, check=False)
             if done.returncode:
                 raise SystemExit(f"{name}: the command failed: {command}")
-        with Image.open(Path(folder) / source["writes"]) as image:
-            image.save(IMAGES / name, optimize=True)
+        written = Path(folder) / source["writes"]
+        if is_sound(name):
+            shutil.copyfile(written, place_of(name))
+            return
+        with Image.open(written) as image:
+            image.save(place_of(name), optimize=True)
+
+
+def is_sound(name: str) -> bool:
+    """True for the name of a sound, false for that of an image."""
+    return name.endswith(".wav")
+
+
+def place_of(name: str) -> Path:
+    """The file of an image or a sound."""
+    return (SOUNDS if is_sound(name) else IMAGES) / name
 
 
 def digest(code: list[str]) -> str:

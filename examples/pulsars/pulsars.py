@@ -18,17 +18,17 @@ from equidiff.contracts import BuildContext, Generator, Objective, Predictor
 from equidiff.networks.checkpoints import hash_weights, put_weights, read_weights
 from equidiff.plugin import Column, Descriptor, Options, Table, hookimpl
 
-# of the integrated profile, which is a pulse averaged over a whole observation, and of the curve of the signal-to-noise
-# ratio over the dispersion measure (DM)
+# four statistics of the integrated profile, which is a pulse averaged over a whole observation, and of the curve of the
+# signal-to-noise ratio over the dispersion measure (DM); the kurtosis is that in excess of a Gaussian's
 COLUMNS = (
-    "profile mean",
-    "profile sd",
-    "profile excess kurtosis",
-    "profile skewness",
-    "DM-SNR mean",
-    "DM-SNR sd",
-    "DM-SNR excess kurtosis",
-    "DM-SNR skewness",
+    "pulse mean",
+    "pulse sd",
+    "pulse kurtosis",
+    "pulse skewness",
+    "DM mean",
+    "DM sd",
+    "DM kurtosis",
+    "DM skewness",
 )
 CLASSES = ("no pulsar", "pulsar")
 WEIGHTS = Path(__file__).parent / "pulsars.safetensors"

@@ -104,7 +104,8 @@ def offered(tmp_path_factory):
     for kind, name in GENERATE["TUTORIALS"].items():
         draft = Draft(check_name(name, kind, Plugins([])), kind)
         (made / f"{kind}.py").write_text(draft.files[f"src/{draft.names.module}/plugin.py"])
-    files = [ROOT / "examples" / "my_plugin.py", ROOT / "benchmarks" / "foreign" / "ddpm.py", *sorted(made.iterdir())]
+    own = ("examples/my_plugin.py", "examples/pulsars/pulsars.py", "benchmarks/foreign/ddpm.py")
+    files = [*(ROOT / file for file in own), *sorted(made.iterdir())]
     return load_plugins("equidiff.builtin", *(f"{package}.plugin" for package in packages), *files)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from scipy.io import wavfile
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -16,18 +17,26 @@ SOURCES = REDRAW["read_sources"]()
 MOST_BYTES = 300_000  # of an image in the gallery, which has several
 
 
+SOUNDS = [name for name in SOURCES if REDRAW["is_sound"](name)]
+
+
 def images_of(page):
     return {Path(target).name for target in re.findall(r"!\[[^]]*\]\(([^)]+\.png)\)", page.read_text())}
 
 
+def sounds_of(page):
+    return {Path(target).name for target in re.findall(r"(?<!!)\[[^]]*\]\(([^)]+\.wav)\)", page.read_text())}
+
+
 def test_every_image_is_listed_and_every_listed_image_exists():
     # docs/screenshot.py draws report.png, which names the templates that it shows
-    assert {path.name for path in (DOCS / "images").glob("*.png")} - {"report.png"} == set(SOURCES)
+    files = [*(DOCS / "images").glob("*.png"), *(DOCS / "sounds").glob("*")]
+    assert {path.name for path in files} - {"report.png"} == set(SOURCES)
 
 
 @pytest.mark.parametrize("name", SOURCES)
 def test_every_image_is_shown_on_a_page(name):
-    assert any(name in images_of(page) for page in [ROOT / "README.md", *DOCS.rglob("*.md")])
+    assert any(name in images_of(page) | sounds_of(page) for page in [ROOT / "README.md", *DOCS.rglob("*.md")])
 
 
 @pytest.mark.parametrize("name", SOURCES)
@@ -37,10 +46,26 @@ def test_images_are_not_stale(name):
 
 @pytest.mark.parametrize("name", SOURCES)
 def test_images_open_and_their_commands_write_them(name):
-    with Image.open(DOCS / "images" / name) as image:
-        assert min(image.size) > 100
+    if name not in SOUNDS:
+        with Image.open(REDRAW["place_of"](name)) as image:
+            assert min(image.size) > 100
     folder = SOURCES[name]["writes"].partition("/")[0]
     assert any(f"OUT/{folder}" in command for command in SOURCES[name]["commands"])
+
+
+@pytest.mark.parametrize("name", SOUNDS)
+def test_sounds_can_be_heard(name):
+    rate, numbers = wavfile.read(REDRAW["place_of"](name))
+    assert rate == 16_000
+    assert len(numbers) >= rate / 4
+    assert 0.7 < abs(numbers / 2**15).max() <= 1
+
+
+def test_links_to_sounds_are_players():
+    hooks = runpy.run_path(str(DOCS / "hooks.py"))
+    page = '<p><a href="../../sounds/query.wav">the query</a> and <a href="x.html">a page</a></p>'
+    player = '<span class="sound"><audio controls preload="none" src="../../sounds/query.wav"></audio> the query</span>'
+    assert hooks["on_page_content"](page) == f'<p>{player} and <a href="x.html">a page</a></p>'
 
 
 def test_images_of_the_gallery_are_small():

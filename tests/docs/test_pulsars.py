@@ -1,5 +1,6 @@
 """The example of a table: its curves, its training on a small table made here, the plugin, and the file that ships."""
 
+import runpy
 import sys
 from pathlib import Path
 
@@ -135,7 +136,7 @@ def test_another_table_is_refused(scripts, tmp_path, monkeypatch, capsys):
     assert "has not 8 columns and a label" in capsys.readouterr().err
 
 
-def test_pulsars_that_the_shipped_classifier_takes_for_the_same(scripts):
+def test_pulsars_that_the_shipped_classifier_takes_for_the_same(scripts, tmp_path, monkeypatch, capsys):
     pulsars, _ = scripts
     plugins = load_plugins("equidiff.builtin", PLUGIN)
     found = equidiff.sample("pulsars", "pulsar", "none", query=0, samples=6, plugins=plugins)
@@ -155,3 +156,10 @@ def test_pulsars_that_the_shipped_classifier_takes_for_the_same(scripts):
     low, high = tensors["scale.values"][:, 0], tensors["scale.values"][:, -1]
     assert ((tensors["queries"] >= low) & (tensors["queries"] <= high)).all()
     assert ((found.samples >= low) & (found.samples <= high)).all()
+    found.save(tmp_path / "run")
+    monkeypatch.setattr(sys, "argv", ["ranges.py", str(tmp_path / "run")])
+    runpy.run_path(str(FOLDER / "ranges.py"), run_name="__main__")
+    line = capsys.readouterr().out.splitlines()[1]
+    low, high = np.quantile(found.samples[:, 0].numpy(), (0.1, 0.9))
+    assert line.startswith("pulse mean ")
+    assert f" {low:.4g} to {high:.4g} " in line

@@ -11,9 +11,9 @@ import argparse
 
 import torch
 from equidiff_audio.harmonic import Harmonic
-from equidiff_audio.network import first_frame, frequency_of, load_crepe
+from equidiff_audio.network import frequency_of, load_crepe
 from equidiff_audio.objective import pitch
-from equidiff_audio.plugin import RATE
+from equidiff_audio.plugin import FRAME, RATE
 from torch import Tensor
 
 import equidiff
@@ -61,7 +61,8 @@ def main() -> None:
     found = equidiff.load(options.run)
     generator = Harmonic(**found.info.options.generator)
     made = generator.frequency(generator.split(found.latents))[:, 0]
-    frames = first_frame(found.samples)
+    start = (found.samples.shape[1] - FRAME) // 2
+    frames = found.samples[:, start : start + FRAME]  # the middle of a longer sound
     heard = frequency_of(pitch(load_crepe(options.size)(frames)))[:, 0]
     columns = torch.stack([made, heard, fundamental(frames), 100 * share_at(frames, heard)], dim=1)
     print("member   made with   CREPE hears  autocorrelation  energy there")

@@ -1,6 +1,9 @@
 """Harmonic sounds: their contract, and their spectrum against what the latents say."""
 
 import math
+import runpy
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -136,7 +139,7 @@ def test_queries_are_four_sounds_that_latents_can_make():
 
 
 @published
-def test_members_have_one_pitch_and_many_timbres(tmp_path):
+def test_members_have_one_pitch_and_many_timbres(tmp_path, monkeypatch, capsys):
     found = equidiff.sample(
         "harmonic", "crepe", "none", query=0, samples=8, tolerance=5, plugins=load_plugins(*PLUGINS)
     )
@@ -149,3 +152,14 @@ def test_members_have_one_pitch_and_many_timbres(tmp_path):
     assert lowest.max() > 3 * lowest.min()
     prior = generator.split(draw(generator, 100))
     assert (1200 * (generator.frequency(prior) / 220).log2()).abs().median() > 200
+    # the script says the same
+    found.save(tmp_path / "run")
+    monkeypatch.setattr(sys, "argv", ["heard.py", str(tmp_path / "run")])
+    runpy.run_path(str(Path(__file__).parents[1] / "examples" / "heard.py"), run_name="__main__")
+    lines = capsys.readouterr().out.splitlines()
+    for line, record, row in zip(lines[1:-2], found.members, generator.frequency(parts), strict=True):
+        index, made, _, heard, _, measured, *_ = line.split()
+        assert (index, made) == (str(record.index), f"{row.item():.1f}")
+        assert float(heard) == pytest.approx(220, rel=0.01)
+        assert float(measured) == pytest.approx(220, rel=0.02)
+    assert lines[-1] == f"made with another pitch than CREPE tiny hears: 0 of {len(found)}"
