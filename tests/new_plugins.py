@@ -64,6 +64,7 @@ def main(work: Path) -> None:
         (command,) = re.findall(r"^    (equidiff run .*)$", (work / name / "README.md").read_text(), re.MULTILINE)
         print(command, flush=True)
         call(["bash", "-euc", command], work, variables)
+        call(["equidiff", "check", component], work, variables)
 
 
 if __name__ == "__main__":
