@@ -89,7 +89,7 @@ class Plugins:
                 f"{len(hits)} plugins offer {_article(kind)} named {name!r}.",
                 given=", ".join(hit.plugin for hit in hits),
                 expected="one",
-                hint="uninstall one of them",
+                hint="give one of them another name, or uninstall its plugin",
             )
         if not hits:
             broken = [f"{plugin.name} ({plugin.problem})" for plugin in self.plugins if plugin.problem]

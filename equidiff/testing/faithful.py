@@ -41,7 +41,8 @@ def check_device(build: Callable[[str], Callable[[], object]], what: str) -> str
             found = call()
     except Exception as error:
         if MIXED in str(error):
-            raise ContractError(f"{what} mixes devices: {first_line(error).rstrip('!')}", asked) from error
+            text = first_line(error).rstrip("!").replace(DEVICE, "the run's device")
+            raise ContractError(f"{what} mixes devices: {text}", asked) from error
         return "it needs values, which a pretended device has not"
     for tensor in found if isinstance(found, list) else [found]:
         if isinstance(tensor, Tensor) and tensor.device.type != DEVICE:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from equidiff.registry.trial.source import suspect
 from equidiff.testing.failure import require
 
 Function = Callable[[Tensor], Tensor]
@@ -66,7 +67,7 @@ def check_gradient(function: Function, inputs: Tensor, what: str) -> None:
     with torch.enable_grad():
         leaf = inputs.detach().clone().requires_grad_()
         result = function(leaf)
-        asked = "a result that torch can differentiate: no .item(), .detach(), numpy or no_grad in between"
+        asked = f"a result that torch can differentiate: no .item(), .detach(), numpy or no_grad{_instead_of(function)}"
         require(result.requires_grad, f"{what} loses the graph", asked)
         weights = torch.randn(result.shape, generator=stream).to(result)
         (gradient,) = torch.autograd.grad((weights * result).sum(), leaf, allow_unused=True)
@@ -82,7 +83,14 @@ def check_gradient(function: Function, inputs: Tensor, what: str) -> None:
 
     error = _disagreement(along, slopes)
     asked = "a gradient that agrees with finite differences: is part of the computation detached, clamped or rounded?"
+    asked += _instead_of(function)
     require(bool((error <= 1).all()), f"{what} has a wrong gradient in row {int(error.argmax())}", asked)
+
+
+def _instead_of(function: Function) -> str:
+    """The line of a method that torch most likely cannot differentiate through, as the end of a requirement."""
+    line = suspect(function)
+    return "" if line is None else f"; write: torch operations alone in place of {line}"
 
 
 def _disagreement(along: Callable[[float], Tensor], slopes: Tensor) -> Tensor:

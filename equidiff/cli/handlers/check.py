@@ -112,8 +112,7 @@ def perform(trials: Sequence[Trial], terminal: Terminal, as_json: bool) -> int:
         _print_many(terminal, found)
     failed = [(trial, each) for trial, outcomes in found for each in outcomes if each.state == FAIL]
     for trial, each in failed:
-        title = f"{trial.offer.kind} {trial.spec}: {each.title}"
-        terminal.panel(title, each.problem, [*each.rows], "red")
+        terminal.panel(f"{trial.offer.kind} {trial.spec}", each.problem, [("check", each.title), *each.rows], "red")
     return CONTRACT_BROKEN if failed else 0
 
 

@@ -13,7 +13,7 @@ from equidiff.registry.trial.rows import try_rows
 from equidiff.registry.trial.subject import Subject
 from equidiff.registry.trial.value_range import PLAINLY_OUTSIDE, range_problem
 
-DEAR_S = 2.0  # a generator whose sample takes longer is tried with this one sample only
+DEAR_S = 1.0  # a generator whose sample takes longer is tried with this one sample only
 OPTIONAL = {
     "network": "the name of a network, or None",
     "steps": "a number of sampler steps, or None",

@@ -49,6 +49,8 @@ def suspect(method: Callable[..., Any]) -> str | None:
         file = inspect.getsourcefile(method)
     except (OSError, TypeError):
         return None
+    if file is None or file.startswith(PACKAGE):
+        return None
     for number, line in enumerate(lines, start):
         code = line.partition("#")[0]
         if LOSES_GRADIENT.search(code):
