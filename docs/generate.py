@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import runpy
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -31,6 +32,7 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 REFERENCE = DOCS / "reference"
 SNIPPETS = DOCS / "snippets"
+FILL = runpy.run_path(str(DOCS / "filling.py"))["fill"]
 # distributions that the tutorials have `equidiff new plugin` write
 TUTORIALS = {
     "generator": "equidiff-textures",
@@ -312,3 +314,9 @@ if __name__ == "__main__":
     for path, write in pages().items():
         path.write_text(write(), encoding="utf-8")
         print(f"wrote {path}")
+    for path in sorted(DOCS.rglob("*.md")):
+        written = path.read_text(encoding="utf-8")
+        filled = FILL(written)
+        if filled != written:
+            path.write_text(filled, encoding="utf-8")
+            print(f"filled {path}")

@@ -1,12 +1,20 @@
-"""Loaded by mkdocs: notebooks are executed without progress bars, and links to sounds become players."""
+"""Loaded by mkdocs: notebooks are executed without progress bars, links to sounds become players, references whole."""
 
 import os
 import re
+import runpy
+from pathlib import Path
 from typing import Any
 
 os.environ["TQDM_DISABLE"] = "1"  # a page would show progress bars as hundreds of lines
 
 SOUND = re.compile(r'<a href="([^"]+\.wav)">(.*?)</a>')
+WITH_DIRECTIVES = runpy.run_path(str(Path(__file__).with_name("filling.py")))["with_directives"]
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """A page whose short references, which are for code hosts, give way to those that mkdocs writes."""
+    return WITH_DIRECTIVES(markdown)
 
 
 def on_page_content(html: str, **_: Any) -> str:

@@ -24,10 +24,16 @@ PAGES = sorted(DOCS.rglob("*.md"))
 TEXTS = [*PAGES, ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
 HOOKS = [name for name in vars(hookspecs) if name.startswith("equidiff_")]
 GENERATE = runpy.run_path(str(DOCS / "generate.py"))
+FILLING = runpy.run_path(str(DOCS / "filling.py"))
 
 
 def name(path):
     return str(path.relative_to(ROOT))
+
+
+def written(path):
+    """A page without the snippets and references that are generated into it."""
+    return FILLING["without_filling"](path.read_text())
 
 
 def hook_id(path):
@@ -57,20 +63,37 @@ def test_generated_pages_are_fresh(path):
 
 
 @pytest.mark.parametrize("path", PAGES, ids=hook_id)
+def test_snippets_and_references_in_pages_are_fresh(path):
+    assert FILLING["fill"](path.read_text()) == path.read_text(), "run: python docs/generate.py"
+
+
+def test_a_code_host_shows_each_snippet_and_each_object():
+    plain = "\n".join(path.read_text() for path in PAGES)
+    assert not re.findall(r"^(?:--8<--|:::).*", plain, re.MULTILINE)
+    assert "class Symmetry(Objective):" in plain  # of examples/my_plugin.py
+    assert "- `generate(latents, steps)`: Map latents to samples; differentiable and deterministic." in plain
+
+
+@pytest.mark.parametrize("path", PAGES, ids=hook_id)
+def test_a_page_is_filled_as_its_author_wrote_it(path):
+    assert FILLING["fill"](written(path)) == path.read_text()
+
+
+@pytest.mark.parametrize("path", PAGES, ids=hook_id)
 def test_every_snippet_exists(path):
-    for file in re.findall(r'^--8<-- "(.+)"$', path.read_text(), re.MULTILINE):
+    for file in re.findall(r'^--8<-- "(.+)"$', written(path), re.MULTILINE):
         assert (ROOT / file).is_file(), file
 
 
 @pytest.mark.parametrize("path", PAGES, ids=hook_id)
 def test_pages_hold_no_code_but_snippets(path):
-    for code in re.findall(r"^```(?!text\n)\w+\n(.*?)^```$", path.read_text(), re.MULTILINE | re.DOTALL):
+    for code in re.findall(r"^```(?!text\n)\w+\n(.*?)^```$", written(path), re.MULTILINE | re.DOTALL):
         assert re.fullmatch(r'--8<-- ".+"\n', code), code
 
 
 @pytest.mark.parametrize("path", TEXTS, ids=hook_id)
 def test_every_link_to_a_file_leads_somewhere(path):
-    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", path.read_text()):
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", written(path)):
         assert target.startswith("http") or (path.parent / target).exists(), target
 
 
@@ -88,7 +111,7 @@ def test_the_readme_shows_the_first_run():
 
 def commands(path):
     """The equidiff commands that a page shows, each on its own line."""
-    found = re.findall(r"^    (?:.* && )?(equidiff(?: .*)?)$", path.read_text(), re.MULTILINE)
+    found = re.findall(r"^    (?:.* && )?(equidiff(?: .*)?)$", written(path), re.MULTILINE)
     return [shlex.split(command, comments=True) for command in found]
 
 
@@ -111,7 +134,7 @@ def offered(tmp_path_factory):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_has_a_tutorial_that_shows_what_is_written(kind):
-    page = (DOCS / "tutorials" / "plugins" / f"{kind}.md").read_text()
+    page = written(DOCS / "tutorials" / "plugins" / f"{kind}.md")
     name = GENERATE["TUTORIALS"][kind]
     draft = Draft(check_name(name, kind, Plugins([])), kind)
     assert f"\n    equidiff new plugin {name} --kind {kind}\n" in page
