@@ -42,6 +42,7 @@ REASONS = {
     r"(--clip|--lpips|inception:)": "needs weights of another extra",
     r"--resume runs/NAME": "tests/cli/test_resume.py",
     r"top:": "needs photographs; tests/run/test_top_query.py",
+    r"bank --remove": "this process uses its banks; tests/cli/test_bank.py",
     r"--part|^equidiff merge": "one command of several machines; tests/cli/test_parts.py",
     r"executor processes": "several processes; tests/parallel",
     r"--methods all|--all|--reference": "minutes; tests/cli/test_compare.py and tests/analysis/test_evaluate.py",
@@ -56,7 +57,7 @@ SMALLER = [
     (r" --open\b", ""),  # of a browser
     (r"--bank \d+", "--bank 64"),
     (r" --frames \d+", " --frames 3"),
-    (r"\b(RUN|runs/NAME|\$RUN)(?= |$)", "run"),
+    (r"(?<= )(RUN|runs/NAME|\"\$RUN\")(?= |$)", "run"),
     (r"\b(path \S+) 3 11", r"\1 0 1"),
     (r"(photographs|photos|FOLDER|samples/garments/images)\b", "photographs"),
 ]
