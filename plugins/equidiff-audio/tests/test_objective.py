@@ -1,13 +1,14 @@
 """The pitch: its contract, its arithmetic, and what is heard of known sounds."""
 
 import math
+from importlib.metadata import version
 
 import numpy as np
 import pytest
 import torch
 from crepe_cases import network, published, sine
 from equidiff_audio.harmonic import Harmonic
-from equidiff_audio.network import Crepe, frequency_of, load_crepe
+from equidiff_audio.network import PACKAGE, Crepe, frequency_of, load_crepe
 from equidiff_audio.objective import Pitch, build, confidence, pitch
 from equidiff_audio.plugin import CrepeOptions
 
@@ -86,7 +87,7 @@ def test_the_weights_are_recorded_and_shared():
     objective = build(None, CrepeOptions(), context)
     assert objective.names == ("pitch",)
     assert objective.unit == "cents"
-    assert [record.revision for record in context.weights] == ["0.0.24"]
+    assert [(record.name, record.revision) for record in context.weights] == [(PACKAGE, version(PACKAGE))]
     assert isinstance(objective.networks()[0], Crepe)
 
 
