@@ -10,11 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
+from equidiff.kinds.image_changes import add_noise, compress, resize
 from equidiff.metrics import (
     KernelDistance,
-    add_noise,
     as_distributions,
-    compress,
     coverage,
     deviations,
     frechet_distance,
@@ -27,7 +26,6 @@ from equidiff.metrics import (
     nearest_distances,
     percentiles,
     rank_correlations,
-    resize,
     vendi_of_kernel,
     vendi_score,
 )
