@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -130,14 +131,15 @@ class Subject:
 
 @contextmanager
 def undisturbed(device: str) -> Iterator[None]:
-    """Leave the random numbers of torch, numpy and Python as they were, whatever a component draws."""
+    """Leave the random numbers of torch, numpy and Python as they were, whatever a component draws, in silence."""
     import numpy as np
 
     states = random.getstate(), np.random.get_state()
     kind = torch.device(device).type
     devices = [device] if kind == "cuda" else []
     try:
-        with torch.random.fork_rng(devices=devices):
+        with torch.random.fork_rng(devices=devices), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the run's own calls show them
             yield
     finally:
         random.setstate(states[0])
