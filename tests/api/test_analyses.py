@@ -18,7 +18,7 @@ from running import run_cli
 
 import equidiff
 from equidiff.api.results import Comparison
-from equidiff.errors import EquiDiffError, RunFolderError, UnsupportedError
+from equidiff.errors import EquiDiffError, RunFolderError
 from equidiff.run.finished import load_members
 
 
@@ -180,10 +180,9 @@ def test_a_set_without_members_has_nothing_to_show(analyse):
         analyse(found)
 
 
-def test_points_have_no_maps():
+def test_points_have_maps_over_their_coordinates_and_no_frames():
     found = equidiff.sample("toy:circles", "classifier:inner", query=1, samples=4)
-    with pytest.raises(UnsupportedError, match="not images"):
-        found.compare()
+    assert found.compare("occlusion", members=2).maps("occlusion")["members"].shape == (2, 1, 2)
     result = found.path(found[0].index, found[1].index, frames=3)
     assert result.images == []
     assert isinstance(result.image, Image.Image)

@@ -36,8 +36,8 @@ def write(text, tmp_path):
 def test_the_text_is_that_of_the_file(write, text):
     assert read_info(write()).to_json() == text
     assert list(json.loads(text)) == [
-        "specs", "options", "target", "inversion", "search", "seed", "tolerance", "tolerance_given", "within", "prior",
-        "called", "budget", "device", "dtype", "versions",
+        "specs", "options", "target", "kind", "inversion", "search", "seed", "tolerance", "tolerance_given", "within",
+        "prior", "called", "budget", "device", "dtype", "versions",
         "weights", "notes", "schema_version", "status", "started", "segment", "images", "counts", "finished", "wall_s",
         "evaluations", "folder", "run_folder",
     ]  # fmt: skip
