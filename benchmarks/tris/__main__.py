@@ -40,6 +40,7 @@ GRID = (0.01, 0.025, 0.05, 0.1, 0.15, 0.3, 0.5, 0.7, 0.9)
 ACCURATE = 0.8  # mean accuracy that the network of four layers reaches with the share of the signal
 NETWORKS = ("MLP", "LLR", "CNN")
 CHOOSING, SEEDS = (100, 101, 102), (0, 1, 2, 3, 4)
+Spread = tuple[float, float | None]
 EXPLAINED, TRANSPORTED = 16, 4  # images for each network: of the precision, and of the earth mover's distance
 
 
@@ -142,7 +143,7 @@ def score(row: str, objective: Logits, generator: Gaussian, data: Data) -> tuple
     )
 
 
-def summarize(found: list[dict[str, Any]], place: int) -> dict[tuple[str, str, str], tuple[float, float] | None]:
+def summarize(found: list[dict[str, Any]], place: int) -> dict[tuple[str, str, str], Spread | None]:
     """Mean and standard deviation over seeds of a score of one network, by scenario, background and method.
 
     Args:
@@ -157,11 +158,11 @@ def summarize(found: list[dict[str, Any]], place: int) -> dict[tuple[str, str, s
     return {key: spread(row) for key, row in values.items()}
 
 
-def spread(values: list[float]) -> tuple[float, float] | None:
-    """Mean and standard deviation; None of nothing."""
+def spread(values: list[float]) -> Spread | None:
+    """Mean and standard deviation, which a single value lacks; None of nothing."""
     if not values:
         return None
-    return statistics.mean(values), statistics.stdev(values) if len(values) > 1 else 0.0
+    return statistics.mean(values), statistics.stdev(values) if len(values) > 1 else None
 
 
 def table(name: str, found: list[dict[str, Any]]) -> None:
@@ -180,9 +181,12 @@ def table(name: str, found: list[dict[str, Any]]) -> None:
         print(f"accuracy: {', '.join(cell(spread(values)) for values in accuracies)}")
 
 
-def cell(value: tuple[float, float] | None) -> str:
+def cell(value: Spread | None) -> str:
     """Mean and standard deviation as text."""
-    return "-" if value is None else f"{value[0]:.2f} ± {value[1]:.2f}"
+    if value is None:
+        return "-"
+    mean, deviation = value
+    return f"{mean:.2f}" + ("" if deviation is None else f" ± {deviation:.2f}")
 
 
 if __name__ == "__main__":

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from benchmarks.tris.data import BACKGROUNDS, SCENARIOS, SIDE, make
 from benchmarks.tris.methods import CAPTUM, CONTROLS, GENERATOR, ROWS
 
-Summary = Mapping[tuple[str, str, str], tuple[float, float] | None]
+Summary = Mapping[tuple[str, str, str], tuple[float, float | None] | None]
 COLOURS = dict.fromkeys(CAPTUM, "#7F7F7F") | dict.fromkeys(GENERATOR, "#D55E00") | dict.fromkeys(CONTROLS, "#000000")
 MARKERS = {"WHITE": "o", "CORR": "s", "NATURAL": "^"}
 PLACE, FRAME = 7, "#56B4E9"
@@ -32,11 +33,13 @@ def draw(found: list[dict[str, Any]], precisions: Summary, path: Path) -> None:
     for axis, (scenario, background) in zip(axes, [(s, b) for s in SCENARIOS for b in BACKGROUNDS], strict=True):
         data = make(scenario, background, alphas.get((scenario, background), 0.5), 100, 50)
         axis.imshow(data.images[PLACE].reshape(SIDE, SIDE), cmap="gray")
-        axis.contour(data.truth[PLACE].reshape(SIDE, SIDE), levels=[0.5], colors=FRAME, linewidths=1)
+        fine = np.kron(data.truth[PLACE].reshape(SIDE, SIDE), np.ones((20, 20)))  # so that corners are square
+        axis.contour(fine, levels=[0.5], colors=FRAME, linewidths=1, extent=(-0.5, SIDE - 0.5, -0.5, SIDE - 0.5))
         axis.set_title(f"{scenario}\n{background}", fontsize=8)
         axis.set_xticks([])
         axis.set_yticks([])
-    for axis, scenario in zip(bottom.subplots(1, len(SCENARIOS), sharey=True), SCENARIOS, strict=True):
+    measured = [each for each in SCENARIOS if any(scenario == each for scenario, _, _ in precisions)]
+    for axis, scenario in zip(bottom.subplots(1, len(measured), sharey=True, squeeze=False)[0], measured, strict=True):
         _draw_scenario(axis, scenario, precisions)
     figure.savefig(path, dpi=110)
 
