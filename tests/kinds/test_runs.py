@@ -91,6 +91,15 @@ def test_there_are_pictures_of_everything(runs, name):
     assert sorted(frames) == (["00.wav", "01.wav", "02.wav"] if name == "sounds" else [])
 
 
+def test_the_grid_of_the_thesis_has_tiles_of_sounds_and_none_of_rows(runs, tmp_path):
+    outcome = run_cli("--plugin", TONES, "figure", runs["sounds"], "--name", "grid", "--out", tmp_path / "grid.png")
+    assert outcome.code == 0, outcome.stderr
+    with Image.open(tmp_path / "grid.png") as image:
+        assert image.width > image.height
+    outcome = run_cli("--plugin", ROWS, "figure", runs["rows"], "--name", "grid", "--out", tmp_path / "rows.png")
+    assert_one_error(outcome, 1, "rows of a table", "one by one")
+
+
 def test_changes_are_those_of_the_kind(runs):
     metrics = {name: json.loads((path / "metrics.json").read_text())["groups"] for name, path in runs.items()}
     heard, read = (metrics[name]["fidelity"].keys() for name in ("sounds", "rows"))
