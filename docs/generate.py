@@ -307,7 +307,9 @@ def plugin_mistakes() -> Iterator[str]:
 def labelled(line: str) -> str:
     """A line of a message, its label in italics and the rest as code."""
     label, colon, text = line.partition(": ")
-    return f"*{label}* {code(text)}" if colon and label in LABELS else cell(line).replace("`", "\\`").replace("__", "\\_\\_")
+    if colon and label in LABELS:
+        return f"*{label}* {code(text)}"
+    return cell(line).replace("`", "\\`").replace("__", "\\_\\_")
 
 
 if __name__ == "__main__":
