@@ -61,7 +61,7 @@ def install_hint(missing: str | None) -> str:
 
 
 def similar_modules(missing: str) -> list[str]:
-    """Modules on this machine whose names resemble that of a missing one."""
+    """Modules on this machine whose names resemble that of a missing one; at the top only the nearest."""
     parent, _, last = missing.rpartition(".")
     if parent:
         try:
@@ -71,7 +71,8 @@ def similar_modules(missing: str) -> list[str]:
         return [f"{parent}.{name}" for name in nearest(last, [each.name for each in pkgutil.iter_modules(paths)])]
     installed = {each.name for each in pkgutil.iter_modules()} | {name for name in sys.modules if "." not in name}
     standard = set(sys.stdlib_module_names)
-    return nearest(last, installed - standard, ALIKE) or nearest(last, standard, ALIKE)
+    # one alone: others may be of files that happened to be loaded before
+    return (nearest(last, installed - standard, ALIKE) or nearest(last, standard, ALIKE))[:1]
 
 
 def _functions(module: ModuleType | None) -> list[str]:

@@ -14,10 +14,12 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from equidiff.analysis.compare.drawing import plot_maps
+from equidiff.analysis.compare.panels import Panels
 from equidiff.analysis.figures.colours import SIGNED, UNSIGNED, Scale
 from equidiff.analysis.figures.layout import render
 from equidiff.analysis.figures.thesis.catalog import FIGURES
 from equidiff.analysis.figures.thesis.source import Source
+from equidiff.kinds.registry import kind_of_shape
 
 SIZE = 8
 
@@ -72,7 +74,8 @@ def test_the_strongest_colour(values, high):
 
 def test_compare_draws_positive_values_in_orange():
     samples = torch.zeros(2, 1, SIZE, SIZE)
-    subject = SimpleNamespace(samples=samples, query=True, members=[0])
+    panels = Panels(kind_of_shape((1, SIZE, SIZE)), (1, SIZE, SIZE))
+    subject = SimpleNamespace(samples=samples, query=True, members=[0], panels=panels)
     maps = {"method": {"query": halves()[None], "members": halves()[None]}}
     figure = plot_maps(subject, maps, {"name": "unit", "unit": "activation", "query": 1.0, "members": [1.0]})
     image = np.asarray(render(figure))

@@ -292,7 +292,8 @@ def test_names_and_files_that_cannot_be_drawn(plane, tmp_path):
 
 @pytest.mark.parametrize("name", ["grid", "spectrum", "cutoff"])
 def test_figures_of_images_do_not_fit_points(plane, name):
-    words = ("not images", "logits, level-curves", "--name logits")
+    why = "points are not drawn one by one" if name == "grid" else "not images"
+    words = (why, "logits, level-curves", "--name logits")
     assert_one_error(run_cli("figure", plane, "--name", name), 1, *words)
 
 
