@@ -7,6 +7,7 @@ import io
 import math
 import re
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -91,8 +92,6 @@ def _split(source: str) -> tuple[Path, int]:
 
 
 def _read_lines(file: Path) -> list[list[str]]:
-    from itertools import islice
-
     try:
         with file.open(encoding="utf-8-sig", newline="") as content:
             return [line for line in islice(csv.reader(content), MOST_LINES) if line]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 from equidiff.contracts.sample_kind import SampleKind
 from equidiff.errors import EquiDiffError, PluginError, RunFolderError, one_of
@@ -80,8 +80,3 @@ def kind_from(described: object, shape: Sequence[int]) -> SampleKind:
             hint="a newer EquiDiff may know it",
         ) from None
     return kind
-
-
-def describe_kind(generator: MakesSamples) -> dict[str, Any]:
-    """The description of a generator's kind for `run.json`."""
-    return kind_of(generator).to_json()
