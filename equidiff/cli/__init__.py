@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NoReturn
 
-from equidiff.cli.interrupts import prompt_interruption
+from equidiff.cli.exit_codes import INTERRUPTED
+from equidiff.cli.interrupts import prompt_interruption, say_interrupted
 
 __all__ = ["main"]
 
@@ -17,6 +18,10 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
         args: the words after `equidiff`; those of `sys.argv` when absent.
     """
     with prompt_interruption():
-        from equidiff.cli.app import main
+        try:
+            from equidiff.cli.app import main
 
-        main(args)
+            main(args)
+        except KeyboardInterrupt:  # outside of any command: those say more about it
+            say_interrupted()
+            raise SystemExit(INTERRUPTED) from None

@@ -52,10 +52,11 @@ class _Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
+            ctx.obj.code = super().invoke(ctx)
         except KeyboardInterrupt:
             ctx.obj.terminal.note("Interrupted.")
-            return INTERRUPTED
+            ctx.obj.code = INTERRUPTED
+        return ctx.obj.code
 
 
 app = typer.Typer(
@@ -128,7 +129,10 @@ def _run(words: list[str]) -> int:
     state = State(Terminal(_is_plain(words)))
     try:
         with whole_words():
-            return app(args=words, prog_name="equidiff", standalone_mode=False, obj=state) or 0
+            code = app(args=words, prog_name="equidiff", standalone_mode=False, obj=state) or 0
+        if code == INTERRUPTED != state.code:  # before or after the command itself, where typer says nothing
+            raise KeyboardInterrupt
+        return code
     except Exception as error:
         if type(error).__name__ == "NoArgsIsHelpError":  # no command: the help has been printed
             return UsageError.exit_code

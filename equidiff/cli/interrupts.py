@@ -1,7 +1,7 @@
 """Ctrl-C from the first import on. Imports nothing heavy: it must be there before anything that is.
 
 An interruption is an exception, and a module that is being imported may lose it: torch clears whatever is raised while
-it imports numpy, and goes on with half of it. So an import is never interrupted in the middle.
+it imports numpy, and goes on with half of it. So an import is never interrupted in the middle, but right after it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from types import FrameType
 
 from equidiff.cli.exit_codes import INTERRUPTED
 
-AGAIN_S = 0.02  # until an interruption that came during an import is tried again
 IMPORT = "<frozen importlib"
 
 
@@ -57,9 +56,28 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
     if any(_is_own_module(each) for each in _frames(frame)):
         _leave()
-    again = threading.Timer(AGAIN_S, signal.raise_signal, [number])
-    again.daemon = True
-    again.start()
+    _interrupt_after(importing[-1])
+
+
+def _interrupt_after(outermost: FrameType) -> None:
+    """Interrupt in the frame below an import, as soon as it goes on.
+
+    A timer would be late where the command ends meanwhile. A debugger's trace function is put back.
+
+    Args:
+        outermost: the first frame of the import.
+    """
+    waiting, before = outermost.f_back, sys.gettrace()
+    if waiting is None:
+        raise KeyboardInterrupt
+
+    def goes_on(frame: FrameType, event: str, argument: object) -> None:
+        frame.f_trace, frame.f_trace_opcodes = None, False
+        sys.settrace(before)
+        raise KeyboardInterrupt
+
+    waiting.f_trace, waiting.f_trace_opcodes = goes_on, True
+    sys.settrace(lambda *_: None)  # for frames to come; tracing must be on for that of `waiting`
 
 
 def _frames(frame: FrameType | None) -> Iterator[FrameType]:
@@ -77,11 +95,16 @@ def _is_own_module(frame: FrameType) -> bool:
 def _leave() -> None:
     """End the process without unwinding it: half-imported modules cannot be relied on."""
     try:
-        clear = "\r\x1b[2K\x1b[?25h" if sys.stderr.isatty() else ""  # a spinner's line; the cursor that it hides
-        sys.stderr.write(f"{clear}Interrupted.\n")
-        sys.stderr.flush()
+        say_interrupted()
     finally:
         os._exit(INTERRUPTED)
+
+
+def say_interrupted() -> None:
+    """Write it in a line of its own to the standard error."""
+    clear = "\r\x1b[2K\x1b[?25h" if sys.stderr.isatty() else ""  # a spinner's line; the cursor that it hides
+    sys.stderr.write(f"{clear}Interrupted.\n")
+    sys.stderr.flush()
 
 
 def _in_main_thread() -> bool:

@@ -86,10 +86,12 @@ class State:
     Attributes:
         terminal: the output.
         files: one-file plugins.
+        code: the exit code of the command; None until it has ended.
     """
 
     terminal: Terminal
     files: list[Path] = field(default_factory=list)
+    code: int | None = None
 
     def plugins(self, files: list[Path] | None = None) -> Plugins:
         """Load the installed plugins and all one-file plugins, those named after the command included."""
