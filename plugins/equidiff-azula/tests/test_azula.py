@@ -10,6 +10,7 @@ from equidiff_azula.build import build
 from equidiff_azula.generator import SAMPLERS
 from equidiff_azula.plugin import AzulaOptions
 from running import assert_one_error, read_run, run_cli
+from stepping import assert_encoding_leads_back, assert_steps_are_the_sampler
 from torch.autograd.graph import saved_tensors_hooks
 
 from equidiff.contracts import BuildContext
@@ -47,6 +48,23 @@ def test_images_are_those_of_the_librarys_own_call(own, name):
     expected = reference(sampler, generator._denoiser.denoiser, latents)
     torch.testing.assert_close(generator.generate(latents), expected, rtol=0, atol=1e-6)
     assert (generator.generate(-latents) - expected).abs().max() > 0.01
+
+
+@pytest.mark.parametrize("name", ["euler", "heun"])
+def test_one_step_at_a_time_is_the_sampler(own, name):
+    generator = make(f"{own}:load", shape=SHAPE, sampler=name, steps=12)
+    assert_steps_are_the_sampler(generator, noise(generator))
+    assert_encoding_leads_back(generator, noise(generator), 0.05)
+    sampler = generator.stepwise_sampler(5)
+    states = sampler.begin(noise(generator))
+    alpha, sigma = generator._denoiser.schedule(torch.linspace(1, 0, 6)[2])
+    assert sampler.noise_levels[2] == pytest.approx(float(sigma / alpha), rel=1e-4)
+    seen = generator._denoiser(states[:, 0], torch.linspace(1, 0, 6)[2]).mean
+    torch.testing.assert_close(sampler.predict(states, 2), (seen + 1) / 2)
+
+
+def test_samplers_with_a_memory_have_no_single_steps(own):
+    assert make(f"{own}:load", shape=SHAPE, sampler="zab", steps=6).stepwise_sampler() is None
 
 
 def test_euler_is_ddim(own):

@@ -1,11 +1,15 @@
+import math
+
 import pytest
 import torch
 from allocations import most_allocated
 from emulated_device import DEVICE, EmulatedDevice
 from equidiff_lightningdit import LightningDiT, LightningDiTGenerator, TransformerConfig, sample_ode
+from equidiff_lightningdit.generator import FlowStepwiseSampler
 from equidiff_lightningdit.parts import load_parts
-from equidiff_lightningdit.sampler import Guidance, integrate, integrate_back, intervals, time_grid
+from equidiff_lightningdit.sampler import Guidance, integrate, integrate_back, intervals, time_grid, velocity_of
 from golden_files import write_folder
+from stepping import assert_steps_are_the_sampler
 from torch import nn
 from torch.overrides import TorchFunctionMode
 from torch.testing import assert_close
@@ -77,6 +81,39 @@ def test_gaussian_noise_becomes_gaussian_data(method, order):
     else:
         assert fine < (0.02 if order == 1 else 2e-3)
         assert coarse / fine > 0.65 * 2**order
+
+
+@pytest.mark.parametrize("method", ["euler", "heun2"])
+def test_one_step_at_a_time_is_the_sampler(folder, method):
+    generator = tiny(folder, method=method, steps=8)
+    sampler = generator.stepwise_sampler(24)
+    assert len(sampler.noise_levels) == intervals(method, 24)
+    assert sampler.noise_levels[0] == math.inf
+    for level, time in zip(sampler.noise_levels[1:], time_grid(intervals(method, 24) + 1)[1:-1].tolist(), strict=True):
+        assert level == pytest.approx((1 - time) / time)
+    if method == "euler":  # others end in several evaluations, and a prediction is one
+        assert_steps_are_the_sampler(generator, latents())
+    assert tiny(folder, method="dopri5").stepwise_sampler() is None
+
+
+def test_predictions_along_the_way_are_expected_data():
+    sampler = FlowStepwiseSampler(Decoded(), [0.0, 0.4, 1.0])
+    states = latents()[:, None]
+    variance = (0.4 * SPREAD) ** 2 + 0.6**2
+    expected = MEAN + 0.4 * SPREAD**2 / variance * (states[:, 0] - 0.4 * MEAN)  # of a Gaussian, given the state
+    assert_close(sampler.predict(states, 1), expected)
+    assert_close(sampler.predict(states, 0), torch.full_like(expected, MEAN))
+
+
+class Decoded:
+    """The integration of the Gaussian flow, without an autoencoder."""
+
+    def integrate(self, noise, times, euler=False):
+        velocity = velocity_of(GaussianFlow(), torch.zeros(len(noise)), 3, Guidance())
+        return integrate(velocity, noise, times, "euler")
+
+    def decode(self, clean):
+        return clean
 
 
 def test_integration_goes_back_where_euler_came_from():

@@ -7,6 +7,7 @@ import torch
 from equidiff_sd.fixed_point import solve_fixed_point
 from equidiff_sd.generator import Denoiser, Diffusion
 from equidiff_sd.sampler import Sampler
+from stepping import assert_encoding_leads_back, assert_steps_are_the_sampler
 from torch import nn
 
 from equidiff.errors import InexactInverseError, UnsupportedError, UsageError
@@ -52,6 +53,31 @@ class Gaussian(nn.Module):
 def gaussian_generator(method, steps, predicts="epsilon", shape=(1, 2, 2), **changes):
     sampler = Sampler(method, {**CONFIG, "prediction_type": predicts, **changes})
     return Diffusion(Denoiser(Gaussian(predicts)), sampler, shape, steps)
+
+
+@pytest.mark.parametrize("predicts", ["epsilon", "sample", "v_prediction"])
+@pytest.mark.parametrize("method", ["ddim", "euler"])
+def test_one_step_at_a_time_is_the_sampler(method, predicts):
+    generator = gaussian_generator(method, 12, predicts)
+    latents = torch.randn(2, 1, 2, 2, generator=torch.Generator().manual_seed(0))
+    if (method, predicts) != ("euler", "v_prediction"):  # the network below does not know Euler's scale of states
+        assert_steps_are_the_sampler(generator, latents)
+    if (method, predicts) == ("ddim", "epsilon"):
+        assert_encoding_leads_back(generator, latents, 0.05)
+
+
+@pytest.mark.parametrize("predicts", ["epsilon", "sample", "v_prediction"])
+@pytest.mark.parametrize("method", ["ddim", "euler"])
+def test_predictions_along_the_way_are_clean_images(method, predicts):
+    clean, noise = torch.randn(2, 1, 2, 2, generator=torch.Generator().manual_seed(1)).split(1)
+    sampler = Sampler(method, {**CONFIG, "prediction_type": predicts})
+    step = sampler.plan(10).steps[4]
+    alpha = signal(step.time)
+    sigma = math.sqrt(1 - alpha**2)
+    assert step.level == pytest.approx(sigma / alpha, rel=1e-4)
+    known = {"epsilon": noise, "sample": clean, "v_prediction": alpha * noise - sigma * clean}[predicts]
+    state = alpha * clean + sigma * noise if method == "ddim" else clean + sigma / alpha * noise
+    torch.testing.assert_close(step.see(state, lambda *_: known), clean, rtol=0, atol=1e-4)
 
 
 def exact(latents, steps):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, final
 
@@ -22,7 +22,7 @@ from azula.sample import (
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from equidiff.contracts import Generator, SplitSampler
+from equidiff.contracts import Generator, SplitSampler, StepwiseSampler
 from equidiff.types import Latents, Samples, States
 
 SAMPLERS: dict[str, Callable[..., Sampler]] = {
@@ -37,6 +37,7 @@ SAMPLERS: dict[str, Callable[..., Sampler]] = {
 # a step of these depends on the state alone; the others remember earlier steps, and cannot be stopped between two
 ONE_STEP = ("euler", "heun")
 NOISE_AT_SPLIT = 1 / 3  # share of noise in the state, sigma / (alpha + sigma)
+CORRECTIONS = 2  # of a step that is reversed where a latent is looked for
 FEWEST_STEPS = 8  # with fewer, re-encoding is too inaccurate
 
 
@@ -129,7 +130,7 @@ class Azula(Generator):
         """Run the sampler from `latents`, `[batch, *latent_shape]`, and decode; see `Generator.generate`."""
         sampler = self._sampler(self._steps if steps is None else steps)
         # azula runs its samplers without gradients; the function beneath that decorator is the same sampler with them
-        states = inspect.unwrap(type(sampler).__call__)(sampler, self._scale(sampler) * latents)
+        states = inspect.unwrap(type(sampler).__call__)(sampler, _scale(sampler) * latents)
         return self.decode(states)
 
     def split_sampler(self) -> SplitSampler | None:
@@ -141,7 +142,13 @@ class Azula(Generator):
         noisy = int((sigma / (alpha + sigma) >= NOISE_AT_SPLIT).sum()) - 1
         if not 0 < noisy < sampler.steps:
             return None
-        return AzulaSplitSampler(sampler, float(self._scale(sampler)), noisy, self.decode)
+        return AzulaSplitSampler(sampler, float(_scale(sampler)), noisy, self.decode)
+
+    def stepwise_sampler(self, steps: int | None = None) -> StepwiseSampler | None:
+        """The sampler one step at a time; None where its steps depend on earlier ones, or images cannot be encoded."""
+        if self._kind not in ONE_STEP or self._decoder is not None:
+            return None
+        return AzulaStepwiseSampler(self._sampler(steps or self._steps), self._sampler(self._steps), self.decode)
 
     def decode(self, states: Tensor) -> Samples:
         """Decode last states to images, nominally in [0, 1], not clamped."""
@@ -155,12 +162,6 @@ class Azula(Generator):
 
     def _sampler(self, steps: int) -> Sampler:
         return SAMPLERS[self._kind](self._denoiser, steps=steps, silent=True)
-
-    @staticmethod
-    def _scale(sampler: Sampler) -> Tensor:
-        """Standard deviation of the first state, for data of unit variance, as azula draws it."""
-        alpha, sigma = sampler.denoiser.schedule(sampler.timesteps[0])
-        return torch.sqrt(alpha**2 + sigma**2)
 
 
 @final
@@ -176,7 +177,7 @@ class AzulaSplitSampler(SplitSampler):
 
     def __init__(self, sampler: Sampler, scale: float, before: int, decode: Callable[[Tensor], Samples]) -> None:
         self._sampler, self._scale, self._decode = sampler, scale, decode
-        pairs = [(pair[0], pair[1]) for pair in sampler.timesteps.unfold(0, 2, 1)]
+        pairs = _pairs(sampler)
         self._before, self._after = pairs[:before], pairs[before:]
 
     def begin(self, latents: Latents) -> States:
@@ -196,10 +197,72 @@ class AzulaSplitSampler(SplitSampler):
     @torch.no_grad()
     def reencode(self, latents: Latents, states: States, moved: States) -> Latents:
         """Reverse both states and add their difference to the latents, so that most of the error cancels."""
-        both = torch.cat([states[:, 0], moved[:, 0]])
-        # Euler's step is the same formula in both directions of time
-        backward = partial(EulerSampler.step, EulerSampler(self._sampler.denoiser, silent=True))
-        for time, following in reversed(self._before):
-            both = backward(both, following.to(both.device), time.to(both.device))
+        both = _reverse(self._sampler, self._before, torch.cat([states[:, 0], moved[:, 0]]))
         before, after = both.chunk(2)
         return latents + (after - before) / self._scale
+
+
+@final
+class AzulaStepwiseSampler(StepwiseSampler):
+    """A one-step sampler of azula, one step at a time; its states are images.
+
+    Args:
+        sampler: the sampler.
+        own: that of the generator itself, which leads back to a latent.
+        decode: maps last states to samples.
+    """
+
+    def __init__(self, sampler: Sampler, own: Sampler, decode: Callable[[Tensor], Samples]) -> None:
+        self._sampler, self._own, self._decode = sampler, own, decode
+        self._pairs = _pairs(sampler)
+        alpha, sigma = sampler.denoiser.schedule(sampler.timesteps[:-1])
+        self.noise_levels = tuple((sigma / alpha).flatten().tolist())
+
+    def begin(self, latents: Latents) -> States:
+        """The first states; a state has one part."""
+        return _scale(self._sampler) * latents[:, None]
+
+    def predict(self, states: States, step: int) -> Samples:
+        """The denoised states; before the last step, the sampler's own end."""
+        if step + 1 == len(self._pairs):
+            return self._decode(self.advance(states, step, None)[:, 0])
+        return self._decode(self._sampler.denoiser(states[:, 0], self._pairs[step][0].to(states.device)).mean)
+
+    def advance(self, states: States, step: int, noise: Latents | None) -> States:
+        """Do the step."""
+        time, following = self._pairs[step]
+        return self._sampler.step(states[:, 0], time.to(states.device), following.to(states.device))[:, None]
+
+    @torch.no_grad()
+    def encode(self, samples: Samples) -> Latents:
+        """Reverse every step of the generator."""
+        return _reverse(self._own, _pairs(self._own), 2 * samples - 1, CORRECTIONS) / _scale(self._own)
+
+
+def _scale(sampler: Sampler) -> Tensor:
+    """Standard deviation of the first state, for data of unit variance, as azula draws it."""
+    alpha, sigma = sampler.denoiser.schedule(sampler.timesteps[0])
+    return torch.sqrt(alpha**2 + sigma**2)
+
+
+def _pairs(sampler: Sampler) -> list[tuple[Tensor, Tensor]]:
+    """Times before and after each step."""
+    return [(pair[0], pair[1]) for pair in sampler.timesteps.unfold(0, 2, 1)]
+
+
+def _reverse(
+    sampler: Sampler, pairs: Sequence[tuple[Tensor, Tensor]], states: Tensor, corrections: int = 0
+) -> Tensor:
+    """The states before these steps, nearly.
+
+    Euler's step is the same formula in both directions of time. A correction does the step again from what was found,
+    and reverses what that is off by.
+    """
+    backward = partial(EulerSampler.step, EulerSampler(sampler.denoiser, silent=True))
+    for pair in reversed(pairs):
+        time, following = (each.to(states.device) for each in pair)
+        before = first = backward(states, following, time)
+        for _ in range(corrections):
+            before = before + first - backward(sampler.step(before, time, following), following, time)
+        states = before
+    return states

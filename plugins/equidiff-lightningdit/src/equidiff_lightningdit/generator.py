@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import partial
 from typing import final
@@ -13,7 +14,7 @@ from diffusers.models.upsampling import Upsample2D
 from PIL.Image import Image
 from torch import Tensor
 
-from equidiff.contracts import Generator, SplitSampler
+from equidiff.contracts import Generator, SplitSampler, StepwiseSampler
 from equidiff.networks.recompute import recompute_blocks
 from equidiff.numerics.flow import reencode_flow
 from equidiff.types import Latents, Samples, States
@@ -118,6 +119,10 @@ class LightningDiTGenerator(Generator):
         """The flow in two parts; None for dopri5, which chooses its own steps, and for a single step."""
         return None if self._method == "dopri5" or len(self.times) < 3 else FlowSplitSampler(self, self.times)
 
+    def stepwise_sampler(self, steps: int | None = None) -> StepwiseSampler | None:
+        """The flow one step at a time; None for dopri5. One of several stages takes a whole interval as a step."""
+        return None if self._method == "dopri5" else FlowStepwiseSampler(self, self._grid(steps or self._steps))
+
     @property
     def times(self) -> Sequence[float]:
         """Times of the sampler, from 0 (noise) to 1 (data)."""
@@ -127,10 +132,10 @@ class LightningDiTGenerator(Generator):
         """The query images of the small model; none for others."""
         return self._queries
 
-    def integrate(self, latents: Tensor, times: Sequence[float]) -> Tensor:
-        """Integrate latents from the first of these times to the last."""
+    def integrate(self, latents: Tensor, times: Sequence[float], euler: bool = False) -> Tensor:
+        """Integrate latents from the first of these times to the last, by Euler's method if asked for."""
         velocity = self.velocity(len(latents), latents.device)
-        return integrate(velocity, latents, times, self._method, self.recompute)
+        return integrate(velocity, latents, times, "euler" if euler else self._method, self.recompute)
 
     def integrate_back(self, latents: Tensor, times: Sequence[float]) -> Tensor:
         """Integrate latents from the last of these times to the first, nearly; see `invert`."""
@@ -190,3 +195,33 @@ class FlowSplitSampler(SplitSampler):
         """Integrate both backwards in a few steps; see `equidiff.numerics.flow.reencode_flow`."""
         velocity = self._generator.velocity(2 * len(latents), latents.device)
         return reencode_flow(velocity, latents, states[:, 0], moved[:, 0], self._after[0])
+
+
+@final
+class FlowStepwiseSampler(StepwiseSampler):
+    """The flow, one interval of its time at a time.
+
+    Args:
+        generator: the flow.
+        times: ends of the intervals, from 0 (noise) to 1 (data).
+    """
+
+    def __init__(self, generator: LightningDiTGenerator, times: Sequence[float]) -> None:
+        self._generator, self._times = generator, times
+        self.noise_levels = tuple((1 - time) / time if time > 0 else math.inf for time in times[:-1])
+
+    def begin(self, latents: Latents) -> States:
+        """The noise; a state has one part."""
+        return latents[:, None]
+
+    def predict(self, states: States, step: int) -> Samples:
+        """Go straight on to the end of the flow, and decode."""
+        return self._generator.decode(self._generator.integrate(states[:, 0], [self._times[step], 1.0], euler=True))
+
+    def advance(self, states: States, step: int, noise: Latents | None) -> States:
+        """Integrate over the interval."""
+        return self._generator.integrate(states[:, 0], self._times[step : step + 2])[:, None]
+
+    def encode(self, samples: Samples) -> Latents:
+        """Invert the flow of the generator's own steps."""
+        return self._generator.invert(samples)

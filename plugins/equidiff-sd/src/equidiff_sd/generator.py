@@ -14,7 +14,7 @@ from diffusers.models.upsampling import Upsample2D
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from equidiff.contracts import Generator, SplitSampler
+from equidiff.contracts import Generator, SplitSampler, StepwiseSampler
 from equidiff.errors import InexactInverseError
 from equidiff.networks.recompute import recompute_blocks
 from equidiff.types import Latents, Samples, States
@@ -23,6 +23,7 @@ from equidiff_sd.text import Conditioning
 
 SPLIT = 0.75  # share of the steps before the split
 FEWEST_STEPS = 8  # with fewer, re-encoding is too inaccurate
+SWEEPS = 4  # evaluations for a step that is reversed where a latent is looked for
 INVERSION_LIMIT = 0.1  # standard deviations that EquiDiff's contract allows an inverse to be off by
 
 
@@ -173,27 +174,39 @@ class Diffusion(Generator):
         plan = self._sampler.plan(self.steps)
         return DiffusionSplitSampler(self, plan) if len(plan.steps) >= FEWEST_STEPS else None
 
+    def stepwise_sampler(self, steps: int | None = None) -> StepwiseSampler:
+        """The sampler one step at a time."""
+        return DiffusionStepwiseSampler(self, self._sampler.plan(steps or self.steps), self._sampler.plan(self.steps))
+
+    def see(self, states: Tensor, step: Step) -> Tensor:
+        """The clean images that the network sees in the states before a step."""
+        return self._recomputed(step.see, states, self._denoiser)
+
     def integrate(self, states: Tensor, steps: Sequence[Step]) -> Tensor:
         """Integrate states over these steps."""
         for step in steps:
             states = self._recomputed(step.do, states, self._denoiser)
         return states
 
-    def reverse(self, states: Tensor, steps: Sequence[Step]) -> Tensor:
-        """Approximate the states before these steps."""
+    def reverse(self, states: Tensor, steps: Sequence[Step], sweeps: int = 1) -> Tensor:
+        """Approximate the states before these steps, with some evaluations for each."""
         for step in reversed(steps):
-            states = step.reverse(states, self._denoiser)
+            states = step.reverse(states, self._denoiser, sweeps)
         return states
 
     def decode(self, states: Tensor) -> Samples:
         """Decode the sampler's last states to images."""
         return states / 2 + 0.5 if self._autoencoder is None else self._autoencoder.decode(states)
 
+    def encode(self, samples: Samples) -> Tensor:
+        """Encode images to the sampler's last states."""
+        return samples * 2 - 1 if self._autoencoder is None else self._autoencoder.encode(samples)
+
     def _encode(self, samples: Tensor) -> tuple[Tensor, str | None]:
         """Last states of samples, and a sentence if they are not decoded to them."""
+        states = self.encode(samples)
         if self._autoencoder is None:
-            return samples * 2 - 1, None
-        states = self._autoencoder.encode(samples)
+            return states, None
         errors = (self._autoencoder.decode(states) - samples).flatten(1).square().mean(dim=1).sqrt()
         worst = float((errors / samples.flatten(1).std(dim=1).clamp(min=1e-6)).max())
         if worst < INVERSION_LIMIT:
@@ -234,3 +247,38 @@ class DiffusionSplitSampler(SplitSampler):
         both = torch.cat([states[:, 0], moved[:, 0]])
         before, after = self._generator.reverse(both, self._before).chunk(2)
         return latents + (after - before) / self._start
+
+
+@final
+class DiffusionStepwiseSampler(StepwiseSampler):
+    """The sampler, one step at a time.
+
+    Args:
+        generator: the diffusion.
+        plan: the steps.
+        own: those of the generator itself, which lead back to a latent.
+    """
+
+    def __init__(self, generator: Diffusion, plan: Plan, own: Plan) -> None:
+        self._generator, self._plan, self._own = generator, plan, own
+        self.noise_levels = tuple(step.level for step in plan.steps)
+
+    def begin(self, latents: Latents) -> States:
+        """The first states; a state has one part."""
+        return self._plan.start * latents[:, None]
+
+    def predict(self, states: States, step: int) -> Samples:
+        """Compute the clean image, and decode; before the last step, the sampler's own end."""
+        here, taken = states[:, 0], self._plan.steps[step]
+        last = taken is self._plan.steps[-1]
+        return self._generator.decode(
+            self._generator.integrate(here, [taken]) if last else self._generator.see(here, taken)
+        )
+
+    def advance(self, states: States, step: int, noise: Latents | None) -> States:
+        """Do the step."""
+        return self._generator.integrate(states[:, 0], [self._plan.steps[step]])[:, None]
+
+    def encode(self, samples: Samples) -> Latents:
+        """Encode to the last states, and reverse every step of the generator."""
+        return self._generator.reverse(self._generator.encode(samples), self._own.steps, SWEEPS) / self._own.start

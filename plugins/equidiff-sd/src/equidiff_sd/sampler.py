@@ -41,20 +41,32 @@ class Step:
         scale: factor on the state that the network gets.
         keep: factor on the state.
         add: factor on the network's prediction.
+        level: of the noise before the step, its factor over that of the clean image.
+        clean: factors on the state and on the prediction that give the clean image.
     """
 
     time: Tensor
     scale: float
     keep: float
     add: float
+    level: float
+    clean: tuple[float, float]
 
     def do(self, state: Tensor, predict: Predict) -> Tensor:
         """Compute the state after this step."""
         return self.keep * state + self.add * predict(self.scale * state, self.time)
 
-    def reverse(self, after: Tensor, predict: Predict) -> Tensor:
-        """Approximate the state that this step maps to `after` with one evaluation (DDIM inversion)."""
-        return self._before(after, after / self.keep, predict)
+    def see(self, state: Tensor, predict: Predict) -> Tensor:
+        """Compute the clean image that the network sees in the state before this step."""
+        keep, add = self.clean
+        return keep * state + add * predict(self.scale * state, self.time)
+
+    def reverse(self, after: Tensor, predict: Predict, sweeps: int = 1) -> Tensor:
+        """Approximate the state that this step maps to `after` in some evaluations; in one, by DDIM inversion."""
+        state = after / self.keep
+        for _ in range(sweeps):
+            state = self._before(after, state, predict)
+        return state
 
     def undo(self, after: Tensor, predict: Predict) -> tuple[Tensor, Tensor]:
         """Compute the state that this step maps to `after`, `[batch, ...]`, by fixed-point iteration.
@@ -146,9 +158,18 @@ class Sampler:
     def _read(self, time: Tensor) -> Step:
         """Coefficients of the next step: it is linear, so its results for (1, 0) and (0, 1) determine it."""
         scale = float(self._scheduler.scale_model_input(torch.ones(1), time))
+        level = self._level(time)
         state, prediction = torch.eye(2, dtype=torch.float64)
-        keep, add = self._scheduler.step(prediction, time, state, return_dict=False)[0].tolist()
-        return Step(time.to(self._device), scale, keep, add)
+        done = self._scheduler.step(prediction, time, state)
+        keep, add = done.prev_sample.tolist()
+        return Step(time.to(self._device), scale, keep, add, level, tuple(done.pred_original_sample.tolist()))
+
+    def _level(self, time: Tensor) -> float:
+        """Level of the noise before the next step."""
+        if self.method == "euler":
+            return float(self._scheduler.sigmas[self._scheduler.step_index])
+        clean = float(self._scheduler.alphas_cumprod[time])
+        return math.sqrt((1 - clean) / clean) if clean > 0 else math.inf
 
     def _wrong_count(self, count: int) -> EquiDiffError:
         times = self._scheduler.config.num_train_timesteps
