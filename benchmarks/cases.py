@@ -78,9 +78,15 @@ class Layer(Objective):
 
 @dataclass(frozen=True)
 class Case:
-    """One row group of the table: `NAME[+lowpass][:rare]`."""
+    """One row group of the table: `NAME[+lowpass][:rare]`.
+
+    Attributes:
+        text: that word.
+        quantiles: of the targets, by their distance from usual; those of a common or a rare target when None.
+    """
 
     text: str
+    quantiles: tuple[float, ...] | None = None
 
     @property
     def name(self) -> str:
@@ -108,7 +114,8 @@ class Case:
         # how far from usual: the value itself, or the distance from the mean in spreads
         distance = values[:, 0] if values.shape[1] == 1 else ((values - values.mean(0)) / spread).norm(dim=1)
         order = distance.argsort()
-        chosen = [order[int(q * len(bank))] for q in QUANTILES["rare" if self.rare else "common"]]
+        quantiles = self.quantiles or QUANTILES["rare" if self.rare else "common"]
+        chosen = [order[int(q * len(bank))] for q in quantiles]
         regularizer = build(Plugins(), "regularizer", "lowpass" if self.lowpass else "none", self._context).component
         scaled = Scaled(objective, spread)
         return [Problem(self.generator, scaled, regularizer, values[index]) for index in chosen]

@@ -3,6 +3,7 @@
 import json
 import math
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -176,6 +177,23 @@ def test_the_result_is_what_the_encoded_latent_leads_to():
         torch.testing.assert_close(result.answer.latents, samples - 1)
         torch.testing.assert_close(result.answer.samples, generator.generate(samples - 1))
         assert result.status == "not_converged"
+
+
+def test_the_comparison_has_samples_as_they_end_and_as_encoded(monkeypatch):
+    monkeypatch.syspath_prepend(Path(__file__).parents[2] / "benchmarks")
+    from nearest import Guided as Compared
+
+    generator, solver = Gaussian(), Ndtm(steps=10)
+    problem, compared = problem_of(generator), Compared(solver)
+    encoded = results(problem, compared, count=2)
+    for answer, result in zip(compared.ended, encoded, strict=True):
+        expected = written_out(answer.latents[0], solver, generator)
+        assert answer.samples[0].numpy() == pytest.approx(expected, abs=2e-4)
+        assert answer.residuals.item() == pytest.approx(expected @ WEIGHTS[0] - TARGET, abs=2e-3)
+        torch.testing.assert_close(result.answer.latents, answer.samples - 1)
+    (whole,) = results(problem, solver, count=1)  # which looks at its start first, and that costs one sample
+    assert encoded[0].cost.forwards == pytest.approx(whole.cost.forwards - 1)
+    assert compared.encoding(problem) == pytest.approx(problem.trajectory(10).encode_share)
 
 
 def test_every_evaluation_of_the_network_is_counted():
