@@ -54,6 +54,26 @@ MISTAKES = [
         PLUGIN, "a hook that returns names", 'return offer("brightness")', 'return ["brightness"]',
         ("equidiff_objectives() returned a list with a str", "return [Descriptor(...)]"),
     ),
+    Mistake(
+        PLUGIN, "a name with a comma", "Descriptor(name,", 'Descriptor(name + ",",',
+        ("Descriptor.name is 'spot,'", f"{FILE}:122", "name='brightness'"),
+    ),
+    Mistake(
+        PLUGIN, "a factory that is a function", 'f"{__name__}:build_{name}"', 'globals()[f"build_{name}"]',
+        ("Descriptor.factory is a function", f"{FILE}:122", "factory='equidiff_file_my_plugin:build_spot'"),
+    ),
+    Mistake(
+        PLUGIN, "a summary that is no text", '"For a test.", examples=(name,)', 'None',
+        ("Descriptor.summary is None", f"{FILE}:122", "write a text"),
+    ),
+    Mistake(
+        PLUGIN, "examples that are a text", "examples=(name,)", "examples=(name)",
+        ("Descriptor.examples is 'spot'", f"{FILE}:122", "examples=('spot',)"),
+    ),
+    Mistake(
+        PLUGIN, "options that are a dictionary", "examples=(name,)", "options={}",
+        ("Descriptor.options is {}", f"{FILE}:122", "a subclass of equidiff.plugin.Options"),
+    ),
     Mistake(PLUGIN, "a misspelt hook", "def equidiff_objectives", "def equidiff_objektives", ("equidiff_objektives",)),
     Mistake(PLUGIN, "no hook at all: the mark is missing", "@hookimpl\n", "", ("offers no components", "@hookimpl")),
     Mistake(

@@ -131,7 +131,7 @@ class InvariantSet(invariant_set.InvariantSet):
         from equidiff.analysis.report import write_report
 
         found, folder = self._in_folder()
-        cited, _ = citations(self.info, Plugins())
+        cited, _ = citations(self.info, Plugins() if self._session is None else self._session.plugins)
         file = folder / "report.html" if path is None else Path(path).expanduser()
         with show_progress(2 * min(len(self), members), progress) as show:
             written = write_report(found, folder, file, cited, show, members)
@@ -183,7 +183,8 @@ class InvariantSet(invariant_set.InvariantSet):
         """Compare attribution methods on the query and the members, as `equidiff compare` does.
 
         Args:
-            methods: specs, separated by commas, such as "saliency,gradcam"; or "all".
+            methods: specs, separated by commas, such as "saliency,gradcam"; or "all". They are looked up where those of
+                the run were.
             members: explain the first ones, this many: by default as many as before, or 16.
             batch: samples in one pass.
             progress: as in `report`.
@@ -196,7 +197,7 @@ class InvariantSet(invariant_set.InvariantSet):
 
         finished = self._finished()
         specs = None if methods.strip() == "all" else parse_list(methods)
-        work = prepare(finished, Plugins(), specs, members, batch)
+        work = prepare(finished, finished.session.plugins, specs, members, batch)
         with show_progress(work.effort, progress) as show:
             for _ in run_methods(work, show):
                 pass

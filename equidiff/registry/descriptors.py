@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 from pydantic import BaseModel, ConfigDict
 
+from equidiff.registry.specs import NAME
+
 KINDS = ("generator", "objective", "regularizer", "solver", "law", "attribution", "executor")
 
 
@@ -93,3 +95,30 @@ class Descriptor:
     published: str = ""
     check: str = ""
     synonyms: Mapping[str, str] = field(default_factory=dict[str, str], hash=False)
+
+    def __post_init__(self) -> None:
+        """Refuse fields of other types here, where the line of the plugin is known.
+
+        Raises:
+            TypeError: a field is not what it should be.
+        """
+        if not isinstance(self.name, str) or not NAME.fullmatch(self.name):
+            raise TypeError(f"Descriptor.name is {self.name!r}; write a word, such as name='brightness'")
+        for each in ("factory", "listing", "published", "check"):
+            given = getattr(self, each)
+            if callable(given):
+                path = f"{given.__module__}:{given.__qualname__}"
+                raise TypeError(f"Descriptor.{each} is a function; write {each}={path!r}, imported when needed")
+        for each in ("factory", "summary", "argument", "listing", "published", "check"):
+            _require(self, each, str, "a text")
+        examples = {"references": "Reference(...)", "needs": "'scipy'", "examples": repr(self.name)}
+        for each, example in examples.items():
+            _require(self, each, tuple, f"a tuple: {each}=({example},)")
+        if not (isinstance(self.options, type) and issubclass(self.options, Options)):
+            raise TypeError(f"Descriptor.options is {self.options!r}; write a subclass of equidiff.plugin.Options")
+
+
+def _require(descriptor: Descriptor, name: str, kind: type, wanted: str) -> None:
+    given = getattr(descriptor, name)
+    if not isinstance(given, kind):
+        raise TypeError(f"Descriptor.{name} is {given!r}; write {wanted}")

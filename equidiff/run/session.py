@@ -53,6 +53,7 @@ class Session:
     device: str
     built: dict[str, Built]
     context: BuildContext = field(repr=False)
+    plugins: Plugins = field(repr=False)
     start: QueryStart | None = None
     inversion: Inversion | None = None
     predictor: Predictor | None = None
@@ -234,8 +235,8 @@ def prepare(
         tell("finding the query's latent")
         start, inversion = _start(query, problem)
     session = Session(
-        settings, problem, solver, query, budget, tolerance, device, built, context, start, inversion, predictor, prior,
-        bank=bank,
+        settings, problem, solver, query, budget, tolerance, device, built, context, plugins, start, inversion,
+        predictor, prior, bank=bank,
     )  # fmt: skip
     if query is None:
         return session

@@ -19,6 +19,7 @@ from running import run_cli
 import equidiff
 from equidiff.api.results import Comparison
 from equidiff.errors import EquiDiffError, RunFolderError
+from equidiff.registry.manager import Plugins
 from equidiff.run.finished import load_members
 
 
@@ -50,6 +51,33 @@ def test_an_evaluation_is_that_of_the_command(found, loaded, tmp_path):
     assert numbers(in_memory.metrics) == pytest.approx(numbers(command), rel=1e-4, nan_ok=True)
     assert numbers(of_folder.metrics) == pytest.approx(numbers(command), rel=1e-4, nan_ok=True)
     assert json.loads(in_memory.file.read_text()) == in_memory.metrics
+
+
+ATTRIBUTION = """
+import torch
+from equidiff.contracts import Attribution
+from equidiff.plugin import Descriptor, hookimpl
+
+class Everywhere(Attribution):
+    def attribute(self, scalar, samples):
+        return torch.ones_like(samples)
+
+def build(argument, options, context):
+    return Everywhere()
+
+@hookimpl
+def equidiff_attributions():
+    return [Descriptor("everywhere", f"{__name__}:build", "The same everywhere.")]
+"""
+
+
+def test_a_comparison_knows_the_plugins_of_the_run(tmp_path):
+    (tmp_path / "everywhere.py").write_text(ATTRIBUTION)
+    plugins = Plugins(files=[tmp_path / "everywhere.py"])
+    found = equidiff.sample("toy:fashion,steps=2", "neuron:17", query=3, samples=1, plugins=plugins)
+    assert found.compare("everywhere").info["methods"][0]["status"] == "complete"
+    with pytest.raises(EquiDiffError, match="everywhere"):
+        found.load(found.save(tmp_path / "run")).compare("everywhere")  # which named no plugins
 
 
 def test_an_evaluation_is_four_sentences_and_a_table(found):

@@ -250,9 +250,7 @@ def _pairs(sampler: Sampler) -> list[tuple[Tensor, Tensor]]:
     return [(pair[0], pair[1]) for pair in sampler.timesteps.unfold(0, 2, 1)]
 
 
-def _reverse(
-    sampler: Sampler, pairs: Sequence[tuple[Tensor, Tensor]], states: Tensor, corrections: int = 0
-) -> Tensor:
+def _reverse(sampler: Sampler, pairs: Sequence[tuple[Tensor, Tensor]], states: Tensor, corrections: int = 0) -> Tensor:
     """The states before these steps, nearly.
 
     Euler's step is the same formula in both directions of time. A correction does the step again from what was found,
