@@ -62,12 +62,12 @@ def test_banks_are_removed_by_name_unless_they_are_used():
 
 
 def test_its_samples_as_images_for_a_ranking():
-    outcome = run_cli("bank", "-n", 6, "-g", "toy:fashion", "--images", "prior", "--plain")
+    outcome = run_cli("bank", "-n", 6, "-g", "toy:fashion,steps=2", "--images", "prior", "--plain")
     assert outcome.code == 0
     assert [file.name for file in sorted(Path("prior").iterdir())] == [f"{number:05d}.png" for number in range(6)]
     ranking = run_cli("rank", "--images", "prior", "-q", "--out", "ranking")
     assert (ranking.code, json.loads(Path("ranking/rank.json").read_text())["counts"]["images"]) == (0, 6)
-    assert_one_error(run_cli("bank", "-g", "toy:fashion", "--images", "prior"), 1, "exists already")
+    assert_one_error(run_cli("bank", "-g", "toy:fashion,steps=2", "--images", "prior"), 1, "exists already")
     assert_one_error(run_cli(*MAKE, "-n", 2, "--images", "points"), 1, "not images")
 
 

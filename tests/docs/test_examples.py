@@ -110,7 +110,7 @@ def test_evaluate_run():
 def test_my_plugin():
     check_plugin(EXAMPLES / "my_plugin.py")
     plugins = load_plugins("equidiff.builtin", EXAMPLES / "my_plugin.py")
-    found = equidiff.sample("toy", "symmetry", "none", query=3, samples=2, plugins=plugins)
+    found = equidiff.sample("toy:fashion,steps=2", "symmetry", "none", query=3, samples=2, plugins=plugins)
     assert len(found) == 2
     assert (found.measurements - found.target).abs().max() < found.info.within
     assert found.info.versions[str(EXAMPLES / "my_plugin.py")] == "a file"
@@ -209,7 +209,9 @@ def test_planted_shortcut_wants_seeds(capsys):
 def test_probe(monkeypatch):
     monkeypatch.chdir(ROOT)
     plugins = Plugins()
-    found = equidiff.sample("toy", "custom:./examples/probe.py:score", "none", query=3, samples=2, plugins=plugins)
+    found = equidiff.sample(
+        "toy:fashion,steps=2", "custom:./examples/probe.py:score", "none", query=3, samples=2, plugins=plugins
+    )
     assert len(found) == 2
     halves = found.samples.reshape(2, 2, -1).mean(dim=2)
     torch.testing.assert_close(found.measurements[:, 0], 100 * (halves[:, 0] - halves[:, 1]), rtol=0, atol=1e-3)

@@ -18,13 +18,14 @@ from equidiff.run.parts import CalledInfo, ClassCount, QueryClass
 from equidiff.run.record import Called, Record
 from equidiff.run.wording import called, called_otherwise, class_shares
 
+SMALL = "toy:fashion,steps=2"
 ARGUMENTS = ("-n", 3, "--budget", 20, "-r", "none")
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     path = tmp_path_factory.mktemp("called") / "run"
-    assert run_cli("run", "-o", "neuron:17", *ARGUMENTS, "--out", path).code == 0
+    assert run_cli("run", "-g", SMALL, "-o", "neuron:17", *ARGUMENTS, "--out", path).code == 0
     return path
 
 
@@ -69,7 +70,7 @@ def test_in_python_and_back_from_the_folder(run):
 def test_an_objective_without_a_network_asks_the_generators_own(tmp_path):
     (tmp_path / "probe.py").write_text("def score(samples):\n    return samples.flatten(1).mean(dim=1)\n")
     out = tmp_path / "run"
-    outcome = run_cli("run", "-o", f"custom:{tmp_path}/probe.py:score", *ARGUMENTS, "--out", out)
+    outcome = run_cli("run", "-g", SMALL, "-o", f"custom:{tmp_path}/probe.py:score", *ARGUMENTS, "--out", out)
     assert outcome.code == 0, outcome.stderr
     assert read_run(out)["called"]["network"] == "fashion"
 

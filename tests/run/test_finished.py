@@ -87,7 +87,10 @@ def test_code_of_the_users_own_is_named_again(tmp_path):
     probe.write_text("def score(samples):\n    return samples.mean(dim=(1, 2, 3))\n")
     spec = f"custom:{probe}:score"
     path = tmp_path / "run"
-    assert run_cli("run", "-o", spec, "-r", "none", "--query", 3, "-n", 1, "--out", path).code == 0
+    assert (
+        run_cli("run", "-g", "toy:fashion,steps=2", "-o", spec, "-r", "none", "--query", 3, "-n", 1, "--out", path).code
+        == 0
+    )
     with pytest.raises(EquiDiffError, match="would be executed") as caught:
         open_finished(path, Plugins(), COMMAND)
     assert str(caught.value.hint).startswith(f"equidiff evaluate {path} --objective custom:")

@@ -148,7 +148,7 @@ def test_bad_arguments_say_what_was_expected(change, error, words):
 def test_an_array_is_a_query():
     array = np.zeros((28, 28, 3), dtype=np.uint8)
     array[4:24, 8:20] = 200
-    found = equidiff.sample("toy", "neuron:17", query=array, samples=1, budget=1)
+    found = equidiff.sample("toy:fashion,steps=2", "neuron:17", query=array, samples=1, budget=1)
     assert found.info.target.source == found.info.options.query == "an array given in Python"
-    same = equidiff.sample("toy", "neuron:17", query=Image.fromarray(array), samples=1, budget=1)
+    same = equidiff.sample("toy:fashion,steps=2", "neuron:17", query=Image.fromarray(array), samples=1, budget=1)
     assert_close(found.target, same.target)

@@ -31,12 +31,12 @@ def picture(seed, size, mode="L"):
 
 def opened(query, objective="neuron:17"):
     """The session of a run, without prior samples, which take the longest."""
-    return prepare(Settings(objective=objective, query=query, tolerance=1e-3), Plugins(), with_prior=False)
+    return prepare(Settings(SMALL, objective, query=query, tolerance=1e-3), Plugins(), with_prior=False)
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_a_picture_of_the_generators_size_measures_the_same_as_a_file_and_as_a_sample(objective):
-    spread = prepare(Settings(objective=objective, query=0), Plugins()).prior.spread
+    spread = prepare(Settings(SMALL, objective, query=0), Plugins()).prior.spread
     assert spread > 0
 
     @settings(max_examples=4, deadline=None)
@@ -85,8 +85,9 @@ def test_a_function_of_samples_never_sees_a_larger_picture(mode, tmp_path):
     (tmp_path / "probe.py").write_text(SCORE)
     picture(0, (280, 280), mode).resize((28, 28)).resize((280, 280)).save(tmp_path / "query.png")
     out = tmp_path / "run"
-    outcome = run_cli("run", "-o", f"custom:{tmp_path}/probe.py:score", "--query", tmp_path / "query.png", "-n", 1,
-                      "--budget", 1, "--out", out)  # fmt: skip
+    query = ("--query", tmp_path / "query.png")
+    spec = f"custom:{tmp_path}/probe.py:score"
+    outcome = run_cli("run", "-g", SMALL, "-o", spec, *query, "-n", 1, "--budget", 1, "--out", out)
     assert outcome.code in (0, 3), outcome.stderr
     found = equidiff.load(out)
     assert found.query.shape == (1, 1, 28, 28)

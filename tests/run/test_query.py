@@ -181,7 +181,9 @@ def test_a_large_query_is_kept_small_and_measured_as_it_is(tmp_path):
 def test_a_session_lets_go_of_a_large_query(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (1500, 2000), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "photograph.png")
-    settings = Settings("toy", "neuron:17", query=str(tmp_path / "photograph.png"), samples=1, device="cpu")
+    settings = Settings(
+        "toy:fashion,steps=2", "neuron:17", query=str(tmp_path / "photograph.png"), samples=1, device="cpu"
+    )
     gc.collect()
     before = large(pixels.size)
     session = prepare(settings, Plugins())

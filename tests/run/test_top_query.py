@@ -19,6 +19,7 @@ from equidiff.registry.manager import Plugins
 from equidiff.run import top_query
 from equidiff.run.top_query import resolve_top
 
+SMALL = ("-g", "toy:fashion,steps=2")
 QUICK = ("-n", "1", "--budget", "1", "-r", "none", "-s", "infinite")
 
 
@@ -31,7 +32,7 @@ def garments(tmp_path):
 
 def make(spec):
     context = BuildContext()
-    generator = build(Plugins(), "generator", "toy", BuildContext()).component
+    generator = build(Plugins(), "generator", "toy:fashion,steps=2", BuildContext()).component
     return build(Plugins(), "objective", spec, context), replace(context, generator=generator)
 
 
@@ -126,7 +127,7 @@ def strongest_but(path, garments):
 
 
 def test_run_json_names_the_picture(garments, tmp_path):
-    outcome = run_cli("run", "-o", "neuron:9", "--query", f"top:{garments}", *QUICK, "--out", tmp_path / "run")
+    outcome = run_cli("run", *SMALL, "-o", "neuron:9", "--query", f"top:{garments}", *QUICK, "--out", tmp_path / "run")
     assert outcome.code in (0, 3), outcome.stderr
     info = read_run(outcome.path)
     assert info["target"]["source"] == info["options"]["query"] == strongest("neuron:9,model=fashion", garments)
@@ -136,7 +137,9 @@ def test_run_json_names_the_picture(garments, tmp_path):
 
 
 def test_in_python(garments):
-    found = equidiff.sample("toy", "neuron:9", "none", query=f"top:{garments}", samples=1, budget=1, solver="infinite")
+    found = equidiff.sample(
+        "toy:fashion,steps=2", "neuron:9", "none", query=f"top:{garments}", samples=1, budget=1, solver="infinite"
+    )
     assert found.info.target.source == strongest("neuron:9,model=fashion", garments)
 
 

@@ -40,7 +40,7 @@ def test_points(objective):
 
 
 def test_images():
-    session = prepare(Settings("toy:fashion", "classifier:bag", query=8, samples=16), Plugins())
+    session = prepare(Settings("toy:fashion,steps=2", "classifier:bag", query=8, samples=16), Plugins())
     whole = search(session, range(16))
     assert_same(search(session, [2, 7, 11]), whole, [2, 7, 11])
     assert_same(search(session, [2, 5, 7], batch=32), whole, [2, 5, 7])

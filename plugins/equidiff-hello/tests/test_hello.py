@@ -47,7 +47,7 @@ def test_blur_keeps_flat_images_and_spreads_a_dot():
 
 def test_members_are_as_bright_as_the_query():
     plugins = load_plugins("equidiff.builtin", "equidiff_hello.plugin")
-    found = equidiff.sample("toy", "brightness", "none", query=3, samples=2, plugins=plugins)
+    found = equidiff.sample("toy:fashion,steps=2", "brightness", "none", query=3, samples=2, plugins=plugins)
     assert len(found) == 2
     assert (100 * found.samples.mean(dim=(1, 2, 3)) - found.target).abs().max() < found.info.within
     assert not found.contains(found.samples + 0.2).any()

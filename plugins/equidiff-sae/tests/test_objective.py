@@ -75,7 +75,7 @@ def test_a_run_with_the_default_generator(tmp_path):
 
 def test_a_feature_that_is_mostly_off_is_found():
     """A feature active in about 2 % of prior samples: the deficit leads there, and the activation decides."""
-    found = equidiff.sample("toy", made(RARE, reduce="max"), "none", target=0.5, samples=2)
+    found = equidiff.sample("toy:fashion,steps=2", made(RARE, reduce="max"), "none", target=0.5, samples=2)
     assert len(found) == 2
     assert ((found.measurements - 0.5).square() < found.info.tolerance).all()
 

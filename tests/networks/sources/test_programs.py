@@ -318,7 +318,9 @@ def test_a_run_folder_does_not_run_programs_by_itself(own, tmp_path, monkeypatch
     assert is_custom("neuron:0 + 2*layer:a,model=exported:a.pt2")
     assert not is_custom("neuron:0,model=hf:module/torchscript")
     spec = "neuron:0.3,model=module:own.py:make,size=32"
-    ran = run_cli("run", "-o", spec, "--query", 3, "-n", 1, "--budget", 40, "--out", "found")
+    ran = run_cli(
+        "run", "-g", "toy:fashion,steps=2", "-o", spec, "--query", 3, "-n", 1, "--budget", 40, "--out", "found"
+    )
     assert ran.code == 0, ran.stderr
     refused = run_cli("evaluate", "found")
     assert refused.code == 1

@@ -203,7 +203,9 @@ def test_on_the_command_line(saved, tmp_path, monkeypatch):
     assert shown.code == 0
     assert "vision_model.encoder.layers.1 " in shown.stdout
     spec = f"neuron:vision_model.encoder.layers.1.3,model=hf:{folder},tokens=cls"
-    ran = run_cli("run", "-o", spec, "--query", 3, "-n", 1, "--budget", 40, "--out", "found")
+    ran = run_cli(
+        "run", "-g", "toy:fashion,steps=2", "-o", spec, "--query", 3, "-n", 1, "--budget", 40, "--out", "found"
+    )
     assert ran.code == 0, ran.stderr
     assert f"of the network hf:{folder}" in ran.stderr.replace("\n", " ")
     assert "of the network fashion the same" not in ran.stderr.replace("\n", " ")

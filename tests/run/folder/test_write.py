@@ -83,7 +83,23 @@ def test_every_field_of_the_schema(tmp_path):
 )
 def test_which_search_was_chosen(tmp_path, objective, solver, search):
     path = tmp_path / "run"
-    run_cli("run", "-o", objective, "-s", solver, "--query", "3", "-n", "1", "--budget", "2", "--out", path)
+    run_cli(
+        "run",
+        "-g",
+        "toy:fashion,steps=2",
+        "-o",
+        objective,
+        "-s",
+        solver,
+        "--query",
+        "3",
+        "-n",
+        "1",
+        "--budget",
+        "2",
+        "--out",
+        path,
+    )
     assert read_run(path).get("search") == search
 
 
