@@ -65,14 +65,16 @@ def _overlapping(texts: list[tuple[str, Bbox]]) -> list[str]:
 
 def _on_other_axes(figure: Figure) -> list[str]:
     """Texts of one panel, or of the figure, that lie on another panel."""
-    owned = {axes: axes.findobj(Text) for axes in figure.axes}
-    shown = _shown(figure)
-    return [
-        f"{text.get_text()!r} lies on a panel"
-        for axes, own in owned.items()
-        for text in shown
-        if text not in own and axes.get_visible() and _box(text).overlaps(axes.get_window_extent().padded(-SLACK))
-    ]
+    boxes = {text: _box(text) for text in _shown(figure)}
+    found = []
+    for axes in filter(lambda each: each.get_visible(), figure.axes):
+        panel, own = axes.get_window_extent().padded(-SLACK), set(axes.findobj(Text))
+        found += [
+            f"{text.get_text()!r} lies on a panel"
+            for text, box in boxes.items()
+            if text not in own and box.overlaps(panel)
+        ]
+    return found
 
 
 def _uneven(figure: Figure) -> list[str]:

@@ -192,7 +192,7 @@ def test_images_of_a_folder_are_queries_too(tmp_path):
     garments = run_cli("samples", "--queries", "-n", 3, "--out", tmp_path / "garments").path / "images"
     (garments / "broken.png").write_bytes(b"none")
     args = ("-n", 4, "--members", 1, "--tolerance", "100%", "-s", "infinite", "--budget", 2)
-    outcome = run_cli("calibrate", "--images", garments, *args, "--out", tmp_path / "c")
+    outcome = run_cli("calibrate", "-g", "toy:fashion,steps=2", "--images", garments, *args, "--out", tmp_path / "c")
     assert "1 images cannot be read" in outcome.stderr
     info = json.loads((outcome.path / "calibration.json").read_text())
     assert "length of the latent" not in info["statistics"]

@@ -84,9 +84,9 @@ def test_a_run_is_the_same_run(fashion, tmp_path):
     names = [name.replace("-", " ").title() for name in CLASSES]
     modes = [each.training for each in fashion.modules()]
     objective = classifier(fashion, "ANKLE_BOOT", classes=names, output="logit")
-    found = equidiff.sample("toy:fashion,steps=2", objective, query=7, samples=3)
-    expected = equidiff.sample("toy:fashion,steps=2", "classifier:ankle-boot,output=logit", query=7, samples=3)
-    assert len(found) == 3
+    found = equidiff.sample("toy:fashion,steps=2", objective, query=7, samples=2)
+    expected = equidiff.sample("toy:fashion,steps=2", "classifier:ankle-boot,output=logit", query=7, samples=2)
+    assert len(found) == 2
     assert torch.equal(found.samples, expected.samples)
     assert found.contains(found.samples).all()
     assert [each.training for each in fashion.modules()] == modes

@@ -14,10 +14,14 @@ def make(argument, **options):
     return build(argument, NeuronOptions(model="fashion", **options), BuildContext())
 
 
-@pytest.mark.parametrize(("name", "units"), [("block2", 64), ("pool", 128), ("head", 10)])
-@pytest.mark.parametrize("positions", ["mean", "max", "all"])
-def test_it_is_every_neuron_of_the_layer(name, units, positions):
-    options = {} if name in {"pool", "head"} else {"positions": positions}
+@pytest.mark.parametrize(
+    ("name", "units", "options"),
+    [
+        *(("block2", 64, {"positions": positions}) for positions in ("mean", "max", "all")),
+        ("pool", 128, {}), ("head", 10, {}),
+    ],
+)  # fmt: skip
+def test_it_is_every_neuron_of_the_layer(name, units, options):
     objective, samples = make(name, **options), torch.rand(3, 1, 28, 28)
     neurons = [
         build_neuron(f"{name}.{index}", NeuronOptions(model="fashion", **options), BuildContext())

@@ -4,7 +4,6 @@ import io
 import json
 import math
 import runpy
-import subprocess
 import sys
 import types
 import warnings
@@ -83,9 +82,7 @@ def test_circles_reports_a_member_away_from_the_target(capsys):
 
 
 def test_first_run(tmp_path):
-    """In a process of its own, as a user would run it."""
-    command = [sys.executable, str(EXAMPLES / "first_run.py")]
-    printed = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path).stdout
+    printed = run("first_run.py", folder=tmp_path)
     assert "4 of 4 samples are members" in printed
     assert "members when measured again: 4" in printed
     assert "members among their negatives: " in printed

@@ -195,7 +195,7 @@ def test_a_damaged_file_is_refused(published):
 
 
 def test_the_documented_example_ends_in_members(tmp_path):
-    generator = f"azula:{EXAMPLES / 'azula_denoiser.py'}:load,shape=1x28x28,steps=8"
+    generator = f"azula:{EXAMPLES / 'azula_denoiser.py'}:load,shape=1x28x28,steps=2"
     outcome = run_cli(
         "run",
         "-g",
