@@ -1,6 +1,6 @@
-"""Run the commands that the pages show, at a small size: `python tests/page_commands.py [PATTERN]`.
+"""Run the commands that the pages show, at a small size: `python tests/page_commands.py [PATTERN]`. A step of CI.
 
-They run one after another in one process, in a temporary folder that has what the pages speak of: a run called RUN, an
+They run one after another in one process, in a temporary folder that has what the pages speak of: a run for RUN, an
 image zebra.jpg, and so on. Those that cannot be run here are listed with the reason.
 """
 
@@ -47,9 +47,13 @@ REASONS = {
     r"executor processes": "several processes; tests/parallel",
     r"--methods all|--all|--reference": "minutes; tests/cli/test_compare.py and tests/analysis/test_evaluate.py",
     r"(new-|mirror|textures|contrast|gauss-newton|smooth-gradient|within|executor pool)": "tests/new_plugins.py",
-    r"--plugin .*tones|spectrogram": "tests/docs/test_examples.py",
+    r"tones\.py run|spectrogram|check pool": "tests/docs/test_examples.py and tests/new_plugins.py",
+    r"GENERATOR": "words to be replaced",
 }
+GOOD = {0, 3}  # 3: finished, but not all are members
 SMALLER = [
+    (r"--out RUN\b", "--out other"),
+    (r"(RUN|runs/NAME)(?= .*probe\.py)", "probed"),
     (r"(--samples|-n|--count) \d+", r"\1 2"),
     (r"(--generator|-g) toy(?= |$)", r"\1 toy:fashion,steps=2"),
     (r"--members \d+", "--members 2"),
@@ -57,7 +61,7 @@ SMALLER = [
     (r" --open\b", ""),  # of a browser
     (r"--bank \d+", "--bank 64"),
     (r" --frames \d+", " --frames 3"),
-    (r"(?<= )(RUN|runs/NAME|\"\$RUN\")(?= |$)", "run"),
+    (r"(?<= )(RUN|runs/NAME|\"\$RUN\")(?= |$)", "made"),
     (r"\b(path \S+) 3 11", r"\1 0 1"),
     (r"(photographs|photos|FOLDER|samples/garments/images)\b", "photographs"),
 ]
@@ -101,7 +105,16 @@ def furnish(work: Path) -> None:
         Image.effect_noise((64, 64), 60).convert("RGB").save(work / name)
     (work / "photographs").mkdir()
     Image.effect_noise((64, 64), 60).convert("RGB").save(work / "photographs" / "one.png")
-    assert call("equidiff run --generator toy:fashion,steps=2 --query 3 --samples 3 --out run")[0] == 0
+    shutil.copy(work / "examples" / "my_plugin.py", work)
+    short = "--generator toy:fashion,steps=2 --query 3"
+    made = {
+        "made": f"{short} --samples 9",
+        "probed": f"{short} --objective custom:./examples/probe.py:score --samples 3",
+        "tones": "--plugin ./examples/tones.py -g tones -o loudness --query prior --samples 3",
+    }
+    for name, words in made.items():
+        code, printed = call(f"equidiff run {words} --out {name}")
+        assert code in GOOD, printed
 
 
 def call(command: str) -> tuple[int, str]:
@@ -127,11 +140,11 @@ def run(only: str) -> int:
         if small is None:
             print(f"left out   {command}   # {reason(command)}", flush=True)
             continue
-        for out in re.findall(r"--out (\S+)", small):
-            shutil.rmtree(out, ignore_errors=True)
+        for out in re.findall(r"--out (\S+)|bank.* --images (\S+)", small):
+            shutil.rmtree("".join(out), ignore_errors=True)
         started = time.monotonic()
         code, printed = call(small)
-        good = code in {0, 3}  # 3: finished, but not all are members
+        good = code in GOOD
         failed += not good
         print(f"{'' if good else 'FAILED, '}{code} in {time.monotonic() - started:4.1f} s  {small}", flush=True)
         if not good:
