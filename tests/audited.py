@@ -64,11 +64,13 @@ def main():
     global now
     from PIL import Image
 
+    from equidiff.analysis.evaluation import sample_sets
     from equidiff.cli import main as run
     from equidiff.cli.console import progress, search
     from equidiff.networks import fashion
 
     progress.PLAIN_INTERVAL_S = search.PLAIN_INTERVAL_S = 0.0  # every line of progress
+    sample_sets.FEWEST_PRIOR = 8
     fashion.CLASSES = tuple(f"zèbre 斑馬 {number}" for number in range(10))
     os.chdir(place)
     images, garments = place / "images", place / NAME

@@ -23,6 +23,14 @@ from equidiff.registry.manager import Plugins
 from equidiff.run.finished import load_members
 
 
+@pytest.fixture(scope="module", autouse=True)
+def few_prior_samples():
+    """Few prior samples, to save time: their number matters to statistics, not to correctness."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("equidiff.analysis.evaluation.sample_sets.FEWEST_PRIOR", 16)
+        yield
+
+
 @pytest.fixture(scope="module")
 def found():
     return equidiff.sample("toy:fashion,steps=2", "neuron:17", query=3, samples=5)

@@ -20,7 +20,7 @@ SETTINGS = {
     "RAY_AUTH_MODE": "disabled",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_worker_niceness": "0",  # or workers wait for all else that this machine does
-    "RAY_gcs_rpc_server_reconnect_timeout_s": "10",  # seconds until ray gives a head up; it waits a minute by itself
+    "RAY_gcs_rpc_server_reconnect_timeout_s": "5",  # seconds until ray gives a head up; it waits a minute by itself
 }
 START = ("--head", "--block", "--port=0", "--num-cpus=2", "--include-dashboard=false", "--disable-usage-stats")
 ADDRESS = r"--address='([^']+)'\n"  # in what the head prints

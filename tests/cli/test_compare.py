@@ -24,7 +24,7 @@ NUMBERS = {
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
     path = tmp_path_factory.mktemp("compare") / "run"
-    outcome = run_cli("run", "-g", "toy:fashion,steps=3", "--query", 3, "-n", 4, "-r", "none", "--out", path)
+    outcome = run_cli("run", "-g", "toy:fashion,steps=2", "--query", 3, "-n", 4, "-r", "none", "--out", path)
     assert outcome.code == 0, outcome.stderr
     return path
 
@@ -94,7 +94,7 @@ def test_freedom_is_the_distance_of_the_nearest_members(run):
 
 def test_members_that_were_started_near_the_query_count_as_near(tmp_path):
     made = run_cli(
-        "run", "-g", "toy:fashion,steps=4", "--query", 3, "-n", 6, "-r", "none", "--start", "query",
+        "run", "-g", "toy:fashion,steps=2", "--query", 3, "-n", 6, "-r", "none", "--start", "query",
         "--tolerance", 0.01, "--out", tmp_path / "run",
     )  # fmt: skip
     assert made.code == 0, made.stderr

@@ -16,6 +16,7 @@ from PIL import Image
 from scipy.stats import fisher_exact
 
 import equidiff
+from equidiff.analysis.evaluation import sample_sets
 from equidiff.builtin.generators.fashion import load_queries
 from equidiff.images.convert import image_to_tensor
 from equidiff.networks.fashion import CLASSES
@@ -97,7 +98,8 @@ def test_custom_objective():
     assert all(math.dist(member, target) <= within + 0.01 for member in members)  # printed to two digits
 
 
-def test_evaluate_run():
+def test_evaluate_run(monkeypatch):
+    monkeypatch.setattr(sample_sets, "FEWEST_PRIOR", 16)
     lines = dict(line.split(": ", 1) for line in run("evaluate_run.py").splitlines())
     assert len(lines) == 6
     assert lines["slope"].startswith(lines["slope again"] + " (")
@@ -230,7 +232,8 @@ def test_rank_units(tmp_path):
     assert sum(guess == label for guess, label in zip(guesses, labels, strict=True)) >= 18
 
 
-def test_thesis(tmp_path, capsys):
+def test_thesis(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(sample_sets, "FEWEST_PRIOR", 16)
     thesis = runpy.run_path(str(EXAMPLES / "thesis.py"))
     asked = [
         ("neuron 17", "neuron:17"),

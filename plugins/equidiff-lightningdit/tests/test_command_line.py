@@ -68,9 +68,9 @@ def test_a_transformer_alone_takes_the_other_files_by_option(tmp_path, folder, o
 
 
 def test_doctor_tells_memory_and_round_trip(folder):
-    outcome = run_cli("doctor", "-g", f"lightningdit:{folder},steps=12", "--samples", "2")
+    outcome = run_cli("doctor", "-g", f"lightningdit:{folder},steps=6", "--samples", "2")
     assert outcome.code == 0, outcome.stderr
-    assert "12 sampler steps" in outcome.stdout
+    assert "6 sampler steps" in outcome.stdout
     assert "2 samples per pass" in outcome.stdout
     assert "of weights" in outcome.stdout
 

@@ -31,7 +31,7 @@ def judged(generator, rows=8):
 
 
 def test_contract_is_kept():
-    generator = LightningDiTGenerator(load_parts("fashion"), steps=8, queries=load_queries(), network="fashion")
+    generator = LightningDiTGenerator(load_parts("fashion"), steps=4, queries=load_queries(), network="fashion")
     assert generator.latent_shape == (4, 7, 7)
     assert generator.sample_shape == (1, 28, 28)
     check_generator(generator)
@@ -66,7 +66,7 @@ def test_guidance_makes_the_class_surer():
 
 def test_members_by_the_command_line(tmp_path):
     options = ("-o", "neuron:17", "--query", "3", "-n", "2", "--out", tmp_path / "run")
-    outcome = run_cli("run", "-g", "lightningdit:fashion,steps=8", *options)
+    outcome = run_cli("run", "-g", "lightningdit:fashion,steps=4", *options)
     assert outcome.code == 0, outcome.stderr
     info = read_run(outcome.path)
     assert info["counts"]["members"] == 2
