@@ -37,6 +37,7 @@ from equidiff.contracts.requests import (
     SamplerRequest,
     Split,
     Stored,
+    StoredJacobian,
     Value,
 )
 from equidiff.contracts.residual import ContinuousResidual, Coroutine, ResidualFunction, TailResidual
@@ -52,5 +53,5 @@ __all__ = [
     "Law", "Objective", "ObjectiveFactory", "PassRequest", "Prediction", "PredictionGradient", "Predictor",
     "Reencode", "Regularizer", "Request", "ResidualFunction", "SampleJacobian", "SampleJacobianAnswer",
     "SampleKind", "SamplerRequest", "ScalarTarget", "Shared", "Solver", "Split", "SplitAnswer", "SplitSampler", "Step",
-    "StepwiseSampler", "Stored", "TailResidual", "Trajectory", "Transitions", "Value", "Weights",
+    "StepwiseSampler", "Stored", "StoredJacobian", "TailResidual", "Trajectory", "Transitions", "Value", "Weights",
 ]  # fmt: skip

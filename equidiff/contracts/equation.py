@@ -73,6 +73,9 @@ class Equation(Protocol):
     def judged(self, latents: Tensor, samples: Tensor) -> Answer:
         """Loss and residuals of samples that these latents lead to, which were made before."""
 
+    def judged_jacobian(self, latents: Tensor, samples: Tensor) -> SampleJacobianAnswer:
+        """The same and the derivative of the residuals with respect to these samples."""
+
     def gradient(self, latents: Tensor, steps: int | None = None) -> GradientAnswer:
         """The same and the gradient of the loss."""
 

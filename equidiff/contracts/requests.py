@@ -284,3 +284,15 @@ class Stored(PassRequest):
 
     def cost(self, equation: Equation) -> tuple[float, float]:
         return len(self.latents) * equation.objective_share, 0
+
+
+@dataclass(frozen=True)
+class StoredJacobian(Stored):
+    """The same and the derivative with respect to the sample: r backward passes through the objective alone."""
+
+    def run(self, equation: Equation) -> SampleJacobianAnswer:
+        return replace(equation.judged_jacobian(self.latents, self.samples), outside=self.outside)
+
+    def cost(self, equation: Equation) -> tuple[float, float]:
+        forwards, _ = super().cost(equation)
+        return forwards, forwards * equation.size

@@ -21,6 +21,7 @@ from equidiff.contracts.requests import (
     SampleJacobian,
     SamplerRequest,
     Split,
+    StoredJacobian,
     Value,
 )
 from equidiff.contracts.stepwise_sampler import StepwiseSampler
@@ -74,6 +75,10 @@ class ResidualFunction(ABC):
     def sample_jacobian(self, latents: Latents, steps: int | None = None) -> Coroutine[SampleJacobianAnswer]:
         """The same and the derivative with respect to the sample: one forward pass, r backward through f alone."""
         return (yield from self._ask(SampleJacobian(latents, steps)))
+
+    def stored_jacobian(self, here: Answer) -> Coroutine[SampleJacobianAnswer]:
+        """The same of samples that an answer has already: a forward and r backward passes through f alone."""
+        return (yield from self._ask(StoredJacobian(here.latents, here.samples, here.outside)))
 
     def candidates(self, count: int, steps: int | None = None) -> Coroutine[Answer]:
         """This sample's share of a pool of prior samples, `count` of them, the best first.

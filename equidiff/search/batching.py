@@ -18,8 +18,17 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from equidiff.contracts import Answer, Equation, PassRequest
-from equidiff.contracts.requests import SamplerRequest, Split
+from equidiff.contracts import (
+    Answer,
+    Equation,
+    PassRequest,
+    SampleJacobian,
+    SamplerRequest,
+    Split,
+    Stored,
+    StoredJacobian,
+    Value,
+)
 from equidiff.devices import is_out_of_memory
 from equidiff.numerics.random import Stream, prior_latents
 from equidiff.search.attempt import TimeLimitError, attempt
@@ -177,6 +186,8 @@ class Passes:
         latents = prior_latents(equation.generator, PROBES, 0, Stream.SPREAD).to(request.latents.device)
         if isinstance(request, SamplerRequest):
             probe: PassRequest = replace(request, latents=latents, tail=False)
+        elif isinstance(request, Stored):
+            probe = SampleJacobian(latents) if isinstance(request, StoredJacobian) else Value(latents)
         else:
             probe = Split(latents)
         return any(not isinstance(each, BaseException) for each in self._one_by_one(probe, equation))

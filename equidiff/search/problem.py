@@ -90,6 +90,10 @@ class Problem:
         """The same as `value`, and the derivative of each row's residuals with respect to its sample."""
         with torch.no_grad():
             samples = self.generator.generate(latents, steps)
+        return self.judged_jacobian(latents, samples)
+
+    def judged_jacobian(self, latents: Tensor, samples: Tensor) -> SampleJacobianAnswer:
+        """The same of samples that were made before."""
         with torch.enable_grad():
             leaf = samples.detach().requires_grad_()
             answer = self._compare(latents, leaf)
@@ -156,11 +160,9 @@ class Problem:
     @cached_property
     def size(self) -> int:
         """The number of residuals, found by a look at a grey sample."""
-        device = self.target.device
-        latents = torch.zeros(1, *self.generator.latent_shape, device=device)
         with torch.no_grad():
-            grey = torch.full((1, *self.generator.sample_shape), 0.5, device=device)
-            return self._compare(latents, grey).residuals.shape[1]
+            grey = torch.full((1, *self.generator.sample_shape), 0.5, device=self.target.device)
+            return self._compare(self._origin, grey).residuals.shape[1]
 
     def depth(self, steps: int | None) -> float:
         """The cost of a pass with this many sampler steps, as a share of one with the generator's own number."""

@@ -21,6 +21,8 @@ from equidiff.contracts import (
     ResidualFunction,
     SampleJacobian,
     Split,
+    Stored,
+    StoredJacobian,
     TailResidual,
     Value,
 )
@@ -45,7 +47,7 @@ def problem():
 
 
 def all_requests(rows=ROWS):
-    states = problem().split(rows).states
+    states, stored = problem().split(rows).states, (rows, problem().generator.generate(rows), torch.zeros(len(rows)))
     return [
         Value(rows),
         Gradient(rows),
@@ -53,6 +55,8 @@ def all_requests(rows=ROWS):
         SampleJacobian(rows),
         Split(rows),
         Reencode(rows, states, states),
+        Stored(*stored),
+        StoredJacobian(*stored),
     ]
 
 
@@ -71,7 +75,7 @@ def test_only_requests_that_agree_in_all_but_their_rows_share_a_pass():
     assert len(keys) == 1 + len(others) + len(all_requests()) - 1  # Value(ROWS) is in both lists
 
 
-@pytest.mark.parametrize("number", range(6))
+@pytest.mark.parametrize("number", range(8))
 def test_rows_may_be_split_and_joined(number):
     request = all_requests()[number]
     again = PassRequest.join([request.take(slice(0, 2)), request.take([2, 3, 4])])
@@ -85,7 +89,7 @@ def test_rows_may_be_split_and_joined(number):
         assert same, name
 
 
-@pytest.mark.parametrize("number", range(6))
+@pytest.mark.parametrize("number", range(8))
 def test_answers_do_not_depend_on_the_batch(number):
     request = all_requests()[number]
     whole, pieces = (Passes(batch).compute(request, problem()).answer for batch in (16, 2))
@@ -100,6 +104,7 @@ def test_costs_are_passes_by_the_row():
     tail, back, objective = equation.tail_share, equation.reencode_share, equation.objective_share
     costs = [request.cost(equation) for request in all_requests()]
     expected = [(5, 0), (5, 5), (5, 5 * OUTPUTS), (5, 5 * OUTPUTS * objective), (5, 0), (5 + 5 * back, 0)]
+    expected += [(5 * objective, 0), (5 * objective, 5 * OUTPUTS * objective)]
     assert [each for cost in costs for each in cost] == pytest.approx([each for cost in expected for each in cost])
     assert Gradient(ROWS, steps=1).cost(equation) == pytest.approx((5 / 4, 5 / 4))  # of the generator's four steps
     assert Jacobian(ROWS, tail=True).cost(equation) == pytest.approx((5 * tail, 5 * OUTPUTS * tail))
@@ -109,6 +114,13 @@ def test_costs_are_passes_by_the_row():
 def test_a_coarse_residual_is_coarse_whatever_it_is_asked(kind):
     assert asked_of(Bare(), kind).steps is None
     assert asked_of(CoarseResidual(Bare(), 2), kind).steps == 2
+
+
+def test_a_coarse_sample_is_measured_without_making_it_again():
+    here = problem().value(ROWS[:1])
+    request = next(CoarseResidual(Bare(), 2).stored_jacobian(here))
+    assert isinstance(request, StoredJacobian)
+    assert request.samples is here.samples
 
 
 @pytest.mark.parametrize("kind", ["split", "reencode"])

@@ -2,6 +2,7 @@
 
 import time
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 import torch
@@ -13,8 +14,9 @@ from equidiff.builtin.regularizers.none import NoRegularizer
 from equidiff.builtin.solvers.auto import Auto
 from equidiff.builtin.solvers.infinite import Infinite
 from equidiff.builtin.solvers.lbfgs import Lbfgs
-from equidiff.contracts import Solver, Step
+from equidiff.contracts import Solver, Step, Stored, StoredJacobian
 from equidiff.search.attempt import TimeLimitError
+from equidiff.search.batching import Passes
 from equidiff.search.engine import Result, solve
 from equidiff.search.problem import Problem
 
@@ -115,6 +117,19 @@ def test_an_error_of_prior_samples_too_is_one_of_the_component():
     problem = Problem(Curved(12), Broken(None), NoRegularizer(), torch.tensor([0.4, -0.3]))
     with pytest.raises(ValueError, match="bad weights"):
         list(solve(problem, Auto(), range(20), seed=3, batch=8, budget=40, tolerance=1e-3))
+
+
+@pytest.mark.parametrize("kind", [Stored, StoredJacobian])
+def test_a_stored_sample_that_raises_costs_itself_alone(kind):
+    """Prior samples are computed in the same way, to see that the component is not at fault."""
+    samples = torch.full((1, 12), 2.0)
+    request = kind(samples, samples, torch.zeros(1))
+    sound = Problem(Curved(12), Fragile(raises), NoRegularizer(), torch.tensor([0.4, -0.3]))
+    answer, failures = Passes(8).compute(request, sound)
+    assert answer is None
+    assert [str(error) for error in failures.values()] == ["a row that I cannot do"]
+    with pytest.raises(ValueError, match="a row that I cannot do"):
+        Passes(8).compute(request, replace(sound, objective=Fragile(raises, bound=-torch.inf)))
 
 
 def test_a_component_that_breaks_ends_the_run_and_not_its_samples():

@@ -85,6 +85,13 @@ def test_the_sample_jacobian_and_the_generators_make_the_jacobian():
     assert_close(answer.residuals, whole.residuals)
 
 
+def test_a_sample_that_was_made_before_has_the_same_jacobian():
+    z = torch.randn(2, 3)
+    made = problem().sample_jacobian(z)
+    again = problem().judged_jacobian(z, made.samples)
+    assert_close(vars(again), vars(made))
+
+
 class Hinge(Regularizer):
     """A penalty that is zero in half of the space, of the sample or of the latent."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, final
 
-from equidiff.contracts import Candidates, Coroutine, Request, ResidualFunction, SamplerRequest
+from equidiff.contracts import Candidates, Coroutine, Request, ResidualFunction, SamplerRequest, StoredJacobian
 from equidiff.errors import UnsupportedError
 from equidiff.types import Latents
 
@@ -27,6 +27,8 @@ class CoarseResidual(ResidualFunction):
         return self._residual.draw(count)
 
     def _ask(self, request: Request) -> Coroutine[Any]:
+        if isinstance(request, StoredJacobian):  # of a coarse sample, which need not be made again
+            return (yield from self._residual._ask(request))
         if not isinstance(request, SamplerRequest | Candidates):
             raise UnsupportedError("A coarse sampler cannot be asked for this.", given=type(request).__name__)
         return (yield from self._residual._ask(replace(request, steps=self._steps)))

@@ -6,6 +6,7 @@ import itertools
 
 from torch import Tensor
 
+from equidiff.builtin.solvers.auto.diagonal import search_diagonal
 from equidiff.builtin.solvers.auto.rounding import search_rounding
 from equidiff.builtin.solvers.auto.trust_region import POOR_RATIO, first_radius, next_radius, over_relax
 from equidiff.builtin.solvers.progress import Progress
@@ -31,6 +32,8 @@ def search_newton(
         The best answer seen.
     """
     trusted = first_radius(radius, here.latents[0, 0] if isinstance(residual, TailResidual) else here.latents[0])
+    if not isinstance(residual, TailResidual):
+        here = yield from search_diagonal(here, residual, numbers)
     progress = Progress(patience=1, loss=here.loss.item())
     while here.loss.item() >= residual.tolerance and not progress.stalled:
         if not isinstance(here, JacobianAnswer):  # where no step helped, it is known, and the radius is shorter
