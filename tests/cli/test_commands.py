@@ -18,6 +18,8 @@ from equidiff.contracts import Step
 from equidiff.registry.descriptors import KINDS
 from equidiff.run.folder import RunFolder
 
+SMALL = ("-g", "toy:fashion,steps=2")
+
 
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path, monkeypatch):
@@ -254,9 +256,7 @@ def test_entry_point_runs():
 
 
 def test_fashion_images():
-    outcome = run_cli(
-        "run", "--objective", "classifier:bag", "--query", "8", "-n", "1", "--budget", "4", "--out", "run"
-    )
+    outcome = run_cli("run", *SMALL, "-o", "classifier:bag", "--query", "8", "-n", "1", "--budget", "4", "--out", "run")
     assert outcome.code in {0, 3}, outcome.stderr
     (line,) = read_lines(Path("run/members.jsonl"))
     for name in (line["image"], "query.png"):

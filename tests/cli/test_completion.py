@@ -1,10 +1,12 @@
 """TAB in a shell: what bash, zsh and fish get from the command line."""
 
+import json
 import os
 import re
 import subprocess
 import sys
 import time
+from functools import partial
 
 import pytest
 from made_runs import made, made_info
@@ -17,17 +19,47 @@ from equidiff.networks.sources import SOURCES
 from equidiff.registry.descriptors import KINDS
 
 CODE = """
-import sys
+import json, os, sys, tempfile
+import equidiff.cli.app, equidiff.cli.completion  # what completions import, once for all children
 from equidiff.cli import main
-try:
-    main([])
-finally:
-    print(*sys.modules, file=sys.stderr)
+from equidiff.registry.manager import Plugins
+
+Plugins()
+
+for line in sys.stdin:
+    variables, folder = json.loads(line)
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as modules:
+        child = os.fork()
+        if child == 0:
+            os.environ |= variables
+            os.chdir(folder)
+            sys.stdout = out
+            try:
+                main([])
+            finally:
+                print(*sys.modules, file=modules)
+                out.flush(), modules.flush()
+                os._exit(0)
+        os.waitpid(child, 0)
+        out.seek(0), modules.seek(0)
+        print(json.dumps([out.read(), modules.read().split()]), flush=True)
 """
 BREAKS = re.compile(r"([:=]+)")  # at which bash splits words, COMP_WORDBREAKS
 
 
-def complete(text, shell="bash", cwd=None):
+@pytest.fixture(scope="module")
+def process():
+    """A process that has not imported torch, and whose children each answer one TAB."""
+    with subprocess.Popen([sys.executable, "-c", CODE], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as started:
+        yield started
+
+
+@pytest.fixture
+def complete(process):
+    return partial(ask, process)
+
+
+def ask(process, text, shell="bash", cwd="."):
     """Completions of the last word of a command line, as the shell inserts them behind its last split."""
     words = text.split(" ")
     variables = {"_EQUIDIFF_COMPLETE": f"complete_{shell}"}
@@ -36,16 +68,12 @@ def complete(text, shell="bash", cwd=None):
         variables |= {"COMP_WORDS": "\n".join(split), "COMP_CWORD": str(len(split) - 1)}
     else:
         variables |= {"_TYPER_COMPLETE_ARGS": text, "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
-    done = subprocess.run(
-        [sys.executable, "-c", CODE],
-        capture_output=True,
-        text=True,
-        env={**os.environ, **variables},
-        cwd=cwd,
-        timeout=60,
-    )
-    assert not {"torch", "numpy", "PIL", "timm"} & set(done.stderr.split()), "a shell would wait for it"
-    return [line for line in done.stdout.splitlines() if line]
+    process.stdin.write(json.dumps([variables, str(cwd)]).encode() + b"\n")
+    process.stdin.flush()
+    printed, modules = json.loads(process.stdout.readline())
+    assert "equidiff.cli.completion" in modules
+    assert not {"torch", "numpy", "PIL", "timm"} & set(modules), "a shell would wait for it"
+    return [line for line in printed.splitlines() if line]
 
 
 @pytest.mark.parametrize(
@@ -74,7 +102,7 @@ def complete(text, shell="bash", cwd=None):
         ("equidiff run -s nothing,a", set()),
     ],
 )
-def test_words(text, expected):
+def test_words(complete, text, expected):
     found = set(complete(text))
     assert expected <= found
     if not expected:
@@ -83,19 +111,19 @@ def test_words(text, expected):
     assert all(word.startswith(typed) for word in found)
 
 
-def test_units_of_the_one_layer_that_fits():
+def test_units_of_the_one_layer_that_fits(complete):
     found = complete("equidiff run -o neuron:block3.12")
     assert {"block3.12", "block3.127"} <= set(found)
     assert "block3.128" not in found
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_show_completes_the_names_of_every_kind(kind):
+def test_show_completes_the_names_of_every_kind(complete, kind):
     assert complete(f"equidiff show {kind} ")
 
 
 @pytest.mark.parametrize("shell", ["zsh", "fish"])
-def test_other_shells_get_whole_words_with_help(shell):
+def test_other_shells_get_whole_words_with_help(complete, shell):
     (line,) = complete("equidiff run --law cond", shell)
     assert "conditional" in line
     assert "The prior, conditioned on a zero residual" in line
@@ -111,7 +139,7 @@ def test_layers_are_those_of_the_networks():
         assert shapes == layers
 
 
-def test_run_folders_the_newest_first(tmp_path):
+def test_run_folders_the_newest_first(complete, tmp_path):
     for age, name in enumerate(("runs/new", "runs/old", "elsewhere")):
         folder = tmp_path / name
         folder.mkdir(parents=True)
@@ -168,7 +196,7 @@ def test_in_a_real_bash(tmp_path):
     assert done.stdout.split() == ["circles"], done.stderr
 
 
-def test_networks_from_elsewhere():
+def test_networks_from_elsewhere(complete):
     assert set(FORMS) == set(SOURCES) - {"timm"}  # the descriptor imports no torch, so it lists them again
     words = complete("equidiff run --objective neuron:17,model=")
     assert {"fashion", *(f"{prefix}:" for prefix in FORMS)} <= set(words)
