@@ -84,4 +84,4 @@ def test_commands_are_shrunk_but_stay_what_they_are():
     assert page_commands.shrunk("equidiff run --generator toy:circles -o classifier:inner -n 4096") == (
         "equidiff run --generator toy:circles -o classifier:inner -n 2"
     )
-    assert page_commands.shrunk("equidiff report RUN --open") == "equidiff report run"
+    assert page_commands.shrunk("equidiff report RUN --open") == "equidiff report made"
