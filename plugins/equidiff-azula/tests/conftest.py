@@ -55,7 +55,8 @@ def published(monkeypatch, tmp_path):
     (tmp_path / "hub" / "https.example.invalid.jit.pt+x").mkdir()
     weights = {f"net.{name}": value for name, value in randomise(tiny_jit()).state_dict().items()}
     torch.save({"model_ema1": weights}, tmp_path / "hub" / "https.example.invalid.jit.pt+x" / "checkpoint-last.pth")
-    return tmp_path
+    with torch.compiler.set_stance(force_backend="aot_eager"):  # traced as by a user, without half a minute of C++
+        yield tmp_path
 
 
 @pytest.fixture
