@@ -1,7 +1,7 @@
 """Measures what members cost with a bank of prior samples, and without: common values of units of one layer.
 
     python benchmarks/bank.py
-    python benchmarks/bank.py --units 3 17 --quantiles 0.75 --banks 0 2048 --samples 64 --regularizer lowpass
+    python benchmarks/bank.py --units 3 17 --quantiles 0.75 --banks 0 2048 --samples 64 --regularizer lowpass --seed 1
 
 Costs are in S, one prior sample: a forward pass is 1 S, an evaluation 3 S. A row is about the first 16, 64 or 256
 samples of each run, over all units and targets. `alone` counts the whole bank to each run, `of 16` a sixteenth of it,
@@ -49,6 +49,7 @@ def main() -> None:
     parser.add_argument("--counts", nargs="+", type=int, default=[16, 64, 256], help="prefixes to report")
     parser.add_argument("--regularizer", default="none")
     parser.add_argument("--solver", default="auto")
+    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
@@ -88,6 +89,7 @@ def records_of(arguments: argparse.Namespace, asked: Asked) -> list[Record]:
         target=asked.target,
         samples=arguments.samples,
         bank=asked.bank,
+        seed=arguments.seed,
         progress=False,
     )
     return list(found.records)

@@ -116,6 +116,7 @@ def test_a_step_goes_where_the_exact_gradient_points(monkeypatch):
     moves = []
     value = diagonal.project_onto_shell
     monkeypatch.setattr(diagonal, "project_onto_shell", lambda latents: moves.append(latents) or value(latents))
+    monkeypatch.setattr(diagonal, "LONGEST", 1.0)  # or it is cut short
     start, problem = answer_of(Pixels()), problem_of(Pixels())
     search = diagonal.search_diagonal(start, SampleResidual(problem, 1e-4, 0, 0), count())
     next(search)

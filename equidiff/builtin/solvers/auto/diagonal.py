@@ -16,17 +16,17 @@ References:
 from __future__ import annotations
 
 import itertools
-import math
 
 from torch import Tensor
 
+from equidiff.builtin.solvers.auto.trust_region import first_radius
 from equidiff.contracts import Answer, Coroutine, ResidualFunction, Step
 from equidiff.numerics.gaussian import project_onto_shell
-from equidiff.numerics.newton import as_matrix, broyden_update, newton_step
+from equidiff.numerics.newton import as_matrix, broyden_update, clip_step, newton_step
 
 LEAST_NUMBERS = 256  # in a latent: the trace of one sample is off by one part in the root of this many, or so
 TRIES = 4  # evaluations: with more, a Jacobian is cheaper
-LONGEST = 0.25  # step, as a fraction of the root of the latent's size; along a longer one the slope is another
+LONGEST = 0.1  # step, as a fraction of the root of the latent's size: along a longer one the slope is another
 SLOPE_LEFT = 0.65  # of the slope that the diagonal promises, about: its other entries are not all in its favour
 SIGNIFICANT = 2.0  # standard deviations that <x, z> must be above zero, which it is around where x ignores its place
 
@@ -49,7 +49,8 @@ def search_diagonal(here: Answer, residual: ResidualFunction, numbers: itertools
     jacobian = as_matrix(diagonal * seen.sample_jacobian[0])
     for _ in range(TRIES):
         step = newton_step(here.residuals[0], jacobian).reshape(here.latents.shape)
-        if not 0 < float(step.norm()) < LONGEST * math.sqrt(step.numel()):
+        step, length = clip_step(step, first_radius(LONGEST, step))
+        if length == 0:
             return here
         there = yield from residual.value(project_onto_shell(here.latents + step))
         jacobian = broyden_update(jacobian, here, there)
