@@ -27,8 +27,10 @@ def _elsewhere(tmp_path, monkeypatch):
 
 
 def test_run_prints_the_folder_and_nothing_else():
-    outcome = run_circles("--query", "1", "-n", "4")
+    outcome = run_cli("run", *CIRCLES, "--query", "1", "-n", "4")
     assert outcome.code == 0
+    with Image.open(outcome.path / "grid.png") as image:
+        assert min(image.size) > 500
     assert re.fullmatch(r"runs/\d{8}T\d{6}Z-toy-circles-classifier-inner", str(outcome.path))
     assert {"run.json", "members.jsonl", "steps.jsonl", "tensors", "grid.png"} <= {
         path.name for path in outcome.path.iterdir()
