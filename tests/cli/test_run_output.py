@@ -11,7 +11,10 @@ from equidiff.run.info import read_info
 from equidiff.run.wording import called, called_otherwise, question
 from equidiff.search.engine import FAILED
 
-GARMENTS = ("--objective", "classifier:bag", "--query", "8", "-n", "2", "--tolerance", "40%", "--batch", "2")
+GARMENTS = (
+    "-g", "toy:fashion,steps=2", "-o", "classifier:bag", "--query", "8", "-n", "2",
+    "--tolerance", "40%", "--batch", "2",
+)  # fmt: skip
 WIDTHS = (60, 80, 120)
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
