@@ -28,6 +28,7 @@ LEAST_NUMBERS = 256  # in a latent: the trace of one sample is off by one part i
 TRIES = 4  # evaluations: with more, a Jacobian is cheaper
 LONGEST = 0.1  # step, as a fraction of the root of the latent's size: along a longer one the slope is another
 SLOPE_LEFT = 0.65  # of the slope that the diagonal promises, about: its other entries are not all in its favour
+REACH = 1.0  # of pixels from grey; samples that are not rounded go beyond black and white
 SIGNIFICANT = 2.0  # standard deviations that <x, z> must be above zero, which it is around where x ignores its place
 
 
@@ -68,13 +69,13 @@ def estimate_diagonal(here: Answer) -> Tensor | None:
         here: one row.
 
     Returns:
-        None where samples have another shape than latents, few numbers or numbers outside [0, 1], or are not seen to
-        follow their latents.
+        None where samples have another shape than latents, few numbers or numbers far outside [0, 1], or are not seen
+        to follow their latents.
     """
     sample, latent = here.samples[0].float(), here.latents[0]
-    if sample.shape != latent.shape or sample.numel() < LEAST_NUMBERS or not ((sample >= 0) & (sample <= 1)).all():
+    if sample.shape != latent.shape or sample.numel() < LEAST_NUMBERS or not ((sample - 0.5).abs() <= REACH).all():
         return None
-    room = sample * (1 - sample)
+    room = (sample * (1 - sample)).clamp(min=0)
     aligned = (sample * latent).sum()
     if aligned.item() <= SIGNIFICANT * sample.norm().item():
         return None
