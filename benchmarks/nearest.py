@@ -19,7 +19,7 @@ an output: those of each output over prior samples. The columns:
 `ndtm` has two lines: of the samples that its way through the sampler ends in, as published, and of those that their
 encoded latents lead to, which is what a run keeps. It is given its own number of steps and no other budget: choose
 steps and updates for the cost to compare at. Other solvers end within the budget, and where a sample is within the
-tolerance: with a small one they go on to the end of the budget. Their passes for all targets are joined (joined.py).
+tolerance: with a small one they go on to the end of the budget.
 """
 
 from __future__ import annotations
@@ -35,7 +35,6 @@ from typing import Any
 
 import torch
 from cases import Case, prior_samples
-from joined import joined
 from torch import Tensor
 
 from equidiff.builtin.solvers.ndtm import Ndtm
@@ -93,14 +92,11 @@ def lines(case: Case, spec: str, arguments: argparse.Namespace) -> Iterable[dict
     started = time.monotonic()
     solver: Solver = build(Plugins(), "solver", spec, BuildContext()).component
     guided = Guided(solver) if isinstance(solver, Ndtm) else None
-
-    def search(number: int, problem: Problem) -> list[Result]:
-        return searched(problem, guided or solver, arguments.seed + number, arguments)
-
-    # the passes of guidance are full as they are
-    numbered = list(enumerate(case.problems))
-    searches = joined(case.problems, search) if guided is None else [search(*each) for each in numbered]
-    results = [result for found in searches for result in found]
+    results = [
+        result
+        for number, problem in enumerate(case.problems)
+        for result in searched(problem, guided or solver, arguments.seed + number, arguments)
+    ]
     minutes = (time.monotonic() - started) / 60
     found = [each.answer for each in results if each.answer is not None]
     cost = 3 * sum(each.cost.charged for each in results) / len(results)
@@ -113,7 +109,7 @@ def lines(case: Case, spec: str, arguments: argparse.Namespace) -> Iterable[dict
         yield line(case, spec + ended, found, cost, minutes)
 
 
-def searched(problem: Problem, solver: Solver, seed: int, arguments: argparse.Namespace) -> list[Result]:
+def searched(problem: Problem, solver: Solver, seed: int, arguments: argparse.Namespace) -> Iterable[Result]:
     """Results of one target, each at its nearest."""
     events = solve(
         problem,
@@ -124,7 +120,7 @@ def searched(problem: Problem, solver: Solver, seed: int, arguments: argparse.Na
         budget=math.inf if isinstance(solver, Guided) else arguments.budget,
         tolerance=len(problem.target) * arguments.tolerance**2,
     )
-    return [event for event in events if isinstance(event, Result)]
+    return (event for event in events if isinstance(event, Result))
 
 
 class Guided(Solver):

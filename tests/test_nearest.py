@@ -3,20 +3,12 @@
 import json
 import sys
 from argparse import Namespace
-from itertools import chain
 from pathlib import Path
 
 import pytest
 import torch
-from analytic import Linear
 
-from equidiff.builtin.regularizers.none import NoRegularizer
-from equidiff.contracts import BuildContext, Generator
 from equidiff.numerics.random import Stream
-from equidiff.registry.build import build
-from equidiff.registry.manager import Plugins
-from equidiff.search.engine import Result, solve
-from equidiff.search.problem import Problem
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 SEED, COUNT, QUANTILES, BUDGET = 3, 6, (0.25, 0.75), 2
@@ -28,10 +20,9 @@ def modules():
     sys.path.insert(0, str(FOLDER))
     try:
         import cases
-        import joined
         import nearest
 
-        yield Namespace(cases=cases, joined=joined, nearest=nearest)
+        yield Namespace(cases=cases, nearest=nearest)
     finally:
         sys.path.remove(str(FOLDER))
 
@@ -75,67 +66,3 @@ def test_targets_are_at_the_quantiles_that_were_asked_for(modules):
     values = low.objective.measure(modules.cases.prior_samples(low.generator)).flatten()
     assert low.target.item() == pytest.approx(values.min().item(), abs=1e-5)
     assert (values < high.target.item()).float().mean().item() == pytest.approx(0.95, abs=1e-3)
-
-
-class Bent(Generator):
-    """A curved map from noise, in two parts: a sampler that can be split."""
-
-    latent_shape = sample_shape = (3,)
-
-    def generate(self, latents, steps=None):
-        return self.finish(self.begin(latents))
-
-    def begin(self, latents):
-        return torch.stack([latents + 0.2 * latents.roll(1, dims=1).sin(), latents], dim=1)
-
-    def finish(self, states):
-        return states[:, 0] + 0.3 * states[:, 0].cos()
-
-    def reencode(self, latents, states, moved):
-        return latents + (moved - states)[:, 0]
-
-    def split_sampler(self):
-        return self
-
-
-@pytest.mark.parametrize("solver", ["auto", "lbfgs"])
-def test_joined_searches_find_and_cost_what_each_does_alone(modules, solver):
-    weights = torch.randn(5, 3, generator=torch.Generator().manual_seed(1))
-    targets = torch.randn(3, 3, generator=torch.Generator().manual_seed(2)) @ weights.T
-    problems = [Problem(Bent(), Linear(weights), NoRegularizer(), target) for target in targets]
-    method = build(Plugins(), "solver", solver, BuildContext()).component
-    rows = []
-
-    def search(number, problem):
-        events = solve(problem, method, range(3), seed=number, batch=4, budget=6, tolerance=1e-3)
-        return sorted((each for each in events if isinstance(each, Result)), key=lambda result: result.index)
-
-    def counted(self, latents):
-        rows.append(len(latents))
-        return finish(self, latents)
-
-    alone = [search(number, problem) for number, problem in enumerate(problems)]
-    finish, Bent.finish = Bent.finish, counted
-    try:
-        together = modules.joined.joined(problems, search)
-    finally:
-        Bent.finish = finish
-    assert max(rows) > 4  # the batch, which is as many as there are in a pass of one
-    for each, other in zip(chain(*alone), chain(*together), strict=True):
-        assert (each.index, each.status, each.steps) == (other.index, other.status, other.steps)
-        assert other.cost.charged == pytest.approx(each.cost.charged)
-        torch.testing.assert_close(other.answer.latents, each.answer.latents, atol=1e-4, rtol=0)
-
-
-def test_an_error_in_a_joined_search_ends_the_others_first(modules):
-    problems = [Problem(Bent(), Linear(torch.eye(3)), NoRegularizer(), torch.zeros(3)) for _ in range(2)]
-    ended = []
-
-    def search(number, problem):
-        if number:
-            raise RuntimeError("the second")
-        ended.append(problem.value(torch.zeros(1, 3)).loss.item())
-
-    with pytest.raises(RuntimeError, match="the second"):
-        modules.joined.joined(problems, search)
-    assert ended == [pytest.approx(0.27)]
