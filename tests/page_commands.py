@@ -54,6 +54,7 @@ GOOD = {0, 3}  # 3: finished, but not all are members
 SMALLER = [
     (r"--out RUN\b", "--out other"),
     (r"(RUN|runs/NAME)(?= .*probe\.py)", "probed"),
+    (r"(pulsars\.py \w+) RUN", r"\1 pulsars"),
     (r"(--samples|-n|--count) \d+", r"\1 2"),
     (r"(--generator|-g) toy(?= |$)", r"\1 toy:fashion,steps=2"),
     (r"--members \d+", "--members 2"),
@@ -112,6 +113,7 @@ def furnish(work: Path) -> None:
         "probed": f"{short} --objective custom:./examples/probe.py:score --samples 3",
         "tones": "--plugin ./examples/tones.py -g tones -o loudness --query prior --samples 3",
     }
+    made["pulsars"] = "--plugin ./examples/pulsars/pulsars.py -g pulsars -o pulsar --query 4 --samples 3"
     for name, words in made.items():
         code, printed = call(f"equidiff run {words} --out {name}")
         assert code in GOOD, printed
