@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from equidiff.contracts import Answer, Stored
 from equidiff.search.batching import Passes
+from equidiff.search.blocks import BLOCK
 from equidiff.search.problem import Problem
+
+NEAR = 0.25  # share of the starts; the best of three prior samples, which a search has without a bank, is as near
 
 
 @dataclass(frozen=True)
@@ -22,8 +27,9 @@ class Banked:
 class Supply:
     """Samples of a bank, each for one sample of the run at most.
 
-    The first samples of the run get the members, the next ones start from the others. So what a sample gets depends on
-    the bank, the seed and the sample's index alone, however many samples there are and wherever they are found.
+    The first samples of the run get the members, the next ones start from the nearest of the others, and the rest from
+    the prior. So what a sample gets depends on the bank, the seed and the sample's index alone, however many samples
+    there are and wherever they are found.
 
     Attributes:
         members: numbers in the bank of those within the tolerance, in the order in which they are given away.
@@ -45,9 +51,14 @@ class Supply:
         return None if answer is None or not answer.loss.item() < tolerance else Banked(number, answer)
 
     def start(self, index: int) -> int | None:
-        """The sample of the bank that this sample of the run starts from; None where there is none for it."""
+        """The sample of the bank that this sample of the run starts from; None where none that is near is left."""
         place = index - len(self.members)
-        return self.starts[place] if 0 <= place < len(self.starts) else None
+        return self.starts[place] if 0 <= place < len(self.starts) and index < self._first_from_prior else None
+
+    @cached_property
+    def _first_from_prior(self) -> int:
+        """The first sample that starts from the prior; whole blocks do, as theirs share candidates and their cost."""
+        return BLOCK * math.ceil((len(self.members) + NEAR * len(self.starts)) / BLOCK)
 
     def answer(self, number: int, problem: Problem, passes: Passes) -> Answer | None:
         """Loss and residuals of a sample of the bank; None where the objective raises an error."""
