@@ -8,6 +8,7 @@ from foreign import foreign_generator, foreign_objective
 from torch import Tensor
 
 from equidiff.contracts import BuildContext, Generator, Objective, Regularizer
+from equidiff.metrics.realism import mean_percentile_interval, nearest_distances, percentiles
 from equidiff.networks import load_network
 from equidiff.registry.build import build
 from equidiff.registry.manager import Plugins
@@ -168,3 +169,18 @@ def prior_samples(generator: Generator) -> Tensor:
         with torch.no_grad():
             _banks[id(generator)] = torch.cat([generator.generate(part) for part in latents.split(32)])
     return _banks[id(generator)]
+
+
+def reference_samples(generator: Generator) -> tuple[Tensor, Tensor]:
+    """Half of the prior samples, flat, which others are compared with, and 512 of the others."""
+    bank = prior_samples(generator).flatten(1)
+    return bank[: len(bank) // 2], bank[len(bank) // 2 :][:512]
+
+
+def realism(generator: Generator, samples: Tensor) -> str:
+    """The mean percentile of samples' distances to the nearest prior sample, among those of other prior samples."""
+    reference, others = reference_samples(generator)
+    usual = nearest_distances(others, reference)
+    near = nearest_distances(samples.flatten(1), reference)
+    low, high = mean_percentile_interval(near, usual)
+    return f"{percentiles(near, usual).mean().item():.0f} ({low:.0f}-{high:.0f})"

@@ -34,12 +34,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from cases import Case, prior_samples
+from cases import Case, realism
 from torch import Tensor
 
 from equidiff.builtin.solvers.ndtm import Ndtm
 from equidiff.contracts import Answer, BuildContext, Coroutine, ResidualFunction, Solver, Step
-from equidiff.metrics.realism import mean_percentile_interval, nearest_distances, percentiles
 from equidiff.registry.build import build
 from equidiff.registry.manager import Plugins
 from equidiff.search.engine import Result, solve
@@ -156,7 +155,7 @@ def line(
         "case": case.text, "m": len(case.problems[0].target), "solver": name, "samples": len(found), "S": cost,
         **{f"<= {near}": 100 * (distances < near).float().mean().item() for near in NEAR},
         **dict(zip(("quarter", "median", "three quarters"), quartiles(distances), strict=True)),
-        "|z|/sqrt(d)": None, "realism %": realism(case, torch.cat([each.samples for each in found])),
+        "|z|/sqrt(d)": None, "realism %": realism(case.generator, torch.cat([each.samples for each in found])),
         "minutes": minutes,
     }  # fmt: skip
     if latents:
@@ -168,16 +167,6 @@ def line(
 def quartiles(values: Tensor) -> list[float]:
     """The quartiles of some values."""
     return values.quantile(torch.tensor([0.25, 0.5, 0.75])).tolist()
-
-
-def realism(case: Case, samples: Tensor) -> str:
-    """The mean percentile of the distances to the nearest prior samples."""
-    bank = prior_samples(case.generator).flatten(1)
-    reference, others = bank[: len(bank) // 2], bank[len(bank) // 2 :][:512]
-    usual = nearest_distances(others, reference)
-    near = nearest_distances(samples.flatten(1), reference)
-    low, high = mean_percentile_interval(near, usual)
-    return f"{percentiles(near, usual).mean().item():.0f} ({low:.0f}-{high:.0f})"
 
 
 if __name__ == "__main__":

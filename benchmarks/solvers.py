@@ -26,13 +26,12 @@ from statistics import mean, median
 from typing import Any
 
 import torch
-from cases import OBJECTIVES, Case, prior_samples
+from cases import OBJECTIVES, Case, realism, reference_samples
 from without_latents import guided
 
 from equidiff.contracts import BuildContext, Solver
 from equidiff.images.convert import quantized
 from equidiff.metrics.diversity import mean_pairwise_distance
-from equidiff.metrics.realism import mean_percentile_interval, nearest_distances, percentiles
 from equidiff.registry.build import build
 from equidiff.registry.manager import Plugins
 from equidiff.search.engine import MEMBER, NOT_CONVERGED, Result, solve
@@ -237,12 +236,8 @@ def _judged(
     """The row with what the members are like, beside prior samples."""
     row |= {"case": case.text, "m": len(case.problems[0].target), "members": f"{len(targets)}/{asked}"}
     if samples is not None and len(samples) > 1:
-        bank = prior_samples(case.generator).flatten(1)
-        reference, others = bank[: len(bank) // 2], bank[len(bank) // 2 :][:512]
-        usual = nearest_distances(others, reference)
-        near = nearest_distances(samples.flatten(1), reference)
-        low, high = mean_percentile_interval(near, usual)
-        row["realism %"] = f"{percentiles(near, usual).mean().item():.0f} ({low:.0f}-{high:.0f})"
+        _, others = reference_samples(case.generator)
+        row["realism %"] = realism(case.generator, samples)
         row["diversity"] = mean_pairwise_distance(samples.flatten(1)) / mean_pairwise_distance(others)
         if samples.ndim == 4:
             row["8-bit"] = f"{_saved(problems or case.problems, samples, targets, tolerance)}/{len(samples)}"

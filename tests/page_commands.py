@@ -112,8 +112,8 @@ def furnish(work: Path) -> None:
         "made": f"{short} --samples 9",
         "probed": f"{short} --objective custom:./examples/probe.py:score --samples 3",
         "tones": "--plugin ./examples/tones.py -g tones -o loudness --query prior --samples 3",
+        "pulsars": "--plugin ./examples/pulsars/pulsars.py -g pulsars -o pulsar --query 4 --samples 3",
     }
-    made["pulsars"] = "--plugin ./examples/pulsars/pulsars.py -g pulsars -o pulsar --query 4 --samples 3"
     for name, words in made.items():
         code, printed = call(f"equidiff run {words} --out {name}")
         assert code in GOOD, printed
@@ -142,8 +142,8 @@ def run(only: str) -> int:
         if small is None:
             print(f"left out   {command}   # {reason(command)}", flush=True)
             continue
-        for out in re.findall(r"--out (\S+)|bank.* --images (\S+)", small):
-            shutil.rmtree("".join(out), ignore_errors=True)
+        for out in re.findall(r"(?:--out|bank.* --images) (\S+)", small):
+            shutil.rmtree(out, ignore_errors=True)
         started = time.monotonic()
         code, printed = call(small)
         good = code in GOOD

@@ -124,6 +124,10 @@ class Metered(Problem):
         """Counted."""
         return self._counted("value", latents, steps)
 
+    def judged_jacobian(self, latents: Tensor, samples: Tensor) -> Answer:  # type: ignore[override]
+        """Counted."""
+        return self._counted("judged_jacobian", latents, samples)
+
     def gradient(self, latents: Tensor, steps: int | None = None) -> Answer:  # type: ignore[override]
         """Counted."""
         return self._counted("gradient", latents, steps)

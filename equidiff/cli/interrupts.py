@@ -62,18 +62,17 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 def _interrupt_after(outermost: FrameType) -> None:
     """Interrupt in the frame below an import, as soon as it goes on.
 
-    A timer would be late where the command ends meanwhile. A debugger's trace function is put back.
+    A timer would be late where the command ends meanwhile. Python stops tracing when a trace function raises, so that a
+    debugger's ends with it.
 
     Args:
         outermost: the first frame of the import.
     """
-    waiting, before = outermost.f_back, sys.gettrace()
+    waiting = outermost.f_back
     if waiting is None:
         raise KeyboardInterrupt
 
     def goes_on(frame: FrameType, event: str, argument: object) -> None:
-        frame.f_trace, frame.f_trace_opcodes = None, False
-        sys.settrace(before)
         raise KeyboardInterrupt
 
     waiting.f_trace, waiting.f_trace_opcodes = goes_on, True

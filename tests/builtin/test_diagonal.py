@@ -153,7 +153,7 @@ def test_a_unit_without_a_slope_asks_for_the_jacobian(jacobians):
     assert all(event.loss == pytest.approx(float(TARGET) ** 2) for event in events if isinstance(event, StepRecord))
 
 
-@pytest.mark.parametrize("change", ["shape", "small", "outside", "unmoved", "not a number"])
+@pytest.mark.parametrize("change", ["shape", "small", "outside", "black and white", "unmoved", "not a number"])
 def test_other_samples_have_no_estimate(change):
     answer = answer_of(Unmoved() if change == "unmoved" else Pixels())
     assert estimate_diagonal(answer_of(Pixels())) is not None
@@ -164,6 +164,8 @@ def test_other_samples_have_no_estimate(change):
         parts |= {name: answer.__dict__[name][:, :, :4, :4] for name in ("latents", "samples")}
     elif change == "outside":
         parts["samples"] = answer.samples * 3 - 1
+    elif change == "black and white":
+        parts["samples"] = answer.samples.round()
     elif change == "not a number":
         parts["samples"] = answer.samples * torch.nan
     assert estimate_diagonal(engine.Answer(**parts)) is None

@@ -81,6 +81,30 @@ def test_termination_and_a_command_without_work(tmp_path):
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "Interrupted.\n")
 
 
+TWICE = """
+import os, signal, sys
+from equidiff.cli.interrupts import prompt_interruption
+class Hook:
+    def find_spec(self, name, path=None, target=None):
+        sys.meta_path.remove(self)
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Hook())
+signal.signal(signal.SIGINT, signal.default_int_handler)
+with prompt_interruption():
+    try:
+        import wave
+        print("went on")
+    except KeyboardInterrupt:
+        print("wave" in sys.modules, sys.gettrace())
+"""
+
+
+def test_twice_in_one_import_is_once_after_it():
+    done = subprocess.run([sys.executable, "-c", TWICE], capture_output=True, text=True, timeout=100)
+    assert done.stdout == "True None\n", done.stderr
+
+
 def test_at_any_call_it_is_said_once(tmp_path):
     done = subprocess.run([sys.executable, "-c", ANY_CALL], cwd=tmp_path, capture_output=True, text=True, timeout=100)
     told = json.loads(done.stdout)

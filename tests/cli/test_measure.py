@@ -30,21 +30,8 @@ def test_the_number_is_a_runs_target(objective, size, garments):
     path = garments / "00003.png"
     with Image.open(path) as image:
         image.convert("RGB").resize((size, size)).save("query.png")
-    run = run_cli(
-        "run",
-        "-g",
-        "toy:fashion,steps=2",
-        "-o",
-        objective,
-        "--query",
-        "query.png",
-        "-n",
-        1,
-        "--budget",
-        1,
-        "-s",
-        "infinite",
-    ).path
+    words = ["run", "-g", "toy:fashion,steps=2", "-n", "1", "--budget", "1", "-s", "infinite", "--query", "query.png"]
+    run = run_cli(*words, "-o", objective).path
     target = read_run(run)["target"]
     _, measured = measure("-o", objective, "query.png")
     assert measured["images"][0]["values"] == target["values"]

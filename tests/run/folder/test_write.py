@@ -83,23 +83,8 @@ def test_every_field_of_the_schema(tmp_path):
 )
 def test_which_search_was_chosen(tmp_path, objective, solver, search):
     path = tmp_path / "run"
-    run_cli(
-        "run",
-        "-g",
-        "toy:fashion,steps=2",
-        "-o",
-        objective,
-        "-s",
-        solver,
-        "--query",
-        "3",
-        "-n",
-        "1",
-        "--budget",
-        "2",
-        "--out",
-        path,
-    )
+    words = ["run", "-g", "toy:fashion,steps=2", "--query", "3", "-n", "1", "--budget", "2"]
+    run_cli(*words, "-o", objective, "-s", solver, "--out", path)
     assert read_run(path).get("search") == search
 
 

@@ -69,14 +69,14 @@ def estimate_diagonal(here: Answer) -> Tensor | None:
         here: one row.
 
     Returns:
-        None where samples have another shape than latents, few numbers or numbers far outside [0, 1], or are not seen
-        to follow their latents.
+        None where samples have another shape than latents, few numbers or numbers far outside [0, 1], are black and
+        white, or are not seen to follow their latents.
     """
     sample, latent = here.samples[0].float(), here.latents[0]
     if sample.shape != latent.shape or sample.numel() < LEAST_NUMBERS or not ((sample - 0.5).abs() <= REACH).all():
         return None
     room = (sample * (1 - sample)).clamp(min=0)
     aligned = (sample * latent).sum()
-    if aligned.item() <= SIGNIFICANT * sample.norm().item():
+    if aligned.item() <= SIGNIFICANT * sample.norm().item() or not room.any():
         return None
     return SLOPE_LEFT * aligned / room.sum() * room
